@@ -1,0 +1,205 @@
+//! The configuration, valid by construction: whoever holds a [`Config`] need not check it again.
+//!
+//! `file.rs` mirrors `config.example.toml`, `resolve.rs` turns flags, environment and file into
+//! a [`Config`] and reports every problem at once, `values.rs` holds the small types.
+
+mod values;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use http::{HeaderName, HeaderValue};
+
+pub use values::{Audience, Prefix, SecretRef, SecretRefError, ServiceUrl, Tenant};
+
+/// Everything a running proxy needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where clients connect. Never empty.
+    pub listen: Vec<Listen>,
+    /// Health and status; `None` when switched off.
+    pub admin: Option<SocketAddr>,
+    /// Never empty; prefixes are unique.
+    pub routes: Vec<Route>,
+    /// Every credential a route names is here.
+    pub credentials: BTreeMap<Arc<str>, Credential>,
+    /// Outgoing connections.
+    pub network: Network,
+    /// Bounds on what clients may use.
+    pub limits: Limits,
+    /// Who may call.
+    pub security: Security,
+    /// What is logged, and how.
+    pub log: Log,
+    /// How long running requests may take to finish after a stop signal.
+    pub drain: Duration,
+}
+
+/// One address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// A TCP address; port 0 takes any free port.
+    Tcp {
+        /// Where to bind.
+        address: SocketAddr,
+        /// Skipped without an error where the machine lacks the address family
+        /// (the default `[::1]:8080` on a machine without IPv6).
+        optional: bool,
+    },
+    /// A Unix socket, written `unix:/path.sock`.
+    Unix(PathBuf),
+}
+
+/// One prefix, one upstream, one audience.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The table's name: `fhir` in `[routes.fhir]`.
+    pub name: Arc<str>,
+    /// Decides the audience's default and the shape of the proxy's own answers.
+    pub kind: RouteKind,
+    /// What clients call.
+    pub prefix: Prefix,
+    /// Where requests go.
+    pub upstream: ServiceUrl,
+    /// Whom tokens are for; `None` only on routes of kind `http`.
+    pub audience: Option<Audience>,
+    /// A key of [`Config::credentials`].
+    pub credential: Arc<str>,
+    /// The protocol spoken towards the upstream.
+    pub http: HttpVersion,
+    /// GET, HEAD, OPTIONS and `POST …/_search` only.
+    pub read_only: bool,
+    /// Set on every request to the upstream.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The kind of service behind a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteKind {
+    /// A FHIR service.
+    Fhir,
+    /// A DICOM service.
+    Dicom,
+    /// Any other HTTP service.
+    Http,
+}
+
+/// The HTTP version spoken towards an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HttpVersion {
+    /// By ALPN: HTTP/2 where the upstream offers it, else HTTP/1.1.
+    Auto,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only.
+    Http2,
+}
+
+/// One way to get tokens: `[credentials.NAME.KIND]`.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// The first of the others that works.
+    Auto,
+    /// `az account get-access-token`.
+    AzureCli(AzureCli),
+    /// Entra's client credentials grant with a secret.
+    ClientSecret(ClientSecret),
+    /// A token given by the user, never renewed.
+    Static {
+        /// Where the token is read from, at each use.
+        token: SecretRef,
+    },
+}
+
+/// Keys of `azure-cli`.
+#[derive(Debug, Clone)]
+pub struct AzureCli {
+    /// Passed as `--tenant`.
+    pub tenant: Option<Tenant>,
+    /// Passed as `--subscription` (name or id).
+    pub subscription: Option<String>,
+    /// The `az` program; looked up on PATH when absent.
+    pub path: Option<PathBuf>,
+    /// How long one call may take. Default 60 s.
+    pub timeout: Duration,
+}
+
+/// Keys of `client-secret`.
+#[derive(Debug, Clone)]
+pub struct ClientSecret {
+    /// Tenant id or domain.
+    pub tenant: Tenant,
+    /// The application's id.
+    pub client_id: String,
+    /// The application's secret, read at each token request.
+    pub secret: SecretRef,
+    /// The Entra authority; https, or http on loopback.
+    pub authority: ServiceUrl,
+}
+
+/// Outgoing connections.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// PEM certificates trusted beside the system's roots.
+    pub ca_file: Option<PathBuf>,
+    /// Fixed addresses, as `curl --resolve`.
+    pub resolve: Vec<ResolveOverride>,
+    /// DNS, TCP and TLS together. Default 10 s.
+    pub connect_timeout: Duration,
+    /// From the request's end to the response's head. Default 120 s.
+    pub response_timeout: Duration,
+    /// Without a byte in either direction. Default 60 s.
+    pub idle_timeout: Duration,
+}
+
+/// `"host:port" = "ip:port"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolveOverride {
+    /// In lower case, IPv6 without brackets.
+    pub host: String,
+    /// The port as the URL has it (443 by default for https).
+    pub port: u16,
+    /// Where to connect instead.
+    pub address: SocketAddr,
+}
+
+/// Bounds on what clients may use.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open client connections. Default 4096.
+    pub connections: usize,
+    /// Requests in flight; past it 503 with Retry-After. Default 1024.
+    pub requests: usize,
+    /// Bytes of a request's line and headers; past it 431. Default 64 KiB.
+    pub request_head: usize,
+    /// Bytes of a request's body; past it 413. `None` is unlimited, the default.
+    pub request_body: Option<u64>,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Default)]
+pub struct Security {
+    /// Listeners beyond loopback are wanted.
+    pub allow_remote: bool,
+    /// Host names accepted beside loopback names; lower case, without port.
+    pub allowed_hosts: Vec<String>,
+    /// Browser origins that may call, `scheme://host[:port]` in lower case.
+    pub allowed_origins: Vec<String>,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// A level, or `target=level` directives separated by commas. Default `info`.
+    pub filter: String,
+    /// Default text.
+    pub format: LogFormat,
+}
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

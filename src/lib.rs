@@ -1,0 +1,23 @@
+//! The authenticating reverse proxy for Azure Health Data Services.
+//!
+//! Unauthenticated local requests for `/fhir/*` and `/dicom/*` go in; the same
+//! requests with a bearer token for the right audience go out to
+//! `*.azurehealthcareapis.com`; answers are streamed back.
+//!
+//! # Layout
+//!
+//! Each floor uses only the floors below it (`tests/it/architecture.rs` checks that):
+//!
+//! | floor | modules | what it knows |
+//! |---|---|---|
+//! | 8 | `main`, [`cli`] | what the user typed; the only place that prints and exits |
+//! | 7 | [`app`] | wires the parts together; signals and drain |
+//! | 6 | [`admin`], [`emulator`] | health and status; a loopback Azure for the demo and the tests |
+//! | 5 | [`server`] | listeners, connection limits, graceful shutdown; knows no proxy |
+//! | 4 | [`proxy`] | the pipeline of one request, top to bottom |
+//! | 3 | [`token`] | the token cache: one fetch per key, renewal ahead of expiry |
+//! | 2 | [`credentials`] | one file for each way to get a token |
+//! | 1 | [`upstream`] | connections to other hosts: DNS, TLS, pool, safe retry |
+//! | 0 | [`config`], [`telemetry`] | values valid by construction; logs |
+
+pub mod config;

