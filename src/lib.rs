@@ -21,3 +21,7 @@
 //! | 0 | [`config`], [`telemetry`] | values valid by construction; logs |
 
 pub mod config;
+pub mod clock;
+pub mod telemetry;
+pub mod upstream;
+pub mod credentials;

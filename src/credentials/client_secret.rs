@@ -1,0 +1,55 @@
+//! `client-secret`: the client credentials grant of Microsoft Entra ID with an application's secret
+//! (RFC 6749, section 4.4; learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow).
+
+use secrecy::ExposeSecret as _;
+
+use super::{
+    AccessToken, CredentialError, Reason,
+    entra::{self, Asker},
+    http::IdentityEndpoints,
+};
+use crate::{
+    clock::Clock,
+    config::{self, Audience},
+};
+
+pub(super) const KIND: &str = "client-secret";
+
+/// An application that signs in with a secret.
+#[derive(Debug)]
+pub struct ClientSecret {
+    keys: config::ClientSecret,
+    endpoints: IdentityEndpoints,
+    clock: Clock,
+}
+
+impl ClientSecret {
+    pub(super) fn new(keys: config::ClientSecret, endpoints: IdentityEndpoints, clock: Clock) -> Self {
+        Self { keys, endpoints, clock }
+    }
+
+    pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
+        let secret = self.keys.secret.read().map_err(|error| {
+            CredentialError::new(
+                Reason::NeedsAction,
+                error.to_string(),
+                "Provide the application's secret there.",
+            )
+        })?;
+        let scope = entra::default_scope(audience);
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", self.keys.client_id.as_str()),
+            ("client_secret", secret.expose_secret()),
+            ("scope", scope.as_str()),
+        ];
+        let url = entra::token_url(&self.keys.authority, &self.keys.tenant);
+        let asker = Asker {
+            tenant: Some(self.keys.tenant.as_str()),
+            client_id: Some(&self.keys.client_id),
+            audience,
+        };
+        let answer = self.endpoints.post_form(&url, &form).await?;
+        entra::read_token(&answer, &asker, self.clock.now())
+    }
+}

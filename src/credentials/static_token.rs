@@ -1,0 +1,70 @@
+//! `static`: a token that the user provides. The file is read again at each renewal, so another
+//! program can keep it fresh.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use secrecy::ExposeSecret as _;
+
+use super::{AccessToken, Claims, CredentialError, Reason, Renewal};
+use crate::{clock::Clock, config::SecretRef};
+
+pub(super) const KIND: &str = "static";
+
+/// How often a token without a readable expiry is read again.
+const REREAD: Duration = Duration::from_secs(60);
+
+/// A token read from a file or the environment.
+#[derive(Debug)]
+pub struct StaticToken {
+    token: SecretRef,
+    clock: Clock,
+}
+
+impl StaticToken {
+    pub(super) fn new(token: SecretRef, clock: Clock) -> Self {
+        Self { token, clock }
+    }
+
+    pub(super) fn token(&self) -> Result<AccessToken, CredentialError> {
+        let secret = self.token.read().map_err(|error| {
+            CredentialError::new(
+                Reason::NeedsAction,
+                error.to_string(),
+                "Put a token there, or name another credential.",
+            )
+        })?;
+        let now = self.clock.now();
+        let expiry = Claims::of(secret.expose_secret()).expires_on;
+        let expires_on = match expiry {
+            Some(seconds) => UNIX_EPOCH
+                .checked_add(Duration::from_secs(seconds))
+                .filter(|expires_on| *expires_on > now)
+                .ok_or_else(|| expired(&self.token))?,
+            None => now + REREAD,
+        };
+        Ok(AccessToken {
+            secret,
+            expires_on,
+            renewal: self.renewal(now),
+        })
+    }
+
+    fn renewal(&self, now: SystemTime) -> Renewal {
+        match self.token {
+            SecretRef::File(_) => Renewal::At(now + REREAD / 2),
+            SecretRef::Env(_) => Renewal::Never,
+        }
+    }
+}
+
+fn expired(token: &SecretRef) -> CredentialError {
+    let place = match token {
+        SecretRef::Env(name) => format!("the environment variable {name}"),
+        SecretRef::File(path) => path.display().to_string(),
+    };
+    CredentialError::new(
+        Reason::NeedsAction,
+        format!("the token in {place} has expired"),
+        "Put a new token there, or use a credential that renews itself, such as azure-cli.",
+    )
+}

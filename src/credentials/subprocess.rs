@@ -1,0 +1,224 @@
+//! Runs another program for a token: without a shell, with stdin closed, from a directory nobody
+//! else can write to, one at a time in the whole process, and ended with its children when it
+//! takes too long.
+
+use std::{
+    env,
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    process::{Child, Command},
+    sync::Mutex,
+    time::{sleep, timeout},
+};
+
+/// `az`, `azd` and PowerShell share caches on disk that parallel runs corrupt.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// More than any token with all that is printed around it.
+const MAX_OUTPUT: u64 = 1 << 20;
+/// How long a program has to end by itself after SIGTERM.
+const TERMINATE: Duration = Duration::from_secs(2);
+/// How long output may trail behind the program's end, when a child of its own still holds the pipe.
+const TRAILING_OUTPUT: Duration = Duration::from_millis(500);
+
+/// A program that ran to its end.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) success: bool,
+    pub(super) status: ExitStatus,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+/// A program that did not.
+#[derive(Debug)]
+pub(super) enum SubprocessError {
+    NotFound(PathBuf),
+    Start { program: PathBuf, reason: io::Error },
+    Timeout(Duration),
+    Output,
+}
+
+/// The first of `names` in an absolute folder of PATH. Relative folders are passed over, so that
+/// the directory a user happens to stand in is never searched.
+pub(super) fn find_on_path(names: &[&str]) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
+        .find(|program| is_program(program))
+}
+
+#[cfg(unix)]
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_program(path: &Path) -> bool {
+    path.is_file()
+}
+
+/// Runs `program` and collects what it prints. `limit` counts from its start, not from the moment
+/// it is asked for.
+pub(super) async fn run(
+    program: &Path,
+    arguments: &[OsString],
+    environment: &[(&str, &str)],
+    limit: Duration,
+) -> Result<Finished, SubprocessError> {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .current_dir(safe_directory())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    #[cfg(unix)]
+    command.process_group(0);
+    let mut child = command.spawn().map_err(|reason| match reason.kind() {
+        io::ErrorKind::NotFound => SubprocessError::NotFound(program.to_owned()),
+        _ => SubprocessError::Start {
+            program: program.to_owned(),
+            reason,
+        },
+    })?;
+    let mut group = Group::of(&child);
+    let result = timeout(limit, collect(&mut child)).await;
+    match result {
+        Ok(Ok(finished)) => {
+            group.disarm();
+            Ok(finished)
+        }
+        Ok(Err(_)) => {
+            group.end(&mut child).await;
+            Err(SubprocessError::Output)
+        }
+        Err(_) => {
+            group.end(&mut child).await;
+            Err(SubprocessError::Timeout(limit))
+        }
+    }
+}
+
+async fn collect(child: &mut Child) -> io::Result<Finished> {
+    let stdout = child.stdout.take();
+    let stderr = child.stderr.take();
+    let mut out = Vec::new();
+    let mut err = Vec::new();
+    let status = {
+        let mut reading = std::pin::pin!(async { tokio::try_join!(read(stdout, &mut out), read(stderr, &mut err)) });
+        tokio::select! {
+            read = &mut reading => {
+                read?;
+                child.wait().await?
+            }
+            status = child.wait() => {
+                // Whatever it printed is in the pipes by now.
+                let _ = timeout(TRAILING_OUTPUT, &mut reading).await;
+                status?
+            }
+        }
+    };
+    if out.len() as u64 > MAX_OUTPUT {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(Finished {
+        success: status.success(),
+        status,
+        stdout: out,
+        stderr: err,
+    })
+}
+
+async fn read(from: Option<impl AsyncRead + Unpin>, to: &mut Vec<u8>) -> io::Result<()> {
+    let Some(mut from) = from else { return Ok(()) };
+    (&mut from).take(MAX_OUTPUT + 1).read_to_end(to).await?;
+    // Past the limit keep the pipe moving, so that the program can end.
+    tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn safe_directory() -> PathBuf {
+    PathBuf::from("/")
+}
+
+#[cfg(not(unix))]
+fn safe_directory() -> PathBuf {
+    env::var_os("SYSTEMROOT").map_or_else(|| PathBuf::from("C:\\Windows"), PathBuf::from)
+}
+
+/// A child's process group: ended as a whole unless the child ran to its end. Also ended when the
+/// proxy stops while it waits.
+struct Group {
+    #[cfg(unix)]
+    leader: Option<rustix::process::Pid>,
+}
+
+#[cfg(unix)]
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self {
+            leader: child
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .and_then(rustix::process::Pid::from_raw),
+        }
+    }
+
+    fn disarm(&mut self) {
+        self.leader = None;
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        if let Some(leader) = self.leader {
+            // It can only fail when the group is gone, which is what is wanted.
+            let _ = rustix::process::kill_process_group(leader, signal);
+        }
+    }
+
+    /// SIGTERM, two seconds, SIGKILL for the whole group; the child is reaped.
+    async fn end(&mut self, child: &mut Child) {
+        self.signal(rustix::process::Signal::TERM);
+        tokio::select! {
+            _ = child.wait() => {}
+            () = sleep(TERMINATE) => {}
+        }
+        self.signal(rustix::process::Signal::KILL);
+        let _ = child.wait().await;
+        self.disarm();
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(rustix::process::Signal::KILL);
+    }
+}
+
+#[cfg(not(unix))]
+impl Group {
+    fn of(_: &Child) -> Self {
+        Self {}
+    }
+
+    fn disarm(&mut self) {}
+
+    async fn end(&mut self, child: &mut Child) {
+        let _ = timeout(TERMINATE, child.kill()).await;
+    }
+}

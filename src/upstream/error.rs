@@ -1,0 +1,131 @@
+//! What can go wrong on the way to another host. No text holds a URL's path or query.
+
+use std::{error::Error, io, path::PathBuf, time::Duration};
+
+use hyper_util::client::legacy;
+
+/// Why connections cannot be made at all; found at start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `network.ca_file` cannot be read.
+    #[error("network.ca_file {path} cannot be read: {reason}")]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system or the PEM parser said.
+        reason: String,
+    },
+    /// No trusted root certificate was found.
+    #[error(
+        "no trusted root certificates: {0}; install the system's CA certificates \
+         (package ca-certificates) or set network.ca_file or SSL_CERT_FILE"
+    )]
+    Roots(rustls::Error),
+}
+
+/// Why no connection could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The name did not resolve.
+    #[error("the host name {0} does not resolve; check it, the network and any private DNS zone")]
+    Dns(String),
+    /// Nothing accepted the connection.
+    #[error("{host} does not accept connections: {reason}")]
+    Tcp {
+        /// Host and port.
+        host: String,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// The server's certificate is not trusted.
+    #[error(
+        "the certificate of {host} is not trusted: {reason}; behind a TLS-inspecting proxy, or with \
+         a private CA, name its certificate in network.ca_file"
+    )]
+    Certificate {
+        /// Host and port.
+        host: String,
+        /// What rustls said.
+        reason: rustls::CertificateError,
+    },
+    /// TLS failed otherwise.
+    #[error("TLS with {host} failed: {reason}")]
+    Tls {
+        /// Host and port.
+        host: String,
+        /// What rustls or the system said.
+        reason: io::Error,
+    },
+    /// Not done within `network.connect_timeout`.
+    #[error("{host} did not accept a connection within {}s", .after.as_secs_f32())]
+    Timeout {
+        /// Host and port.
+        host: String,
+        /// The limit that passed.
+        after: Duration,
+    },
+}
+
+/// Why a request got no response head.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection ended before a response head.
+    #[error("the connection was closed before an answer came")]
+    Closed,
+    /// What came was not HTTP.
+    #[error("the answer was not valid HTTP")]
+    Protocol,
+    /// The request's own body failed, most often since the client went away.
+    #[error("the request's body ended early")]
+    RequestBody,
+}
+
+impl From<legacy::Error> for SendError {
+    fn from(error: legacy::Error) -> Self {
+        let mut source = error.source();
+        while let Some(cause) = source {
+            if let Some(connect) = cause.downcast_ref::<ConnectError>() {
+                return Self::Connect(connect.duplicate());
+            }
+            if let Some(hyper) = cause.downcast_ref::<hyper::Error>() {
+                if hyper.is_parse() {
+                    return Self::Protocol;
+                }
+                if hyper.is_user() {
+                    return Self::RequestBody;
+                }
+            }
+            source = cause.source();
+        }
+        Self::Closed
+    }
+}
+
+impl ConnectError {
+    /// A copy, since the client hands out errors by reference only.
+    fn duplicate(&self) -> Self {
+        let io = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
+        match self {
+            Self::Dns(host) => Self::Dns(host.clone()),
+            Self::Tcp { host, reason } => Self::Tcp {
+                host: host.clone(),
+                reason: io(reason),
+            },
+            Self::Certificate { host, reason } => Self::Certificate {
+                host: host.clone(),
+                reason: reason.clone(),
+            },
+            Self::Tls { host, reason } => Self::Tls {
+                host: host.clone(),
+                reason: io(reason),
+            },
+            Self::Timeout { host, after } => Self::Timeout {
+                host: host.clone(),
+                after: *after,
+            },
+        }
+    }
+}
