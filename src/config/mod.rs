@@ -1,7 +1,7 @@
 //! The configuration, valid by construction: whoever holds a [`Config`] need not check it again.
 //!
 //! `file.rs` mirrors `config.example.toml`, `resolve.rs` turns flags, environment and file into
-//! a [`Config`] and reports every problem at once, `values.rs` holds the small types.
+//! a [`Config`] and reports every problem at once, `values/` holds the small types.
 
 mod values;
 
@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use http::{HeaderName, HeaderValue};
 
-pub use values::{Audience, Prefix, SecretRef, SecretRefError, ServiceUrl, Tenant};
+pub use values::{
+    Audience, ByteSize, Prefix, SecretRef, SecretRefError, ServiceUrl, Tenant, ValueError,
+    parse_duration,
+};
 
 /// Everything a running proxy needs to know.
 #[derive(Debug, Clone)]

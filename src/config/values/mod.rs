@@ -1,0 +1,35 @@
+//! The small values of a configuration, each valid once made.
+//!
+//! Every `parse` takes the text a user wrote and answers with the value or with a
+//! [`ValueError`] that says what to write instead. None of them reads a file or a variable.
+
+mod names;
+mod quantity;
+mod secret;
+mod url;
+
+pub use self::{
+    names::{Audience, Prefix, Tenant},
+    quantity::{ByteSize, parse_duration},
+    secret::{SecretRef, SecretRefError},
+    url::ServiceUrl,
+};
+
+/// Why a value was refused, and what to write instead. Holds no user info and no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}; {remedy}")]
+pub struct ValueError {
+    /// What is wrong, as a clause without a full stop.
+    pub message: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl ValueError {
+    pub(crate) fn new(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            remedy: remedy.into(),
+        }
+    }
+}

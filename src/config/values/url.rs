@@ -1,0 +1,362 @@
+//! The address of a service, in the narrow form the proxy can forward to without guessing.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
+
+use super::ValueError;
+
+/// Hosts below these names belong to Azure Health Data Services (public, US Government, China).
+const AZURE_DOMAINS: [&str; 3] = [
+    "azurehealthcareapis.com",
+    "azurehealthcareapis.us",
+    "azurehealthcareapis.cn",
+];
+
+/// The base URL of a service: scheme, host, optional port, optional path. No
+/// query, no user info.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceUrl {
+    scheme: Scheme,
+    authority: Authority,
+    base_path: String,
+}
+
+impl ServiceUrl {
+    /// Reads an absolute `https` or `http` URL. Whether plain `http` is allowed depends on where
+    /// the URL is used: see [`ServiceUrl::is_secure`].
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
+        const EXAMPLE: &str = "write it as https://HOST or https://HOST/PATH";
+        let refuse = |message: &str| ValueError::new(message, EXAMPLE);
+
+        if text.is_empty() {
+            return Err(refuse("the URL is empty"));
+        }
+        if text
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || !c.is_ascii())
+        {
+            return Err(refuse(
+                "the URL holds white space, a control character or a letter outside ASCII",
+            ));
+        }
+        // Before anything that would quote the text: what stands before an `@` is often a password.
+        if text.contains('@') {
+            return Err(ValueError::new(
+                "the URL holds user info (`user@`)",
+                "leave it out: the proxy authenticates with a token",
+            ));
+        }
+        if text.contains('?') {
+            return Err(ValueError::new(
+                "the URL has a query",
+                "leave out everything from the `?`",
+            ));
+        }
+        // http::Uri drops a fragment without a word.
+        if text.contains('#') {
+            return Err(ValueError::new(
+                "the URL has a fragment",
+                "leave out everything from the `#`",
+            ));
+        }
+        if !text.contains("://") {
+            return Err(ValueError::new(
+                format!("`{text}` is no absolute URL"),
+                format!("write it with its scheme, for example https://{text}"),
+            ));
+        }
+        let uri: Uri = text
+            .parse()
+            .map_err(|e| refuse(&format!("`{text}` is no URL: {e}")))?;
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(refuse(&format!("`{text}` is no absolute URL")));
+        };
+        if scheme != Scheme::HTTPS && scheme != Scheme::HTTP {
+            return Err(refuse(&format!(
+                "the scheme `{scheme}` is none the proxy speaks"
+            )));
+        }
+        check_host(&authority)?;
+        let authority = without_default_port(&scheme, authority)?;
+        let path = parts.path_and_query.as_ref().map_or("", |p| p.path());
+        check_path(path)?;
+        Ok(Self {
+            scheme,
+            authority,
+            base_path: path.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// Host and port as written, without the scheme's default port: the `Host` header sent
+    /// upstream.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Host in lower case, IPv6 addresses without brackets.
+    pub fn host(&self) -> String {
+        let host = self.authority.host();
+        host.strip_prefix('[')
+            .and_then(|h| h.strip_suffix(']'))
+            .unwrap_or(host)
+            .to_ascii_lowercase()
+    }
+
+    /// The port, 80 or 443 when none is written.
+    pub fn port(&self) -> u16 {
+        self.authority
+            .port_u16()
+            .unwrap_or_else(|| default_port(&self.scheme))
+    }
+
+    /// Empty, or a path that starts with a slash and does not end with one.
+    pub fn base_path(&self) -> &str {
+        &self.base_path
+    }
+
+    /// `scheme://authority` without a slash at the end.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+
+    /// Whether the host is `localhost` or a loopback address.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host();
+        host == "localhost"
+            || host
+                .parse::<IpAddr>()
+                .is_ok_and(|ip| ip.to_canonical().is_loopback())
+    }
+
+    /// Whether a secret may be sent there: `https` anywhere, plain `http` on loopback only.
+    pub fn is_secure(&self) -> bool {
+        self.scheme == Scheme::HTTPS || self.is_loopback()
+    }
+
+    /// The domain of Azure Health Data Services the host lies below, if it does:
+    /// `azurehealthcareapis.com`, `.us` or `.cn`.
+    pub fn azure_domain(&self) -> Option<&'static str> {
+        let host = self.host();
+        AZURE_DOMAINS.into_iter().find(|domain| {
+            host.strip_suffix(domain)
+                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+        })
+    }
+}
+
+impl fmt::Display for ServiceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.base_path)
+    }
+}
+
+fn default_port(scheme: &Scheme) -> u16 {
+    if *scheme == Scheme::HTTP { 80 } else { 443 }
+}
+
+fn check_host(authority: &Authority) -> Result<(), ValueError> {
+    let host = authority.host();
+    let valid = if let Some(inner) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+        inner.parse::<Ipv6Addr>().is_ok()
+    } else {
+        is_host_name(host)
+    };
+    if valid {
+        return Ok(());
+    }
+    Err(ValueError::new(
+        format!("`{host}` is no host name"),
+        "write a DNS name without a dot at its end, an IPv4 address, or an IPv6 address in brackets",
+    ))
+}
+
+/// Whether the text is a DNS name or an IPv4 address: what a certificate can be issued for.
+pub(crate) fn is_host_name(host: &str) -> bool {
+    host.len() <= 253
+        && host.split('.').all(|label| {
+            !label.is_empty()
+                && label.len() <= 63
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        })
+}
+
+/// `https://h:443` and `https://h` are one service; tokens are issued for the latter spelling.
+fn without_default_port(scheme: &Scheme, authority: Authority) -> Result<Authority, ValueError> {
+    let host = authority.host();
+    let Some(port) = authority.as_str()[host.len()..].strip_prefix(':') else {
+        return Ok(authority);
+    };
+    let invalid = || {
+        ValueError::new(
+            format!("`{port}` is no port"),
+            "write a number from 1 to 65535, or leave it out for the default",
+        )
+    };
+    let number: u16 = port.parse().map_err(|_| invalid())?;
+    if number == 0 || port.starts_with('+') {
+        return Err(invalid());
+    }
+    if number != default_port(scheme) {
+        return Ok(authority);
+    }
+    Authority::try_from(host).map_err(|_| invalid())
+}
+
+fn check_path(path: &str) -> Result<(), ValueError> {
+    if let Some(c) = path
+        .chars()
+        .find(|c| !(c.is_ascii_alphanumeric() || "/-._~!$&'()*+,;=:%".contains(*c)))
+    {
+        return Err(ValueError::new(
+            format!("the URL's path holds `{c}`"),
+            "percent-encode it",
+        ));
+    }
+    let encoded_dot = path.replace("%2e", ".").replace("%2E", ".");
+    if encoded_dot
+        .split('/')
+        .any(|segment| matches!(segment, "." | ".."))
+    {
+        return Err(ValueError::new(
+            "the URL's path holds a `.` or `..` segment",
+            "write the path it stands for",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> ServiceUrl {
+        ServiceUrl::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"))
+    }
+
+    #[test]
+    fn reads_the_parts() {
+        let u = url("https://WS-FHIR.fhir.azurehealthcareapis.com/v2/");
+        assert_eq!(u.host(), "ws-fhir.fhir.azurehealthcareapis.com");
+        assert_eq!(u.port(), 443);
+        assert_eq!(u.base_path(), "/v2");
+        assert_eq!(u.origin(), "https://WS-FHIR.fhir.azurehealthcareapis.com");
+        assert_eq!(
+            u.to_string(),
+            "https://WS-FHIR.fhir.azurehealthcareapis.com/v2"
+        );
+        assert_eq!(url("http://localhost").port(), 80);
+        assert_eq!(url("https://h/").base_path(), "");
+    }
+
+    #[test]
+    fn drops_the_default_port_only() {
+        assert_eq!(url("https://h:443/x").origin(), "https://h");
+        assert_eq!(url("https://h:80").origin(), "https://h:80");
+        assert_eq!(url("http://[::1]:80").origin(), "http://[::1]");
+    }
+
+    #[test]
+    fn knows_loopback() {
+        for text in [
+            "http://localhost:1",
+            "http://LOCALHOST",
+            "http://127.0.0.1:9",
+            "http://127.8.8.8",
+            "http://[::1]:8080/x",
+            "http://[::ffff:127.0.0.1]",
+        ] {
+            assert!(url(text).is_loopback(), "{text}");
+        }
+        for text in [
+            "http://localhost.evil.com",
+            "http://10.0.0.1",
+            "http://127.1",
+            "http://[::2]",
+            "http://127.0.0.1.evil.com",
+        ] {
+            assert!(!url(text).is_loopback(), "{text}");
+        }
+        assert_eq!(url("http://[::1]:8080").host(), "::1");
+        assert_eq!(url("http://[::1]:8080").port(), 8080);
+    }
+
+    #[test]
+    fn knows_azure_from_its_look_alikes() {
+        for (text, domain) in [
+            ("https://acct.azurehealthcareapis.com", ".com"),
+            ("https://A-B.FHIR.AzureHealthcareAPIs.US", ".us"),
+            ("https://a-b.dicom.azurehealthcareapis.cn/v2", ".cn"),
+        ] {
+            let found = url(text).azure_domain();
+            assert!(found.is_some_and(|d| d.ends_with(domain)), "{text}");
+        }
+        for text in [
+            "https://azurehealthcareapis.com",
+            "https://azurehealthcareapis.com.evil.com",
+            "https://evilazurehealthcareapis.com",
+            "https://a.azurehealthcareapis.com.cn",
+            "https://a.azurehealthcareapis.org",
+        ] {
+            assert_eq!(url(text).azure_domain(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_forward_to() {
+        for text in [
+            "",
+            "h",
+            "h:443",
+            "/fhir",
+            "https://",
+            "https:///x",
+            "ftp://h",
+            "unix:///run/x",
+            "https://user@h",
+            "https://user:pw@h",
+            "https://a.azurehealthcareapis.com@evil.com",
+            "https://h?x=1",
+            "https://h/#f",
+            "https://h /x",
+            " https://h",
+            "https://h\n",
+            "https://h:0",
+            "https://h:",
+            "https://h:65536",
+            "https://h:+1",
+            "https://h.",
+            "https://a..b",
+            "https://h%2e",
+            "https://[::1",
+            "https://[::1%25eth0]",
+            "https://[evil.com]",
+            "https://h/../x",
+            "https://h/%2e%2E/x",
+            "https://h/a\\b",
+            "https://höst",
+        ] {
+            assert!(ServiceUrl::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn never_repeats_user_info() {
+        let error = ServiceUrl::parse("https://u:hunter2@h").expect_err("refused");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}
