@@ -25,3 +25,6 @@ pub mod clock;
 pub mod telemetry;
 pub mod upstream;
 pub mod credentials;
+pub mod token;
+pub mod server;
+pub mod proxy;

@@ -47,15 +47,14 @@ impl IdentityEndpoints {
 
     /// `POST`s a form and reads the whole answer, whatever its status.
     pub(super) async fn post_form(&self, url: &Uri, form: &[(&str, &str)]) -> Result<Answer, CredentialError> {
-        let mut body = form_urlencoded::Serializer::new(String::new());
-        body.extend_pairs(form);
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = Request::builder()
             .method(Method::POST)
             .uri(url.clone())
             .header(header::HOST, url.authority().map_or("", |authority| authority.as_str()))
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(Full::new(Bytes::from(body.finish())))
+            .body(Full::new(Bytes::from(body)))
             .expect("a parsed URI and constant headers make a request");
         let host = url.host().unwrap_or_default();
         match tokio::time::timeout(TIMEOUT, self.exchange(request, host)).await {

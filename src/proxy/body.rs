@@ -1,0 +1,237 @@
+//! Both bodies of an exchange, streamed frame by frame: nothing is copied, nothing piles up, and
+//! whoever stops reading stops the other side.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::{
+    exchange::Exchange,
+    record::{Outcome, Record},
+};
+use crate::upstream::InFlight;
+
+/// A request's body on its way to the upstream.
+#[derive(Debug)]
+pub struct UploadBody {
+    client: Option<Incoming>,
+    exchange: Option<Arc<Exchange>>,
+    limit: u64,
+}
+
+/// Why a request's body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// The client went away or sent nonsense.
+    #[error("the client's body broke off")]
+    Client(#[source] hyper::Error),
+    /// More than `limits.request_body`.
+    #[error("the request's body is too large")]
+    TooLarge,
+}
+
+impl UploadBody {
+    pub(super) fn new(client: Incoming, exchange: Arc<Exchange>, limit: Option<u64>) -> Self {
+        if client.is_end_stream() {
+            exchange.set_sent();
+        }
+        Self {
+            client: Some(client),
+            exchange: Some(exchange),
+            limit: limit.unwrap_or(u64::MAX),
+        }
+    }
+
+    /// No body, for a request that is sent once more.
+    pub(super) fn empty() -> Self {
+        Self {
+            client: None,
+            exchange: None,
+            limit: 0,
+        }
+    }
+}
+
+impl Body for UploadBody {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let this = &mut *self;
+        let (Some(client), Some(exchange)) = (&mut this.client, &this.exchange) else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(&mut *client).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                if exchange.uploaded(length) > this.limit {
+                    exchange.set_too_large();
+                    return Poll::Ready(Some(Err(UploadError::TooLarge)));
+                }
+                if client.is_end_stream() {
+                    exchange.set_sent();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(UploadError::Client(error)))),
+            Poll::Ready(None) => {
+                exchange.set_sent();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                exchange.set_waiting_for_client();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.client.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.client.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+/// A response's body on its way to the client.
+#[derive(Debug)]
+pub enum ResponseBody {
+    /// The proxy's own answer.
+    Own(Full<Bytes>),
+    /// The upstream's.
+    Upstream(DownloadBody),
+}
+
+/// An upstream's body, and all that must last until its end.
+#[derive(Debug)]
+pub struct DownloadBody {
+    upstream: Incoming,
+    exchange: Arc<Exchange>,
+    record: Record,
+    alarm: Option<Pin<Box<Sleep>>>,
+    _in_flight: InFlight<UploadBody>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Why a response's body broke off. The client sees its connection or stream end early.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// The upstream broke off.
+    #[error("the upstream's body broke off")]
+    Upstream(#[source] hyper::Error),
+    /// Nothing moved for `network.idle_timeout`.
+    #[error("the upstream's body stopped coming")]
+    Idle,
+}
+
+impl DownloadBody {
+    pub(super) fn new(
+        upstream: Incoming,
+        exchange: Arc<Exchange>,
+        record: Record,
+        in_flight: InFlight<UploadBody>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        exchange.moved();
+        Self {
+            upstream,
+            exchange,
+            record,
+            alarm: None,
+            _in_flight: in_flight,
+            _permit: permit,
+        }
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let exchange = &self.exchange;
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(sleep_until(exchange.idle_deadline())));
+        while alarm.as_mut().poll(cx).is_ready() {
+            let deadline = exchange.idle_deadline();
+            if deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}
+
+impl Body for DownloadBody {
+    type Data = Bytes;
+    type Error = DownloadError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.upstream).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.exchange.moved();
+                this.record.sent(frame.data_ref().map_or(0, Bytes::len));
+                if this.upstream.is_end_stream() {
+                    this.record.set_outcome(Outcome::Complete);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                this.record.set_outcome(Outcome::Complete);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.record.set_outcome(Outcome::UpstreamBrokeOff);
+                Poll::Ready(Some(Err(DownloadError::Upstream(error))))
+            }
+            Poll::Pending => this.poll_idle(cx).map(|()| {
+                this.record.set_outcome(Outcome::UpstreamStalled);
+                Some(Err(DownloadError::Idle))
+            }),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.upstream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.upstream.size_hint()
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = DownloadError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        match self.get_mut() {
+            Self::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(body) => body.is_end_stream(),
+            Self::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(body) => body.size_hint(),
+            Self::Upstream(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What has moved so far in one exchange, and which deadline that leaves. There is no total
+//! timeout: an upload of hours is fine while bytes move.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// The limits of `[network]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// From the request's end to the response's head.
+    pub response: Duration,
+    /// Without a byte in either direction.
+    pub idle: Duration,
+}
+
+/// Shared by both bodies of an exchange and by whoever waits for the response's head.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    start: Instant,
+    timeouts: Timeouts,
+    uploaded: AtomicU64,
+    /// Milliseconds since `start`.
+    last_moved: AtomicU64,
+    is_sent: AtomicBool,
+    waits_for_client: AtomicBool,
+    is_too_large: AtomicBool,
+}
+
+/// Whom an exchange that stands still is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Late {
+    /// The client sends no more of its body.
+    Client,
+    /// The upstream takes no more of the request.
+    Upstream,
+    /// The upstream has the whole request and does not answer.
+    Answer,
+}
+
+impl Exchange {
+    pub(super) fn new(start: Instant, timeouts: Timeouts) -> Self {
+        Self {
+            start,
+            timeouts,
+            uploaded: AtomicU64::new(0),
+            last_moved: AtomicU64::new(0),
+            is_sent: AtomicBool::new(false),
+            waits_for_client: AtomicBool::new(false),
+            is_too_large: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that bytes moved, in whichever direction.
+    pub(super) fn moved(&self) {
+        let elapsed = self.start.elapsed().as_millis();
+        self.last_moved.store(u64::try_from(elapsed).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Notes bytes of the request; returns how many there are by now.
+    pub(super) fn uploaded(&self, bytes: usize) -> u64 {
+        self.waits_for_client.store(false, Ordering::Relaxed);
+        self.moved();
+        self.uploaded.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64
+    }
+
+    pub(super) fn bytes_uploaded(&self) -> u64 {
+        self.uploaded.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_waiting_for_client(&self) {
+        self.waits_for_client.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_sent(&self) {
+        self.moved();
+        self.waits_for_client.store(false, Ordering::Relaxed);
+        self.is_sent.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_too_large(&self) {
+        self.is_too_large.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_too_large(&self) -> bool {
+        self.is_too_large.load(Ordering::Relaxed)
+    }
+
+    /// When the exchange will have stood still for too long, if nothing moves until then.
+    pub(super) fn idle_deadline(&self) -> Instant {
+        self.last_moved_at() + self.timeouts.idle
+    }
+
+    /// When the wait for a response's head ends, as things stand, and who will have been late.
+    pub(super) fn head_deadline(&self) -> (Instant, Late) {
+        if self.is_sent.load(Ordering::Relaxed) {
+            (self.last_moved_at() + self.timeouts.response, Late::Answer)
+        } else if self.waits_for_client.load(Ordering::Relaxed) {
+            (self.idle_deadline(), Late::Client)
+        } else {
+            (self.idle_deadline(), Late::Upstream)
+        }
+    }
+
+    pub(super) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    fn last_moved_at(&self) -> Instant {
+        self.start + Duration::from_millis(self.last_moved.load(Ordering::Relaxed))
+    }
+}

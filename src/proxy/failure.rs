@@ -1,0 +1,235 @@
+//! The proxy's own answers: what happened and what to do, in the shape the route's clients read.
+//!
+//! FHIR routes get an OperationOutcome (hl7.org/fhir/R4/operationoutcome.html), the others
+//! problem+json (RFC 9457); each carries `Proxy-Status` (RFC 9209). None holds a path, a query, an
+//! id or a token.
+
+use std::{borrow::Cow, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::{
+    config::RouteKind,
+    token::Unavailable,
+    upstream::{ConnectError, SendError},
+};
+
+const PROXY_STATUS: &str = "proxy-status";
+
+/// An answer of the proxy's own.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    status: StatusCode,
+    /// RFC 9209, section 2.3.
+    error: &'static str,
+    /// FHIR's issue type (hl7.org/fhir/R4/valueset-issue-type.html).
+    code: &'static str,
+    detail: Cow<'static, str>,
+    retry_after: Option<u64>,
+}
+
+impl Failure {
+    fn new(status: StatusCode, error: &'static str, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            error,
+            code,
+            detail: detail.into(),
+            retry_after: None,
+        }
+    }
+
+    fn denied(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(status, "http_request_denied", code, detail)
+    }
+
+    fn invalid(detail: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "http_request_error", "invalid", detail)
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn path_leaves_prefix() -> Self {
+        Self::invalid("The path leaves its prefix. Send it without `..`, backslash or NUL, plain or encoded.")
+    }
+
+    pub(super) fn malformed_target() -> Self {
+        Self::invalid("The request target is malformed. Percent-encode its special characters.")
+    }
+
+    pub(super) fn malformed_host() -> Self {
+        Self::invalid("The request needs exactly one valid Host header.")
+    }
+
+    pub(super) fn host_not_allowed() -> Self {
+        Self::denied(
+            StatusCode::MISDIRECTED_REQUEST,
+            "security",
+            "This Host is not allowed. Call the proxy as localhost, 127.0.0.1 or [::1], or add the name to \
+             security.allowed_hosts.",
+        )
+    }
+
+    pub(super) fn origin_not_allowed() -> Self {
+        Self::denied(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "Requests from web pages are not allowed. If this page is yours, add its origin to security.allowed_origins.",
+        )
+    }
+
+    pub(super) fn read_only(route: &str) -> Self {
+        Self::denied(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            format!("Route {route} is read-only: GET, HEAD, OPTIONS and POST to _search only."),
+        )
+    }
+
+    pub(super) fn no_such_route<'a>(prefixes: impl Iterator<Item = &'a str>) -> Self {
+        let list = prefixes
+            .map(|prefix| format!("{prefix}/"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "proxy_internal_response",
+            "not-found",
+            format!("No route has this path. The routes are: {list}"),
+        )
+    }
+
+    pub(super) fn head_too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "http_request_error",
+            "too-long",
+            format!("The request's line and headers exceed limits.request_head ({limit} bytes)."),
+        )
+    }
+
+    pub(super) fn body_too_large(limit: u64) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "http_request_error",
+            "too-long",
+            format!("The request's body exceeds limits.request_body ({limit} bytes)."),
+        )
+    }
+
+    pub(super) fn too_many_requests(limit: usize) -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "proxy_internal_response",
+                "throttled",
+                format!("{limit} requests are in flight already (limits.requests). Try again in a moment."),
+            )
+        }
+    }
+
+    pub(super) fn no_token(unavailable: &Unavailable) -> Self {
+        Self {
+            retry_after: Some(whole_seconds(unavailable.retry_in)),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "proxy_internal_response",
+                "login",
+                format!("No token for the upstream: {}", unavailable.error),
+            )
+        }
+    }
+
+    pub(super) fn client_too_slow() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "http_request_error",
+            "timeout",
+            "The request's body stopped coming. Send it again without pauses longer than network.idle_timeout.",
+        )
+    }
+
+    pub(super) fn upstream_silent(after: Duration) -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "http_response_timeout",
+            "timeout",
+            format!(
+                "The upstream did not answer within {} s (network.response_timeout).",
+                after.as_secs_f32()
+            ),
+        )
+    }
+
+    pub(super) fn upstream_stalled(after: Duration) -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "connection_read_timeout",
+            "timeout",
+            format!(
+                "The upstream took none of the request for {} s (network.idle_timeout).",
+                after.as_secs_f32()
+            ),
+        )
+    }
+
+    pub(super) fn not_sent(error: &SendError) -> Self {
+        let (status, kind, code) = match error {
+            SendError::Connect(ConnectError::Timeout { .. }) => {
+                (StatusCode::GATEWAY_TIMEOUT, "connection_timeout", "timeout")
+            }
+            SendError::Connect(ConnectError::Dns(_)) => (StatusCode::BAD_GATEWAY, "dns_error", "transient"),
+            SendError::Connect(ConnectError::Tcp { .. }) => (StatusCode::BAD_GATEWAY, "connection_refused", "transient"),
+            SendError::Connect(ConnectError::Certificate { .. }) => {
+                (StatusCode::BAD_GATEWAY, "tls_certificate_error", "transient")
+            }
+            SendError::Connect(ConnectError::Tls { .. }) => (StatusCode::BAD_GATEWAY, "tls_protocol_error", "transient"),
+            SendError::Closed => (StatusCode::BAD_GATEWAY, "connection_terminated", "transient"),
+            SendError::Protocol => (StatusCode::BAD_GATEWAY, "http_protocol_error", "transient"),
+            SendError::RequestBody => (StatusCode::BAD_REQUEST, "http_request_error", "invalid"),
+        };
+        Self::new(status, kind, code, format!("The upstream could not be asked: {error}."))
+    }
+
+    /// The response for clients of a route of `kind`; `None` where no route was found.
+    pub(super) fn into_response(self, kind: Option<RouteKind>) -> Response<Bytes> {
+        let (body, content_type) = match kind {
+            Some(RouteKind::Fhir) => (
+                json!({
+                    "resourceType": "OperationOutcome",
+                    "issue": [{ "severity": "error", "code": self.code, "diagnostics": self.detail }],
+                }),
+                "application/fhir+json; charset=utf-8",
+            ),
+            _ => (
+                json!({
+                    "title": self.status.canonical_reason(),
+                    "status": self.status.as_u16(),
+                    "detail": self.detail,
+                }),
+                "application/problem+json",
+            ),
+        };
+        let mut response = Response::new(Bytes::from(body.to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let proxy_status = HeaderValue::from_str(&format!("ahds-proxy; error={}", self.error));
+        headers.insert(PROXY_STATUS, proxy_status.expect("error types are tokens"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+/// At least one, since zero invites a client to hammer.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + 1
+}

@@ -1,0 +1,184 @@
+//! Who may call. An open local port must not turn a web page the user happens to visit into an
+//! authorised caller: neither by a name that resolves to loopback (DNS rebinding) nor by a
+//! cross-site request.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use http::{
+    HeaderMap, HeaderValue, Method, Response, StatusCode, Version,
+    header::{self, HeaderName},
+    request::Parts,
+    uri::Authority,
+};
+
+use super::failure::Failure;
+use crate::config::Security;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+
+/// The Host and Origin rules of a configuration.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    hosts: Vec<String>,
+    origins: Vec<String>,
+}
+
+/// What the guard makes of an accepted request.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Not from a browser page, as far as can be told.
+    Local,
+    /// From a page of an allowed origin, to be named in the response.
+    Page(HeaderValue),
+    /// A browser asks whether a page may send a request; answered here.
+    Preflight(HeaderValue),
+}
+
+impl Guard {
+    pub(crate) fn new(security: &Security) -> Self {
+        Self {
+            hosts: security.allowed_hosts.clone(),
+            origins: security.allowed_origins.clone(),
+        }
+    }
+
+    pub(super) fn check(&self, head: &Parts) -> Result<Verdict, Failure> {
+        self.check_host(head)?;
+        self.check_origin(head)
+    }
+
+    /// The name the client used must be one of ours. A target in absolute form (to an HTTP proxy) is
+    /// no request to us at all.
+    pub(super) fn check_host(&self, head: &Parts) -> Result<(), Failure> {
+        let mut hosts = head.headers.get_all(header::HOST).iter();
+        let host = hosts.next();
+        if hosts.next().is_some() {
+            return Err(Failure::malformed_host());
+        }
+        let host = match host {
+            Some(host) => Some(parse(host).ok_or_else(Failure::malformed_host)?),
+            None => None,
+        };
+        let name = match (head.version, head.uri.authority(), host) {
+            (Version::HTTP_2, Some(authority), host) => {
+                if host.is_some_and(|host| host != *authority) {
+                    return Err(Failure::host_not_allowed());
+                }
+                authority.clone()
+            }
+            (_, Some(_), _) => return Err(Failure::host_not_allowed()),
+            (_, None, Some(host)) => host,
+            (_, None, None) => return Err(Failure::malformed_host()),
+        };
+        if self.is_ours(&name) { Ok(()) } else { Err(Failure::host_not_allowed()) }
+    }
+
+    fn is_ours(&self, authority: &Authority) -> bool {
+        if authority.as_str().contains('@') {
+            return false;
+        }
+        let host = authority.host();
+        is_loopback(host) || self.hosts.iter().any(|allowed| host.eq_ignore_ascii_case(allowed))
+    }
+
+    fn check_origin(&self, head: &Parts) -> Result<Verdict, Failure> {
+        let mut origins = head.headers.get_all(header::ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (Some(_), Some(_)) => Err(Failure::origin_not_allowed()),
+            (Some(origin), None) => {
+                if !self.origins.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes())) {
+                    return Err(Failure::origin_not_allowed());
+                }
+                let is_preflight =
+                    head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+                Ok(if is_preflight {
+                    Verdict::Preflight(origin.clone())
+                } else {
+                    Verdict::Page(origin.clone())
+                })
+            }
+            (None, _) => {
+                // A navigation or an image carries no Origin; only the user's own (`none`) and the
+                // page's own (`same-origin`) are harmless.
+                let foreign = head
+                    .headers
+                    .get_all(SEC_FETCH_SITE)
+                    .iter()
+                    .any(|site| !matches!(site.as_bytes(), b"none" | b"same-origin"));
+                if foreign { Err(Failure::origin_not_allowed()) } else { Ok(Verdict::Local) }
+            }
+        }
+    }
+}
+
+fn parse(host: &HeaderValue) -> Option<Authority> {
+    Authority::try_from(host.as_bytes()).ok()
+}
+
+/// `localhost`, 127.0.0.0/8 or `[::1]`; with a dot at the end it is a DNS name like any other.
+fn is_loopback(host: &str) -> bool {
+    if host.eq_ignore_ascii_case("localhost") {
+        return true;
+    }
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse() == Ok(Ipv6Addr::LOCALHOST),
+        None => matches!(host.parse(), Ok(IpAddr::V4(address)) if address.is_loopback()),
+    }
+}
+
+/// The answer to a preflight of an allowed origin (fetch.spec.whatwg.org, section 3.3).
+pub(super) fn preflight_response(origin: &HeaderValue, request: &HeaderMap) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    allow_origin(headers, origin);
+    let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    if let Some(names) = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+    }
+    if request.contains_key(REQUEST_PRIVATE_NETWORK) {
+        headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
+    }
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    response
+}
+
+/// Lets a page of `origin` read a response, whatever the upstream said of origins.
+pub(super) fn allow_origin(headers: &mut HeaderMap, origin: &HeaderValue) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    headers.remove(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_loopback_by_every_name() {
+        for host in ["localhost", "LocalHost", "127.0.0.1", "127.9.8.7", "[::1]", "[0:0:0:0:0:0:0:1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "",
+            "localhost.",
+            "LOCALHOST.",
+            "localhost.evil",
+            "evil.localhost.example",
+            "127.0.0.1.nip.io",
+            "128.0.0.1",
+            "0.0.0.0",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+            "::1",
+            "2130706433",
+            "0x7f000001",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

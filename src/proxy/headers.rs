@@ -1,0 +1,139 @@
+//! Which headers pass. What is not named here goes through untouched, both ways.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{self, Entry},
+};
+
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+
+/// Removes what must not reach the upstream: credentials of the client's own, what proxies tell
+/// each other, and what belongs to the client's connection (RFC 9110, section 7.6.1).
+pub(super) fn strip_request(headers: &mut HeaderMap) {
+    let wants_trailers = headers.get_all(header::TE).iter().any(|te| {
+        te.to_str()
+            .is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+    });
+    strip(headers, |name| is_hop_by_hop(name) || is_private(name));
+    if wants_trailers {
+        headers.insert(header::TE, TRAILERS);
+    }
+}
+
+/// Removes what belongs to the upstream's connection.
+pub(super) fn strip_response(headers: &mut HeaderMap) {
+    strip(headers, is_hop_by_hop);
+}
+
+fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let named = named_by_connection(headers);
+    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
+    for name in names.into_iter().chain(named) {
+        if let Entry::Occupied(entry) = headers.entry(name) {
+            entry.remove_entry_mult();
+        }
+    }
+}
+
+/// The headers that `Connection` declares to be this connection's own.
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect()
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::CONNECTION | header::TE | header::TRANSFER_ENCODING | header::UPGRADE
+    ) || matches!(
+        name.as_str(),
+        "keep-alive" | "http2-settings" | "proxy-authenticate" | "proxy-authentication-info" | "proxy-connection"
+    )
+}
+
+fn is_private(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::AUTHORIZATION | header::COOKIE | header::FORWARDED | header::HOST | header::EXPECT
+    ) || name.as_str().starts_with("x-forwarded-")
+        || name.as_str().starts_with("proxy-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .fold(HeaderMap::new(), |mut map, (name, value)| {
+                map.append(name, value);
+                map
+            })
+    }
+
+    #[test]
+    fn drops_what_connection_names_in_every_spelling() {
+        let mut headers = map(&[
+            ("connection", "Authorization, close"),
+            ("connection", "X-SECRET , ,\u{20}X-Other"),
+            ("authorization", "Bearer theirs"),
+            ("authorization", "Basic theirs"),
+            ("x-secret", "1"),
+            ("x-other", "2"),
+            ("x-kept", "3"),
+        ]);
+        strip_request(&mut headers);
+        assert_eq!(headers, map(&[("x-kept", "3")]));
+    }
+
+    #[test]
+    fn drops_credentials_and_what_proxies_add() {
+        let mut headers = map(&[
+            ("authorization", "a"),
+            ("cookie", "a"),
+            ("forwarded", "a"),
+            ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-anything", "a"),
+            ("proxy-authorization", "a"),
+            ("proxy-connection", "a"),
+            ("keep-alive", "a"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "a"),
+            ("expect", "100-continue"),
+            ("host", "localhost"),
+        ]);
+        strip_request(&mut headers);
+        assert!(headers.is_empty(), "{headers:?}");
+    }
+
+    #[test]
+    fn keeps_what_clients_and_services_tell_each_other() {
+        let kept = map(&[
+            ("accept", "application/fhir+json"),
+            ("if-match", "W/\"1\""),
+            ("prefer", "respond-async"),
+            ("x-request-id", "1"),
+            ("x-ms-profile-validation", "true"),
+            ("x-provenance", "{}"),
+            ("trailer", "x-checksum"),
+        ]);
+        let mut headers = kept.clone();
+        strip_request(&mut headers);
+        assert_eq!(headers, kept);
+    }
+
+    #[test]
+    fn asks_for_trailers_where_the_client_does() {
+        let mut headers = map(&[("te", "gzip, Trailers")]);
+        strip_request(&mut headers);
+        assert_eq!(headers, map(&[("te", "trailers")]));
+    }
+}

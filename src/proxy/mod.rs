@@ -1,0 +1,273 @@
+//! The pipeline of one request. [`Proxy::answer`] reads top to bottom; each step is a plain
+//! function in a file of its own.
+
+mod body;
+mod exchange;
+mod failure;
+mod guard;
+mod headers;
+mod record;
+mod resource;
+mod route;
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, header, request::Parts};
+use http_body::Body as _;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep_until,
+};
+
+use crate::{
+    config::{self, RouteKind},
+    server::Handler,
+    token::Token,
+    upstream::InFlight,
+};
+use body::DownloadBody;
+use exchange::{Exchange, Late};
+use failure::Failure;
+use guard::{Guard, Verdict};
+use record::Record;
+
+pub use body::{DownloadError, ResponseBody, UploadBody, UploadError};
+pub use exchange::Timeouts;
+pub use route::Route;
+
+/// Answers the requests of all routes. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    routes: Vec<Arc<Route>>,
+    guard: Guard,
+    timeouts: Timeouts,
+    limits: config::Limits,
+    requests: Arc<Semaphore>,
+}
+
+/// An answer of the proxy's own, and the route kind whose shape it takes.
+struct Refused {
+    failure: Failure,
+    kind: Option<RouteKind>,
+}
+
+impl Proxy {
+    /// Puts the pipeline together.
+    pub fn new(routes: Vec<Arc<Route>>, config: &config::Config) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                routes,
+                guard: Guard::new(&config.security),
+                timeouts: Timeouts {
+                    response: config.network.response_timeout,
+                    idle: config.network.idle_timeout,
+                },
+                requests: Arc::new(Semaphore::new(config.limits.requests)),
+                limits: config.limits.clone(),
+            }),
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let start = Instant::now();
+        let (head, body) = request.into_parts();
+        let mut record = Record::new(start, &head.method, &head.headers);
+
+        let page = match self.shared.guard.check(&head) {
+            Ok(Verdict::Local) => None,
+            Ok(Verdict::Page(origin)) => Some(origin),
+            Ok(Verdict::Preflight(origin)) => {
+                let response = guard::preflight_response(&origin, &head.headers);
+                record.refuse(response.status(), 0);
+                return response.map(|()| ResponseBody::Own(Full::default()));
+            }
+            Err(failure) => return refuse(failure, None, record),
+        };
+        let result = self.forward(head, body, &mut record).await;
+        let mut response = match result {
+            Ok(answered) => answered.into_response(record),
+            Err(Refused { failure, kind }) => refuse(failure, kind, record),
+        };
+        if let Some(origin) = page {
+            guard::allow_origin(response.headers_mut(), &origin);
+        }
+        response
+    }
+
+    async fn forward(&self, head: Parts, body: Incoming, record: &mut Record) -> Result<Answered, Refused> {
+        let shared = &*self.shared;
+        check_head_size(&head, shared.limits.request_head).map_err(Refused::unrouted)?;
+
+        let (route, rest) = route::find(&shared.routes, head.uri.path()).ok_or_else(|| {
+            Refused::unrouted(Failure::no_such_route(shared.routes.iter().map(|route| route.prefix())))
+        })?;
+        let refused = |failure| Refused {
+            failure,
+            kind: Some(route.kind),
+        };
+        record.set_route(&route.name, resource::of(route.kind, rest));
+
+        let target = route.target(rest, head.uri.query()).map_err(refused)?;
+        check_method(route, &head.method, rest).map_err(refused)?;
+        check_body_size(&body, shared.limits.request_body).map_err(refused)?;
+        let permit = shared.permit().map_err(refused)?;
+
+        let token = route.source.token().await;
+        let token = token.map_err(|unavailable| refused(Failure::no_token(&unavailable)))?;
+
+        let exchange = Arc::new(Exchange::new(Instant::now().into(), shared.timeouts));
+        record.set_exchange(&exchange);
+        let request = upstream_request(route, head, target, &token);
+        let upload = UploadBody::new(body, exchange.clone(), shared.limits.request_body);
+        let sent = Instant::now();
+        let (response, in_flight) = send(route, request, upload, &exchange, shared).await.map_err(refused)?;
+
+        let (mut head, body) = response.into_parts();
+        headers::strip_response(&mut head.headers);
+        head.version = http::Version::HTTP_11;
+        record.set_head(head.status, &head.headers, sent.elapsed());
+        Ok(Answered {
+            head,
+            body,
+            exchange,
+            in_flight,
+            permit,
+        })
+    }
+}
+
+impl Handler for Proxy {
+    type Body = ResponseBody;
+
+    async fn handle(self, request: Request<Incoming>) -> Response<ResponseBody> {
+        self.answer(request).await
+    }
+}
+
+impl Shared {
+    fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.requests
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Failure::too_many_requests(self.limits.requests))
+    }
+}
+
+impl Refused {
+    fn unrouted(failure: Failure) -> Self {
+        Self { failure, kind: None }
+    }
+}
+
+/// An upstream's response and all that must last as long as its body.
+struct Answered {
+    head: http::response::Parts,
+    body: Incoming,
+    exchange: Arc<Exchange>,
+    in_flight: InFlight<UploadBody>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Answered {
+    fn into_response(self, mut record: Record) -> Response<ResponseBody> {
+        if self.body.is_end_stream() {
+            record.set_outcome(record::Outcome::Complete);
+        }
+        let body = DownloadBody::new(self.body, self.exchange, record, self.in_flight, self.permit);
+        Response::from_parts(self.head, ResponseBody::Upstream(body))
+    }
+}
+
+fn refuse(failure: Failure, kind: Option<RouteKind>, record: Record) -> Response<ResponseBody> {
+    let status = failure.status();
+    let response = failure.into_response(kind);
+    record.refuse(status, response.body().len());
+    response.map(|body: Bytes| ResponseBody::Own(Full::new(body)))
+}
+
+/// hyper reads heads up to twice the limit, so that all but the most absurd get this answer.
+fn check_head_size(head: &Parts, limit: usize) -> Result<(), Failure> {
+    let line = head.method.as_str().len() + head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let fields: usize = head
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if line + fields > limit { Err(Failure::head_too_large(limit)) } else { Ok(()) }
+}
+
+fn check_method(route: &Route, method: &Method, rest: &str) -> Result<(), Failure> {
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let searches = *method == Method::POST && (rest == "/_search" || rest.ends_with("/_search"));
+    if route.read_only && !reads && !searches {
+        return Err(Failure::read_only(&route.name));
+    }
+    Ok(())
+}
+
+fn check_body_size(body: &Incoming, limit: Option<u64>) -> Result<(), Failure> {
+    match limit {
+        Some(limit) if body.size_hint().lower() > limit => Err(Failure::body_too_large(limit)),
+        _ => Ok(()),
+    }
+}
+
+/// The request as the upstream sees it: its own name as Host, our token, the rest as it came.
+fn upstream_request(route: &Route, head: Parts, target: http::Uri, token: &Token) -> Request<()> {
+    let mut headers = head.headers;
+    headers::strip_request(&mut headers);
+    for (name, value) in &route.headers {
+        headers.insert(name, value.clone());
+    }
+    headers.insert(header::HOST, route.host.clone());
+    headers.insert(header::AUTHORIZATION, token.authorization.clone());
+    let mut request = Request::new(());
+    *request.method_mut() = head.method;
+    *request.uri_mut() = target;
+    *request.headers_mut() = headers;
+    request
+}
+
+/// Sends a request and waits for the response's head, for as long as something moves.
+async fn send(
+    route: &Route,
+    request: Request<()>,
+    upload: UploadBody,
+    exchange: &Exchange,
+    shared: &Shared,
+) -> Result<(Response<Incoming>, InFlight<UploadBody>), Failure> {
+    let spare = (request.method().is_safe() && upload.is_end_stream()).then(|| request.clone());
+    let again = spare.map(|request| || request.map(|()| UploadBody::empty()));
+    let mut sending = std::pin::pin!(route.pool.send(request.map(|()| upload), again));
+    let mut alarm = std::pin::pin!(sleep_until(exchange.head_deadline().0));
+    loop {
+        tokio::select! {
+            biased;
+            sent = &mut sending => {
+                return sent.map_err(|error| match shared.limits.request_body {
+                    Some(limit) if exchange.is_too_large() => Failure::body_too_large(limit),
+                    _ => Failure::not_sent(&error),
+                });
+            }
+            () = &mut alarm => {
+                let (deadline, late) = exchange.head_deadline();
+                if deadline <= tokio::time::Instant::now() {
+                    return Err(match late {
+                        Late::Client => Failure::client_too_slow(),
+                        Late::Upstream => Failure::upstream_stalled(exchange.timeouts().idle),
+                        Late::Answer => Failure::upstream_silent(exchange.timeouts().response),
+                    });
+                }
+                alarm.as_mut().reset(deadline);
+            }
+        }
+    }
+}

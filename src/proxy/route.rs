@@ -1,0 +1,201 @@
+//! Which route a path belongs to, and the request target it becomes on the upstream.
+
+use std::sync::Arc;
+
+use http::{
+    HeaderName, HeaderValue, Uri,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+
+use super::{body::UploadBody, failure::Failure};
+use crate::{
+    config::{self, RouteKind},
+    token::Source,
+    upstream::Pool,
+};
+
+/// A route of the configuration with all that its requests need.
+#[derive(Debug)]
+pub struct Route {
+    pub(super) name: Arc<str>,
+    pub(super) kind: RouteKind,
+    prefix: config::Prefix,
+    scheme: Scheme,
+    authority: Authority,
+    base_path: String,
+    pub(super) host: HeaderValue,
+    pub(super) read_only: bool,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) source: Arc<Source>,
+    pub(super) pool: Arc<Pool<UploadBody>>,
+}
+
+impl Route {
+    /// Puts a route together.
+    pub fn new(config: &config::Route, source: Arc<Source>, pool: Arc<Pool<UploadBody>>) -> Self {
+        let authority = config.upstream.authority();
+        Self {
+            name: config.name.clone(),
+            kind: config.kind,
+            prefix: config.prefix.clone(),
+            scheme: config.upstream.scheme().clone(),
+            authority: authority.clone(),
+            base_path: config.upstream.base_path().to_owned(),
+            host: HeaderValue::from_str(authority.as_str()).expect("an authority is a header value"),
+            read_only: config.read_only,
+            headers: config.headers.clone(),
+            source,
+            pool,
+        }
+    }
+
+    /// The route's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its tokens come from.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// What clients put before a path of the upstream.
+    pub(super) fn prefix(&self) -> &str {
+        self.prefix.as_str()
+    }
+
+    /// The part of `path` behind the prefix; `None` when the path is not this route's.
+    pub(super) fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix(self.prefix.as_str())?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    }
+
+    /// The upstream's URI for a request: path and query byte for byte behind the upstream's own path.
+    pub(super) fn target(&self, rest: &str, query: Option<&str>) -> Result<Uri, Failure> {
+        if leaves_its_prefix(rest) {
+            return Err(Failure::path_leaves_prefix());
+        }
+        let path = if rest.is_empty() && self.base_path.is_empty() { "/" } else { rest };
+        let mut target = String::with_capacity(self.base_path.len() + path.len() + query.map_or(0, |q| q.len() + 1));
+        target.push_str(&self.base_path);
+        target.push_str(path);
+        if let Some(query) = query {
+            target.push('?');
+            target.push_str(query);
+        }
+        let target = PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).map_err(|_| Failure::malformed_target())?;
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(target);
+        Uri::from_parts(parts).map_err(|_| Failure::malformed_target())
+    }
+}
+
+/// The route with the longest prefix that matches, and the path behind that prefix.
+pub(super) fn find<'a, 'p>(routes: &'a [Arc<Route>], path: &'p str) -> Option<(&'a Arc<Route>, &'p str)> {
+    routes
+        .iter()
+        .filter_map(|route| Some((route, route.strip(path)?)))
+        .max_by_key(|(route, _)| route.prefix().len())
+}
+
+/// Whether some server might read a path as leading out of its prefix: a dot segment, plain or
+/// percent-encoded once or twice, between slashes or backslashes, plain or encoded; a raw
+/// backslash; or a NUL, at which some servers cut the path off.
+fn leaves_its_prefix(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    if !bytes.iter().any(|byte| matches!(byte, b'.' | b'%' | b'\\')) {
+        return false;
+    }
+    if bytes.contains(&b'\\') {
+        return true;
+    }
+    let once = percent_decoded(bytes);
+    let twice = percent_decoded(&once);
+    [bytes, &once, &twice].into_iter().any(|path| {
+        path.contains(&0)
+            || path
+                .split(|byte| matches!(byte, b'/' | b'\\'))
+                // Some servers drop parameters (`..;a=b`) before they look for dot segments.
+                .map(|segment| segment.split(|byte| *byte == b';').next().unwrap_or_default())
+                .any(|segment| segment == b"..")
+    })
+}
+
+fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
+    percent_encoding::percent_decode(bytes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn paths_that_leave_their_prefix() {
+        for path in [
+            "/..",
+            "/../dicom",
+            "/a/../../b",
+            "/%2e%2e/",
+            "/.%2E/x",
+            "/%2e./x",
+            "/%252e%252e/x",
+            "%2f..",
+            "/a%2f..%2fb",
+            "/a%5c..%5cb",
+            "/a\\b",
+            "/..;/x",
+            "/..;a=b/x",
+            "/a%00b",
+            "/a/..",
+        ] {
+            assert!(leaves_its_prefix(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_that_stay() {
+        for path in [
+            "",
+            "/",
+            "//",
+            "/Patient/a.b",
+            "/Patient/...",
+            "/Patient/..a",
+            "/Patient/a..",
+            "/$export",
+            "/%24export",
+            "/a%2Fb",
+            "/a%3Ab|c+d",
+            "/a;b=c/d",
+            "/100%",
+            "/%zz",
+            "/./a",
+        ] {
+            assert!(!leaves_its_prefix(path), "{path}");
+        }
+    }
+
+    proptest! {
+        /// What an upstream makes of an accepted path never leads above it, however it decodes.
+        #[test]
+        fn accepted_paths_resolve_below_the_base(path in "(/([.%2eE5cCfF;\\\\a]|\\.\\.|%2e){0,8}){0,5}") {
+            if !leaves_its_prefix(&path) {
+                for rounds in 0..3 {
+                    let mut decoded = path.clone().into_bytes();
+                    for _ in 0..rounds {
+                        decoded = percent_decoded(&decoded);
+                    }
+                    let mut depth = 0_i32;
+                    for segment in decoded.split(|b| matches!(b, b'/' | b'\\')) {
+                        depth += match segment { b".." => -1, b"" | b"." => 0, _ => 1 };
+                        prop_assert!(depth >= 0);
+                    }
+                }
+            }
+        }
+    }
+}

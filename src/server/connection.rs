@@ -1,0 +1,128 @@
+//! One connection, from its first byte to its end: HTTP/1.1, or HTTP/2 with prior knowledge.
+
+use std::{
+    convert::Infallible,
+    pin::pin,
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    Handler, Limits,
+    io::Io,
+    listener::Stream,
+    stopped,
+    tracked::{self, Active, Tracked},
+};
+
+/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+const MAX_STREAMS: u32 = 256;
+
+/// Said without hyper, which closes such a connection in silence.
+const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
+    connection: close\r\n\
+    content-type: application/problem+json\r\n\
+    proxy-status: ahds-proxy; error=http_request_error; details=\"the request's head did not come in time\"\r\n\
+    content-length: 112\r\n\r\n\
+    {\"title\":\"Request Timeout\",\"status\":408,\"detail\":\"the request's head did not come in time; send it without delay\"}";
+
+pub(super) async fn run<H: Handler>(mut stream: Stream, handler: H, limits: Limits, stop: watch::Receiver<bool>) {
+    let deadline = Instant::now() + limits.head_timeout;
+    let mut stopping = stop.clone();
+    let first = tokio::select! {
+        first = timeout_at(deadline, first_bytes(&mut stream)) => first,
+        () = stopped(&mut stopping) => return,
+    };
+    let Ok(Ok(first)) = first else { return };
+    if first.is_empty() {
+        return;
+    }
+    let is_http2 = first.starts_with(PREFACE);
+    let active = Active::default();
+    let io = TokioIo::new(Io::new(stream, first, active.clone(), limits, deadline));
+    let service = service_fn(move |request: Request<Incoming>| {
+        respond(handler.clone(), request, active.begin())
+    });
+    if is_http2 {
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
+            .keep_alive_interval(Duration::from_secs(30))
+            .serve_connection(io, service);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            _ = &mut connection => {}
+            () = stopped(&mut stopping) => {
+                connection.as_mut().graceful_shutdown();
+                // Errors end a connection, nothing else: the client has seen them too.
+                let _ = connection.await;
+            }
+        }
+        return;
+    }
+    let mut connection = http1::Builder::new()
+        .max_buf_size(limits.max_head)
+        .header_read_timeout(None)
+        .serve_connection(io, service);
+    let result = tokio::select! {
+        result = &mut connection => result,
+        () = stopped(&mut stopping) => {
+            Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
+        }
+    };
+    if result.is_err() {
+        let mut io = connection.into_parts().io.into_inner();
+        if io.too_slow() {
+            // The client has been slow enough: what does not arrive now never will.
+            let _ = io.write_all(TOO_SLOW).await;
+            let _ = io.shutdown().await;
+        }
+    }
+}
+
+/// Reads until it is clear whether the client speaks HTTP/2. Empty if it said nothing.
+async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Bytes> {
+    let mut first = BytesMut::with_capacity(4096);
+    loop {
+        let before = first.len();
+        stream.read_buf(&mut first).await?;
+        let known = first.len().min(PREFACE.len());
+        if first.len() == before || first[..known] != PREFACE[..known] {
+            break;
+        }
+        if first.len() >= PREFACE.len() {
+            break;
+        }
+    }
+    Ok(first.freeze())
+}
+
+async fn respond<H: Handler>(
+    handler: H,
+    request: Request<Incoming>,
+    active: tracked::Request,
+) -> Result<Response<Tracked<H::Body>>, Infallible> {
+    let (head, body) = handler.handle(request).await.into_parts();
+    Ok(Response::from_parts(head, Tracked { body, _request: active }))
+}

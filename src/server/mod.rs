@@ -1,0 +1,94 @@
+//! Listeners and the connections they accept. Knows nothing of proxying: a service is a function
+//! from a request to a response.
+
+mod connection;
+mod io;
+mod listener;
+mod tracked;
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+pub use listener::{BindError, Listener};
+
+/// After `accept` failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Bounds on connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// From a request's first byte to the end of its head; also for the first byte of a connection.
+    pub head_timeout: Duration,
+    /// A connection without a request is closed after this.
+    pub keep_alive: Duration,
+    /// A client that takes no byte of an answer for so long is cut off.
+    pub write_timeout: Duration,
+    /// Bytes of a request's head that are read at all. Past it hyper answers 431 by itself.
+    pub max_head: usize,
+}
+
+/// Answers requests. Never fails: an error is a response too.
+pub trait Handler: Clone + Send + Sync + 'static {
+    /// The response's body.
+    type Body: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static;
+
+    /// Answers one request. Dropped when the client goes away.
+    fn handle(self, request: Request<Incoming>) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
+}
+
+/// Accepts connections until `stop` turns true, then lets running requests finish within `drain`.
+/// Everything is cut off once `abort` turns true.
+pub async fn serve<H: Handler>(
+    listener: Listener,
+    handler: H,
+    limits: Limits,
+    connections: Arc<Semaphore>,
+    mut stop: watch::Receiver<bool>,
+    drain: Duration,
+) {
+    let mut tasks = JoinSet::new();
+    loop {
+        let permit = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            permit = connections.clone().acquire_owned() => permit,
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            accepted = listener.accept() => accepted,
+            Some(_) = tasks.join_next() => continue,
+        };
+        match accepted {
+            Ok(stream) => {
+                let connection = connection::run(stream, handler.clone(), limits, stop.clone());
+                tasks.spawn(async move {
+                    connection.await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("a connection could not be accepted: {error}");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    if timeout(drain, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+        tracing::warn!(cut_off = tasks.len(), "the drain time is over");
+    }
+    tasks.shutdown().await;
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that whoever could say stop is gone.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,93 @@
+//! How long to leave an issuer alone after it gave no token.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    time::{Duration, Instant},
+};
+
+use crate::credentials::{CredentialError, Reason};
+
+const FIRST: Duration = Duration::from_secs(1);
+const MAX: Duration = Duration::from_secs(30);
+/// A person who has just signed in or corrected a secret must not wait long to see it work.
+const MAX_AFTER_ACTION: Duration = Duration::from_secs(3);
+
+/// The last failure of a source and the end of its pause.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) error: CredentialError,
+    pub(super) retry_at: Instant,
+    count: u32,
+}
+
+impl Failure {
+    /// Doubles the pause of the failure before, up to a bound that depends on who must act; an
+    /// issuer that named a time gets at least that.
+    pub(super) fn after(previous: Option<&Self>, error: CredentialError) -> Self {
+        let count = previous.map_or(0, |previous| previous.count.saturating_add(1));
+        let max = match error.reason {
+            Reason::Transient => MAX,
+            Reason::Absent | Reason::NeedsAction => MAX_AFTER_ACTION,
+        };
+        let pause = FIRST.saturating_mul(1 << count.min(10)).min(max);
+        let pause = pause + jitter(pause / 4);
+        Self {
+            retry_at: Instant::now() + pause.max(error.retry_after.unwrap_or_default()),
+            error,
+            count,
+        }
+    }
+
+    /// How much of the pause is left; zero when it is over.
+    pub(super) fn pause(&self) -> Duration {
+        self.retry_at.saturating_duration_since(Instant::now())
+    }
+}
+
+/// A random duration below `limit`.
+pub(super) fn jitter(limit: Duration) -> Duration {
+    // The standard library's only source of randomness is the seed of its hash maps.
+    let random = RandomState::new().hash_one(0_u8);
+    let thousandths = u32::try_from(random % 1000).unwrap_or_default();
+    limit * thousandths / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(reason: Reason, retry_after: Option<Duration>) -> CredentialError {
+        CredentialError {
+            message: String::new(),
+            remedy: String::new(),
+            reason,
+            retry_after,
+        }
+    }
+
+    fn pauses(reason: Reason, rounds: usize) -> Vec<u64> {
+        let mut failure = None;
+        (0..rounds)
+            .map(|_| {
+                let next = Failure::after(failure.as_ref(), error(reason, None));
+                let pause = next.pause().as_millis();
+                failure = Some(next);
+                u64::try_from(pause).expect("a small number")
+            })
+            .collect()
+    }
+
+    #[test]
+    fn pauses_double_up_to_their_bound() {
+        for (pause, base) in pauses(Reason::Transient, 8).into_iter().zip([1, 2, 4, 8, 16, 30, 30, 30]) {
+            assert!((base * 900..=base * 1250).contains(&pause), "{pause} for {base}");
+        }
+        assert!(pauses(Reason::NeedsAction, 8).into_iter().all(|pause| pause <= 3750));
+    }
+
+    #[test]
+    fn an_issuer_that_names_a_time_gets_it() {
+        let failure = Failure::after(None, error(Reason::Transient, Some(Duration::from_secs(90))));
+        assert!(failure.pause() > Duration::from_secs(89));
+    }
+}

@@ -1,0 +1,318 @@
+//! The token cache: one fetch at a time for each credential and audience, renewal ahead of expiry
+//! in the background, and the old token in use for as long as it really lives.
+//!
+//! Tokens are held by moka under credential, audience and a generation that rises with each new
+//! token. Whoever needs the next generation, a renewal or a crowd of requests behind an expired
+//! token, joins the same fetch. It runs in a task of its own, so that a caller who gives up takes
+//! nothing from the others. moka's clock is monotonic and catches a wall clock that was set back;
+//! the wall clock is checked at each use and catches a machine that slept.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use moka::{Expiry, future::Cache};
+
+use super::{Token, backoff::Failure};
+use crate::{
+    clock::Clock,
+    config::Audience,
+    credentials::{Credential, CredentialError, Reason},
+};
+
+/// How often the wall clock is looked at between renewals.
+const TICK: Duration = Duration::from_secs(15);
+/// The pause between attempts nobody asked for, while there is no token at all.
+const UNATTENDED_PAUSE: Duration = Duration::from_secs(30);
+/// A source that hands out the token it gave before is not asked again for so long.
+const SAME_TOKEN_PAUSE: Duration = Duration::from_secs(30);
+
+type Tokens = Cache<Key, Arc<Token>>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    name: Arc<Name>,
+    generation: u64,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Name {
+    credential: Arc<str>,
+    audience: Option<Audience>,
+}
+
+/// Holds all tokens of the process.
+#[derive(Debug)]
+pub struct TokenCache {
+    tokens: Tokens,
+    clock: Clock,
+    sources: BTreeMap<(Arc<str>, Option<String>), Arc<Source>>,
+}
+
+/// One credential and one audience.
+#[derive(Debug)]
+pub struct Source {
+    name: Arc<Name>,
+    credential: Arc<Credential>,
+    tokens: Tokens,
+    clock: Clock,
+    generation: AtomicU64,
+    renewing: AtomicBool,
+    failure: Mutex<Option<Failure>>,
+}
+
+/// Why there is no token now.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{error}")]
+pub struct Unavailable {
+    /// What the credential said last.
+    pub error: CredentialError,
+    /// When the next attempt is due.
+    pub retry_in: Duration,
+}
+
+/// What a source has, for people; never the token.
+#[derive(Debug, Clone)]
+pub struct SourceStatus {
+    /// The credential's name in the configuration.
+    pub credential: Arc<str>,
+    /// The kind that serves.
+    pub kind: &'static str,
+    /// Whom its tokens are for.
+    pub audience: Option<Audience>,
+    /// The token in use, if one is.
+    pub token: Option<Arc<Token>>,
+    /// Why the last attempt failed, if it did.
+    pub last_error: Option<CredentialError>,
+}
+
+/// A token's remaining life by the wall clock at the moment it is stored, counted down by moka's
+/// monotonic clock.
+struct Remaining {
+    clock: Clock,
+}
+
+impl Expiry<Key, Arc<Token>> for Remaining {
+    fn expire_after_create(&self, _: &Key, token: &Arc<Token>, _: Instant) -> Option<Duration> {
+        Some(token.remaining(self.clock.now()))
+    }
+}
+
+impl TokenCache {
+    /// An empty cache.
+    pub fn new(clock: Clock) -> Self {
+        let expiry = Remaining { clock: clock.clone() };
+        Self {
+            tokens: Cache::builder().expire_after(expiry).build(),
+            clock,
+            sources: BTreeMap::new(),
+        }
+    }
+
+    /// The source for a credential and an audience; the same one however often it is asked for.
+    pub fn source(
+        &mut self,
+        name: &Arc<str>,
+        credential: &Arc<Credential>,
+        audience: Option<&Audience>,
+    ) -> Arc<Source> {
+        let key = (name.clone(), audience.map(ToString::to_string));
+        let source = self.sources.entry(key).or_insert_with(|| {
+            Arc::new(Source {
+                name: Arc::new(Name {
+                    credential: name.clone(),
+                    audience: audience.cloned(),
+                }),
+                credential: credential.clone(),
+                tokens: self.tokens.clone(),
+                clock: self.clock.clone(),
+                generation: AtomicU64::new(0),
+                renewing: AtomicBool::new(false),
+                failure: Mutex::new(None),
+            })
+        });
+        source.clone()
+    }
+
+    /// All sources, in the order of credential and audience.
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+        self.sources.values()
+    }
+}
+
+impl Source {
+    /// A token that has not expired: from memory, or from the one fetch that all callers share.
+    pub async fn token(self: &Arc<Self>) -> Result<Arc<Token>, Unavailable> {
+        let generation = self.generation.load(Ordering::Acquire);
+        if let Some(token) = self.tokens.get(&self.key(generation)).await {
+            let now = self.clock.now();
+            if token.expires_on > now {
+                if token.renew_on <= now {
+                    self.renew_in_background(generation);
+                }
+                return Ok(token);
+            }
+        }
+        self.fetch(generation).await
+    }
+
+    /// Fetches the first token, then each next one ahead of expiry, for as long as the process runs.
+    pub async fn keep_fresh(self: Arc<Self>) {
+        loop {
+            let pause = match self.token().await {
+                Ok(token) => match token.renew_on.duration_since(self.clock.now()) {
+                    Ok(until) => until.min(TICK),
+                    Err(_) => self.failure().map_or(TICK, |failure| failure.pause()),
+                },
+                Err(unavailable) => unavailable.retry_in.max(UNATTENDED_PAUSE),
+            };
+            // Never a busy loop, whatever the clocks do.
+            tokio::time::sleep(pause.max(Duration::from_millis(100))).await;
+        }
+    }
+
+    /// What this source has now.
+    pub async fn status(&self) -> SourceStatus {
+        let generation = self.generation.load(Ordering::Acquire);
+        let now = self.clock.now();
+        let token = self.tokens.get(&self.key(generation)).await;
+        SourceStatus {
+            credential: self.name.credential.clone(),
+            kind: self.credential.kind(),
+            audience: self.name.audience.clone(),
+            token: token.filter(|token| token.expires_on > now),
+            last_error: self.failure().map(|failure| failure.error),
+        }
+    }
+
+    fn key(&self, generation: u64) -> Key {
+        Key {
+            name: self.name.clone(),
+            generation,
+        }
+    }
+
+    fn renew_in_background(self: &Arc<Self>, generation: u64) {
+        if self.failure().is_some_and(|failure| !failure.pause().is_zero()) || self.renewing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let source = self.clone();
+        tokio::spawn(async move {
+            // The error is kept in `failure` and logged there; the token in use stays in use.
+            let _ = source.fetch(generation).await;
+            source.renewing.store(false, Ordering::Release);
+        });
+    }
+
+    /// Joins or starts the fetch of the generation after `generation`.
+    async fn fetch(self: &Arc<Self>, generation: u64) -> Result<Arc<Token>, Unavailable> {
+        let source = self.clone();
+        let fetch = tokio::spawn(async move {
+            let next = source.key(generation + 1);
+            let token = source.tokens.try_get_with(next, source.acquire(generation)).await;
+            if token.is_ok()
+                && source
+                    .generation
+                    .compare_exchange(generation, generation + 1, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok()
+            {
+                source.tokens.invalidate(&source.key(generation)).await;
+            }
+            token
+        });
+        match fetch.await {
+            Ok(result) => result.map_err(|error| Unavailable::clone(&error)),
+            Err(_) => Err(Unavailable {
+                error: CredentialError {
+                    message: "the token request was broken off".to_owned(),
+                    remedy: "ahds-proxy tries again by itself.".to_owned(),
+                    reason: Reason::Transient,
+                    retry_after: None,
+                },
+                retry_in: Duration::from_secs(1),
+            }),
+        }
+    }
+
+    /// Asks the credential, unless it has just failed.
+    async fn acquire(&self, generation: u64) -> Result<Arc<Token>, Unavailable> {
+        let previous = self.failure();
+        if let Some(failure) = &previous {
+            let pause = failure.pause();
+            if !pause.is_zero() {
+                return Err(Unavailable {
+                    error: failure.error.clone(),
+                    retry_in: pause,
+                });
+            }
+        }
+        match self.ask(generation).await {
+            Ok(token) => {
+                self.set_failure(None);
+                Ok(token)
+            }
+            Err(error) => {
+                let failure = Failure::after(previous.as_ref(), error);
+                tracing::warn!(
+                    credential = &*self.name.credential,
+                    kind = self.credential.kind(),
+                    audience = self.name.audience.as_ref().map(tracing::field::display),
+                    retry_in_s = failure.pause().as_secs_f32(),
+                    "no token: {}",
+                    failure.error
+                );
+                self.set_failure(Some(failure.clone()));
+                Err(Unavailable {
+                    retry_in: failure.pause(),
+                    error: failure.error,
+                })
+            }
+        }
+    }
+
+    async fn ask(&self, generation: u64) -> Result<Arc<Token>, CredentialError> {
+        let access = self.credential.token(self.name.audience.as_ref()).await?;
+        let now = self.clock.now();
+        if access.expires_on <= now {
+            return Err(CredentialError {
+                message: "the token that was issued has already expired".to_owned(),
+                remedy: "Check this machine's clock and time zone.".to_owned(),
+                reason: Reason::NeedsAction,
+                retry_after: None,
+            });
+        }
+        let mut token = Token::new(&access, now).ok_or_else(|| CredentialError {
+            message: "the token that was issued holds characters that no header may hold".to_owned(),
+            remedy: "Check what the credential prints or stores.".to_owned(),
+            reason: Reason::NeedsAction,
+            retry_after: None,
+        })?;
+        let current = self.tokens.get(&self.key(generation)).await;
+        if current.is_some_and(|current| current.authorization == token.authorization) {
+            token.renew_on = token.renew_on.max(now + SAME_TOKEN_PAUSE);
+        } else {
+            tracing::info!(
+                credential = &*self.name.credential,
+                kind = self.credential.kind(),
+                audience = self.name.audience.as_ref().map(tracing::field::display),
+                lifetime_s = token.remaining(now).as_secs(),
+                "token acquired"
+            );
+        }
+        Ok(Arc::new(token))
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_failure(&self, failure: Option<Failure>) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+}
+

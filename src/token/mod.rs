@@ -1,0 +1,104 @@
+//! Tokens and the cache that keeps them fresh.
+//!
+//! A [`Source`] stands for one credential and one audience. [`Source::token`] is called for every
+//! request and answers from memory while the token lives; everything slow happens behind it.
+
+mod backoff;
+mod cache;
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use secrecy::ExposeSecret as _;
+
+use crate::credentials::{AccessToken, Claims, Renewal};
+
+pub use cache::{Source, SourceStatus, TokenCache, Unavailable};
+
+/// A token ready to be sent.
+#[derive(Debug)]
+pub struct Token {
+    /// `Bearer …`, marked sensitive: never printed, never indexed by HPACK. Header values are not
+    /// wiped from memory when dropped.
+    pub authorization: HeaderValue,
+    /// Not to be sent from this moment on, by the wall clock.
+    pub expires_on: SystemTime,
+    /// When to ask for the next one.
+    pub renew_on: SystemTime,
+    /// What it says of its holder, for people.
+    pub claims: Claims,
+}
+
+impl Token {
+    /// `None` when the token cannot stand in a header.
+    fn new(access: &AccessToken, now: SystemTime) -> Option<Self> {
+        let secret = access.secret.expose_secret();
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {secret}")).ok()?;
+        authorization.set_sensitive(true);
+        Some(Self {
+            authorization,
+            expires_on: access.expires_on,
+            renew_on: renew_on(access, now),
+            claims: Claims::of(secret),
+        })
+    }
+
+    /// How long it may still be sent; zero once it has expired.
+    pub(crate) fn remaining(&self, now: SystemTime) -> Duration {
+        self.expires_on.duration_since(now).unwrap_or_default()
+    }
+}
+
+/// With a fifth of the life left, so that five-minute tokens are not renewed on each request and
+/// hour-long ones survive an outage of minutes; up to a tenth of that margin earlier, so that many
+/// proxies started together do not all ask together.
+fn renew_on(access: &AccessToken, now: SystemTime) -> SystemTime {
+    let remaining = access.expires_on.duration_since(now).unwrap_or_default();
+    let margin = remaining / 5;
+    match access.renewal {
+        Renewal::Never => access.expires_on,
+        Renewal::At(time) => time,
+        Renewal::Proportional => access.expires_on - margin - backoff::jitter(margin / 10),
+        Renewal::NotBefore(limit) => access.expires_on - margin.min(limit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn margin_of(lifetime: u64, renewal: Renewal) -> u64 {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000);
+        let access = AccessToken {
+            secret: "t".to_owned().into(),
+            expires_on: now + Duration::from_secs(lifetime),
+            renewal,
+        };
+        let margin = access.expires_on.duration_since(renew_on(&access, now));
+        margin.expect("renewal is not after expiry").as_secs()
+    }
+
+    #[test]
+    fn renews_with_a_fifth_of_the_life_left() {
+        assert!((720..=792).contains(&margin_of(3600, Renewal::Proportional)));
+        assert!((60..=66).contains(&margin_of(300, Renewal::Proportional)));
+    }
+
+    #[test]
+    fn asks_az_no_earlier_than_az_itself_would_renew() {
+        let limit = Duration::from_secs(290);
+        assert_eq!(margin_of(3600, Renewal::NotBefore(limit)), 290);
+        assert_eq!(margin_of(60, Renewal::NotBefore(limit)), 12);
+    }
+
+    #[test]
+    fn a_token_with_a_line_break_is_no_header() {
+        let now = SystemTime::now();
+        let access = AccessToken {
+            secret: "a\r\nb".to_owned().into(),
+            expires_on: now,
+            renewal: Renewal::Never,
+        };
+        assert!(Token::new(&access, now).is_none());
+    }
+}
