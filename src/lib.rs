@@ -28,3 +28,5 @@ pub mod credentials;
 pub mod token;
 pub mod server;
 pub mod proxy;
+pub mod admin;
+pub mod app;

@@ -87,7 +87,7 @@ pub enum RouteKind {
 }
 
 /// The HTTP version spoken towards an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HttpVersion {
     /// By ALPN: HTTP/2 where the upstream offers it, else HTTP/1.1.
     Auto,

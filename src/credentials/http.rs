@@ -39,7 +39,8 @@ impl Answer {
 }
 
 impl IdentityEndpoints {
-    pub(super) fn new(connections: &Connections) -> Self {
+    /// A client over connections of its own.
+    pub fn new(connections: &Connections) -> Self {
         Self {
             pool: std::sync::Arc::new(connections.pool(HttpVersion::Auto)),
         }

@@ -19,7 +19,6 @@ use secrecy::SecretString;
 use crate::{
     clock::Clock,
     config::{self, Audience},
-    upstream::Connections,
 };
 
 pub use claims::Claims;
@@ -136,11 +135,6 @@ impl Credential {
             Self::Static(_) => static_token::KIND,
         }
     }
-}
-
-/// The pool for identity endpoints, shared by all credentials.
-pub fn identity_endpoints(connections: &Connections) -> IdentityEndpoints {
-    IdentityEndpoints::new(connections)
 }
 
 fn required(audience: Option<&Audience>) -> Result<&Audience, CredentialError> {

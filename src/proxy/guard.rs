@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode, Version,
     header::{self, HeaderName},
@@ -20,7 +21,7 @@ const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-contro
 
 /// The Host and Origin rules of a configuration.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub struct Guard {
     hosts: Vec<String>,
     origins: Vec<String>,
 }
@@ -37,7 +38,8 @@ pub(super) enum Verdict {
 }
 
 impl Guard {
-    pub(crate) fn new(security: &Security) -> Self {
+    /// Takes over the rules.
+    pub fn new(security: &Security) -> Self {
         Self {
             hosts: security.allowed_hosts.clone(),
             origins: security.allowed_origins.clone(),
@@ -47,6 +49,16 @@ impl Guard {
     pub(super) fn check(&self, head: &Parts) -> Result<Verdict, Failure> {
         self.check_host(head)?;
         self.check_origin(head)
+    }
+
+    /// The refusal of a request that is not local, for addresses beside the proxy's own.
+    pub fn refusal(&self, head: &Parts) -> Option<Response<Bytes>> {
+        let failure = match self.check(head) {
+            Ok(Verdict::Local) => return None,
+            Ok(Verdict::Page(_) | Verdict::Preflight(_)) => Failure::origin_not_allowed(),
+            Err(failure) => failure,
+        };
+        Some(failure.into_response(None))
     }
 
     /// The name the client used must be one of ours. A target in absolute form (to an HTTP proxy) is

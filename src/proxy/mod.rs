@@ -31,11 +31,12 @@ use crate::{
 use body::DownloadBody;
 use exchange::{Exchange, Late};
 use failure::Failure;
-use guard::{Guard, Verdict};
+use guard::Verdict;
 use record::Record;
 
 pub use body::{DownloadError, ResponseBody, UploadBody, UploadError};
 pub use exchange::Timeouts;
+pub use guard::Guard;
 pub use route::Route;
 
 /// Answers the requests of all routes. Clones share everything.

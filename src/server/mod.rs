@@ -22,6 +22,9 @@ pub use listener::{BindError, Listener};
 /// After `accept` failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// hyper reads in chunks of this size and takes no smaller limit for a head.
+pub const MIN_HEAD: usize = 8192;
+
 /// Bounds on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

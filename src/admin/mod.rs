@@ -1,0 +1,155 @@
+//! The admin address: is the process alive, can it serve, and with which tokens.
+//!
+//! `/livez` and `/readyz` answer whatever name a probe uses; all else only under the names that the
+//! proxy itself accepts. No answer holds a token.
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::{
+    config,
+    proxy::Guard,
+    server::Handler,
+    token::{Source, SourceStatus},
+};
+
+/// What the admin address tells of. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    started: Instant,
+    guard: Guard,
+    routes: Vec<Value>,
+    sources: Vec<Arc<Source>>,
+    draining: watch::Receiver<bool>,
+}
+
+impl Admin {
+    /// `draining` turns true when the proxy stops accepting.
+    pub fn new(config: &config::Config, sources: Vec<Arc<Source>>, draining: watch::Receiver<bool>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                started: Instant::now(),
+                guard: Guard::new(&config.security),
+                routes: config.routes.iter().map(describe).collect(),
+                sources,
+                draining,
+            }),
+        }
+    }
+
+    async fn answer(&self, head: &Parts) -> Response<Full<Bytes>> {
+        if !matches!(head.method, Method::GET | Method::HEAD) {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+        }
+        match head.uri.path() {
+            "/livez" => text(StatusCode::OK, "ok\n"),
+            "/readyz" => self.readiness().await,
+            "/status" => match self.shared.guard.refusal(head) {
+                Some(refusal) => refusal.map(Full::new),
+                None => self.status().await,
+            },
+            _ => text(StatusCode::NOT_FOUND, "There are /livez, /readyz and /status.\n"),
+        }
+    }
+
+    async fn readiness(&self) -> Response<Full<Bytes>> {
+        if *self.shared.draining.borrow() {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+        }
+        let mut reasons = String::new();
+        for source in &self.shared.sources {
+            let status = source.status().await;
+            if status.token.is_none() {
+                let why = status
+                    .last_error
+                    .map_or_else(|| "the first token is being fetched".to_owned(), |error| error.to_string());
+                reasons.push_str(&format!("credential {}: {why}\n", status.credential));
+            }
+        }
+        if reasons.is_empty() {
+            text(StatusCode::OK, "ok\n")
+        } else {
+            text(StatusCode::SERVICE_UNAVAILABLE, reasons)
+        }
+    }
+
+    async fn status(&self) -> Response<Full<Bytes>> {
+        let mut tokens = Vec::new();
+        for source in &self.shared.sources {
+            tokens.push(describe_token(&source.status().await));
+        }
+        let body = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime_seconds": self.shared.started.elapsed().as_secs(),
+            "draining": *self.shared.draining.borrow(),
+            "routes": self.shared.routes,
+            "tokens": tokens,
+        });
+        answer(StatusCode::OK, "application/json", body.to_string())
+    }
+}
+
+impl Handler for Admin {
+    type Body = Full<Bytes>;
+
+    async fn handle(self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        self.answer(&request.into_parts().0).await
+    }
+}
+
+fn describe(route: &config::Route) -> Value {
+    json!({
+        "name": &*route.name,
+        "prefix": route.prefix.as_str(),
+        "upstream": format!("{}{}", route.upstream.origin(), route.upstream.base_path()),
+        "audience": route.audience.as_ref().map(config::Audience::as_str),
+        "credential": &*route.credential,
+    })
+}
+
+fn describe_token(status: &SourceStatus) -> Value {
+    let token = status.token.as_ref();
+    json!({
+        "credential": &*status.credential,
+        "kind": status.kind,
+        "audience": status.audience.as_ref().map(config::Audience::as_str),
+        "valid": token.is_some(),
+        "tenant": token.and_then(|token| token.claims.tenant.as_deref()),
+        "identity": token.and_then(|token| token.claims.identity.as_deref()),
+        "expires_on": token.and_then(|token| timestamp(token.expires_on)),
+        "last_error": status.last_error.as_ref().map(ToString::to_string),
+    })
+}
+
+/// RFC 3339, in whole seconds.
+fn timestamp(time: SystemTime) -> Option<String> {
+    let timestamp = jiff::Timestamp::try_from(time).ok()?;
+    Some(format!("{:.0}", timestamp))
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    answer(status, "text/plain; charset=utf-8", body)
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,185 @@
+//! The composition root: makes the parts, joins them, and takes them down again.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    admin::Admin,
+    clock::Clock,
+    config::{Config, HttpVersion, Listen},
+    credentials::{self, Credential},
+    proxy::{Proxy, Route},
+    server::{self, BindError, Listener},
+    token::{Source, TokenCache},
+    upstream::{self, Connections, Pool},
+};
+
+/// A client must send a head within this time of its first byte.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longer than what most clients keep an idle connection for, so that they close it first.
+const KEEP_ALIVE: Duration = Duration::from_secs(120);
+/// The admin address has few callers; this is against mistakes only.
+const ADMIN_CONNECTIONS: usize = 64;
+
+/// Why the proxy did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is taken or does not exist.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// No connection could ever be made.
+    #[error(transparent)]
+    Upstream(#[from] upstream::StartError),
+}
+
+/// A proxy that serves until it is stopped.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Vec<String>,
+    socket_addresses: Vec<SocketAddr>,
+    admin_address: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    stop_admin: watch::Sender<bool>,
+    serving: JoinSet<()>,
+    admin: JoinSet<()>,
+    background: JoinSet<()>,
+}
+
+/// Binds every address, starts to fetch the first tokens and serves.
+pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError> {
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ahds-proxy starts");
+    let connections = Connections::new(&config.network)?;
+    let listeners = bind(&config.listen).await?;
+    let admin_listener = match config.admin {
+        Some(address) => Some(Listener::tcp(address).await?),
+        None => None,
+    };
+
+    let mut tokens = TokenCache::new(clock.clone());
+    let routes = routes(config, &connections, &mut tokens, &clock);
+    let sources: Vec<Arc<Source>> = tokens.sources().cloned().collect();
+
+    let (stop, stopped) = watch::channel(false);
+    let (stop_admin, admin_stopped) = watch::channel(false);
+    let mut running = Running {
+        addresses: listeners.iter().map(Listener::address).collect(),
+        socket_addresses: listeners.iter().filter_map(Listener::socket_address).collect(),
+        admin_address: admin_listener.as_ref().and_then(Listener::socket_address),
+        stop,
+        stop_admin,
+        serving: JoinSet::new(),
+        admin: JoinSet::new(),
+        background: JoinSet::new(),
+    };
+    for source in &sources {
+        running.background.spawn(source.clone().keep_fresh());
+    }
+
+    let proxy = Proxy::new(routes, config);
+    let limits = server::Limits {
+        head_timeout: HEAD_TIMEOUT,
+        keep_alive: KEEP_ALIVE,
+        write_timeout: config.network.idle_timeout,
+        max_head: (config.limits.request_head * 2).max(server::MIN_HEAD),
+    };
+    let permits = Arc::new(Semaphore::new(config.limits.connections));
+    for listener in listeners {
+        tracing::info!(address = listener.address(), "listening");
+        let permits = permits.clone();
+        let serve = server::serve(listener, proxy.clone(), limits, permits, stopped.clone(), config.drain);
+        running.serving.spawn(serve);
+    }
+    if let Some(listener) = admin_listener {
+        tracing::info!(address = listener.address(), "admin address");
+        let admin = Admin::new(config, sources, stopped);
+        let permits = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
+        let serve = server::serve(listener, admin, limits, permits, admin_stopped, Duration::from_secs(1));
+        running.admin.spawn(serve);
+    }
+    for route in &config.routes {
+        tracing::info!(
+            route = &*route.name,
+            prefix = route.prefix.as_str(),
+            upstream = %format_args!("{}{}", route.upstream.origin(), route.upstream.base_path()),
+            audience = route.audience.as_ref().map(tracing::field::display),
+            credential = &*route.credential,
+            "route"
+        );
+    }
+    Ok(running)
+}
+
+async fn bind(addresses: &[Listen]) -> Result<Vec<Listener>, StartError> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let bound = match address {
+            Listen::Tcp { address, .. } => Listener::tcp(*address).await,
+            Listen::Unix(path) => Listener::unix(path.clone()),
+        };
+        match bound {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_optional(address) && error.is_missing_address() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(listeners)
+}
+
+fn is_optional(address: &Listen) -> bool {
+    matches!(address, Listen::Tcp { optional: true, .. })
+}
+
+/// One credential for each name, one token source for each credential and audience, one pool for
+/// each HTTP version, however many routes share them.
+fn routes(config: &Config, connections: &Connections, tokens: &mut TokenCache, clock: &Clock) -> Vec<Arc<Route>> {
+    let endpoints = credentials::IdentityEndpoints::new(connections);
+    let credentials: BTreeMap<&Arc<str>, Arc<Credential>> = config
+        .credentials
+        .iter()
+        .map(|(name, keys)| (name, Arc::new(Credential::new(keys, &endpoints, clock))))
+        .collect();
+    let mut pools: BTreeMap<HttpVersion, Arc<Pool<_>>> = BTreeMap::new();
+    config
+        .routes
+        .iter()
+        .map(|route| {
+            let credential = &credentials[&route.credential];
+            let source = tokens.source(&route.credential, credential, route.audience.as_ref());
+            let pool = pools
+                .entry(route.http)
+                .or_insert_with(|| Arc::new(connections.pool(route.http)));
+            Arc::new(Route::new(route, source, pool.clone()))
+        })
+        .collect()
+}
+
+impl Running {
+    /// Every address listened on, as `ip:port` with the real port, or `unix:/path`.
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// Those that are TCP.
+    pub fn socket_addresses(&self) -> &[SocketAddr] {
+        &self.socket_addresses
+    }
+
+    /// The admin address, unless it is off.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// Stops accepting and waits until running requests have finished or the drain time is over. The
+    /// admin address answers until then.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.serving.join_next().await.is_some() {}
+        self.stop_admin.send_replace(true);
+        while self.admin.join_next().await.is_some() {}
+        self.background.shutdown().await;
+    }
+}
