@@ -1,6 +1,8 @@
 //! The composition root: makes the parts, joins them, and takes them down again.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+mod signals;
+
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, watch},
@@ -17,6 +19,7 @@ use crate::{
     token::{Source, TokenCache},
     upstream::{self, Connections, Pool},
 };
+use signals::Signals;
 
 /// A client must send a head within this time of its first byte.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,6 +37,9 @@ pub enum StartError {
     /// No connection could ever be made.
     #[error(transparent)]
     Upstream(#[from] upstream::StartError),
+    /// The system does not let the process listen to signals.
+    #[error("cannot listen to signals: {0}")]
+    Signals(io::Error),
 }
 
 /// A proxy that serves until it is stopped.
@@ -47,6 +53,19 @@ pub struct Running {
     serving: JoinSet<()>,
     admin: JoinSet<()>,
     background: JoinSet<()>,
+}
+
+/// Serves until SIGTERM or SIGINT and drains. A second signal ends it at once.
+pub async fn run(config: &Config) -> Result<(), StartError> {
+    let mut signals = Signals::listen().map_err(StartError::Signals)?;
+    let running = start(config, Clock::default()).await?;
+    signals.stop().await;
+    tracing::info!(drain_s = config.drain.as_secs_f32(), "stopping");
+    tokio::select! {
+        () = running.stop() => tracing::info!("stopped"),
+        () = signals.stop() => tracing::warn!("stopped at once"),
+    }
+    Ok(())
 }
 
 /// Binds every address, starts to fetch the first tokens and serves.

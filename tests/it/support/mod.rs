@@ -1,0 +1,182 @@
+//! A proxy and a loopback Azure in this process, and clients that talk to them over real sockets.
+
+pub(crate) mod client;
+
+use std::{net::SocketAddr, time::Duration};
+
+use ahds_proxy::{
+    app::{self, Running},
+    clock::Clock,
+    config::Config,
+    emulator::{self, Emulator, Options},
+};
+use tempfile::TempDir;
+
+/// Long enough for a loaded machine; a test that gets here has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A proxy in front of a loopback Azure.
+pub(crate) struct Stage {
+    pub(crate) emulator: Emulator,
+    pub(crate) proxy: Running,
+    pub(crate) clock: Clock,
+    _files: TempDir,
+}
+
+/// How a stage is set up before it starts.
+pub(crate) struct Setup {
+    options: Options,
+    clock: Clock,
+    /// Lines of the configuration by table; `""` is the top level.
+    lines: Vec<(&'static str, String)>,
+    wait_for_tokens: bool,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        Self {
+            options: Options {
+                samples: true,
+                ..Options::default()
+            },
+            clock: Clock::default(),
+            lines: Vec::new(),
+            wait_for_tokens: true,
+        }
+    }
+
+    /// Adds lines to a table of the configuration.
+    pub(crate) fn with(mut self, table: &'static str, lines: impl Into<String>) -> Self {
+        self.lines.push((table, lines.into()));
+        self
+    }
+
+    /// Changes how the loopback Azure starts.
+    pub(crate) fn emulator(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
+    /// Does not wait until every route has its first token.
+    pub(crate) fn without_waiting(mut self) -> Self {
+        self.wait_for_tokens = false;
+        self
+    }
+
+    /// Starts everything.
+    pub(crate) async fn start(self) -> Stage {
+        let wait = self.wait_for_tokens;
+        let emulator = Emulator::start(self.options.clone()).await.expect("the emulator starts");
+        let stage = self.start_before(emulator).await;
+        if wait {
+            stage.ready().await;
+        }
+        stage
+    }
+
+    /// Starts a proxy in front of an emulator that runs already.
+    pub(crate) async fn start_before(self, emulator: Emulator) -> Stage {
+        let files = tempfile::tempdir().expect("a temporary folder");
+        let config = config(&emulator, &files, &self.lines);
+        let proxy = app::start(&config, self.clock.clone()).await.expect("the proxy starts");
+        Stage {
+            emulator,
+            proxy,
+            clock: self.clock,
+            _files: files,
+        }
+    }
+}
+
+impl Stage {
+    /// With the default configuration.
+    pub(crate) async fn start() -> Self {
+        Setup::new().start().await
+    }
+
+    /// Where the proxy listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.proxy.socket_addresses()[0]
+    }
+
+    /// Where its admin address is.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.proxy.admin_address().expect("the admin address is on")
+    }
+
+    /// Waits until every route has a token.
+    pub(crate) async fn ready(&self) {
+        client::until(self.admin(), "/readyz", |response| response.status == 200).await;
+    }
+}
+
+/// The configuration file of a stage, and the files that it names.
+pub(crate) fn config_text(emulator: &Emulator, lines: &[(&'static str, String)]) -> String {
+    use std::fmt::Write as _;
+
+    let mut tables: Vec<(&str, String)> = vec![
+        ("", "listen = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\n".to_owned()),
+        ("routes.fhir", format!("upstream = \"{}\"\n", emulator::FHIR_AUDIENCE)),
+        ("routes.dicom", format!("upstream = \"{}\"\n", emulator::DICOM_ORIGIN)),
+        (
+            "credentials.default.client-secret",
+            format!(
+                "tenant = \"{}\"\nclient_id = \"{}\"\nsecret = {{ file = \"secret\" }}\nauthority = \"{}\"\n",
+                emulator::TENANT,
+                emulator::CLIENT_ID,
+                emulator::AUTHORITY
+            ),
+        ),
+        (
+            "network",
+            format!(
+                "ca_file = \"ca.pem\"\nresolve = {{ \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{}:443\" = \"{}\" }}\n",
+                emulator::ENTRA_HOST,
+                emulator.entra_address(),
+                emulator::FHIR_HOST,
+                emulator.fhir_address(),
+                emulator::DICOM_HOST,
+                emulator.dicom_address(),
+            ),
+        ),
+    ];
+    for (table, added) in lines {
+        match tables.iter_mut().find(|(name, _)| name == table) {
+            Some((_, text)) => {
+                text.push_str(added);
+                text.push('\n');
+            }
+            None => tables.push((table, format!("{added}\n"))),
+        }
+    }
+    let mut text = String::new();
+    for (table, lines) in tables {
+        if table.is_empty() {
+            text.push_str(&lines);
+        } else {
+            let _ = write!(text, "\n[{table}]\n{lines}");
+        }
+    }
+    text
+}
+
+fn config(emulator: &Emulator, files: &TempDir, lines: &[(&'static str, String)]) -> Config {
+    let path = write_config(emulator, files, lines);
+    todo!("load {path:?}")
+}
+
+/// Writes a stage's configuration file and the files that it names; returns its path.
+pub(crate) fn write_config(
+    emulator: &Emulator,
+    files: &TempDir,
+    lines: &[(&'static str, String)],
+) -> std::path::PathBuf {
+    let write = |name: &str, text: &str| {
+        let path = files.path().join(name);
+        std::fs::write(&path, text).expect("a temporary file is written");
+        path
+    };
+    write("ca.pem", emulator.ca_pem());
+    write("secret", emulator::CLIENT_SECRET);
+    write("ahds-proxy.toml", &config_text(emulator, lines))
+}
