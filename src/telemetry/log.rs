@@ -14,6 +14,7 @@ use tracing_subscriber::{
     util::{SubscriberInitExt as _, TryInitError},
 };
 
+use super::lines::Lines;
 use crate::config::{Log, LogFormat};
 
 /// Why logging could not be set up.
@@ -32,7 +33,7 @@ pub fn init(log: &Log) -> Result<(), LogError> {
     let wanted: Targets = log.filter.parse()?;
     let filter = wanted.and(filter_fn(is_own));
     let fmt = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(Lines)
         .with_span_events(FmtSpan::NONE)
         .with_target(false);
     let registry = tracing_subscriber::registry();

@@ -1,4 +1,5 @@
 //! What the proxy tells of itself. Nothing here, at any level, holds a token, a query string,
 //! a resource id or a UID.
 
+pub mod lines;
 pub mod log;
