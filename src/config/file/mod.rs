@@ -278,3 +278,6 @@ fn security(mut table: Table<'_>, report: &mut Report) -> SecurityTable {
 fn rewrite_or_keep(text: &str) -> Result<bool, super::ValueError> {
     choice(text, &[("rewrite", true), ("keep", false)])
 }
+
+#[cfg(test)]
+mod tests;

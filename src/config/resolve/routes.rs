@@ -144,7 +144,8 @@ fn route(
         Read::Given(at) => Some(at.value),
         Read::Refused => return None,
         Read::Absent => {
-            let needed = known.is_none_or(|kind| kind.is_none_or(|kind| kind != "static"));
+            // Only a static token is the same whomever it is for.
+            let needed = known.flatten().is_some_and(|kind| kind != "static");
             default_audience(kind, &upstream, name, needed)
                 .map_err(|(message, remedy)| report.refuse(upstream_place, message, remedy))
                 .ok()?
@@ -194,7 +195,7 @@ fn default_audience(
     let guess = match kind {
         RouteKind::Fhir => upstream.origin(),
         RouteKind::Dicom => match upstream.azure_domain() {
-            Some(domain @ ("azurehealthcareapis.us" | "azurehealthcareapis.cn")) if needed => {
+            Some(domain @ ("azurehealthcareapis.us" | "azurehealthcareapis.cn")) => {
                 return Err((
                     format!(
                         "`{key}` is missing: no audience is known for DICOM services below {domain}"
