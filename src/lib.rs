@@ -20,6 +20,7 @@
 //! | 1 | [`upstream`] | connections to other hosts: DNS, TLS, pool, safe retry |
 //! | 0 | [`config`], [`telemetry`] | values valid by construction; logs |
 
+pub mod cli;
 pub mod config;
 pub mod clock;
 pub mod telemetry;

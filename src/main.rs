@@ -1,3 +1,7 @@
 //! The `ahds-proxy` program: hands the command line to [`ahds_proxy::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ahds_proxy::cli::main()
+}

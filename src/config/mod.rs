@@ -1,14 +1,24 @@
 //! The configuration, valid by construction: whoever holds a [`Config`] need not check it again.
 //!
-//! `file.rs` mirrors `config.example.toml`, `resolve.rs` turns flags, environment and file into
-//! a [`Config`] and reports every problem at once, `values/` holds the small types.
+//! [`load`] turns flags, environment and file into a [`Config`] and reports every problem at once.
+//! `file/` knows the keys, `grammar.rs` and `values/` how single values are written, `resolve/`
+//! what they mean together; `walk.rs` and `report.rs` carry problems to their place in the file.
 
+mod error;
+mod file;
+mod grammar;
+mod mask;
+mod report;
+mod resolve;
 mod values;
+mod walk;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
+pub use error::{ConfigErrors, Location, Problem, SourceLine};
+pub use resolve::{Env, Overrides, load, parse};
 pub use values::{
     Audience, ByteSize, Prefix, SecretRef, SecretRefError, ServiceUrl, Tenant, ValueError,
     parse_duration,
@@ -52,6 +62,16 @@ pub enum Listen {
     Unix(PathBuf),
 }
 
+/// As written in the configuration.
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { address, .. } => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// One prefix, one upstream, one audience.
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -86,6 +106,17 @@ pub enum RouteKind {
     Http,
 }
 
+impl RouteKind {
+    /// As written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fhir => "fhir",
+            Self::Dicom => "dicom",
+            Self::Http => "http",
+        }
+    }
+}
+
 /// The HTTP version spoken towards an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HttpVersion {
@@ -111,6 +142,18 @@ pub enum Credential {
         /// Where the token is read from, at each use.
         token: SecretRef,
     },
+}
+
+impl Credential {
+    /// As written in the configuration, for example `azure-cli`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::AzureCli(_) => "azure-cli",
+            Self::ClientSecret(_) => "client-secret",
+            Self::Static { .. } => "static",
+        }
+    }
 }
 
 /// Keys of `azure-cli`.

@@ -8,6 +8,7 @@ mod quantity;
 mod secret;
 mod url;
 
+pub(super) use self::url::is_host_name;
 pub use self::{
     names::{Audience, Prefix, Tenant},
     quantity::{ByteSize, parse_duration},

@@ -184,7 +184,7 @@ fn check_host(authority: &Authority) -> Result<(), ValueError> {
 }
 
 /// Whether the text is a DNS name or an IPv4 address: what a certificate can be issued for.
-pub(crate) fn is_host_name(host: &str) -> bool {
+pub(in crate::config) fn is_host_name(host: &str) -> bool {
     host.len() <= 253
         && host.split('.').all(|label| {
             !label.is_empty()

@@ -1,0 +1,187 @@
+//! The grammar of the command line. Values are judged by `config`, which also reads the
+//! environment, so that flag, variable and file get the same answers.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::config::Overrides;
+
+const EXAMPLES: &str = "\
+Shortest useful call, after `az login`:
+  ahds-proxy --fhir https://WS-FHIR.fhir.azurehealthcareapis.com
+  curl http://localhost:8080/fhir/Patient
+
+Flags beat environment variables, which beat the configuration file.
+
+Exit codes:
+  0  done
+  1  failed while running
+  2  bad usage or bad configuration; every problem is listed";
+
+/// Authenticating reverse proxy for Azure Health Data Services.
+///
+/// Serves your FHIR and DICOM services on localhost and adds the bearer token, so that tools
+/// without Azure sign-in can call them.
+#[derive(Debug, Parser)]
+#[command(name = "ahds-proxy", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) settings: Settings,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve; the default when no command is given
+    Run,
+    /// Test the configuration without serving
+    Check {
+        /// Also test DNS, TLS, tokens, upstreams and roles (not available yet)
+        #[arg(long)]
+        online: bool,
+        /// The shape of the summary
+        #[arg(long, value_enum, default_value_t)]
+        output: CheckOutput,
+    },
+    /// Print a token for a route
+    Token {
+        /// The route's name, for example `fhir`
+        route: String,
+        /// `json` is the shape of `az account get-access-token`
+        #[arg(long, value_enum, default_value_t)]
+        output: TokenOutput,
+    },
+    /// Try everything on loopback, without Azure: an emulator with the proxy before it
+    Demo,
+    /// Ask a running proxy whether it is ready: exit 0 or 1
+    Healthcheck,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum CheckOutput {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum TokenOutput {
+    #[default]
+    Json,
+    Raw,
+}
+
+#[expect(
+    clippy::doc_markdown,
+    reason = "the documentation is what --help prints, where back-ticks around variables only distract"
+)]
+/// Flags that every command takes, before or after its name.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Settings")]
+pub(super) struct Settings {
+    /// Configuration file (TOML); flags and environment are enough without one
+    /// [env: AHDS_PROXY_CONFIG]
+    #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+
+    /// FHIR service to serve below /fhir [env: AHDS_PROXY_FHIR]
+    #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url)]
+    fhir: Option<String>,
+
+    /// DICOM service to serve below /dicom [env: AHDS_PROXY_DICOM]
+    #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url)]
+    dicom: Option<String>,
+
+    /// Where to listen, repeatable [env: AHDS_PROXY_LISTEN]
+    /// [default: 127.0.0.1:8080 and, with IPv6, [::1]:8080]
+    #[arg(long, global = true, value_name = "ADDR", value_hint = ValueHint::Other)]
+    listen: Vec<String>,
+
+    /// Where health, metrics and status are served, or `off` [env: AHDS_PROXY_ADMIN]
+    /// [default: 127.0.0.1:8081]
+    #[arg(long, global = true, value_name = "ADDR", value_hint = ValueHint::Other)]
+    admin: Option<String>,
+
+    /// How to get tokens, for example `azure-cli` [env: AHDS_PROXY_CREDENTIAL] [default: auto]
+    #[arg(long, global = true, value_name = "KIND", value_hint = ValueHint::Other)]
+    credential: Option<String>,
+
+    /// `text` or `json` [env: AHDS_PROXY_LOG_FORMAT] [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", value_hint = ValueHint::Other)]
+    log_format: Option<String>,
+
+    /// A level, or target=level directives separated by commas [env: RUST_LOG] [default: info]
+    #[arg(long, global = true, value_name = "FILTER", value_hint = ValueHint::Other)]
+    log: Option<String>,
+}
+
+impl From<Settings> for Overrides {
+    fn from(settings: Settings) -> Self {
+        let Settings {
+            config,
+            fhir,
+            dicom,
+            listen,
+            admin,
+            credential,
+            log_format,
+            log,
+        } = settings;
+        Self {
+            config,
+            fhir,
+            dicom,
+            listen,
+            admin,
+            credential,
+            log_format,
+            log,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Args {
+        let words = line.split_whitespace();
+        Args::try_parse_from(words).unwrap_or_else(|e| panic!("{line}: {e}"))
+    }
+
+    #[test]
+    fn is_a_sound_grammar() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn takes_settings_before_and_after_the_command() {
+        for line in [
+            "ahds-proxy --fhir https://h --listen 127.0.0.1:1 --listen [::1]:1 check",
+            "ahds-proxy check --fhir https://h --listen 127.0.0.1:1 --listen [::1]:1",
+            "ahds-proxy --fhir https://h check --listen 127.0.0.1:1 --listen [::1]:1",
+        ] {
+            let flags = Overrides::from(parse(line).settings);
+            assert_eq!(flags.fhir.as_deref(), Some("https://h"), "{line}");
+            assert_eq!(flags.listen, ["127.0.0.1:1", "[::1]:1"], "{line}");
+        }
+    }
+
+    #[test]
+    fn runs_when_no_command_is_given() {
+        assert!(parse("ahds-proxy").command.is_none());
+        assert!(matches!(
+            parse("ahds-proxy run -c x.toml").command,
+            Some(Command::Run)
+        ));
+    }
+}

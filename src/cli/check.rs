@@ -1,0 +1,110 @@
+//! `ahds-proxy check`: is the configuration valid, and what does it amount to?
+
+use std::{fmt::Write as _, process::ExitCode};
+
+use serde_json::{Value, json};
+
+use super::{USAGE, answer, args::CheckOutput, complain, load};
+use crate::config::{Config, Listen, Overrides, Route};
+
+pub(super) fn check(
+    flags: &Overrides,
+    online: bool,
+    output: CheckOutput,
+) -> Result<ExitCode, ExitCode> {
+    if online {
+        complain(
+            &"error: `check --online` is not available yet\n  = help: leave `--online` out to test \
+              the configuration alone",
+        );
+        return Err(ExitCode::from(USAGE));
+    }
+    let config = load(flags)?;
+    Ok(match output {
+        CheckOutput::Text => answer(&text(&config)),
+        CheckOutput::Json => answer(&format!("{:#}\n", json(&config))),
+    })
+}
+
+fn credential_kind(config: &Config, route: &Route) -> &'static str {
+    let credential = config.credentials.get(&route.credential);
+    credential.map_or("none", |credential| credential.kind())
+}
+
+fn text(config: &Config) -> String {
+    let mut out = String::new();
+    // Writing into a String cannot fail.
+    let mut line = |text: std::fmt::Arguments<'_>| {
+        let _ = writeln!(out, "{text}");
+    };
+    for listen in &config.listen {
+        let optional = matches!(listen, Listen::Tcp { optional: true, .. });
+        let note = if optional {
+            " (where there is IPv6)"
+        } else {
+            ""
+        };
+        line(format_args!("listen  {listen}{note}"));
+    }
+    match config.admin {
+        Some(address) => line(format_args!("admin   {address}")),
+        None => line(format_args!("admin   off")),
+    }
+    for route in &config.routes {
+        line(format_args!(
+            "route   {} -> {}",
+            route.prefix, route.upstream
+        ));
+        let read_only = if route.read_only { ", read only" } else { "" };
+        line(format_args!(
+            "        {}, {}{read_only}",
+            route.name,
+            route.kind.as_str()
+        ));
+        if let Some(audience) = &route.audience {
+            line(format_args!("        audience {audience}"));
+        }
+        line(format_args!(
+            "        credential {} ({})",
+            route.credential,
+            credential_kind(config, route)
+        ));
+    }
+    line(format_args!("the configuration is valid"));
+    out
+}
+
+fn json(config: &Config) -> Value {
+    let listen: Vec<Value> = config
+        .listen
+        .iter()
+        .map(|listen| {
+            let optional = matches!(listen, Listen::Tcp { optional: true, .. });
+            json!({ "address": listen.to_string(), "optional": optional })
+        })
+        .collect();
+    let routes: Vec<Value> = config
+        .routes
+        .iter()
+        .map(|route| {
+            json!({
+                "name": &*route.name,
+                "kind": route.kind.as_str(),
+                "prefix": route.prefix.to_string(),
+                "upstream": route.upstream.to_string(),
+                "audience": route.audience.as_ref().map(ToString::to_string),
+                "credential": {
+                    "name": &*route.credential,
+                    "kind": credential_kind(config, route),
+                },
+                "read_only": route.read_only,
+            })
+        })
+        .collect();
+    json!({
+        "valid": true,
+        "listen": listen,
+        "admin": config.admin.map(|address| address.to_string()),
+        "routes": routes,
+    })
+}

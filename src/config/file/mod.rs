@@ -1,0 +1,283 @@
+//! What the configuration file says, key by key, in the shape of `config.example.toml`.
+//!
+//! Checks each value by itself. What depends on several of them, or on flags and environment, is
+//! left to `resolve`. A new key starts here and in the example; a test compares the two.
+
+mod credentials;
+mod routes;
+mod secrets;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+pub(super) use self::{
+    credentials::{AVAILABLE_KINDS, Draft, KINDS, is_available, needs_keys},
+    routes::RouteTable,
+};
+use super::{
+    ByteSize, Listen, LogFormat, ResolveOverride,
+    grammar::{self, choice},
+    report::{At, Read, Report},
+    values::parse_duration,
+    walk::{Item, Table},
+};
+
+/// At most this many connections or requests: more than a machine has ports for.
+const MOST: usize = 1_000_000;
+
+/// The file, each value checked by itself.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    pub(super) listen: Read<Vec<At<Listen>>>,
+    pub(super) admin: Read<Option<SocketAddr>>,
+    pub(super) routes: BTreeMap<String, RouteTable>,
+    pub(super) credentials: BTreeMap<String, Read<Draft>>,
+    pub(super) network: NetworkTable,
+    pub(super) limits: LimitsTable,
+    pub(super) security: SecurityTable,
+    pub(super) log: LogTable,
+    pub(super) drain: Read<Duration>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct NetworkTable {
+    pub(super) ca_file: Read<PathBuf>,
+    pub(super) resolve: Read<Vec<ResolveOverride>>,
+    pub(super) connect_timeout: Read<Duration>,
+    pub(super) response_timeout: Read<Duration>,
+    pub(super) idle_timeout: Read<Duration>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct LimitsTable {
+    pub(super) connections: Read<usize>,
+    pub(super) requests: Read<usize>,
+    pub(super) request_head: Read<usize>,
+    pub(super) request_body: Read<ByteSize>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct SecurityTable {
+    pub(super) allow_remote: Read<bool>,
+    pub(super) allowed_hosts: Read<Vec<At<String>>>,
+    pub(super) allowed_origins: Read<Vec<At<String>>>,
+    pub(super) trusted_upstreams: Read<Vec<At<String>>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct LogTable {
+    pub(super) level: Read<String>,
+    pub(super) format: Read<LogFormat>,
+}
+
+impl File {
+    pub(super) fn read(mut root: Table<'_>, report: &mut Report) -> Self {
+        let file = Self {
+            listen: root.read(report, "listen", |item, report| {
+                if item.is_string() {
+                    let value = item.parse(report, grammar::listen)?;
+                    let place = item.place;
+                    return Some(vec![At { value, place }]);
+                }
+                item.list(report, grammar::listen)
+            }),
+            admin: root.read(report, "admin", |item, report| {
+                item.parse(report, grammar::admin)
+            }),
+            routes: section(&mut root, report, "routes", |table, report| {
+                routes::read(&table, report)
+            }),
+            credentials: section(&mut root, report, "credentials", |table, report| {
+                credentials::read(&table, report)
+            }),
+            network: section(&mut root, report, "network", network),
+            limits: section(&mut root, report, "limits", limits),
+            security: section(&mut root, report, "security", security),
+            log: section(&mut root, report, "log", |mut table, report| {
+                let log = LogTable {
+                    level: table.read(report, "level", |item, report| {
+                        item.parse(report, grammar::log_filter)
+                    }),
+                    format: table.read(report, "format", |item, report| {
+                        item.parse(report, grammar::log_format)
+                    }),
+                };
+                table.finish(report);
+                log
+            }),
+            drain: section(&mut root, report, "shutdown", |mut table, report| {
+                let drain = duration(&mut table, report, "drain");
+                table.finish(report);
+                drain
+            }),
+        };
+        section(&mut root, report, "telemetry", |mut table, report| {
+            table.not_yet(
+                report,
+                "otlp_endpoint",
+                "leave it out; `/metrics` on the admin address is there meanwhile",
+                |item, report| item.parse(report, grammar::secure_url),
+            );
+            table.finish(report);
+        });
+        root.finish(report);
+        file
+    }
+}
+
+/// A table of the file, or its default where there is none.
+fn section<T: Default>(
+    root: &mut Table<'_>,
+    report: &mut Report,
+    key: &'static str,
+    read: impl FnOnce(Table<'_>, &mut Report) -> T,
+) -> T {
+    let read = root.read(report, key, |item, report| {
+        let table = item.table(report)?;
+        Some(read(table, report))
+    });
+    read.into_value().unwrap_or_default()
+}
+
+fn duration(table: &mut Table<'_>, report: &mut Report, key: &'static str) -> Read<Duration> {
+    table.read(report, key, |item, report| {
+        item.parse(report, parse_duration)
+    })
+}
+
+fn boolean(table: &mut Table<'_>, report: &mut Report, key: &'static str) -> Read<bool> {
+    table.read(report, key, Item::boolean)
+}
+
+fn network(mut table: Table<'_>, report: &mut Report) -> NetworkTable {
+    let network = NetworkTable {
+        ca_file: table.read(report, "ca_file", secrets::path),
+        resolve: table.read(report, "resolve", |item, report| {
+            let table = item.table(report)?;
+            let read: Vec<_> = table
+                .entries()
+                .map(|(host, item)| {
+                    item.parse(report, |to| grammar::resolve_override(host.value, to))
+                })
+                .collect();
+            read.into_iter().collect()
+        }),
+        connect_timeout: duration(&mut table, report, "connect_timeout"),
+        response_timeout: duration(&mut table, report, "response_timeout"),
+        idle_timeout: duration(&mut table, report, "idle_timeout"),
+    };
+    proxy(&mut table, report);
+    table.finish(report);
+    network
+}
+
+/// `proxy` other than `"off"` is for later.
+fn proxy(table: &mut Table<'_>, report: &mut Report) {
+    let read = table.read(report, "proxy", |item, report| {
+        let text = item.str(report)?;
+        if text != "off" && text != "env" {
+            item.parse(report, super::ServiceUrl::parse)?;
+        }
+        Some(text == "off")
+    });
+    if let Read::Given(At {
+        value: false,
+        place,
+    }) = read
+    {
+        report.refuse(
+            place,
+            "`network.proxy` other than \"off\" is not available yet",
+            "write \"off\" or leave it out: connections are direct; \
+             `network.resolve` can send them through a local tunnel",
+        );
+    }
+}
+
+fn limits(mut table: Table<'_>, report: &mut Report) -> LimitsTable {
+    let limits = LimitsTable {
+        connections: table.read(report, "connections", |item, report| {
+            item.number_in(1..=MOST, report)
+        }),
+        requests: table.read(report, "requests", |item, report| {
+            item.number_in(1..=MOST, report)
+        }),
+        request_head: table.read(report, "request_head", request_head),
+        request_body: table.read(report, "request_body", size),
+    };
+    table.finish(report);
+    limits
+}
+
+fn size(item: &Item<'_>, report: &mut Report) -> Option<ByteSize> {
+    match item.number() {
+        Some(bytes) => report.accept(item.place, &item.key, ByteSize::from_bytes(bytes)),
+        None => item.parse(report, ByteSize::parse),
+    }
+}
+
+/// The HTTP/1 parser needs a buffer of at least 8 KiB; a head of megabytes is an attack.
+fn request_head(item: &Item<'_>, report: &mut Report) -> Option<usize> {
+    const BOUNDS: std::ops::RangeInclusive<u64> = 8 << 10..=1 << 20;
+    let bytes = size(item, report)?.limit();
+    let bytes = bytes.filter(|bytes| BOUNDS.contains(bytes));
+    let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
+    if bytes.is_none() {
+        report.refuse(
+            item.place,
+            format!("`{}` is out of bounds", item.key),
+            "write a size from \"8KiB\" to \"1MiB\"",
+        );
+    }
+    bytes
+}
+
+fn security(mut table: Table<'_>, report: &mut Report) -> SecurityTable {
+    let security = SecurityTable {
+        allow_remote: boolean(&mut table, report, "allow_remote"),
+        allowed_hosts: table.read(report, "allowed_hosts", |item, report| {
+            item.list(report, grammar::host)
+        }),
+        allowed_origins: table.read(report, "allowed_origins", |item, report| {
+            item.list(report, grammar::origin)
+        }),
+        trusted_upstreams: table.read(report, "trusted_upstreams", |item, report| {
+            item.list(report, grammar::host)
+        }),
+    };
+    table.not_yet(
+        report,
+        "caller_secret",
+        "leave it out, and keep the listener on loopback or a Unix socket",
+        secrets::secret,
+    );
+    if let Read::Given(At { value: true, place }) = boolean(&mut table, report, "same_user") {
+        report.refuse(
+            place,
+            "`security.same_user = true` is not available yet",
+            "leave it out, and listen on a Unix socket in a folder of your own",
+        );
+    }
+    table.not_yet(
+        report,
+        "tls",
+        "leave it out, and keep the listener on loopback or behind a proxy that speaks TLS",
+        |item, report| {
+            let mut table = item.table(report)?;
+            table.need(report, "certificate", secrets::path);
+            table.need(report, "key", secrets::path);
+            table.read(report, "client_ca", secrets::path);
+            table.finish(report);
+            Some(())
+        },
+    );
+    table.finish(report);
+    security
+}
+
+/// `links = "keep"`, and the words of other keys that mean what the proxy does anyway.
+fn rewrite_or_keep(text: &str) -> Result<bool, super::ValueError> {
+    choice(text, &[("rewrite", true), ("keep", false)])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! `[routes.NAME]`.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderName, HeaderValue};
+
+use super::rewrite_or_keep;
+use crate::config::{
+    Audience, HttpVersion, Prefix, RouteKind, ServiceUrl, grammar,
+    report::{At, Place, Read, Report},
+    walk::Table,
+};
+
+/// One route as written.
+#[derive(Debug)]
+pub(in crate::config) struct RouteTable {
+    /// The table's header, or the flag that made the route.
+    pub(in crate::config) place: Place,
+    pub(in crate::config) upstream: Read<ServiceUrl>,
+    pub(in crate::config) kind: Read<RouteKind>,
+    pub(in crate::config) prefix: Read<Prefix>,
+    pub(in crate::config) audience: Read<Audience>,
+    pub(in crate::config) credential: Read<String>,
+    pub(in crate::config) http: Read<HttpVersion>,
+    pub(in crate::config) read_only: Read<bool>,
+    pub(in crate::config) headers: Read<Vec<(HeaderName, HeaderValue)>>,
+}
+
+impl RouteTable {
+    /// A route of which only the name is known.
+    pub(in crate::config) fn new(place: Place) -> Self {
+        Self {
+            place,
+            upstream: Read::Absent,
+            kind: Read::Absent,
+            prefix: Read::Absent,
+            audience: Read::Absent,
+            credential: Read::Absent,
+            http: Read::Absent,
+            read_only: Read::Absent,
+            headers: Read::Absent,
+        }
+    }
+}
+
+pub(super) fn read(table: &Table<'_>, report: &mut Report) -> BTreeMap<String, RouteTable> {
+    let mut routes = BTreeMap::new();
+    for (name, item) in table.entries() {
+        // The name is a prefix, a metric's label and a word on the command line.
+        if !is_name(name.value) {
+            report.refuse(
+                name.place,
+                format!("`{}` is no name for a route", name.value.escape_debug()),
+                "write letters, digits, `-` and `_`",
+            );
+        }
+        if let Some(table) = item.table(report) {
+            let route = route(table, name.place, report);
+            routes.insert(name.value.to_owned(), route);
+        }
+    }
+    routes
+}
+
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+fn route(mut table: Table<'_>, place: Place, report: &mut Report) -> RouteTable {
+    let route = RouteTable {
+        place,
+        upstream: table.read(report, "upstream", |item, report| {
+            item.parse(report, ServiceUrl::parse)
+        }),
+        kind: table.read(report, "kind", |item, report| {
+            item.parse(report, grammar::kind)
+        }),
+        prefix: table.read(report, "prefix", |item, report| {
+            item.parse(report, Prefix::parse)
+        }),
+        audience: table.read(report, "audience", |item, report| {
+            item.parse(report, Audience::parse)
+        }),
+        credential: table.read(report, "credential", |item, report| {
+            item.str(report).map(str::to_owned)
+        }),
+        http: table.read(report, "http", |item, report| match item.number() {
+            Some(1) => Some(HttpVersion::Http1),
+            Some(2) => Some(HttpVersion::Http2),
+            Some(_) => {
+                let unknown = grammar::http_version("this number");
+                report.accept(item.place, &item.key, unknown)
+            }
+            None => item.parse(report, grammar::http_version),
+        }),
+        read_only: super::boolean(&mut table, report, "read_only"),
+        headers: table.read(report, "headers", |item, report| {
+            let table = item.table(report)?;
+            let read: Vec<_> = table
+                .entries()
+                .map(|(name, item)| {
+                    let text = item.str(report)?;
+                    report.accept(name.place, &item.key, grammar::header(name.value, text))
+                })
+                .collect();
+            read.into_iter().collect()
+        }),
+    };
+    let links = table.read(report, "links", |item, report| {
+        item.parse(report, rewrite_or_keep)
+    });
+    if let Read::Given(At { value: true, place }) = links {
+        report.refuse(
+            place,
+            format!("`{}.links = \"rewrite\"` is not available yet", table.path),
+            "write \"keep\" or leave it out: links in answers name the upstream meanwhile",
+        );
+    }
+    table.not_yet(
+        report,
+        "public_url",
+        "leave it out: links in answers name the upstream meanwhile",
+        |item, report| item.parse(report, ServiceUrl::parse),
+    );
+    table.not_yet(
+        report,
+        "listen",
+        "leave it out, and call the route under its prefix; `prefix = \"/\"` serves it at the root",
+        |item, report| item.parse(report, grammar::listen),
+    );
+    table.finish(report);
+    route
+}

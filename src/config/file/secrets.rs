@@ -1,0 +1,87 @@
+//! Secrets by reference, and paths.
+
+use std::path::PathBuf;
+
+use crate::config::{
+    SecretRef, ValueError,
+    report::{Read, Report},
+    walk::Item,
+};
+
+/// `{ env = "NAME" }` or `{ file = "PATH" }`.
+pub(super) fn secret(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
+    if !item.is_table() {
+        report.refuse(
+            item.place,
+            format!(
+                "`{}` holds a value of its own; secrets are never written into a configuration",
+                item.key
+            ),
+            "write { env = \"NAME\" } or { file = \"PATH\" }, and replace the secret if others \
+             have seen this file",
+        );
+        return None;
+    }
+    let mut table = item.table(report)?;
+    let env = table.read(report, "env", |item, report| item.parse(report, variable));
+    let file = table.read(report, "file", path);
+    let given = usize::from(!env.is_absent()) + usize::from(!file.is_absent());
+    table.finish(report);
+    if given != 1 {
+        report.refuse(
+            item.place,
+            format!("`{}` needs either `env` or `file`", item.key),
+            "write { env = \"NAME\" } or { file = \"PATH\" }",
+        );
+        return None;
+    }
+    match (env, file) {
+        (Read::Given(name), _) => Some(SecretRef::Env(name.value)),
+        (_, Read::Given(path)) => Some(SecretRef::File(path.value)),
+        _ => None,
+    }
+}
+
+/// Does not repeat the text: it may be the secret itself, put where its variable's name belongs.
+fn variable(text: &str) -> Result<String, ValueError> {
+    let valid = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if valid {
+        return Ok(text.to_owned());
+    }
+    Err(ValueError::new(
+        "the text is no name of an environment variable",
+        "write the variable's name, with letters, digits and `_` only",
+    ))
+}
+
+/// A path; relative ones start at the file's own folder.
+pub(super) fn path(item: &Item<'_>, report: &mut Report) -> Option<PathBuf> {
+    let text = item.parse(report, |text| {
+        if text.contains("-----BEGIN") {
+            return Err(ValueError::new(
+                "the value is a key or certificate itself",
+                "put it into a file and write the file's path",
+            ));
+        }
+        if text.is_empty() || text.chars().any(char::is_control) {
+            return Err(ValueError::new(
+                "the path is empty or holds a control character",
+                "write the path of a file",
+            ));
+        }
+        Ok(text.to_owned())
+    })?;
+    Some(report.resolve_path(&text))
+}
+
+/// A program: looked up on PATH when it is a bare name, else a path like any other.
+pub(super) fn program(item: &Item<'_>, report: &mut Report) -> Option<PathBuf> {
+    let resolved = path(item, report)?;
+    let text = item.str(report)?;
+    Some(if text.contains(['/', '\\']) {
+        resolved
+    } else {
+        PathBuf::from(text)
+    })
+}

@@ -1,0 +1,358 @@
+//! How single values are written, for the file, the flags and the environment alike.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use http::{HeaderName, HeaderValue};
+
+use super::{
+    HttpVersion, Listen, LogFormat, ResolveOverride, RouteKind, ServiceUrl, ValueError,
+    values::is_host_name,
+};
+
+/// A Unix socket's path must fit into the kernel's `sockaddr_un`, its final NUL included.
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// `127.0.0.1:8080`, `[::1]:8080` or `unix:/path.sock`.
+pub(super) fn listen(text: &str) -> Result<Listen, ValueError> {
+    let Some(path) = text.strip_prefix("unix:") else {
+        let address = socket_address(text)?;
+        return Ok(Listen::Tcp {
+            address,
+            optional: false,
+        });
+    };
+    if !path.starts_with('/') || path.ends_with('/') || path.chars().any(char::is_control) {
+        return Err(ValueError::new(
+            "the Unix socket has no absolute path",
+            "write it as unix:/run/ahds-proxy.sock",
+        ));
+    }
+    if path.len() > LONGEST_SOCKET_PATH {
+        return Err(ValueError::new(
+            format!("the Unix socket's path is longer than {LONGEST_SOCKET_PATH} bytes"),
+            "choose a shorter one, such as unix:/run/ahds-proxy.sock",
+        ));
+    }
+    Ok(Listen::Unix(PathBuf::from(path)))
+}
+
+/// An address, or `off`.
+pub(super) fn admin(text: &str) -> Result<Option<SocketAddr>, ValueError> {
+    if text == "off" {
+        return Ok(None);
+    }
+    socket_address(text).map(Some)
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, ValueError> {
+    text.parse().map_err(|_| {
+        let port = text.rsplit(':').next().unwrap_or_default();
+        let port = if port.parse::<u16>().is_ok() {
+            port
+        } else {
+            "8080"
+        };
+        ValueError::new(
+            format!("`{}` is no IP address with a port", text.escape_debug()),
+            format!("write it as 127.0.0.1:{port} or [::1]:{port}"),
+        )
+    })
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, ValueError> {
+    let found = choices.iter().find(|(word, _)| *word == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let words: Vec<String> = choices
+            .iter()
+            .map(|(word, _)| format!("\"{word}\""))
+            .collect();
+        ValueError::new(
+            format!("`{}` is none of its values", text.escape_debug()),
+            format!("write {}", words.join(" or ")),
+        )
+    })
+}
+
+pub(super) fn kind(text: &str) -> Result<RouteKind, ValueError> {
+    choice(
+        text,
+        &[
+            ("fhir", RouteKind::Fhir),
+            ("dicom", RouteKind::Dicom),
+            ("http", RouteKind::Http),
+        ],
+    )
+}
+
+pub(super) fn http_version(text: &str) -> Result<HttpVersion, ValueError> {
+    choice(
+        text,
+        &[
+            ("auto", HttpVersion::Auto),
+            ("1", HttpVersion::Http1),
+            ("2", HttpVersion::Http2),
+        ],
+    )
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, ValueError> {
+    choice(
+        text,
+        &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+    )
+}
+
+/// A level, or `target=level` directives separated by commas.
+pub(super) fn log_filter(text: &str) -> Result<String, ValueError> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |word: &str| LEVELS.iter().any(|l| l.eq_ignore_ascii_case(word));
+    let is_target = |word: &str| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_:-".contains(&b))
+    };
+    let mut directives = Vec::new();
+    for directive in text.split(',').map(str::trim).filter(|d| !d.is_empty()) {
+        let valid = match directive.split_once('=') {
+            // A lone word that is no level is far more often a misspelt level than a target.
+            None => is_level(directive),
+            Some((target, level)) => is_target(target) && is_level(level),
+        };
+        if !valid {
+            return Err(ValueError::new(
+                format!("`{}` is no log filter", directive.escape_debug()),
+                "write off, error, warn, info, debug or trace, or target=level directives \
+                 separated by commas, for example \"info,ahds_proxy=debug\"",
+            ));
+        }
+        directives.push(directive);
+    }
+    if directives.is_empty() {
+        return Err(ValueError::new("the log filter is empty", "write \"info\""));
+    }
+    Ok(directives.join(","))
+}
+
+/// A host name or address without scheme and port, in lower case.
+pub(super) fn host(text: &str) -> Result<String, ValueError> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|t| t.strip_suffix(']'))
+        .unwrap_or(text);
+    if is_host_name(bare) || bare.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Ok(bare.to_ascii_lowercase());
+    }
+    Err(ValueError::new(
+        format!("`{}` is no host name", text.escape_debug()),
+        "write the whole name without scheme, port, path or `*`, for example fhir.example.org",
+    ))
+}
+
+/// A browser origin, in lower case.
+pub(super) fn origin(text: &str) -> Result<String, ValueError> {
+    let url = ServiceUrl::parse(text)?;
+    if !url.base_path().is_empty() {
+        return Err(ValueError::new(
+            "an origin has no path",
+            format!("write {}", url.origin()),
+        ));
+    }
+    Ok(url.origin().to_ascii_lowercase())
+}
+
+/// One `"host:port" = "ip:port"`.
+pub(super) fn resolve_override(from: &str, to: &str) -> Result<ResolveOverride, ValueError> {
+    let invalid = || {
+        ValueError::new(
+            format!("`{}` is no host with a port", from.escape_debug()),
+            "write \"host:port\" = \"ip:port\", for example \"login.example:443\" = \"127.0.0.1:9443\"",
+        )
+    };
+    let (name, port) = from.rsplit_once(':').ok_or_else(invalid)?;
+    let host = host(name).map_err(|_| invalid())?;
+    let port = port.parse().ok().filter(|p| *p != 0).ok_or_else(invalid)?;
+    let address = socket_address(to)?;
+    if address.port() == 0 {
+        return Err(ValueError::new("port 0 is no target", "write its port"));
+    }
+    Ok(ResolveOverride {
+        host,
+        port,
+        address,
+    })
+}
+
+/// The headers a route may not set: the proxy's own, the connection's, the body's length.
+const RESERVED_HEADERS: [&str; 14] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// A header for every request of a route. The error never repeats the value: it may be a key.
+pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), ValueError> {
+    let parsed = HeaderName::try_from(name).map_err(|_| {
+        ValueError::new(
+            format!("`{}` is no header name", name.escape_debug()),
+            "write letters, digits and `-`",
+        )
+    })?;
+    if RESERVED_HEADERS.contains(&parsed.as_str()) {
+        return Err(ValueError::new(
+            format!("the header `{parsed}` is set by the proxy itself"),
+            if parsed == http::header::AUTHORIZATION {
+                "leave it out, and choose a credential for the route with `credential = \"NAME\"`"
+            } else {
+                "leave it out"
+            },
+        ));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(ValueError::new(
+            format!("the value of the header `{parsed}` holds a control character or line break"),
+            "write it on one line",
+        ));
+    }
+    let mut value = HeaderValue::try_from(value).map_err(|_| {
+        ValueError::new(
+            format!("the value of the header `{parsed}` cannot be sent"),
+            "write visible ASCII characters",
+        )
+    })?;
+    value.set_sensitive(super::mask::is_telling(parsed.as_str()));
+    Ok((parsed, value))
+}
+
+/// A URL that may receive secrets: https, or http on loopback.
+pub(super) fn secure_url(text: &str) -> Result<ServiceUrl, ValueError> {
+    let url = ServiceUrl::parse(text)?;
+    if url.is_secure() {
+        return Ok(url);
+    }
+    Err(ValueError::new(
+        "plain http is allowed on loopback only, since secrets travel there",
+        format!("write https://{}{}", url.authority(), url.base_path()),
+    ))
+}
+
+/// Text that becomes another program's argument or a form field.
+pub(super) fn argument(text: &str) -> Result<String, ValueError> {
+    if text.is_empty() || text.starts_with('-') || text.chars().any(char::is_control) {
+        return Err(ValueError::new(
+            "the value is empty, starts with `-` or holds a control character",
+            "write it as the provider shows it",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_addresses() {
+        for text in [
+            "127.0.0.1:0",
+            "[::1]:8080",
+            "0.0.0.0:80",
+            "unix:/run/x.sock",
+        ] {
+            assert!(listen(text).is_ok(), "{text}");
+        }
+        let long = format!("unix:/{}", "x".repeat(120));
+        for text in [
+            "",
+            "8080",
+            ":8080",
+            "localhost:8080",
+            "127.0.0.1",
+            "::1:8080",
+            "unix:",
+            "unix:x",
+            "unix:/",
+            "127.0.0.1:65536",
+            "http://127.0.0.1:80",
+            &long,
+        ] {
+            assert!(listen(text).is_err(), "{text}");
+        }
+        let remedy = listen("localhost:9000").expect_err("refused").remedy;
+        assert!(remedy.contains("127.0.0.1:9000"), "{remedy}");
+    }
+
+    #[test]
+    fn reads_log_filters() {
+        assert_eq!(
+            log_filter("info, hyper=off,").as_deref(),
+            Ok("info,hyper=off")
+        );
+        for text in ["", ",", "inof", "hyper", "a=b", "=info", "a[b]=info"] {
+            assert!(log_filter(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_hosts_and_origins() {
+        assert_eq!(host("FHIR.Example.org").as_deref(), Ok("fhir.example.org"));
+        assert_eq!(host("[::1]").as_deref(), Ok("::1"));
+        for text in ["", "*", "*.example.org", "https://h", "h:80", "h/", "h."] {
+            assert!(host(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            origin("HTTPS://App.Example:8443/").as_deref(),
+            Ok("https://app.example:8443")
+        );
+        for text in ["*", "null", "app.example", "https://h/x", "https://*.h"] {
+            assert!(origin(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_resolve_overrides() {
+        let found = resolve_override("[::1]:443", "127.0.0.1:9").expect("valid");
+        assert_eq!((found.host.as_str(), found.port), ("::1", 443));
+        for (from, to) in [
+            ("h", "127.0.0.1:9"),
+            ("h:0", "127.0.0.1:9"),
+            ("h:443", "127.0.0.1"),
+            ("h:443", "127.0.0.1:0"),
+            ("h:443", "other:443"),
+            ("https://h:443", "127.0.0.1:9"),
+        ] {
+            assert!(resolve_override(from, to).is_err(), "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn refuses_headers_that_are_the_proxys_own() {
+        assert!(header("X-MS-AZUREFHIR-AUDIT-SITE", "lab-3").is_ok());
+        for name in RESERVED_HEADERS {
+            assert!(header(&name.to_uppercase(), "x").is_err(), "{name}");
+        }
+        for (name, value) in [
+            ("", "x"),
+            ("a b", "x"),
+            ("X-A", "a\r\nX-B: c"),
+            ("X-A", "\0"),
+        ] {
+            assert!(header(name, value).is_err(), "{name:?} {value:?}");
+        }
+        let error = header("X-A", "hunter2\n").expect_err("refused").to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+        assert!(header("api-key", "x").expect("valid").1.is_sensitive());
+    }
+}

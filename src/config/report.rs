@@ -1,0 +1,282 @@
+//! Collects problems while a configuration is read, so that the user sees them all at once.
+//!
+//! Values carry their [`Place`], problems point at it. Secrets are masked when a problem is
+//! turned into text, whatever the problem is about.
+
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    ValueError,
+    error::{ConfigErrors, Location, Problem, SourceLine},
+};
+
+/// Where a value comes from; its order is the order problems are listed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    Flag(&'static str),
+    Variable(&'static str),
+    /// Bytes of the file.
+    Text {
+        start: usize,
+        end: usize,
+    },
+    /// A default, or something missing.
+    Nowhere,
+}
+
+impl From<Range<usize>> for Place {
+    fn from(span: Range<usize>) -> Self {
+        Self::Text {
+            start: span.start,
+            end: span.end,
+        }
+    }
+}
+
+/// A value and where it was written.
+#[derive(Debug, Clone)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+}
+
+/// What became of a key. `Refused` keeps a bad value from being reported again as missing or
+/// replaced by a default that leads to further problems.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Read<T> {
+    #[default]
+    Absent,
+    Refused,
+    Given(At<T>),
+}
+
+impl<T> Read<T> {
+    pub(super) fn given(&self) -> Option<&At<T>> {
+        match self {
+            Self::Given(at) => Some(at),
+            Self::Absent | Self::Refused => None,
+        }
+    }
+
+    pub(super) fn into_value(self) -> Option<T> {
+        match self {
+            Self::Given(at) => Some(at.value),
+            Self::Absent | Self::Refused => None,
+        }
+    }
+
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused)
+    }
+
+    /// The value, or the default where nothing was written. What to use after a refusal does not
+    /// matter: the configuration will not be used.
+    pub(super) fn or(self, default: T) -> T {
+        self.into_value().unwrap_or(default)
+    }
+}
+
+/// Shown instead of a secret.
+const MASK: &str = "\"***\"";
+
+/// The text of the file.
+#[derive(Debug, Clone)]
+struct Source {
+    path: PathBuf,
+    text: Arc<str>,
+    masked: Vec<Range<usize>>,
+}
+
+/// Everything found so far.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    source: Option<Source>,
+    findings: Vec<(Place, String, String)>,
+    /// Every key the reader asked for, so that a test can demand each to be documented.
+    #[cfg(test)]
+    pub(super) asked: std::collections::BTreeSet<String>,
+}
+
+impl Report {
+    /// Problems point into this text from now on.
+    pub(super) fn set_source(&mut self, path: &Path, text: Arc<str>) {
+        self.source = Some(Source {
+            path: path.to_owned(),
+            text,
+            masked: Vec::new(),
+        });
+    }
+
+    /// Never shows these bytes.
+    pub(super) fn mask(&mut self, span: Range<usize>) {
+        if let Some(source) = &mut self.source {
+            source.masked.push(span);
+        }
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        place: Place,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.findings.push((place, message.into(), remedy.into()));
+    }
+
+    /// Passes a value on, or notes why `key` was refused.
+    pub(super) fn accept<T>(
+        &mut self,
+        place: Place,
+        key: &str,
+        result: Result<T, ValueError>,
+    ) -> Option<T> {
+        result
+            .map_err(|error| {
+                self.refuse(place, format!("`{key}`: {}", error.message), error.remedy);
+            })
+            .ok()
+    }
+
+    /// How many problems there are so far.
+    pub(super) fn len(&self) -> usize {
+        self.findings.len()
+    }
+
+    /// A path of the file: relative ones are meant from the file's own folder, so that a
+    /// configuration works from wherever the proxy is started.
+    pub(super) fn resolve_path(&self, path: &str) -> PathBuf {
+        match self.source.as_ref().and_then(|s| s.path.parent()) {
+            Some(folder) => folder.join(path),
+            None => PathBuf::from(path),
+        }
+    }
+
+    /// The problems, sorted and located; `None` when there are none.
+    pub(super) fn into_errors(mut self) -> Option<ConfigErrors> {
+        if self.findings.is_empty() {
+            return None;
+        }
+        self.findings.sort_by_key(|(place, ..)| *place);
+        let source = self.source;
+        let locate = |(place, message, remedy)| Problem {
+            message,
+            remedy,
+            location: match (place, &source) {
+                (Place::Flag(name) | Place::Variable(name), _) => Location::Argument(name),
+                (Place::Text { start, end }, Some(source)) => source.locate(start..end),
+                (Place::Text { .. }, None) | (Place::Nowhere, _) => Location::Nowhere,
+            },
+        };
+        Some(ConfigErrors::new(
+            self.findings.into_iter().map(locate).collect(),
+        ))
+    }
+}
+
+impl Source {
+    fn locate(&self, span: Range<usize>) -> Location {
+        let before = &self.text[..span.start];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = self.text[line_start..].lines().next().unwrap_or("");
+        Location::File {
+            path: self.path.clone(),
+            line: before.matches('\n').count() + 1,
+            column: self.text[line_start..span.start].chars().count() + 1,
+            source: self.show(line, line_start, &span),
+        }
+    }
+
+    fn show(&self, line: &str, line_start: usize, span: &Range<usize>) -> SourceLine {
+        let mut text = String::new();
+        let mut shown: usize = 0;
+        let (mut first, mut last) = (None::<usize>, 0_usize);
+        let mut mask_shown: Option<&Range<usize>> = None;
+        for (offset, c) in line.char_indices() {
+            let at = line_start + offset;
+            let from = shown;
+            let mask = self.masked.iter().find(|mask| mask.contains(&at));
+            if mask.is_none() {
+                // A tab would shift the carets, an escape sequence could rewrite the terminal.
+                text.push(match c {
+                    '\t' => ' ',
+                    c if c.is_control() => char::REPLACEMENT_CHARACTER,
+                    c => c,
+                });
+                shown += 1;
+            } else if mask != mask_shown {
+                text.push_str(MASK);
+                shown += MASK.len();
+            }
+            mask_shown = mask;
+            if span.contains(&at) {
+                // Inside a mask nothing new is shown: underline the mask from its beginning.
+                first.get_or_insert(if shown > from {
+                    from
+                } else {
+                    shown.saturating_sub(MASK.len())
+                });
+                last = shown;
+            }
+        }
+        let start = first.unwrap_or(shown);
+        SourceLine {
+            text,
+            start,
+            width: last.saturating_sub(start).max(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, span: Range<usize>, masks: &[Range<usize>]) -> String {
+        let mut report = Report::default();
+        report.set_source(Path::new("f.toml"), text.into());
+        for mask in masks {
+            report.mask(mask.clone());
+        }
+        report.refuse(span.into(), "m", "r");
+        report.into_errors().expect("a problem").to_string()
+    }
+
+    #[test]
+    fn masks_the_secret_and_underlines_the_mask() {
+        let text = "a = 1\nsecret = \"hunter2\" # x\n";
+        let out = shown(text, 15..24, &[15..24, 0..1]);
+        assert!(
+            out.contains("2 | secret = \"***\" # x\n  |          ^^^^^\n"),
+            "{out}"
+        );
+        assert!(out.contains("f.toml:2:10"), "{out}");
+    }
+
+    #[test]
+    fn shows_no_control_characters() {
+        let out = shown("\tk\u{1b}[2J = 1\r\n", 1..2, &[]);
+        assert!(out.contains("1 |  k\u{fffd}[2J = 1\n  |  ^\n"), "{out}");
+    }
+
+    #[test]
+    fn points_past_the_end_of_the_text() {
+        let out = shown("k = ", 4..4, &[]);
+        assert!(out.contains("1 | k = \n  |     ^\n"), "{out}");
+        let out = shown("", 0..0, &[]);
+        assert!(out.contains("f.toml:1:1"), "{out}");
+    }
+
+    #[test]
+    fn underlines_the_first_of_several_lines() {
+        let out = shown("k = [\n1,\n2]\n", 4..12, &[]);
+        assert!(out.contains("1 | k = [\n  |     ^\n"), "{out}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Turns flags, environment and file into a [`Config`], or into every problem they have.
+//!
+//! Flags beat environment, environment beats file, file beats defaults. A flag or variable
+//! replaces the file's value for its key and leaves the keys beside it alone.
+
+mod credentials;
+mod listeners;
+mod overrides;
+mod routes;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use toml::de::DeTable;
+
+pub use self::overrides::Overrides;
+use super::{
+    ByteSize, Config, ConfigErrors, Limits, Log, LogFormat, Network, Security,
+    file::{File, LimitsTable, NetworkTable},
+    mask,
+    report::{Place, Report},
+    walk::Table,
+};
+
+/// Environment variables by name.
+pub type Env<'e> = dyn Fn(&str) -> Option<String> + 'e;
+
+/// The configuration that flags, environment and the file they name add up to.
+///
+/// Reads the configuration file and checks that the files it names can be read; binds no port
+/// and calls nobody. An empty variable counts as unset.
+pub fn load(flags: &Overrides, env: &Env<'_>) -> Result<Config, ConfigErrors> {
+    let env = &|name: &str| env(name).filter(|value| !value.is_empty());
+    let mut report = Report::default();
+    let mut file = match overrides::config_file(flags, env) {
+        None => File::default(),
+        Some((path, place)) => read_file(&path, place, &mut report),
+    };
+    overrides::apply(flags, env, &mut file, &mut report);
+    let config = resolve(file, env, &mut report);
+    match report.into_errors() {
+        Some(errors) => Err(errors),
+        None => Ok(config),
+    }
+}
+
+/// The configuration in `text`, as if it were the file `path` and there were neither flags nor
+/// environment.
+pub fn parse(path: &Path, text: &str, env: &Env<'_>) -> Result<Config, ConfigErrors> {
+    let mut report = Report::default();
+    let file = read_text(path, text, &mut report);
+    let config = resolve(file, env, &mut report);
+    match report.into_errors() {
+        Some(errors) => Err(errors),
+        None => Ok(config),
+    }
+}
+
+fn read_file(path: &Path, place: Place, report: &mut Report) -> File {
+    match std::fs::read(path) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => return read_text(path, &text, report),
+            Err(_) => report.refuse(
+                place,
+                format!("the configuration file {} is not UTF-8", path.display()),
+                "save it as UTF-8",
+            ),
+        },
+        Err(reason) => report.refuse(
+            place,
+            format!(
+                "the configuration file {} cannot be read: {reason}",
+                path.display()
+            ),
+            "write the path of a TOML file, or leave it out: flags and environment are enough",
+        ),
+    }
+    File::default()
+}
+
+fn read_text(path: &Path, text: &str, report: &mut Report) -> File {
+    let text: Arc<str> = text.into();
+    report.set_source(path, text.clone());
+    let (tree, errors) = DeTable::parse_recoverable(&text);
+    mask::mask_tree(tree.get_ref(), report);
+    if errors.is_empty() {
+        return File::read(Table::root(tree.get_ref()), report);
+    }
+    // What a broken file means is a guess: the rest is checked once it can be parsed.
+    for error in errors {
+        let span = clamp(&text, error.span().unwrap_or(0..0));
+        mask::mask_around(&text, span.start, report);
+        report.refuse(
+            span.into(),
+            format!("this is no TOML: {}", error.message()),
+            "correct it here; see https://toml.io for how TOML is written",
+        );
+    }
+    File::default()
+}
+
+/// Spans of the parser are whole characters, but a report must not depend on it.
+fn clamp(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
+    let mut start = span.start.min(text.len());
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    start..span.end.clamp(start, text.len())
+}
+
+/// The result is used only if the report has no problems.
+fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
+    let listeners = listeners::resolve(file.listen, file.admin, &file.security, report);
+    let credentials = credentials::Known::new(file.credentials, &file.routes);
+    let routes = routes::resolve(
+        file.routes,
+        &listeners,
+        &file.security,
+        &credentials,
+        report,
+    );
+    let credentials = credentials.resolve(env, report);
+    Config {
+        listen: listeners.listen,
+        admin: listeners.admin,
+        routes,
+        credentials,
+        network: network(file.network, report),
+        limits: limits(file.limits),
+        security: Security {
+            allow_remote: file.security.allow_remote.or(false),
+            allowed_hosts: values(file.security.allowed_hosts),
+            allowed_origins: values(file.security.allowed_origins),
+        },
+        log: Log {
+            filter: file.log.level.or("info".to_owned()),
+            format: file.log.format.or(LogFormat::Text),
+        },
+        drain: file.drain.or(Duration::from_secs(30)),
+    }
+}
+
+fn values<T>(list: super::report::Read<Vec<super::report::At<T>>>) -> Vec<T> {
+    let list = list.into_value().unwrap_or_default();
+    list.into_iter().map(|at| at.value).collect()
+}
+
+fn network(table: NetworkTable, report: &mut Report) -> Network {
+    if let Some(at) = table.ca_file.given()
+        && let Err(reason) = std::fs::File::open(&at.value)
+    {
+        report.refuse(
+            at.place,
+            format!(
+                "`network.ca_file`: {} cannot be read: {reason}",
+                at.value.display()
+            ),
+            "write the path of a PEM file; a relative one starts at the configuration file's folder",
+        );
+    }
+    Network {
+        ca_file: table.ca_file.into_value(),
+        resolve: table.resolve.into_value().unwrap_or_default(),
+        connect_timeout: table.connect_timeout.or(Duration::from_secs(10)),
+        response_timeout: table.response_timeout.or(Duration::from_secs(120)),
+        idle_timeout: table.idle_timeout.or(Duration::from_secs(60)),
+    }
+}
+
+fn limits(table: LimitsTable) -> Limits {
+    Limits {
+        connections: table.connections.or(4096),
+        requests: table.requests.or(1024),
+        request_head: table.request_head.or(64 << 10),
+        request_body: table.request_body.into_value().and_then(ByteSize::limit),
+    }
+}

@@ -1,0 +1,229 @@
+//! Routes: what the token is for, and whether the upstream may have it.
+
+use std::collections::BTreeMap;
+
+use super::{credentials::Known, listeners::Listeners};
+use crate::config::{
+    Audience, HttpVersion, Prefix, Route, RouteKind, ServiceUrl,
+    file::{RouteTable, SecurityTable},
+    report::{At, Place, Read, Report},
+};
+
+/// Shared by all DICOM services of the public cloud.
+const DICOM_AUDIENCE: &str = "https://dicom.healthcareapis.azure.com";
+
+pub(super) fn resolve(
+    tables: BTreeMap<String, RouteTable>,
+    listeners: &Listeners,
+    security: &SecurityTable,
+    credentials: &Known,
+    report: &mut Report,
+) -> Vec<Route> {
+    if tables.is_empty() && report.len() == 0 {
+        report.refuse(
+            Place::Nowhere,
+            "there is no route, so there is nothing to forward to",
+            "run: ahds-proxy --fhir https://WS-FHIR.fhir.azurehealthcareapis.com",
+        );
+    }
+    // In the order of the file, so that the second of two equal prefixes is the one reported.
+    let mut tables: Vec<_> = tables.into_iter().collect();
+    tables.sort_by_key(|(_, table)| table.place);
+    let mut routes: Vec<Route> = Vec::new();
+    for (name, table) in tables {
+        if let Some(at) = table.upstream.given() {
+            check_upstream(at, &name, listeners, security, report);
+        }
+        if let Some(route) = route(&name, table, &routes, credentials, report) {
+            routes.push(route);
+        }
+    }
+    routes.sort_by(|a, b| a.name.cmp(&b.name));
+    routes
+}
+
+fn check_upstream(
+    at: &At<ServiceUrl>,
+    name: &str,
+    listeners: &Listeners,
+    security: &SecurityTable,
+    report: &mut Report,
+) {
+    let (url, key) = (&at.value, format!("routes.{name}.upstream"));
+    if !url.is_secure() {
+        report.refuse(
+            at.place,
+            format!("`{key}`: plain http would show the token to everyone on the way"),
+            format!(
+                "write https://{}{}; http is for loopback only",
+                url.authority(),
+                url.base_path()
+            ),
+        );
+    }
+    let host = url.host();
+    let trusts = |hosts: &[At<String>]| hosts.iter().any(|trusted| trusted.value == host);
+    let trusted = match &security.trusted_upstreams {
+        Read::Absent => false,
+        Read::Refused => true,
+        Read::Given(hosts) => trusts(&hosts.value),
+    };
+    if url.azure_domain().is_none() && !url.is_loopback() && !trusted {
+        report.refuse(
+            at.place,
+            format!(
+                "`{key}`: the host `{host}` is not part of Azure Health Data Services, so it gets \
+                 no token"
+            ),
+            format!(
+                "check its spelling (*.azurehealthcareapis.com), or set \
+                 `trusted_upstreams = [\"{host}\"]` below [security] if you trust it with a token"
+            ),
+        );
+    }
+    if let Some(own) = listeners.own(url) {
+        report.refuse(
+            at.place,
+            format!("`{key}` is this proxy itself, listening on {own}"),
+            "write the service's own address, or listen on another port",
+        );
+    }
+}
+
+fn route(
+    name: &str,
+    table: RouteTable,
+    before: &[Route],
+    credentials: &Known,
+    report: &mut Report,
+) -> Option<Route> {
+    if table.upstream.is_absent() {
+        report.refuse(
+            table.place,
+            format!("`routes.{name}` needs the key `upstream`"),
+            "add `upstream = \"https://WS-FHIR.fhir.azurehealthcareapis.com\"` with your service's \
+             URL to this table",
+        );
+    }
+    let prefix_place = table.prefix.given().map_or(table.place, |at| at.place);
+    let prefix = match table.prefix {
+        Read::Given(at) => Some(at.value),
+        Read::Refused => None,
+        // A name that is no prefix has been reported as no name.
+        Read::Absent => Prefix::parse(&format!("/{name}")).ok(),
+    };
+    if let Some(prefix) = &prefix
+        && let Some(other) = before.iter().find(|route| route.prefix == *prefix)
+    {
+        report.refuse(
+            prefix_place,
+            format!(
+                "the routes `{}` and `{name}` both have the prefix `{prefix}`",
+                other.name
+            ),
+            "give one of them a `prefix` of its own",
+        );
+    }
+    let credential_place = table.credential.given().map_or(table.place, |at| at.place);
+    let credential = match table.credential {
+        Read::Refused => None,
+        Read::Given(at) => Some(at.value),
+        Read::Absent => Some("default".to_owned()),
+    };
+    let known = credential
+        .as_deref()
+        .map(|credential| credentials.check(credential, name, credential_place, report));
+    let upstream_place = table.upstream.given().map_or(table.place, |at| at.place);
+    let upstream = table.upstream.into_value()?;
+    let kind = match table.kind {
+        Read::Given(at) => at.value,
+        Read::Refused => return None,
+        Read::Absent => kind_of(&upstream, name),
+    };
+    let audience = match table.audience {
+        Read::Given(at) => Some(at.value),
+        Read::Refused => return None,
+        Read::Absent => {
+            // Only a static token is the same whomever it is for.
+            let needed = known.flatten().is_some_and(|kind| kind != "static");
+            default_audience(kind, &upstream, name, needed)
+                .map_err(|(message, remedy)| report.refuse(upstream_place, message, remedy))
+                .ok()?
+        }
+    };
+    Some(Route {
+        name: name.into(),
+        kind,
+        prefix: prefix?,
+        upstream,
+        audience,
+        credential: credential?.into(),
+        http: table.http.or(HttpVersion::Auto),
+        read_only: table.read_only.or(false),
+        headers: table.headers.into_value().unwrap_or_default(),
+    })
+}
+
+/// From the upstream's host, else from the route's name.
+fn kind_of(upstream: &ServiceUrl, name: &str) -> RouteKind {
+    let host = upstream.host();
+    // Azure API for FHIR: the account's name right below the domain.
+    let is_account = upstream.azure_domain().is_some_and(|domain| {
+        host.strip_suffix(domain)
+            .is_some_and(|account| account.matches('.').count() == 1)
+    });
+    if host.contains(".fhir.") || is_account {
+        RouteKind::Fhir
+    } else if host.contains(".dicom.") {
+        RouteKind::Dicom
+    } else {
+        match name {
+            "fhir" => RouteKind::Fhir,
+            "dicom" => RouteKind::Dicom,
+            _ => RouteKind::Http,
+        }
+    }
+}
+
+fn default_audience(
+    kind: RouteKind,
+    upstream: &ServiceUrl,
+    name: &str,
+    needed: bool,
+) -> Result<Option<Audience>, (String, String)> {
+    let key = format!("routes.{name}.audience");
+    let guess = match kind {
+        RouteKind::Fhir => upstream.origin(),
+        RouteKind::Dicom => match upstream.azure_domain() {
+            Some(domain @ ("azurehealthcareapis.us" | "azurehealthcareapis.cn")) => {
+                return Err((
+                    format!(
+                        "`{key}` is missing: no audience is known for DICOM services below {domain}"
+                    ),
+                    "add `audience = \"…\"` to this route; the service's page in the portal shows \
+                     it under Authentication"
+                        .to_owned(),
+                ));
+            }
+            _ => DICOM_AUDIENCE.to_owned(),
+        },
+        RouteKind::Http if needed => {
+            return Err((
+                format!("`{key}` is missing: a route of kind http has no default for it"),
+                "add `audience = \"…\"` to this route, or `kind = \"fhir\"` or \"dicom\" if it is \
+                 one"
+                .to_owned(),
+            ));
+        }
+        RouteKind::Http => return Ok(None),
+    };
+    Audience::parse(&guess).map(Some).map_err(|error| {
+        (
+            format!(
+                "`{key}` is missing, and {guess} cannot be one: {}",
+                error.message
+            ),
+            "add `audience = \"…\"` to this route".to_owned(),
+        )
+    })
+}

@@ -1,0 +1,292 @@
+//! A typed walk over a parsed TOML file that notes every problem instead of stopping at the first.
+//!
+//! Serde's derive stops at the first error; users correct files faster when they see all of them.
+
+use std::collections::BTreeSet;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    ValueError,
+    report::{At, Place, Read, Report},
+};
+
+/// One value of the file.
+pub(super) struct Item<'t> {
+    /// The full name, for example `routes.fhir.upstream`.
+    pub(super) key: String,
+    /// The value's own place.
+    pub(super) place: Place,
+    value: &'t DeValue<'t>,
+}
+
+impl<'t> Item<'t> {
+    pub(super) fn str(&self, report: &mut Report) -> Option<&'t str> {
+        self.expect(self.value.as_str(), "a string", report)
+    }
+
+    pub(super) fn boolean(&self, report: &mut Report) -> Option<bool> {
+        self.expect(self.value.as_bool(), "true or false", report)
+    }
+
+    /// The string read by `parse`.
+    pub(super) fn parse<T>(
+        &self,
+        report: &mut Report,
+        parse: impl Fn(&str) -> Result<T, ValueError>,
+    ) -> Option<T> {
+        let text = self.str(report)?;
+        report.accept(self.place, &self.key, parse(text))
+    }
+
+    /// The number where one is written, whatever its base.
+    pub(super) fn number(&self) -> Option<u64> {
+        let integer = self.value.as_integer()?;
+        u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn number_in(
+        &self,
+        bounds: std::ops::RangeInclusive<usize>,
+        report: &mut Report,
+    ) -> Option<usize> {
+        let (low, high) = (bounds.start(), bounds.end());
+        let wanted = format!("a whole number from {low} to {high}");
+        let number = self
+            .value
+            .is_integer()
+            .then(|| self.number().and_then(|n| usize::try_from(n).ok()));
+        let number = self.expect(number, &wanted, report)?;
+        let valid = number.filter(|n| bounds.contains(n));
+        if valid.is_none() {
+            report.refuse(
+                self.place,
+                format!("`{}` is out of bounds", self.key),
+                format!("write {wanted}"),
+            );
+        }
+        valid
+    }
+
+    pub(super) fn is_string(&self) -> bool {
+        self.value.is_str()
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        self.value.is_table()
+    }
+
+    pub(super) fn items(&self, report: &mut Report) -> Option<Vec<Item<'t>>> {
+        let array = self.expect(self.value.as_array(), "a list: [\"…\"]", report)?;
+        let item = |value: &'t toml::Spanned<DeValue<'t>>| Item {
+            key: self.key.clone(),
+            place: value.span().into(),
+            value: value.get_ref(),
+        };
+        Some(array.iter().map(item).collect())
+    }
+
+    /// Every element of a list read by `parse`; none where one was refused.
+    pub(super) fn list<T>(
+        &self,
+        report: &mut Report,
+        parse: impl Fn(&str) -> Result<T, ValueError>,
+    ) -> Option<Vec<At<T>>> {
+        // Collected first, so that every element's problem is noted.
+        let read: Vec<Option<At<T>>> = self
+            .items(report)?
+            .iter()
+            .map(|item| {
+                let value = item.parse(report, &parse)?;
+                let place = item.place;
+                Some(At { value, place })
+            })
+            .collect();
+        read.into_iter().collect()
+    }
+
+    pub(super) fn table(&self, report: &mut Report) -> Option<Table<'t>> {
+        let entries = self.expect(self.value.as_table(), "a table", report)?;
+        Some(Table {
+            path: self.key.clone(),
+            place: self.place,
+            entries,
+            known: BTreeSet::new(),
+        })
+    }
+
+    fn expect<T>(&self, value: Option<T>, wanted: &str, report: &mut Report) -> Option<T> {
+        if value.is_none() {
+            let found = match self.value {
+                DeValue::String(_) => "a string",
+                DeValue::Integer(_) => "a number",
+                DeValue::Float(_) => "a decimal number",
+                DeValue::Boolean(_) => "true or false",
+                DeValue::Datetime(_) => "a date",
+                DeValue::Array(_) => "a list",
+                DeValue::Table(_) => "a table",
+            };
+            report.refuse(
+                self.place,
+                format!("`{}` cannot be {found}", self.key),
+                format!("write {wanted}"),
+            );
+        }
+        value
+    }
+}
+
+/// A table of the file. Keys nobody asked for are reported by [`Table::finish`].
+pub(super) struct Table<'t> {
+    /// The full name, empty for the file itself.
+    pub(super) path: String,
+    /// Where to point when a key is missing.
+    pub(super) place: Place,
+    entries: &'t DeTable<'t>,
+    known: BTreeSet<&'static str>,
+}
+
+impl<'t> Table<'t> {
+    pub(super) fn root(entries: &'t DeTable<'t>) -> Self {
+        Self {
+            path: String::new(),
+            place: Place::Nowhere,
+            entries,
+            known: BTreeSet::new(),
+        }
+    }
+
+    fn name(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    /// The value of `key` as `read` makes of it.
+    pub(super) fn read<T>(
+        &mut self,
+        report: &mut Report,
+        key: &'static str,
+        read: impl FnOnce(&Item<'t>, &mut Report) -> Option<T>,
+    ) -> Read<T> {
+        self.known.insert(key);
+        #[cfg(test)]
+        report.asked.insert(self.name(key));
+        let Some(value) = self.entries.get(key) else {
+            return Read::Absent;
+        };
+        let item = Item {
+            key: self.name(key),
+            place: value.span().into(),
+            value: value.get_ref(),
+        };
+        match read(&item, report) {
+            None => Read::Refused,
+            Some(value) => Read::Given(At {
+                value,
+                place: item.place,
+            }),
+        }
+    }
+
+    /// As [`Table::read`] for a key of a feature that does not exist yet: checked like any other,
+    /// so that a file written for it is right one day, then refused. Ignoring it would let the
+    /// user believe in it.
+    pub(super) fn not_yet<T>(
+        &mut self,
+        report: &mut Report,
+        key: &'static str,
+        meanwhile: &str,
+        read: impl FnOnce(&Item<'t>, &mut Report) -> Option<T>,
+    ) {
+        if let Read::Given(at) = self.read(report, key, read) {
+            report.refuse(
+                at.place,
+                format!("`{}` is not available yet", self.name(key)),
+                meanwhile,
+            );
+        }
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn need<T>(
+        &mut self,
+        report: &mut Report,
+        key: &'static str,
+        read: impl FnOnce(&Item<'t>, &mut Report) -> Option<T>,
+    ) -> Option<At<T>> {
+        match self.read(report, key, read) {
+            Read::Given(at) => Some(at),
+            Read::Refused => None,
+            Read::Absent => {
+                report.refuse(
+                    self.place,
+                    format!("`{}` needs the key `{key}`", self.path),
+                    format!("add `{key} = …` to this table"),
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// Every key with its value, for tables whose keys the user chooses. Places are the keys'.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (At<&'t str>, Item<'t>)> + use<'t> {
+        let path = self.path.clone();
+        self.entries.iter().map(move |(key, value)| {
+            let name = At {
+                value: key.get_ref().as_ref(),
+                place: key.span().into(),
+            };
+            let item = Item {
+                key: format!("{path}.{}", key.get_ref()),
+                place: value.span().into(),
+                value: value.get_ref(),
+            };
+            (name, item)
+        })
+    }
+
+    /// Reports every key that was never asked for.
+    pub(super) fn finish(self, report: &mut Report) {
+        for key in self.entries.keys() {
+            let name = key.get_ref().as_ref();
+            if self.known.contains(name) {
+                continue;
+            }
+            let within = if self.path.is_empty() {
+                String::new()
+            } else {
+                format!(" in `{}`", self.path)
+            };
+            let remedy = suggest(name, self.known.iter().copied());
+            report.refuse(
+                key.span().into(),
+                format!("unknown key `{}`{within}", name.escape_debug()),
+                remedy,
+            );
+        }
+    }
+}
+
+/// Names the key that was probably meant, else all there are.
+pub(super) fn suggest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let known: Vec<&str> = known.collect();
+    // `Idle-Timeout` is as good as `idle_timeout`, whatever the distance.
+    let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
+    let closest = known
+        .iter()
+        .map(|key| (strsim::osa_distance(&plain(name), &plain(key)), key))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, key)| *distance <= key.len().div_ceil(3));
+    match closest {
+        Some((_, key)) => format!("did you mean `{key}`?"),
+        None => format!("write one of: {}", known.join(", ")),
+    }
+}

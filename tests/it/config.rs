@@ -1,0 +1,460 @@
+//! The configuration from outside: whole files, flags and the program itself.
+//!
+//! Each `config/invalid/NAME.toml` stands beside the exact text it is refused with;
+//! `UPDATE_EXPECT=1 cargo test` writes that text anew.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+use ahds_proxy::config::{
+    Config, ConfigErrors, Credential, HttpVersion, Listen, LogFormat, Overrides, Route, RouteKind,
+    SecretRef, load, parse,
+};
+use proptest::prelude::*;
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "SET_SECRET" => Some("s3cret".to_owned()),
+        "TWO_LINES" => Some("a\nb".to_owned()),
+        _ => None,
+    }
+}
+
+fn load_file(path: &Path) -> Result<Config, ConfigErrors> {
+    let flags = Overrides {
+        config: Some(path.to_owned()),
+        ..Overrides::default()
+    };
+    load(&flags, &env)
+}
+
+fn load_flags(flags: &Overrides) -> Config {
+    load(flags, &env).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// The `.toml` files of a folder; the current directory of a test is the package's.
+fn cases(folder: &str) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(Path::new("tests/it/config").join(folder))
+        .expect("the cases' folder")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    paths.sort();
+    assert!(paths.len() > 2, "no cases in {folder}");
+    paths
+}
+
+fn route<'c>(config: &'c Config, name: &str) -> &'c Route {
+    let found = config.routes.iter().find(|route| &*route.name == name);
+    found.unwrap_or_else(|| panic!("no route {name}"))
+}
+
+#[test]
+fn valid_files_are_accepted() {
+    for path in cases("valid") {
+        if let Err(errors) = load_file(&path) {
+            panic!("{}:\n{errors}", path.display());
+        }
+    }
+}
+
+#[test]
+fn invalid_files_are_refused_with_exactly_this_text() {
+    let update = std::env::var_os("UPDATE_EXPECT").is_some();
+    for path in cases("invalid") {
+        let errors = load_file(&path).expect_err(&path.display().to_string());
+        let text = format!("{errors}\n");
+        assert!(!text.contains("hunter2"), "a secret is shown:\n{text}");
+        let expected = path.with_extension("stderr");
+        if update {
+            fs::write(&expected, text).expect("written");
+        } else {
+            let expected = fs::read_to_string(&expected).unwrap_or_default();
+            assert_eq!(text, expected, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_example_resolves() {
+    let config = load_file(Path::new("config.example.toml")).expect("valid");
+    assert_eq!(config.routes.len(), 2);
+}
+
+#[test]
+fn the_shortest_call_is_enough() {
+    let config = load_flags(&Overrides {
+        fhir: Some("https://WS-FHIR.fhir.azurehealthcareapis.com".to_owned()),
+        ..Overrides::default()
+    });
+    let tcp = |address: &str, optional| Listen::Tcp {
+        address: address.parse().expect("an address"),
+        optional,
+    };
+    assert_eq!(
+        config.listen,
+        [tcp("127.0.0.1:8080", false), tcp("[::1]:8080", true)]
+    );
+    assert_eq!(config.admin, "127.0.0.1:8081".parse().ok());
+    let [route] = &config.routes[..] else {
+        panic!("{:?}", config.routes)
+    };
+    assert_eq!(&*route.name, "fhir");
+    assert_eq!(route.kind, RouteKind::Fhir);
+    assert_eq!(route.prefix.as_str(), "/fhir");
+    assert_eq!(
+        route.audience.as_ref().map(ToString::to_string).as_deref(),
+        Some("https://WS-FHIR.fhir.azurehealthcareapis.com")
+    );
+    assert_eq!(&*route.credential, "default");
+    assert_eq!(route.http, HttpVersion::Auto);
+    assert!(matches!(
+        config.credentials.get("default"),
+        Some(Credential::Auto)
+    ));
+    assert_eq!(config.credentials.len(), 1);
+    assert_eq!(config.network.connect_timeout, Duration::from_secs(10));
+    assert_eq!(config.network.response_timeout, Duration::from_secs(120));
+    assert_eq!(config.network.idle_timeout, Duration::from_secs(60));
+    assert_eq!(config.limits.connections, 4096);
+    assert_eq!(config.limits.requests, 1024);
+    assert_eq!(config.limits.request_head, 65_536);
+    assert_eq!(config.limits.request_body, None);
+    assert!(!config.security.allow_remote);
+    assert_eq!(config.log.filter, "info");
+    assert_eq!(config.log.format, LogFormat::Text);
+    assert_eq!(config.drain, Duration::from_secs(30));
+}
+
+#[test]
+fn kinds_and_audiences_follow_the_upstream() {
+    let config = load_file(Path::new("tests/it/config/valid/kinds_and_audiences.toml"));
+    let config = config.expect("valid");
+    let dicom = "https://dicom.healthcareapis.azure.com";
+    for (name, kind, audience) in [
+        (
+            "lab",
+            RouteKind::Fhir,
+            "https://lab-r4.fhir.azurehealthcareapis.com",
+        ),
+        (
+            "old",
+            RouteKind::Fhir,
+            "https://acct.azurehealthcareapis.com",
+        ),
+        ("images", RouteKind::Dicom, dicom),
+        ("dicom", RouteKind::Dicom, dicom),
+        ("fhir", RouteKind::Fhir, "http://localhost:9000"),
+        (
+            "gov",
+            RouteKind::Dicom,
+            "https://dicom.healthcareapis.azure.us/",
+        ),
+        ("other", RouteKind::Http, "api://other"),
+    ] {
+        let route = route(&config, name);
+        assert_eq!(route.kind, kind, "{name}");
+        let found = route.audience.as_ref().map(ToString::to_string);
+        assert_eq!(found.as_deref(), Some(audience), "{name}");
+    }
+    assert_eq!(route(&config, "lab").upstream.base_path(), "/v2");
+}
+
+#[test]
+fn every_key_of_a_full_file_arrives() {
+    let config = load_file(Path::new("tests/it/config/valid/full.toml")).expect("valid");
+    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.admin, None);
+    let fhir = route(&config, "fhir");
+    assert_eq!(fhir.prefix.as_str(), "");
+    assert_eq!(
+        fhir.upstream.to_string(),
+        "https://fhir.example.org:8443/r4"
+    );
+    assert_eq!(fhir.http, HttpVersion::Http1);
+    assert!(fhir.read_only);
+    assert_eq!(fhir.headers.len(), 1);
+    let plain = route(&config, "plain");
+    assert_eq!((plain.http, &plain.audience), (HttpVersion::Http2, &None));
+
+    let Some(Credential::ClientSecret(app)) = config.credentials.get("app") else {
+        panic!("{:?}", config.credentials)
+    };
+    assert_eq!(app.tenant.as_str(), "contoso.onmicrosoft.com");
+    assert_eq!(app.secret, SecretRef::Env("SET_SECRET".to_owned()));
+    assert_eq!(
+        app.authority.to_string(),
+        "https://login.microsoftonline.com"
+    );
+    let Some(Credential::Static { token }) = config.credentials.get("fixed") else {
+        panic!("{:?}", config.credentials)
+    };
+    // From the file's own folder, wherever the proxy is started.
+    let beside = Path::new("tests/it/config/valid/token.txt").to_owned();
+    assert_eq!(*token, SecretRef::File(beside));
+    assert!(!config.credentials.contains_key("elsewhere"));
+
+    assert_eq!(config.network.resolve.len(), 2);
+    assert_eq!(config.network.connect_timeout, Duration::from_millis(500));
+    assert_eq!(config.network.response_timeout, Duration::from_secs(120));
+    assert_eq!(config.network.idle_timeout, Duration::from_secs(3600));
+    let limits = &config.limits;
+    assert_eq!((limits.connections, limits.requests), (10, 5));
+    assert_eq!(
+        (limits.request_head, limits.request_body),
+        (8192, Some(1000))
+    );
+    let security = &config.security;
+    assert!(security.allow_remote);
+    assert_eq!(security.allowed_hosts, ["proxy.lab.example", "10.0.0.7"]);
+    assert_eq!(security.allowed_origins, ["https://viewer.example"]);
+    assert_eq!(config.log.filter, "warn,ahds_proxy=debug");
+    assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!(config.drain, Duration::from_secs(5));
+}
+
+const FILE: &str = r#"
+listen = "127.0.0.1:1000"
+[routes.fhir]
+upstream = "https://file.fhir.azurehealthcareapis.com"
+read_only = true
+[credentials.default.azure-cli]
+tenant = "contoso.com"
+[log]
+level = "warn"
+"#;
+
+#[test]
+fn flags_beat_environment_beats_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("c.toml");
+    fs::write(&path, FILE).expect("written");
+    let name = path.to_str().expect("UTF-8").to_owned();
+    let env = |variable: &str| match variable {
+        "AHDS_PROXY_CONFIG" => Some(name.clone()),
+        "AHDS_PROXY_FHIR" => Some("https://env.fhir.azurehealthcareapis.com".to_owned()),
+        "AHDS_PROXY_LISTEN" => Some("127.0.0.1:2000, [::1]:2000".to_owned()),
+        "RUST_LOG" => Some("debug".to_owned()),
+        // As good as unset.
+        "AHDS_PROXY_ADMIN" => Some(String::new()),
+        _ => None,
+    };
+    let config = load(&Overrides::default(), &env).unwrap_or_else(|e| panic!("{e}"));
+    let fhir = route(&config, "fhir");
+    assert_eq!(fhir.upstream.host(), "env.fhir.azurehealthcareapis.com");
+    assert!(fhir.read_only, "the rest of the table stays");
+    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.log.filter, "debug");
+
+    let flags = Overrides {
+        fhir: Some("https://flag.fhir.azurehealthcareapis.com".to_owned()),
+        listen: vec!["127.0.0.1:3000".to_owned()],
+        admin: Some("off".to_owned()),
+        credential: Some("auto".to_owned()),
+        log: Some("error".to_owned()),
+        ..Overrides::default()
+    };
+    let config = load(&flags, &env).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(
+        route(&config, "fhir").upstream.host(),
+        "flag.fhir.azurehealthcareapis.com"
+    );
+    assert_eq!(config.listen.len(), 1, "a flag replaces the list");
+    assert_eq!(config.admin, None);
+    assert_eq!(config.log.filter, "error");
+    assert!(matches!(config.credentials["default"], Credential::Auto));
+
+    let same_kind = Overrides {
+        credential: Some("azure-cli".to_owned()),
+        ..Overrides::default()
+    };
+    let config = load(&same_kind, &env).unwrap_or_else(|e| panic!("{e}"));
+    let Credential::AzureCli(az) = &config.credentials["default"] else {
+        panic!("{:?}", config.credentials)
+    };
+    assert!(az.tenant.is_some(), "the kind's keys stay");
+    assert_eq!(az.timeout, Duration::from_secs(60));
+}
+
+#[test]
+fn the_authority_comes_from_the_environment() {
+    const TEXT: &str = r#"
+[routes.fhir]
+upstream = "https://ws-fhir.fhir.azurehealthcareapis.us"
+[credentials.default.client-secret]
+tenant = "contoso.com"
+client_id = "app"
+secret = { env = "S" }
+"#;
+    let authority = |host: &'static str| {
+        let env = move |name: &str| match name {
+            "AZURE_AUTHORITY_HOST" => Some(host.to_owned()),
+            "S" => Some("s3cret".to_owned()),
+            _ => None,
+        };
+        parse(Path::new("c.toml"), TEXT, &env).map(|config| {
+            let Credential::ClientSecret(app) = &config.credentials["default"] else {
+                panic!("{:?}", config.credentials)
+            };
+            app.authority.to_string()
+        })
+    };
+    for host in [
+        "login.microsoftonline.us",
+        "https://login.microsoftonline.us/",
+    ] {
+        assert_eq!(
+            authority(host).expect("valid"),
+            "https://login.microsoftonline.us"
+        );
+    }
+    let errors = authority("http://login.example").expect_err("refused");
+    assert!(errors.to_string().contains("--> AZURE_AUTHORITY_HOST"));
+}
+
+#[test]
+fn problems_of_flags_and_variables_name_them() {
+    let flags = Overrides {
+        config: Some("no-such-file.toml".into()),
+        fhir: Some("https://fhir.example.org".to_owned()),
+        dicom: Some("nonsense".to_owned()),
+        credential: Some("client-secret".to_owned()),
+        log_format: Some("xml".to_owned()),
+        ..Overrides::default()
+    };
+    let env = |name: &str| (name == "AHDS_PROXY_ADMIN").then(|| "here".to_owned());
+    let text = load(&flags, &env).expect_err("refused").to_string();
+    for place in [
+        "--config",
+        "--fhir",
+        "--dicom",
+        "--credential",
+        "--log-format",
+        "AHDS_PROXY_ADMIN",
+    ] {
+        assert!(text.contains(&format!("--> {place}\n")), "{place}:\n{text}");
+    }
+    assert!(text.ends_with("6 problems; nothing was started"), "{text}");
+}
+
+fn program(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ahds-proxy"));
+    // Variables of whoever runs the tests must not decide them.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("AHDS_PROXY") || name.starts_with("AZURE") || name == "RUST_LOG" {
+            command.env_remove(&*name);
+        }
+    }
+    command.args(arguments).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+const FHIR: [&str; 2] = ["--fhir", "https://ws-fhir.fhir.azurehealthcareapis.com"];
+
+#[test]
+fn the_program_refuses_with_exit_code_2() {
+    let open = ["--listen", "0.0.0.0:8080", FHIR[0], FHIR[1]];
+    for (arguments, expected) in [
+        (&[][..], "ahds-proxy --fhir https://WS-FHIR.fhir."),
+        (&open, "allow_remote"),
+        (&["--no-such-flag"], "--no-such-flag"),
+        (
+            &["check", "--online", FHIR[0], FHIR[1]],
+            "not available yet",
+        ),
+        (
+            &["-c", "tests/it/config/invalid/headers.toml"],
+            "Authorization",
+        ),
+        (&["token", "fhir"], "there is no route"),
+    ] {
+        let output = program(arguments);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_program_checks() {
+    let output = program(&[FHIR[0], FHIR[1], "check"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let stdout = text(&output.stdout);
+    assert!(
+        stdout.contains(&format!("audience {}", FHIR[1])),
+        "{stdout}"
+    );
+    assert!(stdout.contains("[::1]:8080"), "{stdout}");
+    assert_eq!(text(&output.stderr), "");
+
+    let output = program(&["check", "--output", "json", FHIR[0], FHIR[1]]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["routes"][0]["audience"], FHIR[1]);
+    assert_eq!(json["routes"][0]["credential"]["kind"], "auto");
+    assert_eq!(json["admin"], "127.0.0.1:8081");
+}
+
+#[test]
+fn the_program_prints_completions_and_help() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = program(&["completions", shell]);
+        assert!(output.status.success());
+        assert!(text(&output.stdout).contains("ahds-proxy"), "{shell}");
+    }
+    let help = program(&["--help"]);
+    assert!(help.status.success());
+    for expected in ["--fhir https://WS-FHIR", "Exit codes:", "AHDS_PROXY_FHIR"] {
+        assert!(text(&help.stdout).contains(expected), "{expected}");
+    }
+}
+
+/// The valid files and the example, to be damaged.
+fn seeds() -> Vec<String> {
+    let mut paths = cases("valid");
+    paths.push("config.example.toml".into());
+    let read = |path: &PathBuf| fs::read_to_string(path).expect("readable");
+    paths.iter().map(read).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_text_is_accepted_or_refused(text in "(?s).{0,200}") {
+        if let Err(errors) = parse(Path::new("c.toml"), &text, &env) {
+            let _ = errors.to_string();
+        }
+    }
+
+    #[test]
+    fn any_damaged_file_is_accepted_or_refused(
+        seed in proptest::sample::select(seeds()),
+        at in any::<proptest::sample::Index>(),
+        length in 0_usize..30,
+        insert in "[\\[\\]{}\"'=.#\n a-z0-9é\u{1b}]{0,8}",
+    ) {
+        let characters: Vec<char> = seed.chars().collect();
+        let start = at.index(characters.len());
+        let end = (start + length).min(characters.len());
+        let damaged: String = characters[..start]
+            .iter()
+            .copied()
+            .chain(insert.chars())
+            .chain(characters[end..].iter().copied())
+            .collect();
+        if let Err(errors) = parse(Path::new("c.toml"), &damaged, &env) {
+            prop_assert!(!errors.problems().is_empty());
+            let _ = errors.to_string();
+        }
+    }
+}
