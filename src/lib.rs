@@ -21,3 +21,5 @@
 //! | 0 | [`config`], [`telemetry`] | values valid by construction; logs |
 
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod emulator;
