@@ -20,6 +20,9 @@ pub struct SigningKey {
 
 impl SigningKey {
     /// A new 2048-bit key.
+    ///
+    /// # Panics
+    /// The system has no random numbers to give.
     pub fn generate() -> Self {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("RSA keys of 2048 bits can be made");
         let thumbprint = digest(&SHA256, pair.public_key().as_ref());
@@ -34,6 +37,9 @@ impl SigningKey {
     }
 
     /// Signs claims as a compact JWS with RS256.
+    ///
+    /// # Panics
+    /// The system has no random numbers to give.
     pub fn sign(&self, claims: &Value) -> String {
         let header = json!({"typ": "JWT", "alg": "RS256", "kid": self.id});
         let mut token = format!("{}.{}", encode_json(&header), encode_json(claims));

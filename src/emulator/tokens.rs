@@ -142,7 +142,10 @@ mod tests {
     #[test]
     fn audience_and_lifetime_decide() {
         let now = clock::unix();
-        assert_eq!(outcome(&json!({"aud": "https://a", "exp": now + 60})), Ok(()));
+        assert_eq!(
+            outcome(&json!({"aud": "https://a", "exp": now + 60})),
+            Ok(())
+        );
         assert_eq!(
             outcome(&json!({"aud": "https://a/", "exp": now + 60})),
             Err(Denied::Invalid("The audience is invalid".into()))

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -55,6 +55,9 @@ pub struct RecordedRequest {
     pub peer: SocketAddr,
 }
 
+/// The head of a request, and its body, which may still be arriving.
+type Record = (RecordedRequest, Arc<Mutex<Vec<u8>>>);
+
 /// The memory of one service. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Traffic(Arc<Inner>);
@@ -64,7 +67,7 @@ struct Inner {
     counters: watch::Sender<Counters>,
     bytes_sent: AtomicU64,
     capacity: usize,
-    requests: Mutex<VecDeque<(RecordedRequest, Arc<Mutex<Vec<u8>>>)>>,
+    requests: Mutex<VecDeque<Record>>,
 }
 
 impl Traffic {
@@ -148,10 +151,7 @@ impl Traffic {
             connection: Arc::clone(connection),
             finished: false,
         };
-        (
-            running,
-            request.map(|inner| RequestBody { inner, memory }),
-        )
+        (running, request.map(|inner| RequestBody { inner, memory }))
     }
 
     fn remember(
@@ -177,7 +177,7 @@ impl Traffic {
         body
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(RecordedRequest, Arc<Mutex<Vec<u8>>>)>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Record>> {
         lock(&self.0.requests)
     }
 }
@@ -190,7 +190,7 @@ pub(super) fn target<T>(request: &Request<T>) -> String {
         .map_or_else(|| request.uri().to_string(), ToString::to_string)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

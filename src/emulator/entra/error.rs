@@ -19,12 +19,7 @@ pub(super) struct EntraError {
 }
 
 impl EntraError {
-    fn new(
-        status: StatusCode,
-        code: u32,
-        error: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
+    fn new(status: StatusCode, code: u32, error: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
             code,

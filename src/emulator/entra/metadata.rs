@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::{ENTRA_HOST, SUBSCRIPTION, TENANT};
 
-/// OpenID Connect Discovery 1.0, with the fields MSAL reads.
+/// `OpenID` Connect Discovery 1.0, with the fields MSAL reads.
 pub(super) fn openid_configuration(base: &str, tenant: &str) -> Value {
     json!({
         "token_endpoint": format!("{base}/{tenant}/oauth2/v2.0/token"),

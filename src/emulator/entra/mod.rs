@@ -103,10 +103,8 @@ struct DeviceCode {
 
 impl Entra {
     pub(super) fn new(options: &Options) -> Self {
-        let clients = HashMap::from([(
-            super::CLIENT_ID.to_owned(),
-            super::CLIENT_SECRET.to_owned(),
-        )]);
+        let clients =
+            HashMap::from([(super::CLIENT_ID.to_owned(), super::CLIENT_SECRET.to_owned())]);
         let audiences = [
             super::FHIR_AUDIENCE,
             super::DICOM_AUDIENCE,

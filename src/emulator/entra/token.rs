@@ -165,7 +165,10 @@ impl Entra {
                     .field("client_id")
                     .ok_or_else(|| EntraError::missing("client_id"))?
                     .to_owned(),
-                request.field("client_secret").unwrap_or_default().to_owned(),
+                request
+                    .field("client_secret")
+                    .unwrap_or_default()
+                    .to_owned(),
             ),
         };
         match self.state().clients.get(&client_id) {
@@ -200,7 +203,9 @@ impl Entra {
         }
         if !federated {
             if claim("iss") != client_id || claim("sub") != client_id {
-                return Err(EntraError::bad_assertion("iss and sub must be the client id"));
+                return Err(EntraError::bad_assertion(
+                    "iss and sub must be the client id",
+                ));
             }
             let tenant = format!("{base}/{TENANT}/");
             let public = format!("{}/{TENANT}/", super::super::AUTHORITY);
@@ -283,11 +288,7 @@ impl Entra {
         audience_of_scope(&state.device_codes.get(code)?.scope)
     }
 
-    fn redeem_device_code(
-        &self,
-        base: &str,
-        request: &TokenRequest,
-    ) -> Result<Value, EntraError> {
+    fn redeem_device_code(&self, base: &str, request: &TokenRequest) -> Result<Value, EntraError> {
         let code = request
             .field("device_code")
             .or_else(|| request.field("code"))
@@ -373,8 +374,8 @@ impl Entra {
 
     /// The emulator's own origin counts as Resource Manager's, for `az cloud register`.
     fn check_audience(&self, base: &str, audience: &str) -> Result<(), EntraError> {
-        let known = audience.trim_end_matches('/') == base
-            || self.state().audiences.contains(audience);
+        let known =
+            audience.trim_end_matches('/') == base || self.state().audiences.contains(audience);
         if known {
             Ok(())
         } else {

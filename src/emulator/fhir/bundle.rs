@@ -82,7 +82,10 @@ impl Fhir {
             .ok_or_else(|| Problem::invalid("An entry has no request.method."))?;
         let url = request["url"].as_str().unwrap_or_default();
         // Absolute URLs of this very service are as good as relative ones.
-        let url = url.strip_prefix(base).unwrap_or(url).trim_start_matches('/');
+        let url = url
+            .strip_prefix(base)
+            .unwrap_or(url)
+            .trim_start_matches('/');
         let (path, raw_query) = url.split_once('?').unwrap_or((url, ""));
         let headers = CONDITIONS
             .into_iter()

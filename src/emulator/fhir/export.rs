@@ -41,10 +41,10 @@ impl Exports {
             if head.method != Method::GET {
                 return Err(Problem::not_allowed());
             }
-            if !head
+            if head
                 .headers
                 .get("prefer")
-                .is_some_and(|value| value == "respond-async")
+                .is_none_or(|value| value != "respond-async")
             {
                 return Err(Problem::invalid(
                     "The requested \"Prefer\" header is not supported. Only \"respond-async\" is.",

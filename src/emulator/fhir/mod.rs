@@ -184,11 +184,7 @@ impl Fhir {
             HeaderName::from_static("x-request-id"),
             &random::guid(),
         );
-        body::set(
-            &mut response,
-            header::X_CONTENT_TYPE_OPTIONS,
-            "nosniff",
-        );
+        body::set(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         // Azure gives the client's id another name on the way back.
         if let Some(id) = correlation {
             response.headers_mut().insert("x-correlation-id", id);
@@ -212,11 +208,7 @@ impl Fhir {
         if let Err(denied) = self.tokens.check(request.headers()) {
             self.traffic.invalid_token();
             let mut response = Problem::login().into_response();
-            body::set(
-                &mut response,
-                header::WWW_AUTHENTICATE,
-                &denied.challenge(),
-            );
+            body::set(&mut response, header::WWW_AUTHENTICATE, &denied.challenge());
             return response;
         }
         if path.starts_with(probe::PREFIX) {
@@ -310,9 +302,11 @@ impl Fhir {
         }
         let mut store = self.store();
         match (method, segments.as_slice()) {
-            (&Method::GET | &Method::HEAD, ["_history"]) => {
-                Ok(Reply::ok(search::history(&store.history(None, None), base, "_history")))
-            }
+            (&Method::GET | &Method::HEAD, ["_history"]) => Ok(Reply::ok(search::history(
+                &store.history(None, None),
+                base,
+                "_history",
+            ))),
             (&Method::GET | &Method::HEAD, [kind]) => {
                 search::search(&store, kind, interaction).map(Reply::ok)
             }
@@ -326,7 +320,11 @@ impl Fhir {
                 if versions.is_empty() {
                     return Err(Problem::unknown_resource(kind, id));
                 }
-                Ok(Reply::ok(search::history(&versions, base, interaction.path)))
+                Ok(Reply::ok(search::history(
+                    &versions,
+                    base,
+                    interaction.path,
+                )))
             }
             (&Method::GET | &Method::HEAD, [kind, id]) => {
                 let found = store.read(kind, id)?;
@@ -369,7 +367,7 @@ impl Fhir {
                     ));
                 }
                 if let Some(expected) = headers.get(header::IF_MATCH) {
-                    let current = store.read(kind, id).map(|found| found.version).unwrap_or(0);
+                    let current = store.read(kind, id).map_or(0, |found| found.version);
                     if *expected != format!("W/\"{current}\"") {
                         return Err(Problem::precondition_failed(expected));
                     }
@@ -420,7 +418,9 @@ fn parse(content: &[u8]) -> Result<Value, Problem> {
         Ok(_) => Err(Problem::invalid(
             "Failed to parse resource: it has no resourceType.",
         )),
-        Err(error) => Err(Problem::invalid(format!("Failed to parse resource: {error}"))),
+        Err(error) => Err(Problem::invalid(format!(
+            "Failed to parse resource: {error}"
+        ))),
     }
 }
 
@@ -433,11 +433,7 @@ fn answer_fault(fault: &Fault) -> Response<Body> {
         Fault::Unauthorized => {
             let mut response = Problem::login().into_response();
             let denied = super::tokens::Denied::Invalid("The token is not wanted".to_owned());
-            body::set(
-                &mut response,
-                header::WWW_AUTHENTICATE,
-                &denied.challenge(),
-            );
+            body::set(&mut response, header::WWW_AUTHENTICATE, &denied.challenge());
             response
         }
         Fault::Forbidden => Problem::forbidden().into_response(),

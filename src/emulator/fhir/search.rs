@@ -155,9 +155,11 @@ fn matching_with_order(
     kind: &str,
     query: &[(String, String)],
 ) -> impl Iterator<Item = (u64, Found)> {
-    store
-        .all(kind)
-        .filter(|(_, found)| query.iter().all(|(name, value)| matches(found, name, value)))
+    store.all(kind).filter(|(_, found)| {
+        query
+            .iter()
+            .all(|(name, value)| matches(found, name, value))
+    })
 }
 
 /// One parameter. Unknown ones match everything: the service is lenient unless told otherwise.
@@ -210,9 +212,10 @@ fn has_token(list: &Value, field: &str, token: &str) -> bool {
         Some((system, value)) => (Some(system), value),
         None => (None, token),
     };
-    list.as_array().into_iter().flatten().any(|item| {
-        item[field] == *value && system.is_none_or(|system| item["system"] == *system)
-    })
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .any(|item| item[field] == *value && system.is_none_or(|system| item["system"] == *system))
 }
 
 /// A continuation token, about as long as real ones: opaque, and not meant to be read.

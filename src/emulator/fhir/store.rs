@@ -142,9 +142,12 @@ impl Store {
             .iter()
             .filter(move |(name, _)| kind.is_empty() || *name == kind)
             .flat_map(|(name, table)| {
-                table.by_sequence.iter().filter_map(move |(sequence, entry)| {
-                    Some((*sequence, entry.found(name, entry.versions.len())?))
-                })
+                table
+                    .by_sequence
+                    .iter()
+                    .filter_map(move |(sequence, entry)| {
+                        Some((*sequence, entry.found(name, entry.versions.len())?))
+                    })
             })
     }
 
@@ -160,13 +163,15 @@ impl Store {
                     .values()
                     .filter(|entry| id.is_none_or(|id| id == entry.id))
                     .flat_map(move |entry| {
-                        (1..).zip(&entry.versions).map(move |(number, version)| Past {
-                            kind: name.clone(),
-                            id: entry.id.clone(),
-                            version: number,
-                            at: version.at,
-                            resource: version.resource.clone(),
-                        })
+                        (1..)
+                            .zip(&entry.versions)
+                            .map(move |(number, version)| Past {
+                                kind: name.clone(),
+                                id: entry.id.clone(),
+                                version: number,
+                                at: version.at,
+                                resource: version.resource.clone(),
+                            })
                     })
             })
             .collect();

@@ -58,7 +58,10 @@ pub(super) async fn answer(
             let _ = drain(request.into_body(), |_| {}).await;
             connection.cut().await
         }
-        other => match other.strip_prefix("status/").and_then(|code| code.parse().ok()) {
+        other => match other
+            .strip_prefix("status/")
+            .and_then(|code| code.parse().ok())
+        {
             Some(code) => status(code),
             None => body::text(StatusCode::NOT_FOUND, "no such emulator endpoint"),
         },

@@ -3,7 +3,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,19 +15,17 @@ use http_body_util::BodyExt as _;
 
 use super::super::{body::Body, serve::Connection, traffic::Traffic};
 
-/// All streams are cut from this one chunk, over and over.
-static PATTERN: [u8; 64 * 1024] = pattern();
+/// All streams are cut from this one chunk, over and over. 251 is prime, so that a shift by a
+/// power of two shows.
+static PATTERN: LazyLock<Bytes> = LazyLock::new(|| {
+    (0..251)
+        .cycle()
+        .take(PATTERN_SIZE)
+        .collect::<Vec<u8>>()
+        .into()
+});
 
-const fn pattern() -> [u8; 64 * 1024] {
-    let mut pattern = [0; 64 * 1024];
-    let mut at = 0;
-    while at < pattern.len() {
-        // 251 is prime, so that a shift by a power of two shows.
-        pattern[at] = (at % 251) as u8;
-        at += 1;
-    }
-    pattern
-}
+const PATTERN_SIZE: usize = 64 * 1024;
 
 /// The byte that `/emulator/bytes` sends at an offset.
 pub fn pattern_byte(offset: u64) -> u8 {
@@ -36,7 +34,7 @@ pub fn pattern_byte(offset: u64) -> u8 {
 
 /// The place in the pattern that belongs to an offset in a stream.
 fn cut(offset: u64) -> usize {
-    usize::try_from(offset % PATTERN.len() as u64).expect("less than the pattern's length")
+    usize::try_from(offset % PATTERN_SIZE as u64).expect("less than the pattern's length")
 }
 
 /// What a stream does after its last byte.
@@ -66,7 +64,7 @@ pub(super) fn bytes(traffic: &Traffic, size: u64, chunk: usize, chunked: bool) -
         traffic: traffic.clone(),
         offset: 0,
         size,
-        chunk: chunk.clamp(1, PATTERN.len()),
+        chunk: chunk.clamp(1, PATTERN_SIZE),
         promised: (!chunked).then_some(size),
         end: End::Clean,
     }
@@ -134,10 +132,10 @@ impl HttpBody for Stream {
         if self.offset < self.size {
             let start = cut(self.offset);
             let left = usize::try_from(self.size - self.offset).unwrap_or(usize::MAX);
-            let length = left.min(self.chunk).min(PATTERN.len() - start);
+            let length = left.min(self.chunk).min(PATTERN_SIZE - start);
             self.offset += length as u64;
             self.traffic.sent(length);
-            let data = Bytes::from_static(&PATTERN[start..start + length]);
+            let data = PATTERN.slice(start..start + length);
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         match &mut self.end {
