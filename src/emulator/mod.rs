@@ -19,6 +19,8 @@ mod probe;
 mod random;
 mod samples;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod tokens;
 mod traffic;

@@ -12,13 +12,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
-use super::{body::Body, serve::Connection};
+use super::{
+    body::{self, Body},
+    serve::Connection,
+};
 
 /// How much of a request's body is remembered.
 const BODY_CAP: usize = 64 * 1024;
@@ -159,11 +162,11 @@ impl Traffic {
         request: &Request<Incoming>,
         connection: &Connection,
     ) -> Arc<Mutex<Vec<u8>>> {
-        let body = Arc::<Mutex<Vec<u8>>>::default();
+        let memory = Arc::<Mutex<Vec<u8>>>::default();
         let record = RecordedRequest {
             method: request.method().clone(),
             target: target(request),
-            host: super::body::base_url(request)["https://".len()..].to_owned(),
+            host: body::base_url(request)["https://".len()..].to_owned(),
             version: request.version(),
             headers: request.headers().clone(),
             body: Bytes::new(),
@@ -173,8 +176,8 @@ impl Traffic {
         if requests.len() == self.0.capacity {
             requests.pop_front();
         }
-        requests.push_back((record, Arc::clone(&body)));
-        body
+        requests.push_back((record, Arc::clone(&memory)));
+        memory
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Record>> {
@@ -204,18 +207,36 @@ pub(super) struct Running {
 impl Running {
     /// Follows the answer to its last byte.
     pub(super) fn follow(mut self, method: &Method, response: Response<Body>) -> Response<Body> {
+        let response = if *method == Method::HEAD {
+            without_body(response)
+        } else {
+            response
+        };
         // hyper asks no body of these for data, so no end of it would ever be seen.
-        let bodiless = *method == Method::HEAD
-            || matches!(
-                response.status(),
-                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-            );
+        let bodiless = matches!(
+            response.status(),
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        );
         self.finished = bodiless || response.body().is_end_stream();
         response.map(|inner| {
             let running = self;
             Followed { inner, running }.boxed_unsync()
         })
     }
+}
+
+/// The head of an answer to HEAD, with the length that GET would have. hyper leaves the body out
+/// of HTTP/1.1, but sends it over HTTP/2.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let length = response.body().size_hint().exact();
+    let (head, _) = response.into_parts();
+    let mut bare = body::empty(head.status);
+    *bare.headers_mut() = head.headers;
+    if let Some(length) = length {
+        bare.headers_mut()
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    bare
 }
 
 impl Drop for Running {

@@ -8,7 +8,7 @@
 //! | `POST count` | reads the body; JSON with `bytes` and `sha256` |
 //! | `ANY echo` | JSON of the request as it arrived |
 //! | `GET status/CODE` | that status; 3xx lead to `https://evil.example/` |
-//! | `GET trailers` | a body and two trailers |
+//! | `GET trailers` | a body and two trailers; over HTTP/1.1 only to those who say `TE: trailers` |
 //! | `GET hang` | nothing, ever |
 //! | `GET stall?after=N` | a head, `N` bytes, and no end |
 //! | `GET reset?after=N` | `N` bytes of a longer body, then a cut connection |
