@@ -1,11 +1,12 @@
 //! Entra's token service, and the two calls of Resource Manager that `az login` makes.
 //!
-//! `token.rs` knows the grants, `error.rs` the errors, `metadata.rs` the documents that need no
+//! `token.rs` and `user.rs` know the grants, `error.rs` the errors, `metadata.rs` the documents that need no
 //! secret. This file holds the state, the routes and the handle for tests.
 
 mod error;
 mod metadata;
 mod token;
+mod user;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

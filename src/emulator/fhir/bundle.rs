@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::{clock, form, random},
-    Fhir, Interaction, Reply,
+    Fhir,
+    interaction::{Interaction, Reply},
     outcome::Problem,
     search,
 };

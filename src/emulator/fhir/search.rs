@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{clock, form, random},
-    Interaction,
+    interaction::Interaction,
     outcome::Problem,
     store::{Found, Past, Store},
 };
