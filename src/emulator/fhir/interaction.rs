@@ -1,4 +1,4 @@
-//! One interaction (R4, "RESTful API"): a request of its own, or an entry of a bundle.
+//! One interaction of the REST API: a request of its own, or an entry of a bundle.
 
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header};
 use serde_json::Value;
