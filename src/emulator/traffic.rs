@@ -101,26 +101,19 @@ impl Traffic {
     }
 
     /// Bytes that the streams under `/emulator/` have handed to HTTP so far. Against a client that
-    /// reads nothing this stops within a few hundred KiB.
+    /// reads nothing this stops when the sockets' buffers are full: after a few MiB on loopback.
     pub fn bytes_sent(&self) -> u64 {
         self.0.bytes_sent.load(Ordering::Relaxed)
     }
 
     /// The latest requests, oldest first.
     pub fn recorded(&self) -> Vec<RecordedRequest> {
-        let requests = self.lock();
-        requests
-            .iter()
-            .map(|(request, body)| RecordedRequest {
-                body: lock(body).clone().into(),
-                ..request.clone()
-            })
-            .collect()
+        self.lock().iter().map(snapshot).collect()
     }
 
     /// The latest request.
     pub fn last(&self) -> Option<RecordedRequest> {
-        self.recorded().pop()
+        self.lock().back().map(snapshot)
     }
 
     /// Forgets the recorded requests; the counters go on.
@@ -182,6 +175,14 @@ impl Traffic {
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Record>> {
         lock(&self.0.requests)
+    }
+}
+
+/// A record with what has arrived of its body so far.
+fn snapshot((request, body): &Record) -> RecordedRequest {
+    RecordedRequest {
+        body: lock(body).clone().into(),
+        ..request.clone()
     }
 }
 

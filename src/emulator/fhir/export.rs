@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use http::{HeaderName, Method, Response, StatusCode, header, request};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header, request};
 use serde_json::json;
 
 use super::{
@@ -41,11 +41,7 @@ impl Exports {
             if head.method != Method::GET {
                 return Err(Problem::not_allowed());
             }
-            if head
-                .headers
-                .get("prefer")
-                .is_none_or(|value| value != "respond-async")
-            {
+            if !prefers_async(&head.headers) {
                 return Err(Problem::invalid(
                     "The requested \"Prefer\" header is not supported. Only \"respond-async\" is.",
                 ));
@@ -107,4 +103,14 @@ impl Exports {
             }),
         ))
     }
+}
+
+/// `Prefer` is a list (RFC 7240).
+fn prefers_async(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
 }
