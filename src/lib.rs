@@ -12,22 +12,24 @@
 //! |---|---|---|
 //! | 8 | `main`, [`cli`] | what the user typed; the only place that prints and exits |
 //! | 7 | [`app`] | wires the parts together; signals and drain |
-//! | 6 | [`admin`], [`emulator`] | health and status; a loopback Azure for the demo and the tests |
+//! | 6 | [`admin`], `emulator` | health and status; a loopback Azure for the demo and the tests |
 //! | 5 | [`server`] | listeners, connection limits, graceful shutdown; knows no proxy |
 //! | 4 | [`proxy`] | the pipeline of one request, top to bottom |
 //! | 3 | [`token`] | the token cache: one fetch per key, renewal ahead of expiry |
 //! | 2 | [`credentials`] | one file for each way to get a token |
 //! | 1 | [`upstream`] | connections to other hosts: DNS, TLS, pool, safe retry |
-//! | 0 | [`config`], [`telemetry`] | values valid by construction; logs |
+//! | 0 | [`config`], [`telemetry`], [`clock`] | values valid by construction; logs; the wall clock |
 
-pub mod cli;
-pub mod config;
-pub mod clock;
-pub mod telemetry;
-pub mod upstream;
-pub mod credentials;
-pub mod token;
-pub mod server;
-pub mod proxy;
 pub mod admin;
 pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod credentials;
+#[cfg(feature = "demo")]
+pub mod emulator;
+pub mod proxy;
+pub mod server;
+pub mod telemetry;
+pub mod token;
+pub mod upstream;

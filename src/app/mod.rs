@@ -57,8 +57,14 @@ pub struct Running {
 
 /// Serves until SIGTERM or SIGINT and drains. A second signal ends it at once.
 pub async fn run(config: &Config) -> Result<(), StartError> {
+    run_then(config, |_| ()).await
+}
+
+/// Likewise, calling `started` once every address is bound.
+pub async fn run_then(config: &Config, started: impl FnOnce(&Running)) -> Result<(), StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let running = start(config, Clock::default()).await?;
+    started(&running);
     signals.stop().await;
     tracing::info!(drain_s = config.drain.as_secs_f32(), "stopping");
     tokio::select! {

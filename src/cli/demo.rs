@@ -1,11 +1,100 @@
-//! `ahds-proxy demo`.
+//! `ahds-proxy demo`: a loopback Azure and the proxy in front of it, with no file and no network.
 
 use std::process::ExitCode;
 
-use super::complain;
-use crate::config::Overrides;
+use super::{answer, complain, logging, runtime};
+use crate::{
+    app::{self, Running},
+    config::{self, ClientSecret, Config, Credential, Overrides, ResolveOverride, SecretRef, ServiceUrl, Tenant},
+    emulator::{self, Emulator, Options},
+};
 
-pub(super) fn demo(_flags: &Overrides) -> ExitCode {
-    complain(&"error: `ahds-proxy demo` is not available yet");
-    ExitCode::FAILURE
+/// Of the environment, only what says where to listen and what to log: a demo must not pick up an
+/// upstream.
+const VARIABLES: &[&str] = &["AHDS_PROXY_LISTEN", "AHDS_PROXY_ADMIN", "AHDS_PROXY_LOG_FORMAT", "RUST_LOG"];
+
+pub(super) fn demo(flags: &Overrides) -> Result<ExitCode, ExitCode> {
+    let flags = Overrides {
+        config: None,
+        fhir: Some(emulator::FHIR_AUDIENCE.to_owned()),
+        dicom: Some(emulator::DICOM_ORIGIN.to_owned()),
+        credential: None,
+        ..flags.clone()
+    };
+    let config = super::load_with(&flags, |name| VARIABLES.contains(&name))?;
+    logging(&config)?;
+    runtime::block_on(serve(config))?
+}
+
+async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {
+    let failed = |error: &dyn std::fmt::Display| {
+        complain(&format_args!("error: {error}"));
+        ExitCode::FAILURE
+    };
+    let options = Options {
+        samples: true,
+        ..Options::default()
+    };
+    let emulator = Emulator::start(options).await.map_err(|error| failed(&error))?;
+    point_at(&mut config, &emulator).map_err(|error| failed(&error))?;
+    let serving = app::run_then(&config, |running| {
+        answer(&invitation(running));
+    });
+    serving.await.map_err(|error| failed(&error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Resolves Azure's names to the emulator, trusts its CA, and signs in as its application.
+fn point_at(config: &mut Config, emulator: &Emulator) -> Result<(), config::ValueError> {
+    config.network.ca_pem = Some(emulator.ca_pem().to_owned());
+    config.network.resolve = [
+        (emulator::ENTRA_HOST, emulator.entra_address()),
+        (emulator::FHIR_HOST, emulator.fhir_address()),
+        (emulator::DICOM_HOST, emulator.dicom_address()),
+    ]
+    .map(|(host, address)| ResolveOverride {
+        host: host.to_owned(),
+        port: 443,
+        address,
+    })
+    .into();
+    let application = Credential::ClientSecret(ClientSecret {
+        tenant: Tenant::parse(emulator::TENANT)?,
+        client_id: emulator::CLIENT_ID.to_owned(),
+        secret: SecretRef::Given(emulator::CLIENT_SECRET.to_owned().into()),
+        authority: ServiceUrl::parse(emulator::AUTHORITY)?,
+    });
+    for credential in config.credentials.values_mut() {
+        *credential = application.clone();
+    }
+    Ok(())
+}
+
+/// What to try, ready to be copied.
+fn invitation(running: &Running) -> String {
+    let base = match running.socket_addresses().first() {
+        Some(address) if address.ip().is_loopback() => format!("http://localhost:{}", address.port()),
+        Some(address) => format!("http://{address}"),
+        None => "http://localhost".to_owned(),
+    };
+    let status = match running.admin_address() {
+        Some(address) => format!("\n  # which tokens the proxy holds\n  curl http://{address}/status\n"),
+        None => String::new(),
+    };
+    format!(
+        "A FHIR and a DICOM service with made-up patients, no token needed. Try:\n\
+         \n\
+         \x20 # FHIR\n\
+         \x20 curl {base}/fhir/metadata\n\
+         \x20 curl {base}/fhir/Patient\n\
+         \x20 curl '{base}/fhir/Patient?name=Garcia&_count=5'\n\
+         \x20 curl -X POST -H 'Content-Type: application/fhir+json' \\\n\
+         \x20   -d '{{\"resourceType\":\"Patient\",\"name\":[{{\"family\":\"Example\"}}]}}' {base}/fhir/Patient\n\
+         \n\
+         \x20 # DICOM\n\
+         \x20 curl {base}/dicom/v2/changefeed\n\
+         \x20 curl {base}/dicom/v2/studies\n\
+         {status}\n\
+         Stop with Ctrl-C.\n"
+    )
 }

@@ -1,11 +1,64 @@
-//! `ahds-proxy healthcheck`.
+//! `ahds-proxy healthcheck`: asks `/readyz` of a running proxy, for images without a shell.
 
-use std::process::ExitCode;
+use std::{
+    error::Error,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
 
-use super::complain;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{USAGE, complain, runtime};
 use crate::config::Config;
 
-pub(super) fn healthcheck(_config: &Config) -> ExitCode {
-    complain(&"error: `ahds-proxy healthcheck` is not available yet");
-    ExitCode::FAILURE
+/// Below the three seconds that a container's health check commonly has.
+const TIMEOUT: Duration = Duration::from_millis(2500);
+
+pub(super) fn healthcheck(config: &Config) -> Result<ExitCode, ExitCode> {
+    let Some(admin) = config.admin else {
+        complain(
+            &"error: the admin address is off\n  = help: give the address of the running proxy with --admin",
+        );
+        return Err(ExitCode::from(USAGE));
+    };
+    let address = reachable(admin);
+    let trouble = match runtime::block_on(timeout(TIMEOUT, ask(address)))? {
+        Ok(Ok(None)) => return Ok(ExitCode::SUCCESS),
+        Ok(Ok(Some(reasons))) => format!("not ready: {}", reasons.trim_end()),
+        Ok(Err(error)) => format!("no answer from {address}: {error}"),
+        Err(_) => format!("no answer from {address} within {} s", TIMEOUT.as_secs_f32()),
+    };
+    complain(&format_args!("error: {trouble}"));
+    Err(ExitCode::FAILURE)
+}
+
+/// What is bound to every address is reached on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// `None` when ready, else the reasons.
+async fn ask(address: SocketAddr) -> Result<Option<String>, Box<dyn Error>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = Request::get("/readyz")
+        .header("host", address.to_string())
+        .body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    if response.status().is_success() {
+        return Ok(None);
+    }
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok(Some(String::from_utf8_lossy(&body).into_owned()))
 }

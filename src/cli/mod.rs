@@ -6,9 +6,11 @@
 mod args;
 mod check;
 mod completions;
+#[cfg(feature = "demo")]
 mod demo;
 mod healthcheck;
 mod run;
+mod runtime;
 mod token;
 
 use std::{fmt, io::Write as _, process::ExitCode};
@@ -16,7 +18,10 @@ use std::{fmt, io::Write as _, process::ExitCode};
 use clap::Parser as _;
 
 use self::args::{Args, Command};
-use crate::config::{self, Config, Overrides};
+use crate::{
+    config::{self, Config, Overrides},
+    telemetry,
+};
 
 /// Bad usage or bad configuration; nothing was started.
 const USAGE: u8 = 2;
@@ -26,13 +31,21 @@ pub fn main() -> ExitCode {
     let Args { settings, command } = Args::parse();
     let flags = Overrides::from(settings);
     let done = match command.unwrap_or(Command::Run) {
-        Command::Run => load(&flags).map(|config| run::run(config, &flags)),
+        Command::Run => load(&flags).and_then(|config| run::run(&config)),
         Command::Check { online, output } => check::check(&flags, online, output),
         Command::Token { route, output } => {
-            load(&flags).map(|config| token::token(&config, &route, output))
+            load(&flags).and_then(|config| token::token(&config, &route, output))
         }
-        Command::Demo => Ok(demo::demo(&flags)),
-        Command::Healthcheck => load(&flags).map(|config| healthcheck::healthcheck(&config)),
+        #[cfg(feature = "demo")]
+        Command::Demo => demo::demo(&flags),
+        #[cfg(not(feature = "demo"))]
+        Command::Demo => {
+            complain(&"error: this ahds-proxy was built without the demo\n  = help: build it with `--features demo`");
+            Err(ExitCode::from(USAGE))
+        }
+        Command::Healthcheck => {
+            load(&flags).and_then(|config| healthcheck::healthcheck(&config))
+        }
         Command::Completions { shell } => Ok(completions::completions(shell)),
     };
     done.unwrap_or_else(|code| code)
@@ -40,10 +53,26 @@ pub fn main() -> ExitCode {
 
 /// The process's configuration. Its problems have been printed when this fails.
 fn load(flags: &Overrides) -> Result<Config, ExitCode> {
+    load_with(flags, |_| true)
+}
+
+/// Likewise, with only those environment variables that `wanted` lets through.
+fn load_with(flags: &Overrides, wanted: impl Fn(&str) -> bool) -> Result<Config, ExitCode> {
     // What is not UTF-8 stays recognisably wrong, and is refused where it is parsed.
-    let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let env = |name: &str| {
+        let value = std::env::var_os(name).filter(|_| wanted(name))?;
+        Some(value.to_string_lossy().into_owned())
+    };
     config::load(flags, &env).map_err(|errors| {
         complain(&errors);
+        ExitCode::from(USAGE)
+    })
+}
+
+/// Sends events to stderr from now on.
+fn logging(config: &Config) -> Result<(), ExitCode> {
+    telemetry::log::init(&config.log).map_err(|error| {
+        complain(&format_args!("error: {error}"));
         ExitCode::from(USAGE)
     })
 }

@@ -20,7 +20,7 @@ use http::{HeaderName, HeaderValue};
 pub use error::{ConfigErrors, Location, Problem, SourceLine};
 pub use resolve::{Env, Overrides, load, parse};
 pub use values::{
-    Audience, ByteSize, Prefix, SecretRef, SecretRefError, ServiceUrl, Tenant, ValueError,
+    Audience, ByteSize, GivenSecret, Prefix, SecretRef, SecretRefError, ServiceUrl, Tenant, ValueError,
     parse_duration,
 };
 
@@ -187,6 +187,8 @@ pub struct ClientSecret {
 pub struct Network {
     /// PEM certificates trusted beside the system's roots.
     pub ca_file: Option<PathBuf>,
+    /// The same as text, for the demo; no configuration can say this.
+    pub ca_pem: Option<String>,
     /// Fixed addresses, as `curl --resolve`.
     pub resolve: Vec<ResolveOverride>,
     /// DNS, TCP and TLS together. Default 10 s.

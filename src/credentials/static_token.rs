@@ -52,19 +52,15 @@ impl StaticToken {
     fn renewal(&self, now: SystemTime) -> Renewal {
         match self.token {
             SecretRef::File(_) => Renewal::At(now + REREAD / 2),
-            SecretRef::Env(_) => Renewal::Never,
+            SecretRef::Env(_) | SecretRef::Given(_) => Renewal::Never,
         }
     }
 }
 
 fn expired(token: &SecretRef) -> CredentialError {
-    let place = match token {
-        SecretRef::Env(name) => format!("the environment variable {name}"),
-        SecretRef::File(path) => path.display().to_string(),
-    };
     CredentialError::new(
         Reason::NeedsAction,
-        format!("the token in {place} has expired"),
+        format!("the token in {token} has expired"),
         "Put a new token there, or use a credential that renews itself, such as azure-cli.",
     )
 }

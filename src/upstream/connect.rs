@@ -48,7 +48,7 @@ impl Connector {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEP_ALIVE));
-        let base_tls = tls::client_config(network.ca_file.as_deref())?;
+        let base_tls = tls::client_config(network)?;
         let resolve = network
             .resolve
             .iter()

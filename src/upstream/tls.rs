@@ -10,15 +10,18 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 
 use super::StartError;
-use crate::config::HttpVersion;
+use crate::config::{HttpVersion, Network};
 
 /// The client side of TLS 1.2 and 1.3, without ALPN.
-pub(super) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, StartError> {
+pub(super) fn client_config(network: &Network) -> Result<ClientConfig, StartError> {
     let provider = provider();
-    let extra = match ca_file {
+    let mut extra = match &network.ca_file {
         Some(path) => read_certificates(path)?,
         None => Vec::new(),
     };
+    if let Some(pem) = &network.ca_pem {
+        extra.extend(CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok));
+    }
     let verifier = Verifier::new_with_extra_roots(extra, provider.clone()).map_err(StartError::Roots)?;
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

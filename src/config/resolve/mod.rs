@@ -159,6 +159,7 @@ fn network(table: NetworkTable, report: &mut Report) -> Network {
     }
     Network {
         ca_file: table.ca_file.into_value(),
+        ca_pem: None,
         resolve: table.resolve.into_value().unwrap_or_default(),
         connect_timeout: table.connect_timeout.or(Duration::from_secs(10)),
         response_timeout: table.response_timeout.or(Duration::from_secs(120)),

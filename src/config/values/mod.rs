@@ -12,7 +12,7 @@ pub(super) use self::url::is_host_name;
 pub use self::{
     names::{Audience, Prefix, Tenant},
     quantity::{ByteSize, parse_duration},
-    secret::{SecretRef, SecretRefError},
+    secret::{GivenSecret, SecretRef, SecretRefError},
     url::ServiceUrl,
 };
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 /// A secret kept elsewhere: `{ env = "NAME" }` or `{ file = "PATH" }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,27 @@ pub enum SecretRef {
     Env(String),
     /// A file, read again at each use so that a rotated secret is picked up.
     File(PathBuf),
+    /// The secret itself, as the demo holds its own. No configuration can say this.
+    Given(GivenSecret),
 }
+
+/// A secret that only the program itself can put into a configuration.
+#[derive(Debug, Clone)]
+pub struct GivenSecret(SecretString);
+
+impl From<String> for GivenSecret {
+    fn from(secret: String) -> Self {
+        Self(secret.into())
+    }
+}
+
+impl PartialEq for GivenSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
+impl Eq for GivenSecret {}
 
 impl SecretRef {
     /// The secret now, without surrounding white space. Reads a file or variable: call it where
@@ -35,6 +55,7 @@ impl SecretRef {
                     reason,
                 })?
             }
+            Self::Given(GivenSecret(secret)) => return Ok(secret.clone()),
         };
         // Editors and `echo` leave a newline at the end; inside, one would split a header.
         let secret = text.trim();
@@ -51,6 +72,7 @@ impl fmt::Display for SecretRef {
         match self {
             Self::Env(name) => write!(f, "the environment variable {name}"),
             Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Given(_) => f.write_str("memory"),
         }
     }
 }
@@ -77,8 +99,6 @@ pub enum SecretRefError {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-
-    use secrecy::ExposeSecret as _;
 
     use super::*;
 

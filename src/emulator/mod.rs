@@ -1,0 +1,229 @@
+//! A loopback Azure: Entra, a FHIR service and a DICOM service, behind TLS of their own CA.
+//!
+//! `ahds-proxy demo` and the integration tests start one and point the proxy at it with
+//! `network.resolve` and `ca_file`. It uses nothing from the rest of the crate, so that a
+//! mistake in the proxy cannot hide behind the same mistake here.
+//!
+//! Every service answers as the real one does, as far as its documentation tells, and in addition
+//! misbehaves on request: see [`Faults`], [`Traffic`] and the `/emulator/…` endpoints in `probe`.
+
+mod body;
+mod clock;
+mod dicom;
+mod entra;
+mod faults;
+mod fhir;
+mod form;
+mod jwt;
+mod probe;
+mod random;
+mod samples;
+mod serve;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod tokens;
+mod traffic;
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_rustls::TlsAcceptor;
+
+pub use dicom::Dicom;
+pub use entra::{Entra, TokenRequest};
+pub use faults::{Fault, Faults};
+pub use fhir::Fhir;
+pub use jwt::SigningKey;
+pub use probe::pattern_byte;
+pub use traffic::{Counters, RecordedRequest, Traffic};
+
+/// The authority the emulated Entra plays: give it to a credential, and resolve it to
+/// [`Emulator::entra_address`].
+pub const AUTHORITY: &str = "https://login.microsoftonline.com";
+/// The host of [`AUTHORITY`].
+pub const ENTRA_HOST: &str = "login.microsoftonline.com";
+/// The host the emulated FHIR service plays.
+pub const FHIR_HOST: &str = "demo-fhir.fhir.azurehealthcareapis.com";
+/// The host the emulated DICOM service plays.
+pub const DICOM_HOST: &str = "demo-dicom.dicom.azurehealthcareapis.com";
+/// The origin of the FHIR service: the upstream to configure, and its audience.
+pub const FHIR_AUDIENCE: &str = "https://demo-fhir.fhir.azurehealthcareapis.com";
+/// The origin of the DICOM service: the upstream to configure. It is not the audience.
+pub const DICOM_ORIGIN: &str = "https://demo-dicom.dicom.azurehealthcareapis.com";
+/// The audience all DICOM services share. The form with a slash at the end is accepted too.
+pub const DICOM_AUDIENCE: &str = "https://dicom.healthcareapis.azure.com";
+/// The only tenant.
+pub const TENANT: &str = "c0ffee00-0000-4000-8000-00000000d3a0";
+/// The application that may log in with [`CLIENT_SECRET`].
+pub const CLIENT_ID: &str = "ca11ab1e-0000-4000-8000-00000000d3a0";
+/// The secret of [`CLIENT_ID`]; a made-up value that opens nothing outside this process.
+pub const CLIENT_SECRET: &str = "demo-secret-not-for-use";
+/// The subscription `az` sees after a login.
+pub const SUBSCRIPTION: &str = "5ca1ab1e-0000-4000-8000-00000000d3a0";
+/// The user behind device code logins.
+pub const USER: &str = "demo.user@demo.example";
+
+/// What ALPN offers to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Http {
+    /// `h2` and `http/1.1`; a client without ALPN gets HTTP/1.1.
+    #[default]
+    Any,
+    /// `http/1.1` only.
+    Http1,
+    /// `h2` only.
+    Http2,
+}
+
+/// How to start an [`Emulator`].
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The port of Entra on 127.0.0.1; 0 takes any free one.
+    pub entra_port: u16,
+    /// The port of the FHIR service on 127.0.0.1; 0 takes any free one.
+    pub fhir_port: u16,
+    /// The port of the DICOM service on 127.0.0.1; 0 takes any free one.
+    pub dicom_port: u16,
+    /// The protocols all three speak.
+    pub http: Http,
+    /// Start with a few patients, observations and a study.
+    pub samples: bool,
+    /// How long access tokens live; [`Entra::set_token_lifetime`] changes it later.
+    pub token_lifetime: Duration,
+    /// Approve a device code at its n-th poll; without it, only [`Entra::approve_device_codes`] does.
+    pub approve_device_code_at_poll: Option<u32>,
+    /// How many polls of an export answer 202 before its manifest is ready.
+    pub export_polls: u32,
+    /// How many of the latest requests each service remembers. Zero keeps none, for load tests.
+    pub remembered_requests: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            entra_port: 0,
+            fhir_port: 0,
+            dicom_port: 0,
+            http: Http::Any,
+            samples: false,
+            token_lifetime: Duration::from_secs(3600),
+            approve_device_code_at_poll: None,
+            export_polls: 1,
+            remembered_requests: 4096,
+        }
+    }
+}
+
+/// A running loopback Azure. Dropping it closes its listeners and every connection.
+#[derive(Debug)]
+pub struct Emulator {
+    ca_pem: String,
+    entra: Arc<Entra>,
+    fhir: Arc<Fhir>,
+    dicom: Arc<Dicom>,
+    entra_address: SocketAddr,
+    fhir_address: SocketAddr,
+    dicom_address: SocketAddr,
+    _listeners: JoinSet<()>,
+}
+
+impl Emulator {
+    /// Binds the three services on 127.0.0.1 and serves them until the value is dropped.
+    ///
+    /// # Errors
+    /// A port is taken, or a key or certificate cannot be made.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let identity = tls::Identity::generate()?;
+        let acceptor = TlsAcceptor::from(Arc::new(identity.server_config(options.http)?));
+
+        let entra = Arc::new(Entra::new(&options));
+        let fhir = Arc::new(Fhir::new(&options));
+        let dicom = Arc::new(Dicom::new(&options));
+        if options.samples {
+            samples::load(&fhir, &dicom);
+        }
+
+        let entra_listener = bind(options.entra_port).await?;
+        let fhir_listener = bind(options.fhir_port).await?;
+        let dicom_listener = bind(options.dicom_port).await?;
+        let entra_address = entra_listener.local_addr()?;
+        let fhir_address = fhir_listener.local_addr()?;
+        let dicom_address = dicom_listener.local_addr()?;
+
+        let mut listeners = JoinSet::new();
+        let service = Arc::clone(&entra);
+        listeners.spawn(serve::accept(
+            entra_listener,
+            acceptor.clone(),
+            move |request, connection| Arc::clone(&service).handle(request, connection),
+        ));
+        let service = Arc::clone(&fhir);
+        listeners.spawn(serve::accept(
+            fhir_listener,
+            acceptor.clone(),
+            move |request, connection| Arc::clone(&service).handle(request, connection),
+        ));
+        let service = Arc::clone(&dicom);
+        listeners.spawn(serve::accept(
+            dicom_listener,
+            acceptor,
+            move |request, connection| Arc::clone(&service).handle(request, connection),
+        ));
+
+        Ok(Self {
+            ca_pem: identity.ca_pem,
+            entra,
+            fhir,
+            dicom,
+            entra_address,
+            fhir_address,
+            dicom_address,
+            _listeners: listeners,
+        })
+    }
+
+    /// The certificate that clients must trust, as PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Where Entra listens.
+    pub fn entra_address(&self) -> SocketAddr {
+        self.entra_address
+    }
+
+    /// Where the FHIR service listens.
+    pub fn fhir_address(&self) -> SocketAddr {
+        self.fhir_address
+    }
+
+    /// Where the DICOM service listens.
+    pub fn dicom_address(&self) -> SocketAddr {
+        self.dicom_address
+    }
+
+    /// The switches and the memory of Entra.
+    pub fn entra(&self) -> &Entra {
+        &self.entra
+    }
+
+    /// The switches and the memory of the FHIR service.
+    pub fn fhir(&self) -> &Fhir {
+        &self.fhir
+    }
+
+    /// The switches and the memory of the DICOM service.
+    pub fn dicom(&self) -> &Dicom {
+        &self.dicom
+    }
+}
+
+async fn bind(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+}
