@@ -297,6 +297,7 @@ pub(super) fn suggest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> S
         .filter(|(distance, key)| *distance <= key.len().div_ceil(3));
     match closest {
         Some((_, key)) => format!("did you mean `{key}`?"),
+        None if known.is_empty() => "remove it: nothing is written here".to_owned(),
         None => format!("write one of: {}", known.join(", ")),
     }
 }

@@ -1,6 +1,6 @@
 //! `[routes.NAME]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::{HeaderName, HeaderValue};
 
@@ -104,9 +104,18 @@ fn route(mut table: Table<'_>, place: Place, report: &mut Report) -> RouteTable 
         read_only: super::boolean(&mut table, report, "read_only"),
         headers: table.read(report, "headers", |item, report| {
             let table = item.table(report)?;
+            let mut names = BTreeSet::new();
             let read: Vec<_> = table
                 .entries()
                 .map(|(name, item)| {
+                    // Two keys for TOML, one header for HTTP.
+                    if !names.insert(name.value.to_ascii_lowercase()) {
+                        report.refuse(
+                            name.place,
+                            format!("`{}` is the same header as one before it", item.key),
+                            "keep one of them: the case of a header's name does not matter",
+                        );
+                    }
                     let text = item.str(report)?;
                     report.accept(name.place, &item.key, grammar::header(name.value, text))
                 })
