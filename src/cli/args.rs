@@ -99,9 +99,15 @@ pub(super) struct Settings {
     #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url)]
     dicom: Option<String>,
 
-    /// Where to listen, repeatable [env: AHDS_PROXY_LISTEN]
-    /// [default: 127.0.0.1:8080 and, with IPv6, [::1]:8080]
-    #[arg(long, global = true, value_name = "ADDR", value_hint = ValueHint::Other)]
+    // Not a doc comment: rustdoc takes the address for a link.
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDR",
+        value_hint = ValueHint::Other,
+        help = "Where to listen, repeatable [env: AHDS_PROXY_LISTEN] \
+                [default: 127.0.0.1:8080 and, with IPv6, [::1]:8080]"
+    )]
     listen: Vec<String>,
 
     /// Where health, metrics and status are served, or `off` [env: AHDS_PROXY_ADMIN]

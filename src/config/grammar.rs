@@ -41,16 +41,19 @@ pub(super) fn admin(text: &str) -> Result<Option<SocketAddr>, ValueError> {
     if text == "off" {
         return Ok(None);
     }
-    socket_address(text).map(Some)
+    let address = socket_address(text).map_err(|error| ValueError {
+        remedy: format!("{}, or \"off\"", error.remedy),
+        ..error
+    })?;
+    Ok(Some(address))
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, ValueError> {
     text.parse().map_err(|_| {
-        let port = text.rsplit(':').next().unwrap_or_default();
-        let port = if port.parse::<u16>().is_ok() {
-            port
-        } else {
-            "8080"
+        let port = match text.split_once(':') {
+            Some((_, port)) if port.parse::<u16>().is_ok() => port,
+            None if text.parse::<u16>().is_ok() => text,
+            _ => "8080",
         };
         ValueError::new(
             format!("`{}` is no IP address with a port", text.escape_debug()),

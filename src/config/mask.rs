@@ -104,15 +104,25 @@ pub(super) fn mask_around(text: &str, at: usize, report: &mut Report) {
     let line = &text[line_start..line_end];
     if let Some(span) = telling_part(line) {
         report.mask(line_start + span.start..line_start + span.end);
-    } else if !line.contains('=') {
-        let above = text[..line_start]
-            .lines()
-            .rev()
-            .find(|line| assigned(line).is_some() || line.trim_start().starts_with('['));
-        if above.is_some_and(|line| telling_part(line).is_some()) {
-            report.mask(line_start..line_end);
-        }
+        return;
     }
+    let above = text[..line_start]
+        .lines()
+        .rev()
+        .find(|line| assigned(line).is_some() || line.trim_start().starts_with('['));
+    if let Some(above) = above
+        && telling_part(above).is_some()
+        && (!line.contains('=') || leaves_a_string_open(above))
+    {
+        report.mask(line_start..line_end);
+    }
+}
+
+/// Whether what follows may belong to a string that starts here: a PEM key's last line has a `=`.
+fn leaves_a_string_open(line: &str) -> bool {
+    ["\"\"\"", "'''"].iter().any(|quotes| line.contains(quotes))
+        || line.matches('"').count() % 2 == 1
+        || line.matches('\'').count() % 2 == 1
 }
 
 /// The key of a line such as `key = …`, and where its value starts.
@@ -133,4 +143,68 @@ fn telling_part(line: &str) -> Option<Range<usize>> {
         return None;
     }
     Some(start..line.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn shown_at(text: &str, needle: &str) -> String {
+        let at = text.find(needle).expect("in the text");
+        let mut report = Report::default();
+        report.set_source(Path::new("f.toml"), text.into());
+        mask_around(text, at, &mut report);
+        report.refuse((at..at + 1).into(), "m", "r");
+        report.into_errors().expect("a problem").to_string()
+    }
+
+    #[test]
+    fn hides_a_secret_around_a_syntax_error() {
+        for text in [
+            "secret = hunter2",
+            "client_secret=\"hunter2",
+            "[a]\nx = { token = hunter2 }",
+            "url = https://user@hunter2",
+            "key = \"\"\"\n-----BEGIN\nhunter2==",
+            "token = \"abc\nhunter2=\"",
+            "tokens = [\n  hunter2,\n]",
+        ] {
+            let shown = shown_at(text, "hunter2");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn shows_what_is_no_secret() {
+        for text in [
+            "listen = [\n  oops\n]",
+            "secret = { env = \"S\" }\ntenant = oops",
+            "[security]\noops",
+            "[credentials.app.client-secret]\ntenant = oops",
+        ] {
+            let shown = shown_at(text, "oops");
+            assert!(
+                shown.contains("| tenant = oops") || shown.contains("oops\n"),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn knows_a_secret_by_its_key() {
+        for key in [
+            "client_secret",
+            "Password",
+            "api-key",
+            "X-Auth",
+            "caller_token",
+        ] {
+            assert!(is_telling(key), "{key}");
+        }
+        for key in ["tenant", "authority", "token_url", "upstream", "env"] {
+            assert!(!is_telling(key), "{key}");
+        }
+    }
 }

@@ -198,12 +198,12 @@ impl Source {
         let mut text = String::new();
         let mut shown: usize = 0;
         let (mut first, mut last) = (None::<usize>, 0_usize);
-        let mut mask_shown: Option<&Range<usize>> = None;
+        let mut in_mask = false;
         for (offset, c) in line.char_indices() {
             let at = line_start + offset;
             let from = shown;
-            let mask = self.masked.iter().find(|mask| mask.contains(&at));
-            if mask.is_none() {
+            let masked = self.masked.iter().any(|mask| mask.contains(&at));
+            if !masked {
                 // A tab would shift the carets, an escape sequence could rewrite the terminal.
                 text.push(match c {
                     '\t' => ' ',
@@ -211,12 +211,13 @@ impl Source {
                     c => c,
                 });
                 shown += 1;
-            } else if mask != mask_shown {
+            } else if !in_mask {
                 text.push_str(MASK);
                 shown += MASK.len();
             }
-            mask_shown = mask;
-            if span.contains(&at) {
+            in_mask = masked;
+            // An empty span points at the character it stands before.
+            if span.contains(&at) || at >= span.start && first.is_none() {
                 // Inside a mask nothing new is shown: underline the mask from its beginning.
                 first.get_or_insert(if shown > from {
                     from

@@ -35,7 +35,12 @@ impl<'t> Item<'t> {
         report: &mut Report,
         parse: impl Fn(&str) -> Result<T, ValueError>,
     ) -> Option<T> {
-        let text = self.str(report)?;
+        let Some(text) = self.value.as_str() else {
+            // The remedy for an empty value shows how a right one is written.
+            let remedy = parse("").err().map(|error| error.remedy);
+            self.refuse_type(remedy.unwrap_or("write a string".to_owned()), report);
+            return None;
+        };
         report.accept(self.place, &self.key, parse(text))
     }
 
@@ -71,6 +76,10 @@ impl<'t> Item<'t> {
 
     pub(super) fn is_string(&self) -> bool {
         self.value.is_str()
+    }
+
+    pub(super) fn is_list(&self) -> bool {
+        self.value.is_array()
     }
 
     pub(super) fn is_table(&self) -> bool {
@@ -118,22 +127,23 @@ impl<'t> Item<'t> {
 
     fn expect<T>(&self, value: Option<T>, wanted: &str, report: &mut Report) -> Option<T> {
         if value.is_none() {
-            let found = match self.value {
-                DeValue::String(_) => "a string",
-                DeValue::Integer(_) => "a number",
-                DeValue::Float(_) => "a decimal number",
-                DeValue::Boolean(_) => "true or false",
-                DeValue::Datetime(_) => "a date",
-                DeValue::Array(_) => "a list",
-                DeValue::Table(_) => "a table",
-            };
-            report.refuse(
-                self.place,
-                format!("`{}` cannot be {found}", self.key),
-                format!("write {wanted}"),
-            );
+            self.refuse_type(format!("write {wanted}"), report);
         }
         value
+    }
+
+    fn refuse_type(&self, remedy: String, report: &mut Report) {
+        let found = match self.value {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "a number",
+            DeValue::Float(_) => "a decimal number",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        let message = format!("`{}` cannot be {found}", self.key);
+        report.refuse(self.place, message, remedy);
     }
 }
 
@@ -287,6 +297,7 @@ pub(super) fn suggest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> S
         .filter(|(distance, key)| *distance <= key.len().div_ceil(3));
     match closest {
         Some((_, key)) => format!("did you mean `{key}`?"),
+        None if known.is_empty() => "remove it: nothing is written here".to_owned(),
         None => format!("write one of: {}", known.join(", ")),
     }
 }

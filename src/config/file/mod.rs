@@ -30,6 +30,8 @@ pub(super) struct File {
     pub(super) listen: Read<Vec<At<Listen>>>,
     pub(super) admin: Read<Option<SocketAddr>>,
     pub(super) routes: BTreeMap<String, RouteTable>,
+    /// There may be routes in the file, but they could not be read.
+    pub(super) routes_unread: bool,
     pub(super) credentials: BTreeMap<String, Read<Draft>>,
     pub(super) network: NetworkTable,
     pub(super) limits: LimitsTable,
@@ -71,9 +73,13 @@ pub(super) struct LogTable {
 
 impl File {
     pub(super) fn read(mut root: Table<'_>, report: &mut Report) -> Self {
+        let routes = root.read(report, "routes", |item, report| {
+            let table = item.table(report)?;
+            Some(routes::read(&table, report))
+        });
         let file = Self {
             listen: root.read(report, "listen", |item, report| {
-                if item.is_string() {
+                if !item.is_list() {
                     let value = item.parse(report, grammar::listen)?;
                     let place = item.place;
                     return Some(vec![At { value, place }]);
@@ -83,9 +89,8 @@ impl File {
             admin: root.read(report, "admin", |item, report| {
                 item.parse(report, grammar::admin)
             }),
-            routes: section(&mut root, report, "routes", |table, report| {
-                routes::read(&table, report)
-            }),
+            routes_unread: routes.is_refused(),
+            routes: routes.into_value().unwrap_or_default(),
             credentials: section(&mut root, report, "credentials", |table, report| {
                 credentials::read(&table, report)
             }),

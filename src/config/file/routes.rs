@@ -1,6 +1,6 @@
 //! `[routes.NAME]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::{HeaderName, HeaderValue};
 
@@ -54,10 +54,15 @@ pub(super) fn read(table: &Table<'_>, report: &mut Report) -> BTreeMap<String, R
                 "write letters, digits, `-` and `_`",
             );
         }
-        if let Some(table) = item.table(report) {
-            let route = route(table, name.place, report);
-            routes.insert(name.value.to_owned(), route);
-        }
+        let route = match item.table(report) {
+            Some(table) => route(table, name.place, report),
+            None => RouteTable {
+                upstream: Read::Refused,
+                credential: Read::Refused,
+                ..RouteTable::new(name.place)
+            },
+        };
+        routes.insert(name.value.to_owned(), route);
     }
     routes
 }
@@ -90,8 +95,8 @@ fn route(mut table: Table<'_>, place: Place, report: &mut Report) -> RouteTable 
         http: table.read(report, "http", |item, report| match item.number() {
             Some(1) => Some(HttpVersion::Http1),
             Some(2) => Some(HttpVersion::Http2),
-            Some(_) => {
-                let unknown = grammar::http_version("this number");
+            Some(other) => {
+                let unknown = grammar::http_version(&other.to_string());
                 report.accept(item.place, &item.key, unknown)
             }
             None => item.parse(report, grammar::http_version),
@@ -99,9 +104,18 @@ fn route(mut table: Table<'_>, place: Place, report: &mut Report) -> RouteTable 
         read_only: super::boolean(&mut table, report, "read_only"),
         headers: table.read(report, "headers", |item, report| {
             let table = item.table(report)?;
+            let mut names = BTreeSet::new();
             let read: Vec<_> = table
                 .entries()
                 .map(|(name, item)| {
+                    // Two keys for TOML, one header for HTTP.
+                    if !names.insert(name.value.to_ascii_lowercase()) {
+                        report.refuse(
+                            name.place,
+                            format!("`{}` is the same header as one before it", item.key),
+                            "keep one of them: the case of a header's name does not matter",
+                        );
+                    }
                     let text = item.str(report)?;
                     report.accept(name.place, &item.key, grammar::header(name.value, text))
                 })

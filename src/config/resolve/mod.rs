@@ -8,7 +8,7 @@ mod listeners;
 mod overrides;
 mod routes;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use toml::de::DeTable;
 
@@ -74,7 +74,10 @@ fn read_file(path: &Path, place: Place, report: &mut Report) -> File {
             "write the path of a TOML file, or leave it out: flags and environment are enough",
         ),
     }
-    File::default()
+    File {
+        routes_unread: true,
+        ..File::default()
+    }
 }
 
 fn read_text(path: &Path, text: &str, report: &mut Report) -> File {
@@ -85,9 +88,14 @@ fn read_text(path: &Path, text: &str, report: &mut Report) -> File {
     if errors.is_empty() {
         return File::read(Table::root(tree.get_ref()), report);
     }
-    // What a broken file means is a guess: the rest is checked once it can be parsed.
+    // What a broken file means is a guess: the rest is checked once it can be parsed. The same
+    // goes for what follows on a line that is broken already.
+    let mut lines = BTreeSet::new();
     for error in errors {
         let span = clamp(&text, error.span().unwrap_or(0..0));
+        if !lines.insert(text[..span.start].matches('\n').count()) {
+            continue;
+        }
         mask::mask_around(&text, span.start, report);
         report.refuse(
             span.into(),
@@ -95,7 +103,10 @@ fn read_text(path: &Path, text: &str, report: &mut Report) -> File {
             "correct it here; see https://toml.io for how TOML is written",
         );
     }
-    File::default()
+    File {
+        routes_unread: true,
+        ..File::default()
+    }
 }
 
 /// Spans of the parser are whole characters, but a report must not depend on it.
@@ -109,6 +120,13 @@ fn clamp(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
 
 /// The result is used only if the report has no problems.
 fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
+    if file.routes.is_empty() && !file.routes_unread {
+        report.refuse(
+            Place::Nowhere,
+            "there is no route, so there is nothing to forward to",
+            "run: ahds-proxy --fhir https://WS-FHIR.fhir.azurehealthcareapis.com",
+        );
+    }
     let listeners = listeners::resolve(file.listen, file.admin, &file.security, report);
     let credentials = credentials::Known::new(file.credentials, &file.routes);
     let routes = routes::resolve(

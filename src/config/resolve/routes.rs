@@ -6,7 +6,7 @@ use super::{credentials::Known, listeners::Listeners};
 use crate::config::{
     Audience, HttpVersion, Prefix, Route, RouteKind, ServiceUrl,
     file::{RouteTable, SecurityTable},
-    report::{At, Place, Read, Report},
+    report::{At, Read, Report},
 };
 
 /// Shared by all DICOM services of the public cloud.
@@ -19,13 +19,6 @@ pub(super) fn resolve(
     credentials: &Known,
     report: &mut Report,
 ) -> Vec<Route> {
-    if tables.is_empty() && report.len() == 0 {
-        report.refuse(
-            Place::Nowhere,
-            "there is no route, so there is nothing to forward to",
-            "run: ahds-proxy --fhir https://WS-FHIR.fhir.azurehealthcareapis.com",
-        );
-    }
     // In the order of the file, so that the second of two equal prefixes is the one reported.
     let mut tables: Vec<_> = tables.into_iter().collect();
     tables.sort_by_key(|(_, table)| table.place);
