@@ -189,7 +189,8 @@ backend service
   http-request set-path %[path,regsub(^/fhir,)]
   http-request set-header Host localhost:{upstream}
   http-request set-header Authorization "Bearer {TOKEN}"
-  server one 127.0.0.1:{upstream} ssl verify required ca-file {scenario.certificates()}/ca.pem sni str(localhost) verifyhost localhost
+  default-server ssl verify required ca-file {scenario.certificates()}/ca.pem
+  server one 127.0.0.1:{upstream} sni str(localhost) verifyhost localhost
 """
     )
     process = scenario.start(f"haproxy-{logs}", ["haproxy", "-db", "-f", config])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import http.client
 import json
 import os
@@ -10,10 +11,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -150,10 +152,8 @@ class Process:
                 break
             except subprocess.TimeoutExpired:
                 continue
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         return self.child.returncode
 
 
@@ -234,7 +234,11 @@ class Scenario:
         directory = WORK / "runs" / name
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-        return cls(name, directory)
+        scenario = cls(name, directory)
+        # Whatever ends this program, even a signal, nothing that it started stays behind.
+        atexit.register(scenario.cleanup.close)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        return scenario
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Little but PATH: credentials and proxies of whoever runs the tests must not leak in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from harness import NODE_DIR, ROOT, Scenario, check, equal
 
@@ -57,6 +58,12 @@ def run(scenario: Scenario) -> None:
     check(result["stats"]["requests"]["total"] >= wanted, f"newman sent fewer than the {wanted} requests")
     check(result["stats"]["assertions"]["total"] >= wanted, "there are requests without a test")
 
+    log = proxy.process.errors()
+    check("Patient" in log and "studies" in log, "the proxy logged no requests")
+    # A name from a query, a UID from a path, a continuation token, an access token.
+    for secret in ("Patrick", "2.25.", "ct=", "eyJ"):
+        check(secret not in log, f"the proxy logged {secret}")
 
-def count(items: list[dict[str, object]]) -> int:
-    return sum(count(item["item"]) if "item" in item else 1 for item in items)  # type: ignore[arg-type]
+
+def count(items: list[dict[str, Any]]) -> int:
+    return sum(count(item["item"]) if "item" in item else 1 for item in items)
