@@ -383,7 +383,8 @@ http {{
         if failed:
             for process in self.processes:
                 tail = "\n".join(f"    {line[:300]}" for line in process.errors().splitlines()[-15:])
-                print(f"  last lines of {process.name} ({process.stderr}):\n{tail}", flush=True)
+                if tail:
+                    print(f"  last lines of {process.name} ({process.stderr}):\n{tail}", flush=True)
         self.cleanup.close()
 
 
