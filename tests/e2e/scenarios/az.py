@@ -1,0 +1,131 @@
+"""The real Azure CLI logs in, out and in again; the proxy follows without a restart."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from harness import (
+    DICOM_AUDIENCE,
+    FHIR_AUDIENCE,
+    VENV_BIN,
+    Answer,
+    Emulator,
+    Scenario,
+    check,
+    equal,
+    expect,
+    request,
+    wait_for,
+)
+
+# Short, so that a token runs out before the test's eyes; long enough for two calls of az.
+LIFETIME = 25
+
+
+def run(scenario: Scenario) -> None:
+    emulator = scenario.emulator("--token-lifetime", LIFETIME)
+    az = AzureCli(scenario, emulator)
+    az.register()
+    az.login()
+
+    proxy = scenario.proxy(
+        emulator.routes + "[credentials.default.azure-cli]\n" + emulator.network,
+        az.environment,
+    )
+    proxy.wait_ready()
+    patient = {"resourceType": "Patient", "name": [{"family": "Az"}]}
+    created = expect(201, "POST", f"{proxy.fhir}/Patient", patient)
+    location = created.headers.get("location", "")
+    check(location.startswith(f"{proxy.fhir}/Patient/"), f"Location: {location!r}")
+    equal(expect(200, "GET", location).json()["name"], patient["name"], "the patient that was read")
+    equal(expect(200, "GET", f"{proxy.fhir}/Patient").json()["resourceType"], "Bundle", "answer of a search")
+    feed = expect(200, "GET", f"{proxy.dicom}/v2/changefeed")
+    check(isinstance(feed.json(), list), f"change feed: {feed}")
+    # Each service checks its own audience, so both answers above needed a token of their own.
+    status = expect(200, "GET", f"{proxy.admin}/status")
+    for audience in (FHIR_AUDIENCE, DICOM_AUDIENCE):
+        check(audience in status.body.decode(), f"/status does not know a token for {audience}: {status}")
+    check("eyJ" not in status.body.decode(), "/status shows a token")
+
+    az.logout()
+    # The token at hand serves to its end; then, and not before, the proxy has to give up.
+    refusal = wait_for("503 after az logout", lambda: unless_served(proxy.fhir), deadline=LIFETIME + 30)
+    equal(refusal.status, 503, "status after az logout")
+    check("proxy-status" in refusal.headers, f"no Proxy-Status: {refusal}")
+    check(refusal.headers["content-type"].startswith("application/fhir+json"), f"content type: {refusal}")
+    outcome = refusal.json()
+    equal(outcome["resourceType"], "OperationOutcome", "body after az logout")
+    equal(outcome["issue"][0]["code"], "login", "issue code after az logout")
+    check("az login" in outcome["issue"][0]["diagnostics"], f"the answer does not say what to do: {refusal}")
+    equal(request("GET", f"{proxy.admin}/readyz").status, 503, "/readyz after az logout")
+
+    az.login()
+    wait_for(
+        "FHIR after the second az login",
+        lambda: request("GET", f"{proxy.fhir}/Patient").status == 200,
+    )
+    wait_for(
+        "DICOM after the second az login",
+        lambda: request("GET", f"{proxy.dicom}/v2/changefeed").status == 200,
+    )
+    check(proxy.process.child.poll() is None, "the proxy ended")
+    check("eyJ" not in proxy.process.errors(), "the proxy logged a token")
+
+
+def unless_served(fhir: str) -> Answer | None:
+    answer = request("GET", f"{fhir}/Patient")
+    return None if answer.status == 200 else answer
+
+
+class AzureCli:
+    """az with a configuration of its own, and a cloud that is the emulator."""
+
+    def __init__(self, scenario: Scenario, emulator: Emulator) -> None:
+        self.scenario = scenario
+        self.emulator = emulator
+        self.directory = scenario.directory / "azure"
+        bundle = scenario.directory / "az-roots.pem"
+        system = Path(ssl.get_default_verify_paths().cafile or ssl.get_default_verify_paths().openssl_cafile)
+        roots = system.read_text() if system.exists() else ""
+        bundle.write_text(f"{roots}\n{emulator.ca_file.read_text()}")
+        self.environment = {
+            # The proxy finds az on PATH, as it does at a developer's desk.
+            "PATH": f"{VENV_BIN}:{scenario.environment()['PATH']}",
+            "AZURE_CONFIG_DIR": str(self.directory),
+            "AZURE_CORE_COLLECT_TELEMETRY": "0",
+            "AZURE_CORE_INSTANCE_DISCOVERY": "false",
+            "AZURE_CORE_LOGIN_EXPERIENCE_V2": "off",
+            "REQUESTS_CA_BUNDLE": str(bundle),
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+
+    def az(self, *words: str) -> str:
+        return self.scenario.run([VENV_BIN / "az", *words], self.environment).stdout
+
+    def register(self) -> None:
+        entra = f"https://127.0.0.1:{self.emulator.entra_port}"
+        self.az(
+            "cloud",
+            "register",
+            "--name=Emulator",
+            "--skip-endpoint-discovery",
+            f"--endpoint-active-directory={entra}",
+            f"--endpoint-active-directory-resource-id={entra}/",
+            f"--endpoint-active-directory-graph-resource-id={entra}/graph",
+            f"--endpoint-resource-manager={entra}/",
+            f"--endpoint-management={entra}/",
+        )
+        self.az("cloud", "set", "--name=Emulator")
+
+    def login(self) -> None:
+        self.az(
+            "login",
+            "--service-principal",
+            f"--username={self.emulator.client_id}",
+            f"--password={self.emulator.client_secret}",
+            f"--tenant={self.emulator.tenant}",
+        )
+
+    def logout(self) -> None:
+        self.az("logout")

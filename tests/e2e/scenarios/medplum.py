@@ -1,0 +1,130 @@
+"""Medplum's FHIR server behind nginx with TLS and HTTP/2: create, read, search, page, update, delete."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import urllib.request
+from typing import Any
+
+from harness import HERE, NODE_DIR, Scenario, check, equal, expect, free_port, request
+
+TOKEN = "a-static-token-of-the-tests"
+
+
+def run(scenario: Scenario) -> None:
+    front = free_port()
+    origin = f"https://localhost:{front}"
+    server = scenario.start("medplum", ["node", HERE / "parts/medplum.mjs", NODE_DIR, origin])
+    port = server.await_value("port", lambda: int(server.output() or 0))
+    scenario.tls_front(front, port, f"^Bearer {TOKEN}$", http2=True)
+    ca_file = scenario.certificates() / "ca.pem"
+    equal(status_without_token(f"{origin}/metadata", ca_file), 401, "the upstream without a token")
+
+    token_file = scenario.directory / "token"
+    token_file.write_text(TOKEN)
+    proxy = scenario.proxy(
+        f'[routes.fhir]\nupstream = "{origin}"\nkind = "fhir"\n'
+        f'[credentials.default.static]\ntoken = {{ file = "{token_file}" }}\n'
+        f'[network]\nca_file = "{ca_file}"\n'
+    )
+    base = proxy.fhir
+
+    capabilities = expect(200, "GET", f"{base}/metadata").json()
+    equal(capabilities["fhirVersion"], "4.0.1", "FHIR version")
+    equal(capabilities["implementation"]["url"], base, "implementation.url")
+
+    created = [create(base, origin, name) for name in ("Avery", "Blake", "Casey")]
+    patient = created[0]
+    one = f"{base}/Patient/{patient['id']}"
+    # A client's own Authorization must not reach the upstream, which would refuse it.
+    read = expect(200, "GET", one, headers={"Authorization": "Bearer of-the-client"})
+    version = patient["meta"]["versionId"]
+    equal(read.headers.get("etag"), f'W/"{version}"', "ETag")
+    equal(read.json(), patient, "the patient that was read")
+    # What is stored stays as it is, even where it holds the upstream's own address.
+    equal(read.json()["identifier"][0]["system"], f"{origin}/ids", "identifier.system")
+
+    found = expect(200, "GET", f"{base}/Patient?family=e2e&given=Blake").json()
+    equal([entry["resource"]["id"] for entry in found["entry"]], [created[1]["id"]], "search by name")
+    posted = request(
+        "POST",
+        f"{base}/Patient/_search",
+        b"family=e2e&given=Casey",
+        {"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    equal([entry["resource"]["id"] for entry in posted.json()["entry"]], [created[2]["id"]], "POST _search")
+    equal(sorted(walk(base, origin)), sorted(one["id"] for one in created), "patients on all pages")
+
+    observation = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "Heart rate"},
+        "subject": {"reference": f"Patient/{patient['id']}"},
+    }
+    expect(201, "POST", f"{base}/Observation", observation)
+    mine = expect(200, "GET", f"{base}/Observation?subject=Patient%2F{patient['id']}").json()
+    equal(len(mine["entry"]), 1, "observations of the patient")
+
+    patient["active"] = False
+    changed = expect(200, "PUT", one, patient, {"If-Match": read.headers["etag"]})
+    check(changed.json()["meta"]["versionId"] != version, "the version did not change")
+    expect(412, "PUT", one, patient, {"If-Match": read.headers["etag"]})
+    history = expect(200, "GET", f"{one}/_history").json()
+    equal(len(history["entry"]), 2, "versions in the history")
+    batch = {
+        "resourceType": "Bundle",
+        "type": "batch",
+        "entry": [
+            {"request": {"method": "GET", "url": f"Patient/{created[1]['id']}"}},
+            {"request": {"method": "GET", "url": "Patient/00000000-0000-4000-8000-000000000000"}},
+        ],
+    }
+    answers = expect(200, "POST", base, batch).json()["entry"]
+    equal([entry["response"]["status"] for entry in answers], ["200", "404"], "statuses of the batch")
+
+    expect(200, "DELETE", one)
+    gone = expect(404, "GET", one)
+    equal(gone.json()["resourceType"], "OperationOutcome", "what is left of a deleted patient")
+    check("proxy-status" not in gone.headers, "an answer of the upstream passes for one of the proxy")
+    # The token has to be in the log of nobody.
+    check(TOKEN not in proxy.process.errors(), "the proxy logged the token")
+    check(patient["id"] not in proxy.process.errors(), "the proxy logged the id of a patient")
+
+
+def create(base: str, origin: str, name: str) -> dict[str, Any]:
+    patient = {
+        "resourceType": "Patient",
+        "name": [{"family": "e2e", "given": [name]}],
+        "identifier": [{"system": f"{origin}/ids", "value": name}],
+    }
+    answer = expect(201, "POST", f"{base}/Patient", patient)
+    location = answer.headers.get("location", "")
+    check(re.fullmatch(re.escape(base) + r"/Patient/[^/]+/_history/[^/]+", location), f"Location: {location!r}")
+    equal(expect(200, "GET", location).json()["name"], patient["name"], "the patient at Location")
+    return answer.json()
+
+
+def walk(base: str, origin: str) -> list[str]:
+    """Follows `next` to the end, one patient a page, as a client does that knows only what it is told."""
+    seen: list[str] = []
+    url: str | None = f"{base}/Patient?family=e2e&_count=1&_sort=_id"
+    while url and len(seen) < 10:
+        page = expect(200, "GET", url).json()
+        links = {link["relation"]: link["url"] for link in page["link"]}
+        for where in [*links.values(), *(entry["fullUrl"] for entry in page["entry"])]:
+            check(where.startswith(f"{base}/Patient"), f"a link that leads past the proxy: {where}")
+        for entry in page["entry"]:
+            equal(entry["resource"]["identifier"][0]["system"], f"{origin}/ids", "identifier in a bundle")
+            seen.append(entry["resource"]["id"])
+        url = links.get("next")
+    return seen
+
+
+def status_without_token(url: str, ca_file: object) -> int:
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file))
+        with urllib.request.urlopen(url, context=context, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
