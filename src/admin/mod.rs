@@ -4,6 +4,7 @@
 //! proxy itself accepts. No answer holds a token.
 
 use std::{
+    fmt::Write as _,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -39,7 +40,11 @@ struct Shared {
 
 impl Admin {
     /// `draining` turns true when the proxy stops accepting.
-    pub fn new(config: &config::Config, sources: Vec<Arc<Source>>, draining: watch::Receiver<bool>) -> Self {
+    pub fn new(
+        config: &config::Config,
+        sources: Vec<Arc<Source>>,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 started: Instant::now(),
@@ -62,7 +67,10 @@ impl Admin {
                 Some(refusal) => refusal.map(Full::new),
                 None => self.status().await,
             },
-            _ => text(StatusCode::NOT_FOUND, "There are /livez, /readyz and /status.\n"),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "There are /livez, /readyz and /status.\n",
+            ),
         }
     }
 
@@ -74,10 +82,11 @@ impl Admin {
         for source in &self.shared.sources {
             let status = source.status().await;
             if status.token.is_none() {
-                let why = status
-                    .last_error
-                    .map_or_else(|| "the first token is being fetched".to_owned(), |error| error.to_string());
-                reasons.push_str(&format!("credential {}: {why}\n", status.credential));
+                let why = status.last_error.map_or_else(
+                    || "the first token is being fetched".to_owned(),
+                    |error| error.to_string(),
+                );
+                let _ = writeln!(reasons, "credential {}: {why}", status.credential);
             }
         }
         if reasons.is_empty() {
@@ -138,14 +147,18 @@ fn describe_token(status: &SourceStatus) -> Value {
 /// RFC 3339, in whole seconds.
 fn timestamp(time: SystemTime) -> Option<String> {
     let timestamp = jiff::Timestamp::try_from(time).ok()?;
-    Some(format!("{:.0}", timestamp))
+    Some(format!("{timestamp:.0}"))
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     answer(status, "text/plain; charset=utf-8", body)
 }
 
-fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn answer(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();

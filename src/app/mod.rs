@@ -92,7 +92,10 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     let (stop_admin, admin_stopped) = watch::channel(false);
     let mut running = Running {
         addresses: listeners.iter().map(Listener::address).collect(),
-        socket_addresses: listeners.iter().filter_map(Listener::socket_address).collect(),
+        socket_addresses: listeners
+            .iter()
+            .filter_map(Listener::socket_address)
+            .collect(),
         admin_address: admin_listener.as_ref().and_then(Listener::socket_address),
         stop,
         stop_admin,
@@ -115,14 +118,28 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     for listener in listeners {
         tracing::info!(address = listener.address(), "listening");
         let permits = permits.clone();
-        let serve = server::serve(listener, proxy.clone(), limits, permits, stopped.clone(), config.drain);
+        let serve = server::serve(
+            listener,
+            proxy.clone(),
+            limits,
+            permits,
+            stopped.clone(),
+            config.drain,
+        );
         running.serving.spawn(serve);
     }
     if let Some(listener) = admin_listener {
         tracing::info!(address = listener.address(), "admin address");
         let admin = Admin::new(config, sources, stopped);
         let permits = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
-        let serve = server::serve(listener, admin, limits, permits, admin_stopped, Duration::from_secs(1));
+        let serve = server::serve(
+            listener,
+            admin,
+            limits,
+            permits,
+            admin_stopped,
+            Duration::from_secs(1),
+        );
         running.admin.spawn(serve);
     }
     for route in &config.routes {
@@ -160,7 +177,12 @@ fn is_optional(address: &Listen) -> bool {
 
 /// One credential for each name, one token source for each credential and audience, one pool for
 /// each HTTP version, however many routes share them.
-fn routes(config: &Config, connections: &Connections, tokens: &mut TokenCache, clock: &Clock) -> Vec<Arc<Route>> {
+fn routes(
+    config: &Config,
+    connections: &Connections,
+    tokens: &mut TokenCache,
+    clock: &Clock,
+) -> Vec<Arc<Route>> {
     let endpoints = credentials::IdentityEndpoints::new(connections);
     let credentials: BTreeMap<&Arc<str>, Arc<Credential>> = config
         .credentials

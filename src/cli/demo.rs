@@ -5,13 +5,21 @@ use std::process::ExitCode;
 use super::{answer, complain, logging, runtime};
 use crate::{
     app::{self, Running},
-    config::{self, ClientSecret, Config, Credential, Overrides, ResolveOverride, SecretRef, ServiceUrl, Tenant},
+    config::{
+        self, ClientSecret, Config, Credential, Overrides, ResolveOverride, SecretRef, ServiceUrl,
+        Tenant,
+    },
     emulator::{self, Emulator, Options},
 };
 
 /// Of the environment, only what says where to listen and what to log: a demo must not pick up an
 /// upstream.
-const VARIABLES: &[&str] = &["AHDS_PROXY_LISTEN", "AHDS_PROXY_ADMIN", "AHDS_PROXY_LOG_FORMAT", "RUST_LOG"];
+const VARIABLES: &[&str] = &[
+    "AHDS_PROXY_LISTEN",
+    "AHDS_PROXY_ADMIN",
+    "AHDS_PROXY_LOG_FORMAT",
+    "RUST_LOG",
+];
 
 pub(super) fn demo(flags: &Overrides) -> Result<ExitCode, ExitCode> {
     let flags = Overrides {
@@ -35,7 +43,9 @@ async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {
         samples: true,
         ..Options::default()
     };
-    let emulator = Emulator::start(options).await.map_err(|error| failed(&error))?;
+    let emulator = Emulator::start(options)
+        .await
+        .map_err(|error| failed(&error))?;
     point_at(&mut config, &emulator).map_err(|error| failed(&error))?;
     let serving = app::run_then(&config, |running| {
         answer(&invitation(running));
@@ -73,12 +83,16 @@ fn point_at(config: &mut Config, emulator: &Emulator) -> Result<(), config::Valu
 /// What to try, ready to be copied.
 fn invitation(running: &Running) -> String {
     let base = match running.socket_addresses().first() {
-        Some(address) if address.ip().is_loopback() => format!("http://localhost:{}", address.port()),
+        Some(address) if address.ip().is_loopback() => {
+            format!("http://localhost:{}", address.port())
+        }
         Some(address) => format!("http://{address}"),
         None => "http://localhost".to_owned(),
     };
     let status = match running.admin_address() {
-        Some(address) => format!("\n  # which tokens the proxy holds\n  curl http://{address}/status\n"),
+        Some(address) => {
+            format!("\n  # which tokens the proxy holds\n  curl http://{address}/status\n")
+        }
         None => String::new(),
     };
     format!(

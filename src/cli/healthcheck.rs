@@ -31,7 +31,10 @@ pub(super) fn healthcheck(config: &Config) -> Result<ExitCode, ExitCode> {
         Ok(Ok(None)) => return Ok(ExitCode::SUCCESS),
         Ok(Ok(Some(reasons))) => format!("not ready: {}", reasons.trim_end()),
         Ok(Err(error)) => format!("no answer from {address}: {error}"),
-        Err(_) => format!("no answer from {address} within {} s", TIMEOUT.as_secs_f32()),
+        Err(_) => format!(
+            "no answer from {address} within {} s",
+            TIMEOUT.as_secs_f32()
+        ),
     };
     complain(&format_args!("error: {trouble}"));
     Err(ExitCode::FAILURE)
@@ -50,7 +53,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 /// `None` when ready, else the reasons.
 async fn ask(address: SocketAddr) -> Result<Option<String>, Box<dyn Error>> {
     let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let request = Request::get("/readyz")
         .header("host", address.to_string())

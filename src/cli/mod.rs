@@ -40,12 +40,12 @@ pub fn main() -> ExitCode {
         Command::Demo => demo::demo(&flags),
         #[cfg(not(feature = "demo"))]
         Command::Demo => {
-            complain(&"error: this ahds-proxy was built without the demo\n  = help: build it with `--features demo`");
+            complain(
+                &"error: this ahds-proxy was built without the demo\n  = help: build it with `--features demo`",
+            );
             Err(ExitCode::from(USAGE))
         }
-        Command::Healthcheck => {
-            load(&flags).and_then(|config| healthcheck::healthcheck(&config))
-        }
+        Command::Healthcheck => load(&flags).and_then(|config| healthcheck::healthcheck(&config)),
         Command::Completions { shell } => Ok(completions::completions(shell)),
     };
     done.unwrap_or_else(|code| code)

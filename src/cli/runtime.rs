@@ -15,7 +15,9 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, ExitCode
         .on_thread_park(lines::flush)
         .build()
         .map_err(|error| {
-            complain(&format_args!("error: the system gives no event queue: {error}"));
+            complain(&format_args!(
+                "error: the system gives no event queue: {error}"
+            ));
             ExitCode::FAILURE
         })?;
     let _gathering = lines::gather();

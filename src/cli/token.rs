@@ -18,7 +18,11 @@ use crate::{
     upstream::Connections,
 };
 
-pub(super) fn token(config: &Config, route: &str, output: TokenOutput) -> Result<ExitCode, ExitCode> {
+pub(super) fn token(
+    config: &Config,
+    route: &str,
+    output: TokenOutput,
+) -> Result<ExitCode, ExitCode> {
     let Some(route) = config.routes.iter().find(|known| &*known.name == route) else {
         let names: Vec<_> = config.routes.iter().map(|route| &*route.name).collect();
         complain(&format_args!(

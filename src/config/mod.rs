@@ -20,8 +20,8 @@ use http::{HeaderName, HeaderValue};
 pub use error::{ConfigErrors, Location, Problem, SourceLine};
 pub use resolve::{Env, Overrides, load, parse};
 pub use values::{
-    Audience, ByteSize, GivenSecret, Prefix, SecretRef, SecretRefError, ServiceUrl, Tenant, ValueError,
-    parse_duration,
+    Audience, ByteSize, GivenSecret, Prefix, SecretRef, SecretRefError, ServiceUrl, Tenant,
+    ValueError, parse_duration,
 };
 
 /// Everything a running proxy needs to know.

@@ -51,8 +51,14 @@ impl AzureCli {
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
         let program = match &self.keys.path {
             Some(path) => path.clone(),
-            None => subprocess::find_on_path(if cfg!(windows) { &["az.cmd", "az.exe"] } else { &["az"] })
-                .ok_or_else(|| CredentialError::new(Reason::Absent, "the Azure CLI (az) is not on PATH", INSTALL))?,
+            None => subprocess::find_on_path(if cfg!(windows) {
+                &["az.cmd", "az.exe"]
+            } else {
+                &["az"]
+            })
+            .ok_or_else(|| {
+                CredentialError::new(Reason::Absent, "the Azure CLI (az) is not on PATH", INSTALL)
+            })?,
         };
         let finished = subprocess::run(
             &program,
@@ -69,9 +75,15 @@ impl AzureCli {
     }
 
     fn arguments(&self, audience: &Audience) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = ["account", "get-access-token", "--output", "json", "--resource"]
-            .map(Into::into)
-            .into();
+        let mut arguments: Vec<OsString> = [
+            "account",
+            "get-access-token",
+            "--output",
+            "json",
+            "--resource",
+        ]
+        .map(Into::into)
+        .into();
         arguments.push(audience.as_str().into());
         if let Some(tenant) = &self.keys.tenant {
             arguments.extend(["--tenant".into(), tenant.as_str().into()]);
@@ -96,7 +108,10 @@ impl AzureCli {
             ),
             SubprocessError::Timeout(after) => CredentialError::new(
                 Reason::Transient,
-                format!("az gave no token within {} s and was ended", after.as_secs_f32()),
+                format!(
+                    "az gave no token within {} s and was ended",
+                    after.as_secs_f32()
+                ),
                 format!(
                     "Run `az account get-access-token` to see what it waits for; a larger `timeout` helps a slow \
                      machine. {}",
@@ -123,9 +138,15 @@ impl AzureCli {
         if let Some(code) = entra::find_code(&stderr) {
             return entra::from_code(code, &asker);
         }
-        if ["NameResolutionError", "Failed to resolve", "Max retries exceeded", "ConnectionError", "Failed to establish"]
-            .iter()
-            .any(|text| stderr.contains(text))
+        if [
+            "NameResolutionError",
+            "Failed to resolve",
+            "Max retries exceeded",
+            "ConnectionError",
+            "Failed to establish",
+        ]
+        .iter()
+        .any(|text| stderr.contains(text))
         {
             return CredentialError::new(
                 Reason::Transient,
@@ -140,11 +161,20 @@ impl AzureCli {
                 "Behind a TLS-inspecting proxy set REQUESTS_CA_BUNDLE to its CA certificate.",
             );
         }
-        if ["az login", "az account set", "not found in MSAL", "find token from MSAL"]
-            .iter()
-            .any(|text| stderr.contains(text))
+        if [
+            "az login",
+            "az account set",
+            "not found in MSAL",
+            "find token from MSAL",
+        ]
+        .iter()
+        .any(|text| stderr.contains(text))
         {
-            return CredentialError::new(Reason::NeedsAction, "nobody is signed in to the Azure CLI", self.sign_in());
+            return CredentialError::new(
+                Reason::NeedsAction,
+                "nobody is signed in to the Azure CLI",
+                self.sign_in(),
+            );
         }
         if stderr.contains("unrecognized arguments") || stderr.contains("is misspelled") {
             return CredentialError::new(
@@ -156,7 +186,10 @@ impl AzureCli {
         CredentialError::new(
             Reason::Transient,
             format!("az failed ({})", finished.status),
-            format!("Run `az account get-access-token` to see why. {}", self.sign_in()),
+            format!(
+                "Run `az account get-access-token` to see why. {}",
+                self.sign_in()
+            ),
         )
     }
 
@@ -208,7 +241,10 @@ fn epoch(value: &serde_json::Value) -> Option<SystemTime> {
 /// twice, the earlier one counts: to renew too early does no harm.
 fn local_time(text: &str) -> Option<SystemTime> {
     let local: civil::DateTime = text.parse().ok()?;
-    let zoned = TimeZone::system().to_ambiguous_zoned(local).compatible().ok()?;
+    let zoned = TimeZone::system()
+        .to_ambiguous_zoned(local)
+        .compatible()
+        .ok()?;
     Some(zoned.timestamp().into())
 }
 
@@ -217,7 +253,11 @@ mod tests {
     use super::*;
 
     fn seconds(token: &AccessToken) -> u64 {
-        token.expires_on.duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
+        token
+            .expires_on
+            .duration_since(UNIX_EPOCH)
+            .expect("after 1970")
+            .as_secs()
     }
 
     #[test]

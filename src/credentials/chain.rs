@@ -8,7 +8,8 @@ use std::{
 };
 
 use super::{
-    AccessToken, CredentialError, Reason, azure_cli::AzureCli, client_secret::ClientSecret, http::IdentityEndpoints,
+    AccessToken, CredentialError, Reason, azure_cli::AzureCli, client_secret::ClientSecret,
+    http::IdentityEndpoints,
 };
 use crate::{
     clock::Clock,
@@ -90,7 +91,9 @@ impl Source {
 fn environment(endpoints: &IdentityEndpoints, clock: &Clock) -> Source {
     const SECRET: &str = "AZURE_CLIENT_SECRET";
     let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    let (Some(tenant), Some(client_id), Some(_)) = (set("AZURE_TENANT_ID"), set("AZURE_CLIENT_ID"), set(SECRET)) else {
+    let (Some(tenant), Some(client_id), Some(_)) =
+        (set("AZURE_TENANT_ID"), set("AZURE_CLIENT_ID"), set(SECRET))
+    else {
         return Source::Missing(CredentialError::new(
             Reason::Absent,
             format!("AZURE_TENANT_ID, AZURE_CLIENT_ID and {SECRET} are not all set"),
@@ -134,7 +137,13 @@ fn none_worked(failures: Vec<(&'static str, CredentialError)>) -> CredentialErro
     let meant = failures
         .into_iter()
         .map(|(_, error)| error)
-        .reduce(|best, next| if next.reason == Reason::Absent { best } else { next });
+        .reduce(|best, next| {
+            if next.reason == Reason::Absent {
+                best
+            } else {
+                next
+            }
+        });
     match meant {
         Some(meant) if meant.reason != Reason::Absent => CredentialError {
             message: format!("no credential gave a token ({list})"),

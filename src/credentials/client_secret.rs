@@ -24,8 +24,16 @@ pub struct ClientSecret {
 }
 
 impl ClientSecret {
-    pub(super) fn new(keys: config::ClientSecret, endpoints: IdentityEndpoints, clock: Clock) -> Self {
-        Self { keys, endpoints, clock }
+    pub(super) fn new(
+        keys: config::ClientSecret,
+        endpoints: IdentityEndpoints,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            keys,
+            endpoints,
+            clock,
+        }
     }
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {

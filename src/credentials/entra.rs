@@ -29,7 +29,11 @@ pub(super) fn default_scope(audience: &Audience) -> String {
 
 /// The v2.0 token endpoint of a tenant.
 pub(super) fn token_url(authority: &ServiceUrl, tenant: &Tenant) -> Uri {
-    let path = format!("{}/{}/oauth2/v2.0/token", authority.base_path(), tenant.as_str());
+    let path = format!(
+        "{}/{}/oauth2/v2.0/token",
+        authority.base_path(),
+        tenant.as_str()
+    );
     Uri::builder()
         .scheme(authority.scheme().clone())
         .authority(authority.authority().clone())
@@ -76,7 +80,11 @@ fn optional_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 }
 
 /// The token in an answer of the token endpoint, or why there is none.
-pub(super) fn read_token(answer: &Answer, asker: &Asker<'_>, now: SystemTime) -> Result<AccessToken, CredentialError> {
+pub(super) fn read_token(
+    answer: &Answer,
+    asker: &Asker<'_>,
+    now: SystemTime,
+) -> Result<AccessToken, CredentialError> {
     if !answer.status.is_success() {
         return Err(denied(answer, asker));
     }
@@ -92,7 +100,9 @@ pub(super) fn read_token(answer: &Answer, asker: &Asker<'_>, now: SystemTime) ->
         secret: granted.access_token,
         expires_on: now.checked_add(lifetime).unwrap_or(now),
         renewal: match granted.refresh_in {
-            Some(refresh_in) if refresh_in < granted.expires_in => Renewal::At(now + Duration::from_secs(refresh_in)),
+            Some(refresh_in) if refresh_in < granted.expires_in => {
+                Renewal::At(now + Duration::from_secs(refresh_in))
+            }
             _ => Renewal::Proportional,
         },
     })
@@ -107,11 +117,13 @@ fn denied(answer: &Answer, asker: &Asker<'_>) -> CredentialError {
         .or_else(|| find_code(&denied.error_description));
     let mut error = match code {
         Some(code) if !is_transient(answer.status) => from_code(code, asker),
-        _ if is_transient(answer.status) || denied.error == "temporarily_unavailable" => CredentialError::new(
-            Reason::Transient,
-            format!("the token endpoint answered {}", answer.status.as_u16()),
-            "ahds-proxy tries again by itself.",
-        ),
+        _ if is_transient(answer.status) || denied.error == "temporarily_unavailable" => {
+            CredentialError::new(
+                Reason::Transient,
+                format!("the token endpoint answered {}", answer.status.as_u16()),
+                "ahds-proxy tries again by itself.",
+            )
+        }
         _ => CredentialError::new(
             Reason::NeedsAction,
             format!("the token endpoint answered {}", answer.status.as_u16()),
@@ -123,13 +135,17 @@ fn denied(answer: &Answer, asker: &Asker<'_>) -> CredentialError {
 }
 
 fn is_transient(status: StatusCode) -> bool {
-    status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::REQUEST_TIMEOUT || status.is_server_error()
+    status == StatusCode::TOO_MANY_REQUESTS
+        || status == StatusCode::REQUEST_TIMEOUT
+        || status.is_server_error()
 }
 
 /// The number behind `AADSTS` in a message.
 pub(super) fn find_code(message: &str) -> Option<u64> {
     let (_, rest) = message.split_once("AADSTS")?;
-    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
     rest[..digits].parse().ok()
 }
 
@@ -145,7 +161,8 @@ pub(super) fn from_code(code: u64, asker: &Asker<'_>) -> CredentialError {
         7_000_215 => (
             Reason::NeedsAction,
             format!("the secret of application {client} is wrong"),
-            "Use the secret's value, not its id; make a new one under Certificates & secrets.".to_owned(),
+            "Use the secret's value, not its id; make a new one under Certificates & secrets."
+                .to_owned(),
         ),
         7_000_222 => (
             Reason::NeedsAction,
@@ -160,7 +177,8 @@ pub(super) fn from_code(code: u64, asker: &Asker<'_>) -> CredentialError {
         90_002 => (
             Reason::NeedsAction,
             format!("{tenant} does not exist at this authority"),
-            "Check tenant and authority; US Government and China have authorities of their own.".to_owned(),
+            "Check tenant and authority; US Government and China have authorities of their own."
+                .to_owned(),
         ),
         500_011 | 50_001 => (
             Reason::NeedsAction,

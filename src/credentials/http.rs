@@ -47,12 +47,21 @@ impl IdentityEndpoints {
     }
 
     /// `POST`s a form and reads the whole answer, whatever its status.
-    pub(super) async fn post_form(&self, url: &Uri, form: &[(&str, &str)]) -> Result<Answer, CredentialError> {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    pub(super) async fn post_form(
+        &self,
+        url: &Uri,
+        form: &[(&str, &str)],
+    ) -> Result<Answer, CredentialError> {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
         let request = Request::builder()
             .method(Method::POST)
             .uri(url.clone())
-            .header(header::HOST, url.authority().map_or("", |authority| authority.as_str()))
+            .header(
+                header::HOST,
+                url.authority().map_or("", |authority| authority.as_str()),
+            )
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Full::new(Bytes::from(body)))
@@ -67,7 +76,11 @@ impl IdentityEndpoints {
         }
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>, host: &str) -> Result<Answer, CredentialError> {
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        host: &str,
+    ) -> Result<Answer, CredentialError> {
         let (response, _in_flight) = self
             .pool
             .send(request, None::<fn() -> Request<Full<Bytes>>>)

@@ -104,12 +104,12 @@ impl Credential {
     pub fn new(config: &config::Credential, endpoints: &IdentityEndpoints, clock: &Clock) -> Self {
         match config {
             config::Credential::Auto => Self::Auto(Box::new(chain::Chain::new(endpoints, clock))),
-            config::Credential::AzureCli(keys) => Self::AzureCli(azure_cli::AzureCli::new(keys.clone())),
-            config::Credential::ClientSecret(keys) => Self::ClientSecret(client_secret::ClientSecret::new(
-                keys.clone(),
-                endpoints.clone(),
-                clock.clone(),
-            )),
+            config::Credential::AzureCli(keys) => {
+                Self::AzureCli(azure_cli::AzureCli::new(keys.clone()))
+            }
+            config::Credential::ClientSecret(keys) => Self::ClientSecret(
+                client_secret::ClientSecret::new(keys.clone(), endpoints.clone(), clock.clone()),
+            ),
             config::Credential::Static { token } => {
                 Self::Static(static_token::StaticToken::new(token.clone(), clock.clone()))
             }

@@ -119,7 +119,9 @@ async fn collect(child: &mut Child) -> io::Result<Finished> {
     let mut out = Vec::new();
     let mut err = Vec::new();
     let status = {
-        let mut reading = std::pin::pin!(async { tokio::try_join!(read(stdout, &mut out), read(stderr, &mut err)) });
+        let mut reading = std::pin::pin!(async {
+            tokio::try_join!(read(stdout, &mut out), read(stderr, &mut err))
+        });
         tokio::select! {
             read = &mut reading => {
                 read?;

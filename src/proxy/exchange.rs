@@ -57,7 +57,10 @@ impl Exchange {
     /// Notes that bytes moved, in whichever direction.
     pub(super) fn moved(&self) {
         let elapsed = self.start.elapsed().as_millis();
-        self.last_moved.store(u64::try_from(elapsed).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.last_moved.store(
+            u64::try_from(elapsed).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
     }
 
     /// Notes bytes of the request; returns how many there are by now.

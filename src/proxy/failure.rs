@@ -1,6 +1,6 @@
 //! The proxy's own answers: what happened and what to do, in the shape the route's clients read.
 //!
-//! FHIR routes get an OperationOutcome (hl7.org/fhir/R4/operationoutcome.html), the others
+//! FHIR routes get an `OperationOutcome` (hl7.org/fhir/R4/operationoutcome.html), the others
 //! problem+json (RFC 9457); each carries `Proxy-Status` (RFC 9209). None holds a path, a query, an
 //! id or a token.
 
@@ -31,7 +31,12 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    fn new(status: StatusCode, error: &'static str, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+    fn new(
+        status: StatusCode,
+        error: &'static str,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self {
             status,
             error,
@@ -41,20 +46,27 @@ impl Failure {
         }
     }
 
-    fn denied(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+    fn denied(
+        status: StatusCode,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::new(status, "http_request_denied", code, detail)
     }
 
     fn invalid(detail: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "http_request_error", "invalid", detail)
-    }
-
-    pub(super) fn status(&self) -> StatusCode {
-        self.status
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "http_request_error",
+            "invalid",
+            detail,
+        )
     }
 
     pub(super) fn path_leaves_prefix() -> Self {
-        Self::invalid("The path leaves its prefix. Send it without `..`, backslash or NUL, plain or encoded.")
+        Self::invalid(
+            "The path leaves its prefix. Send it without `..`, backslash or NUL, plain or encoded.",
+        )
     }
 
     pub(super) fn malformed_target() -> Self {
@@ -128,7 +140,9 @@ impl Failure {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "proxy_internal_response",
                 "throttled",
-                format!("{limit} requests are in flight already (limits.requests). Try again in a moment."),
+                format!(
+                    "{limit} requests are in flight already (limits.requests). Try again in a moment."
+                ),
             )
         }
     }
@@ -183,17 +197,34 @@ impl Failure {
             SendError::Connect(ConnectError::Timeout { .. }) => {
                 (StatusCode::GATEWAY_TIMEOUT, "connection_timeout", "timeout")
             }
-            SendError::Connect(ConnectError::Dns(_)) => (StatusCode::BAD_GATEWAY, "dns_error", "transient"),
-            SendError::Connect(ConnectError::Tcp { .. }) => (StatusCode::BAD_GATEWAY, "connection_refused", "transient"),
-            SendError::Connect(ConnectError::Certificate { .. }) => {
-                (StatusCode::BAD_GATEWAY, "tls_certificate_error", "transient")
+            SendError::Connect(ConnectError::Dns(_)) => {
+                (StatusCode::BAD_GATEWAY, "dns_error", "transient")
             }
-            SendError::Connect(ConnectError::Tls { .. }) => (StatusCode::BAD_GATEWAY, "tls_protocol_error", "transient"),
-            SendError::Closed => (StatusCode::BAD_GATEWAY, "connection_terminated", "transient"),
+            SendError::Connect(ConnectError::Tcp { .. }) => {
+                (StatusCode::BAD_GATEWAY, "connection_refused", "transient")
+            }
+            SendError::Connect(ConnectError::Certificate { .. }) => (
+                StatusCode::BAD_GATEWAY,
+                "tls_certificate_error",
+                "transient",
+            ),
+            SendError::Connect(ConnectError::Tls { .. }) => {
+                (StatusCode::BAD_GATEWAY, "tls_protocol_error", "transient")
+            }
+            SendError::Closed => (
+                StatusCode::BAD_GATEWAY,
+                "connection_terminated",
+                "transient",
+            ),
             SendError::Protocol => (StatusCode::BAD_GATEWAY, "http_protocol_error", "transient"),
             SendError::RequestBody => (StatusCode::BAD_REQUEST, "http_request_error", "invalid"),
         };
-        Self::new(status, kind, code, format!("The upstream could not be asked: {error}."))
+        Self::new(
+            status,
+            kind,
+            code,
+            format!("The upstream could not be asked: {error}."),
+        )
     }
 
     /// The response for clients of a route of `kind`; `None` where no route was found.

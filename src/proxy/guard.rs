@@ -16,8 +16,10 @@ use super::failure::Failure;
 use crate::config::Security;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
-const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+const REQUEST_PRIVATE_NETWORK: HeaderName =
+    HeaderName::from_static("access-control-request-private-network");
+const ALLOW_PRIVATE_NETWORK: HeaderName =
+    HeaderName::from_static("access-control-allow-private-network");
 
 /// The Host and Origin rules of a configuration.
 #[derive(Debug)]
@@ -84,7 +86,11 @@ impl Guard {
             (_, None, Some(host)) => host,
             (_, None, None) => return Err(Failure::malformed_host()),
         };
-        if self.is_ours(&name) { Ok(()) } else { Err(Failure::host_not_allowed()) }
+        if self.is_ours(&name) {
+            Ok(())
+        } else {
+            Err(Failure::host_not_allowed())
+        }
     }
 
     fn is_ours(&self, authority: &Authority) -> bool {
@@ -92,7 +98,11 @@ impl Guard {
             return false;
         }
         let host = authority.host();
-        is_loopback(host) || self.hosts.iter().any(|allowed| host.eq_ignore_ascii_case(allowed))
+        is_loopback(host)
+            || self
+                .hosts
+                .iter()
+                .any(|allowed| host.eq_ignore_ascii_case(allowed))
     }
 
     fn check_origin(&self, head: &Parts) -> Result<Verdict, Failure> {
@@ -100,11 +110,17 @@ impl Guard {
         match (origins.next(), origins.next()) {
             (Some(_), Some(_)) => Err(Failure::origin_not_allowed()),
             (Some(origin), None) => {
-                if !self.origins.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes())) {
+                if !self
+                    .origins
+                    .iter()
+                    .any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
+                {
                     return Err(Failure::origin_not_allowed());
                 }
-                let is_preflight =
-                    head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+                let is_preflight = head.method == Method::OPTIONS
+                    && head
+                        .headers
+                        .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
                 Ok(if is_preflight {
                     Verdict::Preflight(origin.clone())
                 } else {
@@ -119,7 +135,11 @@ impl Guard {
                     .get_all(SEC_FETCH_SITE)
                     .iter()
                     .any(|site| !matches!(site.as_bytes(), b"none" | b"same-origin"));
-                if foreign { Err(Failure::origin_not_allowed()) } else { Ok(Verdict::Local) }
+                if foreign {
+                    Err(Failure::origin_not_allowed())
+                } else {
+                    Ok(Verdict::Local)
+                }
             }
         }
     }
@@ -134,7 +154,10 @@ fn is_loopback(host: &str) -> bool {
     if host.eq_ignore_ascii_case("localhost") {
         return true;
     }
-    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+    match host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
         Some(address) => address.parse() == Ok(Ipv6Addr::LOCALHOST),
         None => matches!(host.parse(), Ok(IpAddr::V4(address)) if address.is_loopback()),
     }
@@ -154,7 +177,10 @@ pub(super) fn preflight_response(origin: &HeaderValue, request: &HeaderMap) -> R
     if request.contains_key(REQUEST_PRIVATE_NETWORK) {
         headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
     }
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    headers.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("600"),
+    );
     response
 }
 
@@ -162,7 +188,10 @@ pub(super) fn preflight_response(origin: &HeaderValue, request: &HeaderMap) -> R
 pub(super) fn allow_origin(headers: &mut HeaderMap, origin: &HeaderValue) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     headers.remove(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("*"),
+    );
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
 }
 
@@ -172,7 +201,14 @@ mod tests {
 
     #[test]
     fn knows_loopback_by_every_name() {
-        for host in ["localhost", "LocalHost", "127.0.0.1", "127.9.8.7", "[::1]", "[0:0:0:0:0:0:0:1]"] {
+        for host in [
+            "localhost",
+            "LocalHost",
+            "127.0.0.1",
+            "127.9.8.7",
+            "[::1]",
+            "[0:0:0:0:0:0:0:1]",
+        ] {
             assert!(is_loopback(host), "{host}");
         }
         for host in [

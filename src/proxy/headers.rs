@@ -11,8 +11,10 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 /// each other, and what belongs to the client's connection (RFC 9110, section 7.6.1).
 pub(super) fn strip_request(headers: &mut HeaderMap) {
     let wants_trailers = headers.get_all(header::TE).iter().any(|te| {
-        te.to_str()
-            .is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
+        te.to_str().is_ok_and(|te| {
+            te.split(',')
+                .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+        })
     });
     strip(headers, |name| is_hop_by_hop(name) || is_private(name));
     if wants_trailers {
@@ -26,9 +28,13 @@ pub(super) fn strip_response(headers: &mut HeaderMap) {
 }
 
 fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
-    let named = named_by_connection(headers);
-    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
-    for name in names.into_iter().chain(named) {
+    let connection_own = named_by_connection(headers);
+    let names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| unwanted(name))
+        .cloned()
+        .collect();
+    for name in names.into_iter().chain(connection_own) {
         if let Entry::Occupied(entry) = headers.entry(name) {
             entry.remove_entry_mult();
         }
@@ -51,7 +57,11 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
         header::CONNECTION | header::TE | header::TRANSFER_ENCODING | header::UPGRADE
     ) || matches!(
         name.as_str(),
-        "keep-alive" | "http2-settings" | "proxy-authenticate" | "proxy-authentication-info" | "proxy-connection"
+        "keep-alive"
+            | "http2-settings"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-connection"
     )
 }
 
@@ -70,7 +80,12 @@ mod tests {
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
             .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
             .fold(HeaderMap::new(), |mut map, (name, value)| {
                 map.append(name, value);
                 map

@@ -54,10 +54,20 @@ struct Shared {
     requests: Arc<Semaphore>,
 }
 
-/// An answer of the proxy's own, and the route kind whose shape it takes.
-struct Refused {
-    failure: Failure,
+/// What an answer of the proxy's own has to look like.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
     kind: Option<RouteKind>,
+    is_head_only: bool,
+}
+
+impl Shape {
+    fn of(head: &Parts, kind: Option<RouteKind>) -> Self {
+        Self {
+            kind,
+            is_head_only: head.method == Method::HEAD,
+        }
+    }
 }
 
 impl Proxy {
@@ -78,11 +88,13 @@ impl Proxy {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
-        let start = Instant::now();
+        let shared = &*self.shared;
         let (head, body) = request.into_parts();
-        let mut record = Record::new(start, &head.method, &head.headers);
+        let mut record = Record::new(Instant::now(), &head.method, &head.headers);
+        let routed = route::find(&shared.routes, head.uri.path());
+        let shape = Shape::of(&head, routed.map(|(route, _)| route.kind));
 
-        let page = match self.shared.guard.check(&head) {
+        let page = match shared.guard.check(&head) {
             Ok(Verdict::Local) => None,
             Ok(Verdict::Page(origin)) => Some(origin),
             Ok(Verdict::Preflight(origin)) => {
@@ -90,46 +102,53 @@ impl Proxy {
                 record.refuse(response.status(), 0);
                 return response.map(|()| ResponseBody::Own(Full::default()));
             }
-            Err(failure) => return refuse(failure, None, record),
+            Err(failure) => return refuse(failure, shape, record),
         };
-        let result = self.forward(head, body, &mut record).await;
-        let mut response = match result {
+        let forwarded = match routed {
+            Some((route, _)) => {
+                let route = route.clone();
+                shared.forward(&route, head, body, &mut record).await
+            }
+            None => Err(Failure::no_such_route(
+                shared.routes.iter().map(|route| route.prefix()),
+            )),
+        };
+        let mut response = match forwarded {
             Ok(answered) => answered.into_response(record),
-            Err(Refused { failure, kind }) => refuse(failure, kind, record),
+            Err(failure) => refuse(failure, shape, record),
         };
         if let Some(origin) = page {
             guard::allow_origin(response.headers_mut(), &origin);
         }
         response
     }
+}
 
-    async fn forward(&self, head: Parts, body: Incoming, record: &mut Record) -> Result<Answered, Refused> {
-        let shared = &*self.shared;
-        check_head_size(&head, shared.limits.request_head).map_err(Refused::unrouted)?;
-
-        let (route, rest) = route::find(&shared.routes, head.uri.path()).ok_or_else(|| {
-            Refused::unrouted(Failure::no_such_route(shared.routes.iter().map(|route| route.prefix())))
-        })?;
-        let refused = |failure| Refused {
-            failure,
-            kind: Some(route.kind),
-        };
+impl Shared {
+    async fn forward(
+        &self,
+        route: &Route,
+        head: Parts,
+        body: Incoming,
+        record: &mut Record,
+    ) -> Result<Answered, Failure> {
+        let rest = route.strip(head.uri.path()).unwrap_or_default();
         record.set_route(&route.name, resource::of(route.kind, rest));
-
-        let target = route.target(rest, head.uri.query()).map_err(refused)?;
-        check_method(route, &head.method, rest).map_err(refused)?;
-        check_body_size(&body, shared.limits.request_body).map_err(refused)?;
-        let permit = shared.permit().map_err(refused)?;
+        check_head_size(&head, self.limits.request_head)?;
+        let target = route.target(rest, head.uri.query())?;
+        check_method(route, &head.method, rest)?;
+        check_body_size(&body, self.limits.request_body)?;
+        let permit = self.permit()?;
 
         let token = route.source.token().await;
-        let token = token.map_err(|unavailable| refused(Failure::no_token(&unavailable)))?;
+        let token = token.map_err(|unavailable| Failure::no_token(&unavailable))?;
 
-        let exchange = Arc::new(Exchange::new(Instant::now().into(), shared.timeouts));
+        let sent = Instant::now();
+        let exchange = Arc::new(Exchange::new(sent.into(), self.timeouts));
         record.set_exchange(&exchange);
         let request = upstream_request(route, head, target, &token);
-        let upload = UploadBody::new(body, exchange.clone(), shared.limits.request_body);
-        let sent = Instant::now();
-        let (response, in_flight) = send(route, request, upload, &exchange, shared).await.map_err(refused)?;
+        let upload = UploadBody::new(body, exchange.clone(), self.limits.request_body);
+        let (response, in_flight) = send(route, request, upload, &exchange, self).await?;
 
         let (mut head, body) = response.into_parts();
         headers::strip_response(&mut head.headers);
@@ -143,17 +162,7 @@ impl Proxy {
             permit,
         })
     }
-}
 
-impl Handler for Proxy {
-    type Body = ResponseBody;
-
-    async fn handle(self, request: Request<Incoming>) -> Response<ResponseBody> {
-        self.answer(request).await
-    }
-}
-
-impl Shared {
     fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
         self.requests
             .clone()
@@ -162,9 +171,11 @@ impl Shared {
     }
 }
 
-impl Refused {
-    fn unrouted(failure: Failure) -> Self {
-        Self { failure, kind: None }
+impl Handler for Proxy {
+    type Body = ResponseBody;
+
+    async fn handle(self, request: Request<Incoming>) -> Response<ResponseBody> {
+        self.answer(request).await
     }
 }
 
@@ -182,27 +193,48 @@ impl Answered {
         if self.body.is_end_stream() {
             record.set_outcome(record::Outcome::Complete);
         }
-        let body = DownloadBody::new(self.body, self.exchange, record, self.in_flight, self.permit);
+        let body = DownloadBody::new(
+            self.body,
+            self.exchange,
+            record,
+            self.in_flight,
+            self.permit,
+        );
         Response::from_parts(self.head, ResponseBody::Upstream(body))
     }
 }
 
-fn refuse(failure: Failure, kind: Option<RouteKind>, record: Record) -> Response<ResponseBody> {
-    let status = failure.status();
-    let response = failure.into_response(kind);
-    record.refuse(status, response.body().len());
-    response.map(|body: Bytes| ResponseBody::Own(Full::new(body)))
+fn refuse(failure: Failure, shape: Shape, record: Record) -> Response<ResponseBody> {
+    let mut response = failure.into_response(shape.kind);
+    let length = response.body().len();
+    if shape.is_head_only {
+        // hyper would send the body all the same over HTTP/2.
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, length.into());
+        *response.body_mut() = Bytes::new();
+    }
+    record.refuse(response.status(), response.body().len());
+    response.map(|body| ResponseBody::Own(Full::new(body)))
 }
 
 /// hyper reads heads up to twice the limit, so that all but the most absurd get this answer.
 fn check_head_size(head: &Parts, limit: usize) -> Result<(), Failure> {
-    let line = head.method.as_str().len() + head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let line = head.method.as_str().len()
+        + head
+            .uri
+            .path_and_query()
+            .map_or(0, |target| target.as_str().len());
     let fields: usize = head
         .headers
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
-    if line + fields > limit { Err(Failure::head_too_large(limit)) } else { Ok(()) }
+    if line + fields > limit {
+        Err(Failure::head_too_large(limit))
+    } else {
+        Ok(())
+    }
 }
 
 fn check_method(route: &Route, method: &Method, rest: &str) -> Result<(), Failure> {

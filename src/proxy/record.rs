@@ -78,7 +78,12 @@ impl Record {
     }
 
     /// Notes an upstream's response head, `upstream_time` after the request was ready to go.
-    pub(super) fn set_head(&mut self, status: StatusCode, headers: &HeaderMap, upstream_time: Duration) {
+    pub(super) fn set_head(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        upstream_time: Duration,
+    ) {
         self.status = status.as_u16();
         self.upstream_time = Some(upstream_time);
         if self.request_id.is_none() {
@@ -109,7 +114,10 @@ impl Drop for Record {
             method = self.method,
             resource = self.resource,
             status = self.status,
-            bytes_in = self.exchange.as_ref().map_or(0, |exchange| exchange.bytes_uploaded()),
+            bytes_in = self
+                .exchange
+                .as_ref()
+                .map_or(0, |exchange| exchange.bytes_uploaded()),
             bytes_out = self.sent,
             duration_ms = milliseconds(self.start.elapsed()),
             upstream_ms = self.upstream_time.map(milliseconds),
@@ -140,7 +148,10 @@ fn known_method(method: &Method) -> &'static str {
 
 /// A request id that is a UUID; anything else might be something about a patient.
 fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
-    headers.get(REQUEST_ID).filter(|id| is_uuid(id.as_bytes())).cloned()
+    headers
+        .get(REQUEST_ID)
+        .filter(|id| is_uuid(id.as_bytes()))
+        .cloned()
 }
 
 fn is_uuid(text: &[u8]) -> bool {
@@ -158,7 +169,12 @@ mod tests {
     #[test]
     fn only_a_uuid_is_a_request_id() {
         assert!(is_uuid(b"8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5f"));
-        for text in ["", "Smith", "8f14e45fceea467fa1b20a1b2c3d4e5f", "8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5g"] {
+        for text in [
+            "",
+            "Smith",
+            "8f14e45fceea467fa1b20a1b2c3d4e5f",
+            "8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5g",
+        ] {
             assert!(!is_uuid(text.as_bytes()), "{text}");
         }
     }

@@ -41,7 +41,7 @@ impl Route {
             scheme: config.upstream.scheme().clone(),
             authority: authority.clone(),
             base_path: config.upstream.base_path().to_owned(),
-            host: HeaderValue::from_str(authority.as_str()).expect("an authority is a header value"),
+            host: host_header(authority),
             read_only: config.read_only,
             headers: config.headers.clone(),
             source,
@@ -75,15 +75,22 @@ impl Route {
         if leaves_its_prefix(rest) {
             return Err(Failure::path_leaves_prefix());
         }
-        let path = if rest.is_empty() && self.base_path.is_empty() { "/" } else { rest };
-        let mut target = String::with_capacity(self.base_path.len() + path.len() + query.map_or(0, |q| q.len() + 1));
+        let path = if rest.is_empty() && self.base_path.is_empty() {
+            "/"
+        } else {
+            rest
+        };
+        let mut target = String::with_capacity(
+            self.base_path.len() + path.len() + query.map_or(0, |q| q.len() + 1),
+        );
         target.push_str(&self.base_path);
         target.push_str(path);
         if let Some(query) = query {
             target.push('?');
             target.push_str(query);
         }
-        let target = PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).map_err(|_| Failure::malformed_target())?;
+        let target = PathAndQuery::from_maybe_shared(bytes::Bytes::from(target))
+            .map_err(|_| Failure::malformed_target())?;
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
@@ -92,8 +99,15 @@ impl Route {
     }
 }
 
+fn host_header(authority: &Authority) -> HeaderValue {
+    HeaderValue::from_str(authority.as_str()).expect("an authority is a header value")
+}
+
 /// The route with the longest prefix that matches, and the path behind that prefix.
-pub(super) fn find<'a, 'p>(routes: &'a [Arc<Route>], path: &'p str) -> Option<(&'a Arc<Route>, &'p str)> {
+pub(super) fn find<'a, 'p>(
+    routes: &'a [Arc<Route>],
+    path: &'p str,
+) -> Option<(&'a Arc<Route>, &'p str)> {
     routes
         .iter()
         .filter_map(|route| Some((route, route.strip(path)?)))
@@ -118,7 +132,12 @@ fn leaves_its_prefix(path: &str) -> bool {
             || path
                 .split(|byte| matches!(byte, b'/' | b'\\'))
                 // Some servers drop parameters (`..;a=b`) before they look for dot segments.
-                .map(|segment| segment.split(|byte| *byte == b';').next().unwrap_or_default())
+                .map(|segment| {
+                    segment
+                        .split(|byte| *byte == b';')
+                        .next()
+                        .unwrap_or_default()
+                })
                 .any(|segment| segment == b"..")
     })
 }

@@ -1,10 +1,6 @@
 //! One connection, from its first byte to its end: HTTP/1.1, or HTTP/2 with prior knowledge.
 
-use std::{
-    convert::Infallible,
-    pin::pin,
-    time::Duration,
-};
+use std::{convert::Infallible, pin::pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
@@ -43,7 +39,12 @@ const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
     content-length: 112\r\n\r\n\
     {\"title\":\"Request Timeout\",\"status\":408,\"detail\":\"the request's head did not come in time; send it without delay\"}";
 
-pub(super) async fn run<H: Handler>(mut stream: Stream, handler: H, limits: Limits, stop: watch::Receiver<bool>) {
+pub(super) async fn run<H: Handler>(
+    mut stream: Stream,
+    handler: H,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) {
     let deadline = Instant::now() + limits.head_timeout;
     let mut stopping = stop.clone();
     let first = tokio::select! {
@@ -124,5 +125,11 @@ async fn respond<H: Handler>(
     active: tracked::Request,
 ) -> Result<Response<Tracked<H::Body>>, Infallible> {
     let (head, body) = handler.handle(request).await.into_parts();
-    Ok(Response::from_parts(head, Tracked { body, _request: active }))
+    Ok(Response::from_parts(
+        head,
+        Tracked {
+            body,
+            _request: active,
+        },
+    ))
 }

@@ -51,7 +51,13 @@ pub(super) struct Io<S> {
 }
 
 impl<S> Io<S> {
-    pub(super) fn new(stream: S, first: Bytes, active: Active, limits: Limits, read_deadline: Instant) -> Self {
+    pub(super) fn new(
+        stream: S,
+        first: Bytes,
+        active: Active,
+        limits: Limits,
+        read_deadline: Instant,
+    ) -> Self {
         Self {
             stream,
             first,
@@ -109,7 +115,11 @@ impl<S> Io<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.first.is_empty() {
             let length = this.first.len().min(buf.remaining());
@@ -138,19 +148,27 @@ impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     /// A write that makes no progress for too long fails.
-    fn watch_write<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn watch_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.write_deadline = None;
             return written;
         }
         let timeout = self.limits.write_timeout;
-        let deadline = *self.write_deadline.get_or_insert_with(|| Instant::now() + timeout);
+        let deadline = *self
+            .write_deadline
+            .get_or_insert_with(|| Instant::now() + timeout);
         ready!(self.poll_deadline(cx, deadline));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = *self.linger_deadline.get_or_insert_with(|| Instant::now() + LINGER);
+        let deadline = *self
+            .linger_deadline
+            .get_or_insert_with(|| Instant::now() + LINGER);
         let mut scratch = [0_u8; 8192];
         while !self.ended {
             let mut buf = ReadBuf::new(&mut scratch);
@@ -165,7 +183,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.watch_write(cx, written)
     }

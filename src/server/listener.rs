@@ -2,12 +2,12 @@
 
 use std::{fmt, io, net::SocketAddr, path::PathBuf, pin::Pin, task::Context, task::Poll};
 
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
 };
-#[cfg(unix)]
-use tokio::net::{UnixListener, UnixStream};
 
 /// A bound address.
 #[derive(Debug)]
@@ -23,7 +23,9 @@ pub enum Listener {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another process listens there.
-    #[error("{0} is already in use; end the other program, or choose another address with --listen or --admin")]
+    #[error(
+        "{0} is already in use; end the other program, or choose another address with --listen or --admin"
+    )]
     InUse(String),
     /// Anything else.
     #[error("cannot listen on {address}: {reason}")]
@@ -69,7 +71,9 @@ impl Listener {
     pub fn unix(path: PathBuf) -> Result<Self, BindError> {
         let shown = format!("unix:{}", path.display());
         let failed = |reason| BindError::new(&shown, reason);
-        if std::os::unix::net::UnixStream::connect(&path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
+        if std::os::unix::net::UnixStream::connect(&path)
+            .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+        {
             std::fs::remove_file(&path).map_err(failed)?;
         }
         // The umask is the process's; nothing else creates files while the proxy starts.
@@ -82,7 +86,9 @@ impl Listener {
     /// The address bound, with the real port.
     pub fn address(&self) -> String {
         match self {
-            Self::Tcp(listener) => listener.local_addr().map_or_else(|_| "?".to_owned(), |a| a.to_string()),
+            Self::Tcp(listener) => listener
+                .local_addr()
+                .map_or_else(|_| "?".to_owned(), |a| a.to_string()),
             #[cfg(unix)]
             Self::Unix(_, file) => format!("unix:{}", file.0.display()),
         }
@@ -130,7 +136,11 @@ pub(super) enum Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             #[cfg(unix)]
@@ -140,7 +150,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             #[cfg(unix)]

@@ -41,10 +41,16 @@ pub struct Limits {
 /// Answers requests. Never fails: an error is a response too.
 pub trait Handler: Clone + Send + Sync + 'static {
     /// The response's body.
-    type Body: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static;
+    type Body: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static;
 
     /// Answers one request. Dropped when the client goes away.
-    fn handle(self, request: Request<Incoming>) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
+    fn handle(
+        self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
 }
 
 /// Accepts connections until `stop` turns true, then lets running requests finish within `drain`.
@@ -85,7 +91,10 @@ pub async fn serve<H: Handler>(
         }
     }
     drop(listener);
-    if timeout(drain, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+    if timeout(drain, async { while tasks.join_next().await.is_some() {} })
+        .await
+        .is_err()
+    {
         tracing::warn!(cut_off = tasks.len(), "the drain time is over");
     }
     tasks.shutdown().await;

@@ -21,7 +21,9 @@ use crate::config::{Log, LogFormat};
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The filter does not parse.
-    #[error("the log filter is not valid ({0}); write a level such as `info`, or `ahds_proxy=debug`")]
+    #[error(
+        "the log filter is not valid ({0}); write a level such as `info`, or `ahds_proxy=debug`"
+    )]
     Filter(#[from] ParseError),
     /// Something else in this process has already set it up.
     #[error("logging is already set up: {0}")]
@@ -39,7 +41,10 @@ pub fn init(log: &Log) -> Result<(), LogError> {
     let registry = tracing_subscriber::registry();
     match log.format {
         LogFormat::Text => registry
-            .with(fmt.with_ansi(io::stderr().is_terminal()).with_filter(filter))
+            .with(
+                fmt.with_ansi(io::stderr().is_terminal())
+                    .with_filter(filter),
+            )
             .try_init()?,
         LogFormat::Json => registry
             .with(fmt.json().flatten_event(true).with_filter(filter))

@@ -79,15 +79,28 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_their_bound() {
-        for (pause, base) in pauses(Reason::Transient, 8).into_iter().zip([1, 2, 4, 8, 16, 30, 30, 30]) {
-            assert!((base * 900..=base * 1250).contains(&pause), "{pause} for {base}");
+        for (pause, base) in pauses(Reason::Transient, 8)
+            .into_iter()
+            .zip([1, 2, 4, 8, 16, 30, 30, 30])
+        {
+            assert!(
+                (base * 900..=base * 1250).contains(&pause),
+                "{pause} for {base}"
+            );
         }
-        assert!(pauses(Reason::NeedsAction, 8).into_iter().all(|pause| pause <= 3750));
+        assert!(
+            pauses(Reason::NeedsAction, 8)
+                .into_iter()
+                .all(|pause| pause <= 3750)
+        );
     }
 
     #[test]
     fn an_issuer_that_names_a_time_gets_it() {
-        let failure = Failure::after(None, error(Reason::Transient, Some(Duration::from_secs(90))));
+        let failure = Failure::after(
+            None,
+            error(Reason::Transient, Some(Duration::from_secs(90))),
+        );
         assert!(failure.pause() > Duration::from_secs(89));
     }
 }

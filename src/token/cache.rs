@@ -106,7 +106,9 @@ impl Expiry<Key, Arc<Token>> for Remaining {
 impl TokenCache {
     /// An empty cache.
     pub fn new(clock: Clock) -> Self {
-        let expiry = Remaining { clock: clock.clone() };
+        let expiry = Remaining {
+            clock: clock.clone(),
+        };
         Self {
             tokens: Cache::builder().expire_after(expiry).build(),
             clock,
@@ -198,7 +200,11 @@ impl Source {
     }
 
     fn renew_in_background(self: &Arc<Self>, generation: u64) {
-        if self.failure().is_some_and(|failure| !failure.pause().is_zero()) || self.renewing.swap(true, Ordering::AcqRel) {
+        if self
+            .failure()
+            .is_some_and(|failure| !failure.pause().is_zero())
+            || self.renewing.swap(true, Ordering::AcqRel)
+        {
             return;
         }
         let source = self.clone();
@@ -214,11 +220,19 @@ impl Source {
         let source = self.clone();
         let fetch = tokio::spawn(async move {
             let next = source.key(generation + 1);
-            let token = source.tokens.try_get_with(next, source.acquire(generation)).await;
+            let token = source
+                .tokens
+                .try_get_with(next, source.acquire(generation))
+                .await;
             if token.is_ok()
                 && source
                     .generation
-                    .compare_exchange(generation, generation + 1, Ordering::AcqRel, Ordering::Relaxed)
+                    .compare_exchange(
+                        generation,
+                        generation + 1,
+                        Ordering::AcqRel,
+                        Ordering::Relaxed,
+                    )
                     .is_ok()
             {
                 source.tokens.invalidate(&source.key(generation)).await;
@@ -287,7 +301,8 @@ impl Source {
             });
         }
         let mut token = Token::new(&access, now).ok_or_else(|| CredentialError {
-            message: "the token that was issued holds characters that no header may hold".to_owned(),
+            message: "the token that was issued holds characters that no header may hold"
+                .to_owned(),
             remedy: "Check what the credential prints or stores.".to_owned(),
             reason: Reason::NeedsAction,
             retry_after: None,
@@ -308,11 +323,13 @@ impl Source {
     }
 
     fn failure(&self) -> Option<Failure> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn set_failure(&self, failure: Option<Failure>) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 }
-

@@ -112,7 +112,9 @@ pub struct InFlight<B> {
 
 impl<B> Drop for InFlight<B> {
     fn drop(&mut self) {
-        self.shards[self.index].in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.shards[self.index]
+            .in_flight
+            .fetch_sub(1, Ordering::Relaxed);
     }
 }
 

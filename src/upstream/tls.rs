@@ -22,7 +22,8 @@ pub(super) fn client_config(network: &Network) -> Result<ClientConfig, StartErro
     if let Some(pem) = &network.ca_pem {
         extra.extend(CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok));
     }
-    let verifier = Verifier::new_with_extra_roots(extra, provider.clone()).map_err(StartError::Roots)?;
+    let verifier =
+        Verifier::new_with_extra_roots(extra, provider.clone()).map_err(StartError::Roots)?;
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(StartError::Roots)?

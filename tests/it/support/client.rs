@@ -1,7 +1,7 @@
 //! Clients that send exactly what a test says: HTTP/1.1 byte by byte, and HTTP/2 with prior
 //! knowledge.
 
-use std::net::SocketAddr;
+use std::{fmt::Write as _, net::SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
@@ -37,7 +37,8 @@ impl Answer {
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
     }
 }
 
@@ -54,12 +55,13 @@ pub(crate) async fn request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Answer {
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    let mut head =
+        format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(head, "{name}: {value}\r\n");
     }
     if !body.is_empty() {
-        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        let _ = write!(head, "Content-Length: {}\r\n", body.len());
     }
     head.push_str("\r\n");
     let mut bytes = head.into_bytes();
@@ -72,12 +74,16 @@ pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
     let method = bytes.split(|byte| *byte == b' ').next().unwrap_or_default();
     let head_only = method == b"HEAD";
     let exchange = async {
-        let mut stream = TcpStream::connect(address).await.expect("the proxy accepts");
+        let mut stream = TcpStream::connect(address)
+            .await
+            .expect("the proxy accepts");
         // A server may answer and close before it has read everything.
         let _ = stream.write_all(bytes).await;
         read_response(&mut stream, head_only).await
     };
-    timeout(PATIENCE, exchange).await.expect("an answer in time")
+    timeout(PATIENCE, exchange)
+        .await
+        .expect("an answer in time")
 }
 
 /// Reads one response from a connection, which stays open.
@@ -92,11 +98,18 @@ pub(crate) async fn read_response(stream: &mut TcpStream, head_only: bool) -> An
             break end + 4;
         }
         let read = stream.read_buf(&mut buffer).await.unwrap_or_default();
-        assert!(read > 0, "the connection ended in a head: {:?}", &buffer[..]);
+        assert!(
+            read > 0,
+            "the connection ended in a head: {:?}",
+            &buffer[..]
+        );
     };
     let head = String::from_utf8(buffer.split_to(end_of_head).to_vec()).expect("a head in ASCII");
     let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .expect("a status line");
     let status: u16 = status.parse().expect("a status");
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
@@ -110,8 +123,12 @@ pub(crate) async fn read_response(stream: &mut TcpStream, head_only: bool) -> An
     if head_only || matches!(status, 204 | 304) {
         return answer;
     }
-    let length = answer.header("content-length").map(|length| length.parse::<usize>().expect("a length"));
-    let chunked = answer.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked"));
+    let length = answer
+        .header("content-length")
+        .map(|length| length.parse::<usize>().expect("a length"));
+    let chunked = answer
+        .header("transfer-encoding")
+        .is_some_and(|coding| coding.contains("chunked"));
     loop {
         if let Some(length) = length {
             if buffer.len() >= length {
@@ -123,7 +140,10 @@ pub(crate) async fn read_response(stream: &mut TcpStream, head_only: bool) -> An
             return answer;
         }
         if stream.read_buf(&mut buffer).await.unwrap_or_default() == 0 {
-            assert!(length.is_none() && !chunked, "the connection ended in a body");
+            assert!(
+                length.is_none() && !chunked,
+                "the connection ended in a body"
+            );
             answer.body = buffer.freeze();
             return answer;
         }
@@ -139,7 +159,8 @@ fn dechunk(mut bytes: &[u8]) -> Option<Bytes> {
         let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
         bytes = &bytes[end + 2..];
         if size == 0 {
-            return (bytes.starts_with(b"\r\n") || find(bytes, b"\r\n\r\n").is_some()).then(|| body.freeze());
+            return (bytes.starts_with(b"\r\n") || find(bytes, b"\r\n\r\n").is_some())
+                .then(|| body.freeze());
         }
         body.extend_from_slice(bytes.get(..size)?);
         bytes = bytes.get(size + 2..)?;
@@ -147,12 +168,18 @@ fn dechunk(mut bytes: &[u8]) -> Option<Bytes> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
 /// Asks again and again until an answer satisfies a condition; there is no event to wait for on the
 /// other side of a socket.
-pub(crate) async fn until(address: SocketAddr, path: &str, condition: impl Fn(&Answer) -> bool) -> Answer {
+pub(crate) async fn until(
+    address: SocketAddr,
+    path: &str,
+    condition: impl Fn(&Answer) -> bool,
+) -> Answer {
     let poll = async {
         loop {
             let answer = get(address, path).await;
@@ -162,22 +189,35 @@ pub(crate) async fn until(address: SocketAddr, path: &str, condition: impl Fn(&A
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, poll).await.expect("the condition holds in time")
+    timeout(PATIENCE, poll)
+        .await
+        .expect("the condition holds in time")
 }
 
 /// One request over HTTP/2 with prior knowledge. `request`'s URI is absolute.
-pub(crate) async fn http2(address: SocketAddr, request: http::Request<Full<Bytes>>) -> http::Response<Bytes> {
+pub(crate) async fn http2(
+    address: SocketAddr,
+    request: http::Request<Full<Bytes>>,
+) -> http::Response<Bytes> {
     let exchange = async {
-        let stream = TcpStream::connect(address).await.expect("the proxy accepts");
+        let stream = TcpStream::connect(address)
+            .await
+            .expect("the proxy accepts");
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
                 .await
                 .expect("HTTP/2 with prior knowledge");
         let connection = tokio::spawn(connection);
-        let (head, body) = sender.send_request(request).await.expect("an answer").into_parts();
+        let (head, body) = sender
+            .send_request(request)
+            .await
+            .expect("an answer")
+            .into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
         connection.abort();
         http::Response::from_parts(head, body)
     };
-    timeout(PATIENCE, exchange).await.expect("an answer in time")
+    timeout(PATIENCE, exchange)
+        .await
+        .expect("an answer in time")
 }

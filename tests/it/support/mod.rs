@@ -7,7 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 use ahds_proxy::{
     app::{self, Running},
     clock::Clock,
-    config::Config,
+    config::{self, Config, Overrides},
     emulator::{self, Emulator, Options},
 };
 use tempfile::TempDir;
@@ -66,7 +66,9 @@ impl Setup {
     /// Starts everything.
     pub(crate) async fn start(self) -> Stage {
         let wait = self.wait_for_tokens;
-        let emulator = Emulator::start(self.options.clone()).await.expect("the emulator starts");
+        let emulator = Emulator::start(self.options.clone())
+            .await
+            .expect("the emulator starts");
         let stage = self.start_before(emulator).await;
         if wait {
             stage.ready().await;
@@ -78,7 +80,9 @@ impl Setup {
     pub(crate) async fn start_before(self, emulator: Emulator) -> Stage {
         let files = tempfile::tempdir().expect("a temporary folder");
         let config = config(&emulator, &files, &self.lines);
-        let proxy = app::start(&config, self.clock.clone()).await.expect("the proxy starts");
+        let proxy = app::start(&config, self.clock.clone())
+            .await
+            .expect("the proxy starts");
         Stage {
             emulator,
             proxy,
@@ -115,9 +119,18 @@ pub(crate) fn config_text(emulator: &Emulator, lines: &[(&'static str, String)])
     use std::fmt::Write as _;
 
     let mut tables: Vec<(&str, String)> = vec![
-        ("", "listen = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\n".to_owned()),
-        ("routes.fhir", format!("upstream = \"{}\"\n", emulator::FHIR_AUDIENCE)),
-        ("routes.dicom", format!("upstream = \"{}\"\n", emulator::DICOM_ORIGIN)),
+        (
+            "",
+            "listen = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\n".to_owned(),
+        ),
+        (
+            "routes.fhir",
+            format!("upstream = \"{}\"\n", emulator::FHIR_AUDIENCE),
+        ),
+        (
+            "routes.dicom",
+            format!("upstream = \"{}\"\n", emulator::DICOM_ORIGIN),
+        ),
         (
             "credentials.default.client-secret",
             format!(
@@ -161,8 +174,11 @@ pub(crate) fn config_text(emulator: &Emulator, lines: &[(&'static str, String)])
 }
 
 fn config(emulator: &Emulator, files: &TempDir, lines: &[(&'static str, String)]) -> Config {
-    let path = write_config(emulator, files, lines);
-    todo!("load {path:?}")
+    let flags = Overrides {
+        config: Some(write_config(emulator, files, lines)),
+        ..Overrides::default()
+    };
+    config::load(&flags, &|_| None).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 /// Writes a stage's configuration file and the files that it names; returns its path.
