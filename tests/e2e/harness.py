@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import atexit
+import base64
 import http.client
+import http.server
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
@@ -221,6 +225,34 @@ class Proxy:
 
 
 @dataclass
+class Recorder:
+    """An upstream that remembers for whom the token of each request was."""
+
+    origin: str
+    audiences: list[str] = field(default_factory=list)
+
+    def see(self, authorization: str) -> None:
+        claims = authorization.removeprefix("Bearer ").split(".")[1]
+        self.audiences.append(json.loads(base64.urlsafe_b64decode(claims + "=="))["aud"])
+
+
+@dataclass
+class Front:
+    """nginx before an upstream; its log has a line for each request, `X-RUN PROTOCOL`."""
+
+    log: Path
+
+    def protocols(self, run: str) -> set[str]:
+        """What the requests that carried this X-Run came in."""
+        lines = [line.split() for line in self.log.read_text().splitlines()]
+        return {protocol for name, protocol in lines if name == run}
+
+
+# What a route may say of its upstream's HTTP, and what that means before a front that speaks both.
+HTTP_VERSIONS = {"auto": "HTTP/2.0", "1": "HTTP/1.1", "2": "HTTP/2.0"}
+
+
+@dataclass
 class Scenario:
     """One run of a scenario: a directory, and everything that must end with it."""
 
@@ -321,13 +353,13 @@ class Scenario:
             facts["client_secret"],
         )
 
-    def proxy(self, config: str, env: Mapping[str, str] | None = None, *flags: object) -> Proxy:
+    def proxy(self, config: str, env: Mapping[str, str] | None = None, name: str = "proxy") -> Proxy:
         """Starts the proxy on any port and waits until it listens; ready it may be later."""
         admin = f"127.0.0.1:{free_port()}"
-        path = self.directory / "ahds-proxy.toml"
+        path = self.directory / f"{name}.toml"
         path.write_text(f'listen = ["127.0.0.1:0"]\nadmin = "{admin}"\n{config}')
-        program = [BIN_DIR / "ahds-proxy", "run", "--config", path, "--log-format", "json", *flags]
-        process = self.start("proxy", program, env)
+        program = [BIN_DIR / "ahds-proxy", "run", "--config", path, "--log-format", "json"]
+        process = self.start(name, program, env)
         address = process.await_value("address", lambda: listening(process.errors(), admin))
         return Proxy(process, f"http://{address}", f"http://{admin}")
 
@@ -338,12 +370,36 @@ class Scenario:
             self.run([HERE / "certificates", directory])
         return directory
 
-    def tls_front(self, port: int, backend: int, authorization: str, http2: bool = False) -> None:
-        """nginx with TLS before a plain server; answers 401 unless Authorization matches the pattern."""
+    def recorder(self) -> Recorder:
+        certificates = self.certificates()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:  # noqa: N802
+                recorder.see(self.headers["Authorization"])
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        recorder = Recorder(f"https://localhost:{server.server_address[1]}")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.cleanup.callback(server.server_close)
+        self.cleanup.callback(server.shutdown)
+        return recorder
+
+    def tls_front(self, port: int, backend: int, authorization: str) -> Front:
+        """nginx with TLS, HTTP/1.1 and HTTP/2 before a plain server; answers 401 unless Authorization
+        matches the pattern."""
         certificates = self.certificates()
         directory = self.directory / "front"
         directory.mkdir()
         config = directory / "nginx.conf"
+        log = directory / "access.log"
         paths = "\n".join(
             f"  {kind}_temp_path {directory}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -354,9 +410,10 @@ class Scenario:
 events {{ worker_connections 256; }}
 http {{
 {paths}
-  access_log {directory}/access.log;
+  log_format run "$http_x_run $server_protocol";
+  access_log {log} run;
   server {{
-    listen 127.0.0.1:{port} ssl{" http2" if http2 else ""};
+    listen 127.0.0.1:{port} ssl http2;
     ssl_certificate {certificates}/server.pem;
     ssl_certificate_key {certificates}/server.key;
     client_max_body_size 0;
@@ -378,6 +435,7 @@ http {{
         )
         process = self.start("front", ["nginx", "-p", directory, "-e", "stderr", "-c", config])
         process.await_value("port", lambda: accepts(port))
+        return Front(log)
 
     def finish(self, failed: bool) -> None:
         if failed:
@@ -386,6 +444,14 @@ http {{
                 if tail:
                     print(f"  last lines of {process.name} ({process.stderr}):\n{tail}", flush=True)
         self.cleanup.close()
+
+
+def through_proxy(link: str, upstream: str, base: str) -> str:
+    """Where a client has to send what a link stands for: answers name the upstream itself."""
+    if link.startswith(f"{base}/"):
+        return link
+    check(link.startswith(f"{upstream}/"), f"a link to somewhere else: {link!r}")
+    return base + link.removeprefix(upstream)
 
 
 def accepts(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""Orthanc's DICOMweb behind nginx with TLS: pydicom's files stored, found and fetched by dicomweb-client."""
+"""Orthanc's DICOMweb behind nginx with TLS: pydicom's files stored, found and fetched, over each HTTP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ import pydicom
 from dicomweb_client.api import DICOMwebClient
 from pydicom.data import get_testdata_file
 
-from harness import WORK, Scenario, accepts, check, equal, expect, free_port, request
+from harness import (
+    HTTP_VERSIONS,
+    WORK,
+    Proxy,
+    Scenario,
+    accepts,
+    check,
+    equal,
+    expect,
+    free_port,
+    request,
+    through_proxy,
+)
 
 FILES = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "rtplan.dcm")
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
@@ -37,17 +49,26 @@ def run(scenario: Scenario) -> None:
     server.await_value("port", lambda: accepts(backend))
     # Tokens of the emulator's Entra, fetched for the audience of Azure's DICOM services.
     emulator = scenario.emulator()
-    scenario.tls_front(front, backend, "^Bearer eyJ")
+    served = scenario.tls_front(front, backend, "^Bearer eyJ")
     roots = scenario.directory / "roots.pem"
     roots.write_text(emulator.ca_file.read_text() + (scenario.certificates() / "ca.pem").read_text())
 
-    origin = f"https://localhost:{front}"
-    route = f'[routes.dicom]\nupstream = "{origin}/dicom-web"\nkind = "dicom"\n'
+    upstream = f"https://localhost:{front}/dicom-web"
     credential = emulator.client_secret_credential(scenario.directory)
     network = emulator.network.replace(str(emulator.ca_file), str(roots))
-    proxy = scenario.proxy(route + credential + network)
-    proxy.wait_ready()
+    for version, protocol in HTTP_VERSIONS.items():
+        route = (
+            f'[routes.dicom]\nupstream = "{upstream}"\nkind = "dicom"\n'
+            f'http = "{version}"\nheaders = {{ X-Run = "{version}" }}\n'
+        )
+        proxy = scenario.proxy(route + credential + network, name=f"proxy-http-{version}")
+        proxy.wait_ready()
+        exercise(proxy, upstream)
+        equal(proxy.process.stop(), 0, "exit code after SIGTERM")
+        equal(served.protocols(version), {protocol}, f'protocols of http = "{version}"')
 
+
+def exercise(proxy: Proxy, upstream: str) -> None:
     client = DICOMwebClient(url=proxy.dicom)
     paths = {name: get_testdata_file(name) for name in FILES}
     check(all(paths.values()), f"pydicom comes without some of {FILES}")
@@ -67,7 +88,7 @@ def run(scenario: Scenario) -> None:
     fetched = client.retrieve_instance(image.StudyInstanceUID, image.SeriesInstanceUID, image.SOPInstanceUID)
     equal(fetched.file_meta.TransferSyntaxUID, image.file_meta.TransferSyntaxUID, "transfer syntax of JPEG2000.dcm")
 
-    links(proxy.dicom, origin, uids[0])
+    links(proxy.dicom, upstream, uids[0])
     missing = request("GET", f"{proxy.dicom}/studies/1.2.3/metadata", headers={"Accept": "application/dicom+json"})
     check(400 <= missing.status < 500 and "proxy-status" not in missing.headers, f"an unknown study: {missing}")
     log = proxy.process.errors()
@@ -97,8 +118,8 @@ def retrieve(client: DICOMwebClient, name: str, dataset: pydicom.Dataset) -> Non
             equal(digest(got[0].PixelData), digest(pixels), f"pixel data in the {what} of {name}")
 
 
-def links(dicom: str, origin: str, study: str) -> None:
-    """The links of a store's answer lead through the proxy, and somewhere."""
+def links(dicom: str, upstream: str, study: str) -> None:
+    """The links of a store's answer lead somewhere."""
     path = get_testdata_file("CT_small.dcm")
     with open(path, "rb") as file:
         part = file.read()
@@ -111,7 +132,8 @@ def links(dicom: str, origin: str, study: str) -> None:
     urls = [answer["00081190"]["Value"][0]]
     urls += [item["00081190"]["Value"][0] for item in answer["00081199"]["Value"]]
     for url in urls:
-        check(url.startswith(f"{dicom}/studies/{study}"), f"a link that leads past the proxy: {url}")
+        url = through_proxy(url, upstream, dicom)
+        check(url.startswith(f"{dicom}/studies/{study}"), f"a link to something else: {url}")
         accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
         check(b"DICM" in expect(200, "GET", url, headers=accept).body, f"no DICOM at {url}")
     # Metadata is stored data, and comes as the server sent it.
