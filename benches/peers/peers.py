@@ -67,7 +67,7 @@ def fields(pid: int) -> list[str]:
 
 
 def start_upstream(scenario: Scenario) -> int:
-    """nginx with TLS over two files: a patient, and a page of a search with links to itself."""
+    """nginx with TLS over two files: a patient, and a page of a search."""
     port = free_port()
     files = scenario.directory / "upstream"
     (files / "Patient").mkdir(parents=True)
@@ -198,38 +198,34 @@ backend service
     return Peer("haproxy", process, f"http://127.0.0.1:{port}/fhir")
 
 
-def start_ahds(name: str, links: str) -> Callable[[Scenario, int, bool], Peer]:
-    def start(scenario: Scenario, upstream: int, logs: bool) -> Peer:
-        port = free_port()
-        token = scenario.directory / "token"
-        token.write_text(TOKEN)
-        config = scenario.directory / f"{links}.toml"
-        config.write_text(
-            f"""listen = ["127.0.0.1:{port}"]
+def start_ahds(scenario: Scenario, upstream: int, logs: bool) -> Peer:
+    """With HTTP/1.1 to the upstream, as nginx and HAProxy speak it."""
+    port = free_port()
+    token = scenario.directory / "token"
+    token.write_text(TOKEN)
+    config = scenario.directory / "ahds-proxy.toml"
+    config.write_text(
+        f"""listen = ["127.0.0.1:{port}"]
 admin = "off"
 [routes.fhir]
 upstream = "https://localhost:{upstream}"
 kind = "fhir"
-links = "{links}"
+http = 1
 [credentials.default.static]
 token = {{ file = "{token}" }}
 [network]
 ca_file = "{scenario.certificates()}/ca.pem"
 """
-        )
-        flags = ["--log-format", "text", "--log", "info" if logs else "warn"]
-        program = [BIN_DIR / "ahds-proxy", "run", "--config", config, *flags]
-        process = scenario.start(f"ahds-proxy-{links}-{logs}", program)
-        process.await_value("port", lambda: accepts(port))
-        return Peer(name, process, f"http://127.0.0.1:{port}/fhir")
-
-    return start
+    )
+    flags = ["--log-format", "text", "--log", "info" if logs else "warn"]
+    program = [BIN_DIR / "ahds-proxy", "run", "--config", config, *flags]
+    process = scenario.start(f"ahds-proxy-{logs}", program)
+    process.await_value("port", lambda: accepts(port))
+    return Peer("ahds-proxy", process, f"http://127.0.0.1:{port}/fhir")
 
 
 STARTERS: dict[str, Callable[[Scenario, int, bool], Peer]] = {
-    "ahds-proxy": start_ahds("ahds-proxy", "rewrite"),
-    # What the others do: they leave the links as they are.
-    "ahds-proxy-keep": start_ahds("ahds-proxy-keep", "keep"),
+    "ahds-proxy": start_ahds,
     "nginx": start_nginx,
     "haproxy": start_haproxy,
 }
@@ -244,8 +240,7 @@ def start_peers(scenario: Scenario, upstream: int, logs: bool) -> list[Peer]:
             answer = request("GET", peer.url + path)
             equal(answer.status, 200, f"status of {peer.name} for {size}")
             original = (scenario.directory / "upstream" / path[1:]).read_bytes()
-            if peer.name != "ahds-proxy":
-                check(answer.body == original, f"{peer.name} changed the body of {size}")
+            check(answer.body == original, f"{peer.name} changed the body of {size}")
     return peers
 
 
@@ -277,7 +272,9 @@ def measure(scenario: Scenario, peers: list[Peer]) -> dict[str, dict[str, list[S
 
 
 def report(logs: bool, samples: dict[str, dict[str, list[Sample]]]) -> None:
-    print(f"\naccess log {'on, to a file' if logs else 'off'}; {ROUNDS} rounds of {SECONDS} s, {CONNECTIONS} connections")
+    print(
+        f"\naccess log {'on, to a file' if logs else 'off'}; {ROUNDS} rounds of {SECONDS} s, {CONNECTIONS} connections"
+    )
     print(f"{'answer':8} {'proxy':16} {'CPU us/request':>15} {'min..max':>15} {'relative':>9} {'requests/s':>11}")
     for size, rows in samples.items():
         own = next(iter(rows.values()))

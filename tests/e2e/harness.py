@@ -183,10 +183,7 @@ class Emulator:
 
     @property
     def routes(self) -> str:
-        return (
-            f'[routes.fhir]\nupstream = "https://{FHIR_HOST}"\n'
-            f'[routes.dicom]\nupstream = "https://{DICOM_HOST}"\n'
-        )
+        return f'[routes.fhir]\nupstream = "https://{FHIR_HOST}"\n[routes.dicom]\nupstream = "https://{DICOM_HOST}"\n'
 
     def client_secret_credential(self, directory: Path) -> str:
         secret = directory / "client-secret"
@@ -325,9 +322,7 @@ class Scenario:
 
     def emulator(self, *flags: object) -> Emulator:
         ca_file = self.directory / "emulator-ca.pem"
-        program = next(
-            (path for path in (BIN_DIR / "examples/emulator", BIN_DIR / "emulator") if path.exists()), None
-        )
+        program = next((path for path in (BIN_DIR / "examples/emulator", BIN_DIR / "emulator") if path.exists()), None)
         check(program, f"no emulator in {BIN_DIR}")
         process = self.start("emulator", [program, "--ca-out", ca_file, *flags])
 
@@ -401,8 +396,7 @@ class Scenario:
         config = directory / "nginx.conf"
         log = directory / "access.log"
         paths = "\n".join(
-            f"  {kind}_temp_path {directory}/{kind};"
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+            f"  {kind}_temp_path {directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         config.write_text(
             f"""daemon off; pid {directory}/pid; worker_processes 1; error_log stderr;

@@ -122,7 +122,11 @@ def create(base: str, origin: str, family: str, name: str) -> dict[str, Any]:
     answer = expect(201, "POST", f"{base}/Patient", patient)
     location = answer.headers.get("location", "")
     check(re.search(r"/Patient/[^/]+/_history/[^/]+$", location), f"Location: {location!r}")
-    equal(expect(200, "GET", through_proxy(location, origin, base)).json()["name"], patient["name"], "the patient at Location")
+    equal(
+        expect(200, "GET", through_proxy(location, origin, base)).json()["name"],
+        patient["name"],
+        "the patient at Location",
+    )
     return answer.json()
 
 
