@@ -6,6 +6,7 @@
 mod connect;
 mod error;
 mod retry;
+mod socket;
 mod tls;
 
 use std::{
