@@ -143,8 +143,7 @@ impl Shared {
         let token = route.source.token().await;
         let token = token.map_err(|unavailable| Failure::no_token(&unavailable))?;
 
-        let sent = Instant::now();
-        let exchange = Arc::new(Exchange::new(sent.into(), self.timeouts));
+        let exchange = Arc::new(Exchange::new(self.timeouts));
         record.set_exchange(&exchange);
         let request = upstream_request(route, head, target, &token);
         let upload = UploadBody::new(body, exchange.clone(), self.limits.request_body);
@@ -153,7 +152,7 @@ impl Shared {
         let (mut head, body) = response.into_parts();
         headers::strip_response(&mut head.headers);
         head.version = http::Version::HTTP_11;
-        record.set_head(head.status, &head.headers, sent.elapsed());
+        record.set_head(head.status, &head.headers, exchange.moved());
         Ok(Answered {
             head,
             body,

@@ -17,7 +17,8 @@ use tokio::{
 };
 
 #[derive(Debug)]
-pub(super) struct Socket {
+/// See the module.
+pub struct Socket {
     stream: TcpStream,
     is_write_closed: bool,
 }
