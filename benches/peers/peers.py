@@ -198,38 +198,32 @@ backend service
     return Peer("haproxy", process, f"http://127.0.0.1:{port}/fhir")
 
 
-def start_ahds(name: str, links: str) -> Callable[[Scenario, int, bool], Peer]:
-    def start(scenario: Scenario, upstream: int, logs: bool) -> Peer:
-        port = free_port()
-        token = scenario.directory / "token"
-        token.write_text(TOKEN)
-        config = scenario.directory / f"{links}.toml"
-        config.write_text(
-            f"""listen = ["127.0.0.1:{port}"]
+def start_ahds(scenario: Scenario, upstream: int, logs: bool) -> Peer:
+    port = free_port()
+    token = scenario.directory / "token"
+    token.write_text(TOKEN)
+    config = scenario.directory / "ahds-proxy.toml"
+    config.write_text(
+        f"""listen = ["127.0.0.1:{port}"]
 admin = "off"
 [routes.fhir]
 upstream = "https://localhost:{upstream}"
 kind = "fhir"
-links = "{links}"
 [credentials.default.static]
 token = {{ file = "{token}" }}
 [network]
 ca_file = "{scenario.certificates()}/ca.pem"
 """
-        )
-        flags = ["--log-format", "text", "--log", "info" if logs else "warn"]
-        program = [BIN_DIR / "ahds-proxy", "run", "--config", config, *flags]
-        process = scenario.start(f"ahds-proxy-{links}-{logs}", program)
-        process.await_value("port", lambda: accepts(port))
-        return Peer(name, process, f"http://127.0.0.1:{port}/fhir")
-
-    return start
+    )
+    flags = ["--log-format", "text", "--log", "info" if logs else "warn"]
+    program = [BIN_DIR / "ahds-proxy", "run", "--config", config, *flags]
+    process = scenario.start(f"ahds-proxy-{logs}", program)
+    process.await_value("port", lambda: accepts(port))
+    return Peer("ahds-proxy", process, f"http://127.0.0.1:{port}/fhir")
 
 
 STARTERS: dict[str, Callable[[Scenario, int, bool], Peer]] = {
-    "ahds-proxy": start_ahds("ahds-proxy", "rewrite"),
-    # What the others do: they leave the links as they are.
-    "ahds-proxy-keep": start_ahds("ahds-proxy-keep", "keep"),
+    "ahds-proxy": start_ahds,
     "nginx": start_nginx,
     "haproxy": start_haproxy,
 }
@@ -244,8 +238,7 @@ def start_peers(scenario: Scenario, upstream: int, logs: bool) -> list[Peer]:
             answer = request("GET", peer.url + path)
             equal(answer.status, 200, f"status of {peer.name} for {size}")
             original = (scenario.directory / "upstream" / path[1:]).read_bytes()
-            if peer.name != "ahds-proxy":
-                check(answer.body == original, f"{peer.name} changed the body of {size}")
+            check(answer.body == original, f"{peer.name} changed the body of {size}")
     return peers
 
 

@@ -252,14 +252,13 @@ fn check_body_size(body: &Incoming, limit: Option<u64>) -> Result<(), Failure> {
     }
 }
 
-/// The request as the upstream sees it: its own name as Host, our token, the rest as it came.
+/// The request as the upstream sees it: its own name, our token, the rest as it came.
 fn upstream_request(route: &Route, head: Parts, target: http::Uri, token: &Token) -> Request<()> {
     let mut headers = head.headers;
     headers::strip_request(&mut headers);
     for (name, value) in &route.headers {
         headers.insert(name, value.clone());
     }
-    headers.insert(header::HOST, route.host.clone());
     headers.insert(header::AUTHORIZATION, token.authorization.clone());
     let mut request = Request::new(());
     *request.method_mut() = head.method;

@@ -107,6 +107,11 @@ def request(
         connection.close()
 
 
+def through(base: str, link: str) -> str:
+    """A link of the service, which names itself, as a URL of the proxy whose route is at `base`."""
+    return base + link.removeprefix("https://").removeprefix(link.removeprefix("https://").partition("/")[0])
+
+
 def expect(status: int, method: str, url: str, *arguments: Any, **named: Any) -> Answer:
     answer = request(method, url, *arguments, **named)
     check(answer.status == status, f"{method} {url}: expected {status}, got {answer}")

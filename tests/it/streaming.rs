@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ahds_proxy::emulator::{Http, pattern_byte};
+use ahds_proxy::emulator::{FHIR_HOST, Http, pattern_byte};
 use bytes::{Bytes, BytesMut};
 use http_body_util::Full;
 use tokio::{
@@ -367,6 +367,19 @@ async fn each_side_speaks_the_protocol_that_it_can() {
             .await
             .json();
         assert_eq!(answer["version"], expected, "{http:?}, {setting}");
+        // HTTP/2 has :authority for it, and some servers refuse to be told twice.
+        let headers = answer["headers"].as_array().expect("headers").iter();
+        let hosts: Vec<_> = headers.filter(|header| header[0] == "host").collect();
+        if expected == "HTTP/2.0" {
+            assert_eq!(answer["authority"], FHIR_HOST, "{http:?}, {setting}");
+            assert!(hosts.is_empty(), "{http:?}, {setting}: {hosts:?}");
+        } else {
+            assert_eq!(
+                hosts,
+                [&serde_json::json!(["host", FHIR_HOST])],
+                "{http:?}, {setting}"
+            );
+        }
 
         let request = http::Request::get(format!("http://{}/fhir/emulator/echo", stage.address()))
             .body(Full::default())

@@ -16,6 +16,7 @@ from harness import (
     equal,
     expect,
     request,
+    through,
     wait_for,
 )
 
@@ -37,8 +38,8 @@ def run(scenario: Scenario) -> None:
     patient = {"resourceType": "Patient", "name": [{"family": "Az"}]}
     created = expect(201, "POST", f"{proxy.fhir}/Patient", patient)
     location = created.headers.get("location", "")
-    check(location.startswith(f"{proxy.fhir}/Patient/"), f"Location: {location!r}")
-    equal(expect(200, "GET", location).json()["name"], patient["name"], "the patient that was read")
+    check(location.startswith(f"{FHIR_AUDIENCE}/Patient/"), f"Location: {location!r}")
+    equal(expect(200, "GET", through(proxy.fhir, location)).json()["name"], patient["name"], "the patient that was read")
     equal(expect(200, "GET", f"{proxy.fhir}/Patient").json()["resourceType"], "Bundle", "answer of a search")
     feed = expect(200, "GET", f"{proxy.dicom}/v2/changefeed")
     check(isinstance(feed.json(), list), f"change feed: {feed}")
