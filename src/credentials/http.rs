@@ -58,10 +58,6 @@ impl IdentityEndpoints {
         let request = Request::builder()
             .method(Method::POST)
             .uri(url.clone())
-            .header(
-                header::HOST,
-                url.authority().map_or("", |authority| authority.as_str()),
-            )
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Full::new(Bytes::from(body)))

@@ -89,6 +89,7 @@ impl Body for UploadBody {
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(UploadError::Client(error)))),
             Poll::Ready(None) => {
+                exchange.moved();
                 exchange.set_sent();
                 Poll::Ready(None)
             }
@@ -153,7 +154,6 @@ impl DownloadBody {
         in_flight: InFlight<UploadBody>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        exchange.moved();
         Self {
             upstream,
             exchange,

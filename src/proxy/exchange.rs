@@ -42,9 +42,9 @@ pub(super) enum Late {
 }
 
 impl Exchange {
-    pub(super) fn new(start: Instant, timeouts: Timeouts) -> Self {
+    pub(super) fn new(timeouts: Timeouts) -> Self {
         Self {
-            start,
+            start: Instant::now(),
             timeouts,
             uploaded: AtomicU64::new(0),
             last_moved: AtomicU64::new(0),
@@ -54,13 +54,12 @@ impl Exchange {
         }
     }
 
-    /// Notes that bytes moved, in whichever direction.
-    pub(super) fn moved(&self) {
-        let elapsed = self.start.elapsed().as_millis();
-        self.last_moved.store(
-            u64::try_from(elapsed).unwrap_or(u64::MAX),
-            Ordering::Relaxed,
-        );
+    /// Notes that bytes moved, in whichever direction; returns the time since the start.
+    pub(super) fn moved(&self) -> Duration {
+        let elapsed = self.start.elapsed();
+        let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        self.last_moved.store(milliseconds, Ordering::Relaxed);
+        elapsed
     }
 
     /// Notes bytes of the request; returns how many there are by now.
@@ -78,8 +77,8 @@ impl Exchange {
         self.waits_for_client.store(true, Ordering::Relaxed);
     }
 
+    /// Notes that the request is with the upstream as a whole.
     pub(super) fn set_sent(&self) {
-        self.moved();
         self.waits_for_client.store(false, Ordering::Relaxed);
         self.is_sent.store(true, Ordering::Relaxed);
     }

@@ -143,8 +143,7 @@ impl Shared {
         let token = route.source.token().await;
         let token = token.map_err(|unavailable| Failure::no_token(&unavailable))?;
 
-        let sent = Instant::now();
-        let exchange = Arc::new(Exchange::new(sent.into(), self.timeouts));
+        let exchange = Arc::new(Exchange::new(self.timeouts));
         record.set_exchange(&exchange);
         let request = upstream_request(route, head, target, &token);
         let upload = UploadBody::new(body, exchange.clone(), self.limits.request_body);
@@ -153,7 +152,7 @@ impl Shared {
         let (mut head, body) = response.into_parts();
         headers::strip_response(&mut head.headers);
         head.version = http::Version::HTTP_11;
-        record.set_head(head.status, &head.headers, sent.elapsed());
+        record.set_head(head.status, &head.headers, exchange.moved());
         Ok(Answered {
             head,
             body,
@@ -253,14 +252,13 @@ fn check_body_size(body: &Incoming, limit: Option<u64>) -> Result<(), Failure> {
     }
 }
 
-/// The request as the upstream sees it: its own name as Host, our token, the rest as it came.
+/// The request as the upstream sees it: its own name, our token, the rest as it came.
 fn upstream_request(route: &Route, head: Parts, target: http::Uri, token: &Token) -> Request<()> {
     let mut headers = head.headers;
     headers::strip_request(&mut headers);
     for (name, value) in &route.headers {
         headers.insert(name, value.clone());
     }
-    headers.insert(header::HOST, route.host.clone());
     headers.insert(header::AUTHORIZATION, token.authorization.clone());
     let mut request = Request::new(());
     *request.method_mut() = head.method;

@@ -119,8 +119,8 @@ impl Drop for Record {
                 .as_ref()
                 .map_or(0, |exchange| exchange.bytes_uploaded()),
             bytes_out = self.sent,
-            duration_ms = milliseconds(self.start.elapsed()),
-            upstream_ms = self.upstream_time.map(milliseconds),
+            duration_us = microseconds(self.start.elapsed()),
+            upstream_us = self.upstream_time.map(microseconds),
             request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok()),
             outcome = self.outcome.as_str(),
             "request"
@@ -128,8 +128,8 @@ impl Drop for Record {
     }
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Methods are free text to HTTP; only those that services know are written down.

@@ -23,7 +23,6 @@ pub struct Route {
     scheme: Scheme,
     authority: Authority,
     base_path: String,
-    pub(super) host: HeaderValue,
     pub(super) read_only: bool,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) source: Arc<Source>,
@@ -33,15 +32,13 @@ pub struct Route {
 impl Route {
     /// Puts a route together.
     pub fn new(config: &config::Route, source: Arc<Source>, pool: Arc<Pool<UploadBody>>) -> Self {
-        let authority = config.upstream.authority();
         Self {
             name: config.name.clone(),
             kind: config.kind,
             prefix: config.prefix.clone(),
             scheme: config.upstream.scheme().clone(),
-            authority: authority.clone(),
+            authority: config.upstream.authority().clone(),
             base_path: config.upstream.base_path().to_owned(),
-            host: host_header(authority),
             read_only: config.read_only,
             headers: config.headers.clone(),
             source,
@@ -97,10 +94,6 @@ impl Route {
         parts.path_and_query = Some(target);
         Uri::from_parts(parts).map_err(|_| Failure::malformed_target())
     }
-}
-
-fn host_header(authority: &Authority) -> HeaderValue {
-    HeaderValue::from_str(authority.as_str()).expect("an authority is a header value")
 }
 
 /// The route with the longest prefix that matches, and the path behind that prefix.

@@ -57,7 +57,11 @@ pub(super) async fn run<H: Handler>(
     }
     let is_http2 = first.starts_with(PREFACE);
     let active = Active::default();
-    let io = TokioIo::new(Io::new(stream, first, active.clone(), limits, deadline));
+    let io = TokioIo::new(if is_http2 {
+        Io::http2(stream, first, active.clone(), limits)
+    } else {
+        Io::http1(stream, first, active.clone(), limits, deadline)
+    });
     let service = service_fn(move |request: Request<Incoming>| {
         respond(handler.clone(), request, active.begin())
     });

@@ -1,7 +1,7 @@
 //! The byte stream under a connection, with the deadlines that hyper has none for.
 //!
 //! A client must send its first byte, and then each head, in time; may idle between requests for a
-//! while; and must keep taking bytes of its answer. A connection is not closed on a client that is
+//! while; and must keep taking bytes of its answer. Over HTTP/2 any byte counts as a sign of life. A connection is not closed on a client that is
 //! still sending: what is left is read and dropped for a moment, since closing earlier would make
 //! the system throw the answer away (RFC 9112, section 9.6).
 
@@ -30,6 +30,8 @@ pub(super) enum Expecting {
     Request,
     /// The rest of a head.
     Head,
+    /// Any byte at all.
+    LifeSign,
     /// Nothing: a request is being answered.
     Nothing,
 }
@@ -51,7 +53,8 @@ pub(super) struct Io<S> {
 }
 
 impl<S> Io<S> {
-    pub(super) fn new(
+    /// For HTTP/1.1, of which `first` has been read and a head is to come until `read_deadline`.
+    pub(super) fn http1(
         stream: S,
         first: Bytes,
         active: Active,
@@ -70,6 +73,15 @@ impl<S> Io<S> {
             alarm: Box::pin(sleep_until(read_deadline)),
             ended: false,
             too_slow: false,
+        }
+    }
+
+    /// For HTTP/2.
+    pub(super) fn http2(stream: S, first: Bytes, active: Active, limits: Limits) -> Self {
+        let deadline = Instant::now() + limits.keep_alive;
+        Self {
+            expecting: Expecting::LifeSign,
+            ..Self::http1(stream, first, active, limits, deadline)
         }
     }
 
@@ -94,16 +106,22 @@ impl<S> Io<S> {
     }
 
     fn read_some(&mut self) {
-        if self.expecting == Expecting::Request {
-            self.expecting = Expecting::Head;
-            self.read_deadline = Instant::now() + self.limits.head_timeout;
+        match self.expecting {
+            Expecting::Request => {
+                self.expecting = Expecting::Head;
+                self.read_deadline = Instant::now() + self.limits.head_timeout;
+            }
+            Expecting::LifeSign => self.read_deadline = Instant::now() + self.limits.keep_alive,
+            Expecting::Head | Expecting::Nothing => {}
         }
     }
 
     /// Called when there is nothing to read: is the client late?
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.active.any() {
-            self.expecting = Expecting::Nothing;
+            if self.expecting != Expecting::LifeSign {
+                self.expecting = Expecting::Nothing;
+            }
             return Poll::Pending;
         }
         if self.expecting == Expecting::Nothing {

@@ -50,10 +50,22 @@ impl BindError {
 
     /// Whether this machine has no such address at all, as `::1` without IPv6.
     pub fn is_missing_address(&self) -> bool {
-        // Unix: EADDRNOTAVAIL, or EAFNOSUPPORT, which the standard library has no kind for.
-        matches!(self, Self::Other { reason, .. }
-            if reason.kind() == io::ErrorKind::AddrNotAvailable || reason.raw_os_error() == Some(97))
+        let Self::Other { reason, .. } = self else {
+            return false;
+        };
+        reason.kind() == io::ErrorKind::AddrNotAvailable || is_unsupported_family(reason)
     }
+}
+
+/// The standard library has no kind for this one.
+#[cfg(unix)]
+fn is_unsupported_family(reason: &io::Error) -> bool {
+    reason.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+#[cfg(not(unix))]
+fn is_unsupported_family(_: &io::Error) -> bool {
+    false
 }
 
 impl Listener {
@@ -81,6 +93,15 @@ impl Listener {
         let bound = UnixListener::bind(&path);
         rustix::process::umask(before);
         Ok(Self::Unix(bound.map_err(failed)?, SocketFile(path)))
+    }
+
+    /// Unix sockets are Unix's.
+    #[cfg(not(unix))]
+    pub fn unix(path: PathBuf) -> Result<Self, BindError> {
+        Err(BindError::new(
+            format!("unix:{}", path.display()),
+            io::ErrorKind::Unsupported.into(),
+        ))
     }
 
     /// The address bound, with the real port.

@@ -65,30 +65,31 @@ pub async fn serve<H: Handler>(
 ) {
     let mut tasks = JoinSet::new();
     loop {
-        let permit = tokio::select! {
-            biased;
-            () = stopped(&mut stop) => break,
-            permit = connections.clone().acquire_owned() => permit,
-        };
         let accepted = tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
             accepted = listener.accept() => accepted,
             Some(_) = tasks.join_next() => continue,
         };
-        match accepted {
-            Ok(stream) => {
-                let connection = connection::run(stream, handler.clone(), limits, stop.clone());
-                tasks.spawn(async move {
-                    connection.await;
-                    drop(permit);
-                });
-            }
+        let stream = match accepted {
+            Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!("a connection could not be accepted: {error}");
                 sleep(ACCEPT_PAUSE).await;
+                continue;
             }
-        }
+        };
+        // Only now, since several listeners share the permits and none may sit on one.
+        let permit = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            permit = connections.clone().acquire_owned() => permit,
+        };
+        let connection = connection::run(stream, handler.clone(), limits, stop.clone());
+        tasks.spawn(async move {
+            connection.await;
+            drop(permit);
+        });
     }
     drop(listener);
     if timeout(drain, async { while tasks.join_next().await.is_some() {} })

@@ -9,12 +9,11 @@ use tracing::Metadata;
 use tracing_subscriber::{
     Layer as _,
     filter::{FilterExt as _, ParseError, Targets, filter_fn},
-    fmt::format::FmtSpan,
     layer::SubscriberExt as _,
     util::{SubscriberInitExt as _, TryInitError},
 };
 
-use super::lines::Lines;
+use super::{lines::Lines, text::Text};
 use crate::config::{Log, LogFormat};
 
 /// Why logging could not be set up.
@@ -34,21 +33,20 @@ pub enum LogError {
 pub fn init(log: &Log) -> Result<(), LogError> {
     let wanted: Targets = log.filter.parse()?;
     let filter = wanted.and(filter_fn(is_own));
-    let fmt = tracing_subscriber::fmt::layer()
-        .with_writer(Lines)
-        .with_span_events(FmtSpan::NONE)
-        .with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(Lines);
     let registry = tracing_subscriber::registry();
     match log.format {
-        LogFormat::Text => registry
-            .with(
-                fmt.with_ansi(io::stderr().is_terminal())
-                    .with_filter(filter),
-            )
-            .try_init()?,
-        LogFormat::Json => registry
-            .with(fmt.json().flatten_event(true).with_filter(filter))
-            .try_init()?,
+        LogFormat::Text => {
+            let text = Text {
+                in_colour: io::stderr().is_terminal(),
+            };
+            let lines = lines.event_format(text).with_filter(filter);
+            registry.with(lines).try_init()?;
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_target(false);
+            registry.with(lines.with_filter(filter)).try_init()?;
+        }
     }
     Ok(())
 }

@@ -3,3 +3,4 @@
 
 pub mod lines;
 pub mod log;
+mod text;

@@ -18,11 +18,10 @@ use hyper_util::{
     rt::TokioIo,
 };
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower_service::Service;
 
-use super::{ConnectError, StartError, tls};
+use super::{ConnectError, StartError, socket::Socket, tls};
 use crate::config::{HttpVersion, Network};
 
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -89,19 +88,19 @@ impl Connector {
         let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
         let tcp = self.tcp(uri, target).await?;
         if !is_tls {
-            return Ok(Stream::Plain(tcp));
+            return Ok(Stream::Plain(TokioIo::new(tcp)));
         }
         let failed = |reason| tls_failure(target, reason);
         let name = ServerName::try_from(target.host.clone())
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
         let stream = TlsConnector::from(self.tls.clone())
-            .connect(name, tcp.into_inner())
+            .connect(name, tcp)
             .await
             .map_err(failed)?;
         Ok(Stream::Tls(Box::new(TokioIo::new(stream))))
     }
 
-    async fn tcp(&self, uri: Uri, target: &Target) -> Result<TokioIo<TcpStream>, ConnectError> {
+    async fn tcp(&self, uri: Uri, target: &Target) -> Result<Socket, ConnectError> {
         let key = (target.host.clone(), target.port);
         let destination = match self.shared.resolve.get(&key) {
             Some(address) => Uri::builder()
@@ -113,22 +112,25 @@ impl Connector {
             None => uri,
         };
         let mut tcp = self.shared.tcp.clone();
-        tcp.call(destination).await.map_err(|error| {
-            let mut cause = error.source();
-            while let Some(inner) = cause {
-                if let Some(reason) = inner.downcast_ref::<io::Error>() {
-                    // getaddrinfo's failures carry no errno, a refused connection does.
-                    if reason.raw_os_error().is_some() {
-                        return ConnectError::Tcp {
-                            host: target.to_string(),
-                            reason: io::Error::new(reason.kind(), reason.kind().to_string()),
-                        };
+        let connected = tcp.call(destination).await;
+        connected
+            .map(|io| Socket::new(io.into_inner()))
+            .map_err(|error| {
+                let mut cause = error.source();
+                while let Some(inner) = cause {
+                    if let Some(reason) = inner.downcast_ref::<io::Error>() {
+                        // getaddrinfo's failures carry no errno, a refused connection does.
+                        if reason.raw_os_error().is_some() {
+                            return ConnectError::Tcp {
+                                host: target.to_string(),
+                                reason: io::Error::new(reason.kind(), reason.kind().to_string()),
+                            };
+                        }
                     }
+                    cause = inner.source();
                 }
-                cause = inner.source();
-            }
-            ConnectError::Dns(target.host.clone())
-        })
+                ConnectError::Dns(target.host.clone())
+            })
     }
 }
 
@@ -198,9 +200,9 @@ impl Service<Uri> for Connector {
 #[derive(Debug)]
 pub enum Stream {
     /// TCP alone.
-    Plain(TokioIo<TcpStream>),
+    Plain(TokioIo<Socket>),
     /// TLS over TCP.
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+    Tls(Box<TokioIo<TlsStream<Socket>>>),
 }
 
 impl Connection for Stream {

@@ -6,6 +6,7 @@
 mod connect;
 mod error;
 mod retry;
+mod socket;
 mod tls;
 
 use std::{
@@ -77,7 +78,8 @@ impl Connections {
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .set_host(false)
+            // HTTP/1.1 gets a Host from the URI; HTTP/2 has :authority, and nginx refuses both.
+            .set_host(true)
             .http2_only(version == HttpVersion::Http2)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW)

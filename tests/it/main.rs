@@ -2,4 +2,5 @@
 
 mod config;
 mod forwarding;
+mod streaming;
 mod support;
