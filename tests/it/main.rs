@@ -3,3 +3,4 @@
 mod config;
 mod forwarding;
 mod support;
+mod tokens;
