@@ -58,8 +58,8 @@ impl ClientSecret {
             audience,
         };
         // The life of a token starts while its answer is still on its way.
-        let asked = self.clock.now();
+        let start = self.clock.now();
         let answer = self.endpoints.post_form(&url, &form).await?;
-        entra::read_token(&answer, &asker, asked)
+        entra::read_token(&answer, &asker, start)
     }
 }
