@@ -4,5 +4,7 @@
 mod azure_cli;
 mod config;
 mod forwarding;
+#[cfg(unix)]
+mod process;
 mod support;
 mod tokens;
