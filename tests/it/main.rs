@@ -5,6 +5,10 @@ mod azure_cli;
 mod config;
 mod forwarding;
 #[cfg(unix)]
+mod privacy;
+#[cfg(unix)]
 mod process;
+#[cfg(unix)]
+mod request_log;
 mod support;
 mod tokens;
