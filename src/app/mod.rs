@@ -149,6 +149,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
             upstream = %format_args!("{}{}", route.upstream.origin(), route.upstream.base_path()),
             audience = route.audience.as_ref().map(tracing::field::display),
             credential = &*route.credential,
+            kind = config.credentials[&route.credential].kind(),
             "route"
         );
     }

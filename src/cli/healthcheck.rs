@@ -27,7 +27,7 @@ pub(super) fn healthcheck(config: &Config) -> Result<ExitCode, ExitCode> {
         return Err(ExitCode::from(USAGE));
     };
     let address = reachable(admin);
-    let trouble = match runtime::block_on(timeout(TIMEOUT, ask(address)))? {
+    let trouble = match runtime::block_on(async { timeout(TIMEOUT, ask(address)).await })? {
         Ok(Ok(None)) => return Ok(ExitCode::SUCCESS),
         Ok(Ok(Some(reasons))) => format!("not ready: {}", reasons.trim_end()),
         Ok(Err(error)) => format!("no answer from {address}: {error}"),

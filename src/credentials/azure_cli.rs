@@ -23,6 +23,9 @@ pub(super) const KIND: &str = "azure-cli";
 /// start `az` over and over for the same token.
 const RENEW_NOT_BEFORE: Duration = Duration::from_secs(4 * 60 + 50);
 
+/// How many opening braces are tried; `az` prints few.
+const MAX_NOTICES: usize = 64;
+
 const INSTALL: &str = "Install the Azure CLI (https://aka.ms/azure-cli), or set `path` of the azure-cli credential \
                        to the az program.";
 
@@ -50,6 +53,13 @@ impl AzureCli {
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
         let program = match &self.keys.path {
+            // A bare name would be looked up by the system, which takes relative folders of PATH too.
+            Some(name) if name.components().count() == 1 && name.is_relative() => {
+                let found = name
+                    .to_str()
+                    .and_then(|name| subprocess::find_on_path(&[name]));
+                found.ok_or_else(|| self.not_run(&SubprocessError::NotFound(name.clone())))?
+            }
             Some(path) => path.clone(),
             None => subprocess::find_on_path(if cfg!(windows) {
                 &["az.cmd", "az.exe"]
@@ -209,15 +219,13 @@ fn read(stdout: &[u8]) -> Result<AccessToken, CredentialError> {
             "Run `az account get-access-token` to see what it prints; an old az may need: az upgrade",
         )
     };
-    // Extensions and a wrapped az print notices before the answer.
-    let json = stdout
+    // Extensions and a wrapped az print notices around the answer, with braces or without.
+    let answer = stdout
         .iter()
-        .position(|byte| *byte == b'{')
-        .map_or(stdout, |start| &stdout[start..]);
-    let answer: Answer = serde_json::Deserializer::from_slice(json)
-        .into_iter()
-        .next()
-        .and_then(Result::ok)
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'{')
+        .take(MAX_NOTICES)
+        .find_map(|(start, _)| answer_at(&stdout[start..]))
         .ok_or_else(|| unreadable("az did not print a token as JSON"))?;
     let expires_on = answer
         .expires_on
@@ -230,6 +238,12 @@ fn read(stdout: &[u8]) -> Result<AccessToken, CredentialError> {
         expires_on,
         renewal: Renewal::NotBefore(RENEW_NOT_BEFORE),
     })
+}
+
+/// The answer that starts here, whatever follows it.
+fn answer_at(text: &[u8]) -> Option<Answer> {
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter();
+    values.next()?.ok()
 }
 
 fn epoch(value: &serde_json::Value) -> Option<SystemTime> {

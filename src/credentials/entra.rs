@@ -79,11 +79,11 @@ fn optional_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     seconds(deserializer).map(Some)
 }
 
-/// The token in an answer of the token endpoint, or why there is none.
+/// The token in an answer of the token endpoint, or why there is none. `start` is when it was asked for.
 pub(super) fn read_token(
     answer: &Answer,
     asker: &Asker<'_>,
-    now: SystemTime,
+    start: SystemTime,
 ) -> Result<AccessToken, CredentialError> {
     if !answer.status.is_success() {
         return Err(denied(answer, asker));
@@ -95,16 +95,15 @@ pub(super) fn read_token(
             "Check that `authority` names Microsoft Entra ID and that no captive portal answers in its place.",
         )
     })?;
-    let lifetime = Duration::from_secs(granted.expires_in);
+    let after = |seconds| start.checked_add(Duration::from_secs(seconds));
     Ok(AccessToken {
         secret: granted.access_token,
-        expires_on: now.checked_add(lifetime).unwrap_or(now),
-        renewal: match granted.refresh_in {
-            Some(refresh_in) if refresh_in < granted.expires_in => {
-                Renewal::At(now + Duration::from_secs(refresh_in))
-            }
-            _ => Renewal::Proportional,
-        },
+        expires_on: after(granted.expires_in).unwrap_or(start),
+        renewal: granted
+            .refresh_in
+            .filter(|refresh_in| *refresh_in < granted.expires_in)
+            .and_then(after)
+            .map_or(Renewal::Proportional, Renewal::At),
     })
 }
 

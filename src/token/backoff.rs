@@ -12,6 +12,9 @@ const MAX: Duration = Duration::from_secs(30);
 /// A person who has just signed in or corrected a secret must not wait long to see it work.
 const MAX_AFTER_ACTION: Duration = Duration::from_secs(3);
 
+/// However long an issuer asks to be left alone.
+const MAX_ASKED: Duration = Duration::from_secs(3600);
+
 /// The last failure of a source and the end of its pause.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
@@ -22,7 +25,7 @@ pub(super) struct Failure {
 
 impl Failure {
     /// Doubles the pause of the failure before, up to a bound that depends on who must act; an
-    /// issuer that named a time gets at least that.
+    /// issuer that named a time gets at least that, within reason.
     pub(super) fn after(previous: Option<&Self>, error: CredentialError) -> Self {
         let count = previous.map_or(0, |previous| previous.count.saturating_add(1));
         let max = match error.reason {
@@ -31,8 +34,9 @@ impl Failure {
         };
         let pause = FIRST.saturating_mul(1 << count.min(10)).min(max);
         let pause = pause + jitter(pause / 4);
+        let asked = error.retry_after.unwrap_or_default().min(MAX_ASKED);
         Self {
-            retry_at: Instant::now() + pause.max(error.retry_after.unwrap_or_default()),
+            retry_at: Instant::now() + pause.max(asked),
             error,
             count,
         }
@@ -102,5 +106,11 @@ mod tests {
             error(Reason::Transient, Some(Duration::from_secs(90))),
         );
         assert!(failure.pause() > Duration::from_secs(89));
+    }
+
+    #[test]
+    fn no_issuer_stops_the_proxy_for_good() {
+        let failure = Failure::after(None, error(Reason::Transient, Some(Duration::MAX)));
+        assert!(failure.pause() <= MAX_ASKED);
     }
 }

@@ -27,7 +27,7 @@ use crate::{
 
 /// How often the wall clock is looked at between renewals.
 const TICK: Duration = Duration::from_secs(15);
-/// The pause between attempts nobody asked for, while there is no token at all.
+/// The pause between attempts nobody asked for, while a person has to act before one can work.
 const UNATTENDED_PAUSE: Duration = Duration::from_secs(30);
 /// A source that hands out the token it gave before is not asked again for so long.
 const SAME_TOKEN_PAUSE: Duration = Duration::from_secs(30);
@@ -171,7 +171,12 @@ impl Source {
                     Ok(until) => until.min(TICK),
                     Err(_) => self.failure().map_or(TICK, |failure| failure.pause()),
                 },
-                Err(unavailable) => unavailable.retry_in.max(UNATTENDED_PAUSE),
+                Err(unavailable) => match unavailable.error.reason {
+                    Reason::Transient => unavailable.retry_in,
+                    Reason::Absent | Reason::NeedsAction => {
+                        unavailable.retry_in.max(UNATTENDED_PAUSE)
+                    }
+                },
             };
             // Never a busy loop, whatever the clocks do.
             tokio::time::sleep(pause.max(Duration::from_millis(100))).await;

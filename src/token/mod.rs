@@ -49,6 +49,9 @@ impl Token {
     }
 }
 
+/// No token is renewed sooner than this after it came, whatever its issuer says.
+const MIN_USE: Duration = Duration::from_secs(1);
+
 /// With a fifth of the life left, so that five-minute tokens are not renewed on each request and
 /// hour-long ones survive an outage of minutes; up to a tenth of that margin earlier, so that many
 /// proxies started together do not all ask together.
@@ -57,7 +60,7 @@ fn renew_on(access: &AccessToken, now: SystemTime) -> SystemTime {
     let margin = remaining / 5;
     match access.renewal {
         Renewal::Never => access.expires_on,
-        Renewal::At(time) => time,
+        Renewal::At(time) => time.max(now + MIN_USE),
         Renewal::Proportional => access.expires_on - margin - backoff::jitter(margin / 10),
         Renewal::NotBefore(limit) => access.expires_on - margin.min(limit),
     }

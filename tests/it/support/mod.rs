@@ -1,6 +1,10 @@
 //! A proxy and a loopback Azure in this process, and clients that talk to them over real sockets.
 
 pub(crate) mod client;
+#[cfg(unix)]
+pub(crate) mod fake_az;
+#[cfg(unix)]
+pub(crate) mod process;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -195,4 +199,13 @@ pub(crate) fn write_config(
     write("ca.pem", emulator.ca_pem());
     write("secret", emulator::CLIENT_SECRET);
     write("ahds-proxy.toml", &config_text(emulator, lines))
+}
+
+/// A configuration that names no emulator.
+pub(crate) fn minimal_config() -> Config {
+    let flags = Overrides {
+        fhir: Some(emulator::FHIR_AUDIENCE.to_owned()),
+        ..Overrides::default()
+    };
+    config::load(&flags, &|_| None).unwrap_or_else(|errors| panic!("{errors}"))
 }

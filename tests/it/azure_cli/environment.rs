@@ -1,0 +1,110 @@
+//! Where `az` is looked for, and what `auto` tries before it.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Output};
+
+use ahds_proxy::emulator::{
+    AUTHORITY, CLIENT_ID, CLIENT_SECRET, Emulator, FHIR_AUDIENCE, Options, TENANT,
+};
+
+use crate::support::{
+    fake_az::FakeAz,
+    process::{self, text},
+    write_config,
+};
+
+fn program(path: &std::path::Path, script: &str) {
+    fs::write(path, script).expect("written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("made executable");
+}
+
+/// `token fhir` in a folder with a rogue `az`, with relative folders before the good one in PATH.
+async fn token(fake: &FakeAz, keys: &[&str]) -> Output {
+    let here = tempfile::tempdir().expect("a folder");
+    let rogue = format!(
+        "#!/bin/sh\necho rogue >>'{}'\nexit 1\n",
+        fake.path("rogue").display()
+    );
+    program(&here.path().join("az"), &rogue);
+    fs::create_dir(here.path().join("bin")).expect("a folder");
+    program(&here.path().join("bin/az"), &rogue);
+    let mut command = process::command(&["token", "fhir", "--fhir", FHIR_AUDIENCE]);
+    command.args(keys).current_dir(here.path()).env(
+        "PATH",
+        format!(":.:bin:{}:/usr/bin:/bin", fake.folder().display()),
+    );
+    process::output(command).await
+}
+
+#[tokio::test]
+async fn no_az_in_a_relative_folder_is_ever_run() {
+    let emulator = Emulator::start(Options::default()).await.expect("started");
+    let fake = FakeAz::new(&emulator, "answer");
+    let bare = fake.path("bare.toml");
+    fs::write(
+        &bare,
+        format!(
+            "[routes.fhir]\nupstream = \"{FHIR_AUDIENCE}\"\n[credentials.default.azure-cli]\npath = \"az\"\n"
+        ),
+    )
+    .expect("written");
+    let bare = bare.to_str().expect("UTF-8");
+    for keys in [&["--credential", "azure-cli"][..], &["-c", bare]] {
+        let output = token(&fake, keys).await;
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!(fake.read("rogue"), "");
+    }
+    assert_eq!(fake.runs(), 2);
+}
+
+#[tokio::test]
+async fn auto_takes_the_environment_before_az() {
+    let emulator = Emulator::start(Options::default()).await.expect("started");
+    let fake = FakeAz::new(&emulator, "answer");
+    let files = tempfile::tempdir().expect("a folder");
+    let lines = [
+        ("routes.fhir", "credential = \"own\"".to_owned()),
+        ("credentials.own.auto", String::new()),
+    ];
+    let config = write_config(&emulator, &files, &lines);
+    let command = |variables: &[(&str, &str)]| {
+        let mut command = process::command(&["token", "fhir", "--config"]);
+        command
+            .arg(&config)
+            .env("PATH", format!("{}:/usr/bin:/bin", fake.folder().display()));
+        command.envs(variables.iter().copied());
+        command
+    };
+    let application = [
+        ("AZURE_TENANT_ID", TENANT),
+        ("AZURE_CLIENT_ID", CLIENT_ID),
+        ("AZURE_CLIENT_SECRET", CLIENT_SECRET),
+        ("AZURE_AUTHORITY_HOST", AUTHORITY),
+    ];
+    let output = process::output(command(&application)).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(emulator.entra().token_requests(), 1);
+    assert_eq!(fake.runs(), 0);
+
+    let output = process::output(command(&[])).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(emulator.entra().token_requests(), 1);
+    assert_eq!(fake.runs(), 1);
+}
+
+#[tokio::test]
+async fn auto_lists_every_source_that_gave_nothing() {
+    let fake = FakeAz::bare("echo \"Please run 'az login'\" >&2; exit 1");
+    let output = token(&fake, &["--credential", "auto"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    let error = text(&output.stderr);
+    for expected in [
+        "environment:",
+        "AZURE_CLIENT_SECRET",
+        "azure-cli:",
+        "nobody is signed in",
+        "Run: az login",
+    ] {
+        assert!(error.contains(expected), "{expected} in {error}");
+    }
+}

@@ -1,0 +1,45 @@
+//! The program as its user meets it: what it prints, how it starts, and how it ends.
+
+mod commands;
+mod draining;
+mod starting;
+mod unix_socket;
+
+use ahds_proxy::emulator::{Emulator, Options};
+use tempfile::TempDir;
+
+use crate::support::{
+    process::{self, Process},
+    write_config,
+};
+
+/// A running program in front of an emulator.
+struct Scene {
+    _emulator: Emulator,
+    process: Process,
+    _files: TempDir,
+}
+
+async fn emulator() -> Emulator {
+    let options = Options {
+        samples: true,
+        ..Options::default()
+    };
+    Emulator::start(options).await.expect("the emulator starts")
+}
+
+impl Scene {
+    /// With more lines of the configuration and more arguments.
+    async fn start(lines: &[(&'static str, String)], arguments: &[&str]) -> Self {
+        let emulator = emulator().await;
+        let files = tempfile::tempdir().expect("a folder");
+        let config = write_config(&emulator, &files, lines);
+        let mut command = process::run(&config);
+        command.args(arguments);
+        Self {
+            _emulator: emulator,
+            process: Process::start(command),
+            _files: files,
+        }
+    }
+}

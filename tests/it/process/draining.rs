@@ -1,0 +1,106 @@
+//! Signals: running requests finish, new ones are refused, and nothing lasts for ever.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
+
+use super::Scene;
+use crate::support::{PATIENCE, client};
+
+/// A download whose head has arrived and whose rest the client has not asked for yet. Larger than
+/// all the buffers on its way.
+const SIZE: u64 = 64 << 20;
+
+async fn download(address: std::net::SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("accepted");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    stream.readable().await.expect("an answer");
+    stream
+}
+
+fn stopping(log: &str) -> Option<()> {
+    log.contains("stopping").then_some(())
+}
+
+#[tokio::test]
+async fn both_signals_end_an_idle_program_with_0() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut scene = Scene::start(&[], &[]).await;
+        let (proxy, _) = scene.process.addresses().await;
+        // A connection kept alive does not hold it up.
+        let _idle = TcpStream::connect(proxy).await.expect("accepted");
+        let start = Instant::now();
+        scene.process.signal(signal);
+        assert_eq!(scene.process.ended().await.code(), Some(0));
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[tokio::test]
+async fn a_download_that_runs_is_finished() {
+    let mut scene = Scene::start(&[], &[]).await;
+    let (proxy, admin) = scene.process.addresses().await;
+    let path = format!("/fhir/emulator/bytes?size={SIZE}");
+    let mut stream = download(proxy, &path).await;
+
+    scene.process.signal(Signal::TERM);
+    scene.process.until_stderr(stopping).await;
+    let ready = client::until(admin, "/readyz", |answer| answer.status == 503).await;
+    assert_eq!(ready.text(), "draining\n");
+    assert_eq!(client::get(admin, "/livez").await.status, 200);
+    let refused = async { while TcpStream::connect(proxy).await.is_ok() {} };
+    timeout(PATIENCE, refused).await.expect("refused in time");
+    assert!(scene.process.is_running());
+
+    let reading = client::read_response(&mut stream, false);
+    let answer = timeout(PATIENCE, reading).await.expect("finished in time");
+    assert_eq!(answer.body.len() as u64, SIZE);
+    assert_eq!(scene.process.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let mut scene = Scene::start(&[], &[]).await;
+    let (proxy, _) = scene.process.addresses().await;
+    let _stream = download(proxy, "/fhir/emulator/stall?after=10").await;
+    scene.process.signal(Signal::TERM);
+    scene.process.until_stderr(stopping).await;
+    assert!(scene.process.is_running());
+    let start = Instant::now();
+    scene.process.signal(Signal::INT);
+    assert_eq!(scene.process.ended().await.code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(10));
+    let log = scene.process.stderr();
+    assert!(log.contains("stopped at once"), "{log}");
+}
+
+#[tokio::test]
+async fn what_outlasts_the_drain_time_is_cut_off() {
+    let lines = [("shutdown", "drain = \"500ms\"".to_owned())];
+    let mut scene = Scene::start(&lines, &[]).await;
+    let (proxy, _) = scene.process.addresses().await;
+    let _stream = download(proxy, "/fhir/emulator/stall?after=10").await;
+    scene.process.signal(Signal::TERM);
+    assert_eq!(scene.process.ended().await.code(), Some(0));
+    let log = scene.process.stderr();
+    assert!(log.contains("the drain time is over"), "{log}");
+    let requests = log.matches("resource=").count();
+    assert_eq!(requests, 1, "its one event is written all the same: {log}");
+}
+
+#[tokio::test]
+async fn a_hangup_does_not_end_it() {
+    let mut scene = Scene::start(&[], &[]).await;
+    let (proxy, _) = scene.process.addresses().await;
+    scene.process.signal(Signal::HUP);
+    scene
+        .process
+        .until_stderr(|log| log.contains("SIGHUP").then_some(()))
+        .await;
+    assert_eq!(client::get(proxy, "/fhir/Patient").await.status, 200);
+    assert!(scene.process.is_running());
+    scene.process.signal(Signal::TERM);
+    assert_eq!(scene.process.ended().await.code(), Some(0));
+}

@@ -1,0 +1,87 @@
+//! What is said at the start, and what keeps the program from starting.
+
+use std::net::TcpListener;
+
+use ahds_proxy::emulator::{CLIENT_SECRET, DICOM_AUDIENCE, DICOM_ORIGIN, FHIR_AUDIENCE};
+
+use super::Scene;
+use crate::support::client;
+
+#[tokio::test]
+async fn the_log_names_version_addresses_and_routes() {
+    let scene = Scene::start(&[], &[]).await;
+    let (proxy, admin) = scene.process.addresses().await;
+    let log = scene
+        .process
+        .until_stderr(|log| (log.matches("prefix=").count() == 2).then(|| log.to_owned()))
+        .await;
+    for expected in [
+        env!("CARGO_PKG_VERSION"),
+        &proxy.to_string(),
+        &admin.to_string(),
+        FHIR_AUDIENCE,
+        DICOM_ORIGIN,
+        DICOM_AUDIENCE,
+        "credential=\"default\"",
+        "kind=\"client-secret\"",
+    ] {
+        assert!(log.contains(expected), "{expected} in {log}");
+    }
+    assert!(!log.contains('\u{1b}'), "colours in a pipe");
+}
+
+#[tokio::test]
+async fn port_0_takes_a_port_and_tells_it() {
+    let scene = Scene::start(&[], &[]).await;
+    let (proxy, admin) = scene.process.addresses().await;
+    assert_ne!((proxy.port(), admin.port()), (0, 0));
+    let patients = client::get(proxy, "/fhir/Patient").await;
+    assert_eq!(patients.status, 200);
+    assert_eq!(client::get(admin, "/readyz").await.status, 200);
+    assert_eq!(scene.process.stdout(), "");
+}
+
+#[tokio::test]
+async fn every_json_line_is_an_object() {
+    let scene = Scene::start(&[], &["--log-format", "json", "--log", "trace"]).await;
+    let (proxy, _) = scene.process.addresses().await;
+    client::get(proxy, "/fhir/Patient").await;
+    let log = scene
+        .process
+        .until_stderr(|log| log.contains("\"request\"").then(|| log.to_owned()))
+        .await;
+    for line in log.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert!(
+            event["level"].is_string() && event["message"].is_string(),
+            "{line}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_busy_port_ends_the_start_with_its_address() {
+    for flag in ["--listen", "--admin"] {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let address = taken.local_addr().expect("an address").to_string();
+        let mut scene = Scene::start(&[], &[flag, &address]).await;
+        assert_eq!(scene.process.ended().await.code(), Some(1));
+        let log = scene.process.stderr();
+        assert!(
+            log.contains(&format!("{address} is already in use")),
+            "{log}"
+        );
+        assert!(log.contains(flag), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_on_the_command_line() {
+    let scene = Scene::start(&[], &[]).await;
+    scene.process.addresses().await;
+    let id = scene.process.id();
+    let line = std::fs::read(format!("/proc/{id}/cmdline")).expect("it runs");
+    let line = String::from_utf8_lossy(&line).into_owned();
+    assert!(line.contains("--config"), "{line}");
+    assert!(!line.contains(CLIENT_SECRET), "{line}");
+}

@@ -1,0 +1,59 @@
+//! A Unix socket instead of a port.
+
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt as _, net::UnixListener},
+};
+
+use rustix::process::Signal;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+};
+
+use super::Scene;
+
+#[tokio::test]
+async fn serves_its_owner_and_leaves_nothing_behind() {
+    for signals in [&[Signal::TERM][..], &[Signal::TERM, Signal::TERM]] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("proxy.sock");
+        // Left behind by a process that is gone.
+        drop(UnixListener::bind(&path).expect("bound"));
+        let listen = format!("unix:{}", path.display());
+        let mut scene = Scene::start(&[], &["--listen", &listen]).await;
+        scene
+            .process
+            .until_stderr(move |log| log.contains(&listen).then_some(()))
+            .await;
+        let mode = fs::metadata(&path).expect("a socket").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+
+        let mut stream = UnixStream::connect(&path).await.expect("accepted");
+        let request = b"GET /fhir/Patient HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+
+        for signal in signals {
+            if scene.process.is_running() {
+                scene.process.signal(*signal);
+            }
+        }
+        assert_eq!(scene.process.ended().await.code(), Some(0));
+        assert!(!path.exists());
+    }
+}
+
+#[tokio::test]
+async fn does_not_take_a_socket_from_a_running_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("proxy.sock");
+    let _other = UnixListener::bind(&path).expect("bound");
+    let listen = format!("unix:{}", path.display());
+    let mut scene = Scene::start(&[], &["--listen", &listen]).await;
+    assert_eq!(scene.process.ended().await.code(), Some(1));
+    assert!(scene.process.stderr().contains("already in use"));
+    assert!(path.exists());
+}

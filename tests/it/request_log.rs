@@ -1,0 +1,92 @@
+//! One event for each request, with what the log promises and nothing else.
+
+use ahds_proxy::emulator::{Emulator, Fault, Options};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{
+    client,
+    process::{self, Process},
+    write_config,
+};
+
+const REQUEST_ID: &str = "8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5f";
+
+/// The events of requests, from JSON lines.
+fn requests(log: &str) -> Vec<Value> {
+    log.lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .filter(|event: &Value| event["message"] == "request")
+        .collect()
+}
+
+#[tokio::test]
+async fn each_request_makes_exactly_one_event() {
+    let options = Options {
+        samples: true,
+        ..Options::default()
+    };
+    let emulator = Emulator::start(options).await.expect("started");
+    let files = tempfile::tempdir().expect("a folder");
+    let config = write_config(&emulator, &files, &[]);
+    let mut command = process::run(&config);
+    command.args(["--log-format", "json"]);
+    let mut process = Process::start(command);
+    let (proxy, _) = process.addresses().await;
+
+    let id = [("X-Request-Id", REQUEST_ID)];
+    let found = client::request(proxy, "GET", "/fhir/Patient?_count=1", &id, b"").await;
+    let json = [("Content-Type", "application/fhir+json")];
+    let patient = br#"{"resourceType":"Patient"}"#;
+    client::request(proxy, "POST", "/fhir/Patient", &json, patient).await;
+    client::get(proxy, "/dicom/v2/studies?limit=1").await;
+    client::get(proxy, "/nowhere").await;
+    emulator.fhir().faults().always(Fault::Close);
+    client::request(proxy, "POST", "/fhir/Observation", &json, b"{}").await;
+    process.signal(Signal::TERM);
+    process.ended().await;
+
+    let events = requests(&process.stderr());
+    let seen: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+            let status = event["status"].as_u64().expect("a status");
+            (text("method"), text("route"), text("resource"), status)
+        })
+        .collect();
+    let expected = [
+        ("GET", "fhir", "Patient", 200),
+        ("POST", "fhir", "Patient", 201),
+        ("GET", "dicom", "studies", 200),
+        ("GET", "-", "-", 404),
+        ("POST", "fhir", "Observation", 502),
+    ]
+    .map(|(method, route, resource, status)| {
+        (
+            method.to_owned(),
+            route.to_owned(),
+            resource.to_owned(),
+            status,
+        )
+    });
+    assert_eq!(seen, expected);
+
+    assert_eq!(events[0]["request_id"], REQUEST_ID);
+    assert_eq!(events[0]["bytes_out"], found.body.len());
+    assert_eq!(events[1]["bytes_in"], patient.len());
+    for event in &events {
+        assert!(event["duration_ms"].is_f64(), "{event}");
+        assert!(
+            event["bytes_in"].is_u64() && event["bytes_out"].is_u64(),
+            "{event}"
+        );
+    }
+    for event in &events[..3] {
+        let upstream = event["upstream_ms"].as_f64().expect("a time");
+        assert!(
+            upstream <= event["duration_ms"].as_f64().expect("a time"),
+            "{event}"
+        );
+    }
+}
