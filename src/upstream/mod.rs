@@ -6,6 +6,7 @@
 mod connect;
 mod error;
 mod retry;
+mod stream;
 mod tls;
 
 use std::{
