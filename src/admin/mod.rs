@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
@@ -58,7 +59,10 @@ impl Admin {
 
     async fn answer(&self, head: &Parts) -> Response<Full<Bytes>> {
         if !matches!(head.method, Method::GET | Method::HEAD) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+            let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+            let methods = HeaderValue::from_static("GET, HEAD");
+            refusal.headers_mut().insert(header::ALLOW, methods);
+            return refusal;
         }
         match head.uri.path() {
             "/livez" => text(StatusCode::OK, "ok\n"),
@@ -116,7 +120,17 @@ impl Handler for Admin {
     type Body = Full<Bytes>;
 
     async fn handle(self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        self.answer(&request.into_parts().0).await
+        let head = request.into_parts().0;
+        let mut response = self.answer(&head).await;
+        if head.method == Method::HEAD {
+            // hyper would send the body all the same over HTTP/2.
+            let length = response.body().size_hint().exact().unwrap_or_default();
+            response
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, length.into());
+            *response.body_mut() = Full::default();
+        }
+        response
     }
 }
 

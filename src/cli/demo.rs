@@ -29,7 +29,8 @@ pub(super) fn demo(flags: &Overrides) -> Result<ExitCode, ExitCode> {
         credential: None,
         ..flags.clone()
     };
-    let config = super::load_with(&flags, |name| VARIABLES.contains(&name))?;
+    let wanted = |name: &str| super::environment(name).filter(|_| VARIABLES.contains(&name));
+    let config = config::load(&flags, &wanted).map_err(|errors| super::refused(&errors))?;
     logging(&config)?;
     runtime::block_on(serve(config))?
 }

@@ -14,13 +14,12 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{USAGE, complain, runtime};
-use crate::config::Config;
 
 /// Below the three seconds that a container's health check commonly has.
 const TIMEOUT: Duration = Duration::from_millis(2500);
 
-pub(super) fn healthcheck(config: &Config) -> Result<ExitCode, ExitCode> {
-    let Some(admin) = config.admin else {
+pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCode> {
+    let Some(admin) = admin else {
         complain(
             &"error: the admin address is off\n  = help: give the address of the running proxy with --admin",
         );

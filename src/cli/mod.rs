@@ -19,7 +19,7 @@ use clap::Parser as _;
 
 use self::args::{Args, Command};
 use crate::{
-    config::{self, Config, Overrides},
+    config::{self, Config, ConfigErrors, Overrides},
     telemetry,
 };
 
@@ -45,7 +45,10 @@ pub fn main() -> ExitCode {
             );
             Err(ExitCode::from(USAGE))
         }
-        Command::Healthcheck => load(&flags).and_then(|config| healthcheck::healthcheck(&config)),
+        Command::Healthcheck => {
+            let admin = config::load_admin(&flags, &environment).map_err(|e| refused(&e));
+            admin.and_then(healthcheck::healthcheck)
+        }
         Command::Completions { shell } => Ok(completions::completions(shell)),
     };
     done.unwrap_or_else(|code| code)
@@ -53,20 +56,17 @@ pub fn main() -> ExitCode {
 
 /// The process's configuration. Its problems have been printed when this fails.
 fn load(flags: &Overrides) -> Result<Config, ExitCode> {
-    load_with(flags, |_| true)
+    config::load(flags, &environment).map_err(|errors| refused(&errors))
 }
 
-/// Likewise, with only those environment variables that `wanted` lets through.
-fn load_with(flags: &Overrides, wanted: impl Fn(&str) -> bool) -> Result<Config, ExitCode> {
-    // What is not UTF-8 stays recognisably wrong, and is refused where it is parsed.
-    let env = |name: &str| {
-        let value = std::env::var_os(name).filter(|_| wanted(name))?;
-        Some(value.to_string_lossy().into_owned())
-    };
-    config::load(flags, &env).map_err(|errors| {
-        complain(&errors);
-        ExitCode::from(USAGE)
-    })
+fn refused(errors: &ConfigErrors) -> ExitCode {
+    complain(errors);
+    ExitCode::from(USAGE)
+}
+
+/// What is not UTF-8 stays recognisably wrong, and is refused where it is parsed.
+fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// Sends events to stderr from now on.

@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc,
 use http::{HeaderName, HeaderValue};
 
 pub use error::{ConfigErrors, Location, Problem, SourceLine};
-pub use resolve::{Env, Overrides, load, parse};
+pub use resolve::{Env, Overrides, load, load_admin, parse};
 pub use values::{
     Audience, ByteSize, GivenSecret, Prefix, SecretRef, SecretRefError, ServiceUrl, Tenant,
     ValueError, parse_duration,

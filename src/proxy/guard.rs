@@ -146,7 +146,19 @@ impl Guard {
 }
 
 fn parse(host: &HeaderValue) -> Option<Authority> {
-    Authority::try_from(host.as_bytes()).ok()
+    let authority = Authority::try_from(host.as_bytes()).ok()?;
+    // `Authority` takes anything for a port.
+    let port = authority.as_str().strip_prefix(authority.host());
+    (authority.as_str().contains('@') || port.is_some_and(is_port)).then_some(authority)
+}
+
+/// Nothing, or a colon and a number, or (RFC 3986, section 3.2.3) a colon alone.
+fn is_port(text: &str) -> bool {
+    text.is_empty()
+        || text.strip_prefix(':').is_some_and(|port| {
+            port.bytes().all(|byte| byte.is_ascii_digit())
+                && (port.is_empty() || port.parse::<u16>().is_ok())
+        })
 }
 
 /// `localhost`, 127.0.0.0/8 or `[::1]`; with a dot at the end it is a DNS name like any other.

@@ -232,7 +232,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
         if self.linger_deadline.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }
-        ready!(self.poll_linger(cx));
+        // Between requests there is nothing on its way that an early close could spoil.
+        if matches!(self.expecting, Expecting::Head | Expecting::Nothing) {
+            ready!(self.poll_linger(cx));
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -12,16 +12,12 @@ use std::{
 };
 
 use http::{Uri, uri::Scheme};
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::{
-    client::legacy::connect::{Connected, Connection, HttpConnector},
-    rt::TokioIo,
-};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use super::{ConnectError, StartError, socket::Socket, tls};
+use super::{ConnectError, StartError, socket::Socket, stream::Stream, tls};
 use crate::config::{HttpVersion, Network};
 
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -39,6 +35,7 @@ struct Shared {
     base_tls: ClientConfig,
     resolve: HashMap<(String, u16), SocketAddr>,
     timeout: Duration,
+    idle_timeout: Duration,
 }
 
 impl Connector {
@@ -60,6 +57,7 @@ impl Connector {
                 base_tls,
                 resolve,
                 timeout: network.connect_timeout,
+                idle_timeout: network.idle_timeout,
             }),
             tls,
         })
@@ -88,7 +86,7 @@ impl Connector {
         let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
         let tcp = self.tcp(uri, target).await?;
         if !is_tls {
-            return Ok(Stream::Plain(TokioIo::new(tcp)));
+            return Ok(Stream::plain(TokioIo::new(tcp), self.shared.idle_timeout));
         }
         let failed = |reason| tls_failure(target, reason);
         let name = ServerName::try_from(target.host.clone())
@@ -97,7 +95,7 @@ impl Connector {
             .connect(name, tcp)
             .await
             .map_err(failed)?;
-        Ok(Stream::Tls(Box::new(TokioIo::new(stream))))
+        Ok(Stream::tls(TokioIo::new(stream), self.shared.idle_timeout))
     }
 
     async fn tcp(&self, uri: Uri, target: &Target) -> Result<Socket, ConnectError> {
@@ -193,84 +191,5 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         Box::pin(self.clone().connect(uri))
-    }
-}
-
-/// A connection, encrypted or (on loopback) plain.
-#[derive(Debug)]
-pub enum Stream {
-    /// TCP alone.
-    Plain(TokioIo<Socket>),
-    /// TLS over TCP.
-    Tls(Box<TokioIo<TlsStream<Socket>>>),
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        match self {
-            Self::Plain(_) => Connected::new(),
-            Self::Tls(stream) => match stream.inner().get_ref().1.alpn_protocol() {
-                Some(b"h2") => Connected::new().negotiated_h2(),
-                _ => Connected::new(),
-            },
-        }
-    }
-}
-
-impl Read for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
-        }
     }
 }

@@ -7,6 +7,7 @@ mod connect;
 mod error;
 mod retry;
 mod socket;
+mod stream;
 mod tls;
 
 use std::{

@@ -17,8 +17,7 @@ use tokio::{
 };
 
 #[derive(Debug)]
-/// See the module.
-pub struct Socket {
+pub(super) struct Socket {
     stream: TcpStream,
     is_write_closed: bool,
 }

@@ -76,16 +76,16 @@ async fn each_request_makes_exactly_one_event() {
     assert_eq!(events[0]["bytes_out"], found.body.len());
     assert_eq!(events[1]["bytes_in"], patient.len());
     for event in &events {
-        assert!(event["duration_ms"].is_f64(), "{event}");
+        assert!(event["duration_us"].is_u64(), "{event}");
         assert!(
             event["bytes_in"].is_u64() && event["bytes_out"].is_u64(),
             "{event}"
         );
     }
     for event in &events[..3] {
-        let upstream = event["upstream_ms"].as_f64().expect("a time");
+        let upstream = event["upstream_us"].as_u64().expect("a time");
         assert!(
-            upstream <= event["duration_ms"].as_f64().expect("a time"),
+            upstream <= event["duration_us"].as_u64().expect("a time"),
             "{event}"
         );
     }

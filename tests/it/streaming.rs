@@ -151,7 +151,7 @@ async fn an_upstream_that_stops_reading_makes_the_client_stop() {
     let stage = Stage::start().await;
     let head = "POST /fhir/emulator/hang HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     let mut stream = connect(&stage, head).await;
-    let block = [&b"10000\r\n"[..], &[b'x'; 0x10000], b"\r\n"].concat();
+    let block = [&b"10000\r\n"[..], &vec![b'x'; 0x10000], b"\r\n"].concat();
     let mut sent = 0_u64;
     // A write that has to wait for as long as other requests take has met a full pipe.
     loop {

@@ -8,7 +8,7 @@ mod listeners;
 mod overrides;
 mod routes;
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use toml::de::DeTable;
 
@@ -40,6 +40,23 @@ pub fn load(flags: &Overrides, env: &Env<'_>) -> Result<Config, ConfigErrors> {
     match report.into_errors() {
         Some(errors) => Err(errors),
         None => Ok(config),
+    }
+}
+
+/// The admin address alone, for a command that asks a running proxy and needs none of the rest:
+/// whatever else the configuration lacks is not its business.
+pub fn load_admin(flags: &Overrides, env: &Env<'_>) -> Result<Option<SocketAddr>, ConfigErrors> {
+    let env = &|name: &str| env(name).filter(|value| !value.is_empty());
+    let mut report = Report::default();
+    let mut file = match overrides::config_file(flags, env) {
+        None => File::default(),
+        Some((path, place)) => read_file(&path, place, &mut report),
+    };
+    overrides::apply(flags, env, &mut file, &mut report);
+    let listeners = listeners::resolve(file.listen, file.admin, &file.security, &mut report);
+    match report.into_errors() {
+        Some(errors) => Err(errors),
+        None => Ok(listeners.admin),
     }
 }
 

@@ -84,7 +84,7 @@ async fn token_that_cannot_be_had_fails() {
 }
 
 async fn health(admin: &str) -> Output {
-    let arguments = ["healthcheck", "--fhir", FHIR_AUDIENCE, "--admin", admin];
+    let arguments = ["healthcheck", "--admin", admin];
     process::output(process::command(&arguments)).await
 }
 

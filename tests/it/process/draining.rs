@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
 use super::Scene;
-use crate::support::{PATIENCE, client};
+use crate::support::{PATIENCE, Stage, client};
 
 /// A download whose head has arrived and whose rest the client has not asked for yet. Larger than
 /// all the buffers on its way.
@@ -103,4 +103,18 @@ async fn a_hangup_does_not_end_it() {
     assert!(scene.process.is_running());
     scene.process.signal(Signal::TERM);
     assert_eq!(scene.process.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_hold_up_the_end() {
+    let stage = Stage::start().await;
+    let mut stream = TcpStream::connect(stage.address())
+        .await
+        .expect("the proxy accepts");
+    let request = b"GET /fhir/metadata HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(request).await.expect("sent");
+    assert_eq!(client::read_response(&mut stream, false).await.status, 200);
+    // Well below the time that a client which is still sending is listened to.
+    let stopped = timeout(Duration::from_secs(3), stage.proxy.stop()).await;
+    assert!(stopped.is_ok(), "the proxy waits for an idle client");
 }

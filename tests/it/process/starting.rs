@@ -22,8 +22,8 @@ async fn the_log_names_version_addresses_and_routes() {
         FHIR_AUDIENCE,
         DICOM_ORIGIN,
         DICOM_AUDIENCE,
-        "credential=\"default\"",
-        "kind=\"client-secret\"",
+        "credential=default",
+        "kind=client-secret",
     ] {
         assert!(log.contains(expected), "{expected} in {log}");
     }

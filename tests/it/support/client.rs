@@ -18,7 +18,7 @@ use super::PATIENCE;
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// Names in lower case, in the order received.
+    /// Names in lower case, in the order received; values as Latin-1.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Bytes,
 }
@@ -30,6 +30,15 @@ impl Answer {
             .iter()
             .find(|(header, _)| header == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// All headers of that name.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        self.headers
+            .iter()
+            .filter(|(header, _)| header == name)
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -104,7 +113,11 @@ pub(crate) async fn read_response(stream: &mut TcpStream, head_only: bool) -> An
             &buffer[..]
         );
     };
-    let head = String::from_utf8(buffer.split_to(end_of_head).to_vec()).expect("a head in ASCII");
+    let head: String = buffer
+        .split_to(end_of_head)
+        .iter()
+        .map(|byte| char::from(*byte))
+        .collect();
     let mut lines = head.split("\r\n");
     let status = lines
         .next()

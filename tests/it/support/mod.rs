@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod fake_az;
 #[cfg(unix)]
 pub(crate) mod process;
+pub(crate) mod scripted;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -19,12 +20,15 @@ use tempfile::TempDir;
 /// Long enough for a loaded machine; a test that gets here has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Leads to the FHIR service, whose certificate does not name it.
+pub(crate) const MISNAMED_HOST: &str = "not.named.fhir.azurehealthcareapis.com";
+
 /// A proxy in front of a loopback Azure.
 pub(crate) struct Stage {
     pub(crate) emulator: Emulator,
     pub(crate) proxy: Running,
     pub(crate) clock: Clock,
-    _files: TempDir,
+    pub(crate) _files: TempDir,
 }
 
 /// How a stage is set up before it starts.
@@ -107,6 +111,12 @@ impl Stage {
         self.proxy.socket_addresses()[0]
     }
 
+    /// Requests that any service behind the proxy has seen.
+    pub(crate) fn upstream_hits(&self) -> u64 {
+        self.emulator.fhir().traffic().counters().requests
+            + self.emulator.dicom().traffic().counters().requests
+    }
+
     /// Where its admin address is.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.proxy.admin_address().expect("the admin address is on")
@@ -147,13 +157,14 @@ pub(crate) fn config_text(emulator: &Emulator, lines: &[(&'static str, String)])
         (
             "network",
             format!(
-                "ca_file = \"ca.pem\"\nresolve = {{ \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{}:443\" = \"{}\" }}\n",
+                "ca_file = \"ca.pem\"\nresolve = {{ \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{MISNAMED_HOST}:443\" = \"{}\" }}\n",
                 emulator::ENTRA_HOST,
                 emulator.entra_address(),
                 emulator::FHIR_HOST,
                 emulator.fhir_address(),
                 emulator::DICOM_HOST,
                 emulator.dicom_address(),
+                emulator.fhir_address(),
             ),
         ),
     ];

@@ -1,0 +1,152 @@
+//! The byte stream under a connection to another host.
+//!
+//! The HTTP client gives up on a request only when it can write again, so a server that takes no
+//! more bytes would hold a connection, and the request's body with it, for ever. This stream fails
+//! instead once nothing has moved either way for `network.idle_timeout`.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection},
+    rt::TokioIo,
+};
+use tokio::time::{Sleep, sleep};
+use tokio_rustls::client::TlsStream;
+
+use super::socket::Socket;
+
+/// So that a request's own idle limit, which makes for a better answer, passes first.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A connection, encrypted or (on loopback) plain.
+#[derive(Debug)]
+pub struct Stream {
+    io: Io,
+    idle_timeout: Duration,
+    /// Runs while there is something to write and no room for it.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+#[derive(Debug)]
+enum Io {
+    Plain(TokioIo<Socket>),
+    Tls(Box<TokioIo<TlsStream<Socket>>>),
+}
+
+impl Stream {
+    pub(super) fn plain(tcp: TokioIo<Socket>, idle_timeout: Duration) -> Self {
+        Self::new(Io::Plain(tcp), idle_timeout)
+    }
+
+    pub(super) fn tls(tls: TokioIo<TlsStream<Socket>>, idle_timeout: Duration) -> Self {
+        Self::new(Io::Tls(Box::new(tls)), idle_timeout)
+    }
+
+    fn new(io: Io, idle_timeout: Duration) -> Self {
+        Self {
+            io,
+            idle_timeout: idle_timeout + GRACE,
+            alarm: None,
+        }
+    }
+
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.alarm = None;
+            return written;
+        }
+        let timeout = self.idle_timeout;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        ready!(alarm.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        match &self.io {
+            Io::Plain(_) => Connected::new(),
+            Io::Tls(stream) => match stream.inner().get_ref().1.alpn_protocol() {
+                Some(b"h2") => Connected::new().negotiated_h2(),
+                _ => Connected::new(),
+            },
+        }
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+        };
+        if read.is_ready() && self.alarm.is_some() {
+            self.alarm = None;
+            // The write that waits has to set its alarm anew.
+            cx.waker().wake_by_ref();
+        }
+        read
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
+        };
+        self.watch(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, bufs),
+        };
+        self.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.io {
+            Io::Plain(stream) => stream.is_write_vectored(),
+            Io::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        };
+        self.watch(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
