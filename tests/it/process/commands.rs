@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, process::Output, time::Duration};
 
-use ahds_proxy::emulator::{FHIR_AUDIENCE, Fault, TENANT};
+use ahds_proxy::emulator::{Fault, TENANT};
 use rustix::process::Signal;
 
 use super::{Scene, emulator};
