@@ -37,6 +37,7 @@ const REQUESTS_PER_SHARD: usize = 64;
 const SHARDS: usize = 4;
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
+const MAX_HEADERS: usize = 256;
 const HEADER_LIST_SIZE: u32 = 256 << 10;
 
 /// What every pool shares: trust roots, TLS session tickets, resolve overrides.
@@ -79,6 +80,7 @@ impl Connections {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .set_host(false)
+            .http1_max_headers(MAX_HEADERS)
             .http2_only(version == HttpVersion::Http2)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
