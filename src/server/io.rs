@@ -41,6 +41,8 @@ pub(super) struct Io<S> {
     first: Bytes,
     active: Active,
     limits: Limits,
+    /// Whether bytes after a pause begin a head. HTTP/2 has frames of its own at any time.
+    reads_heads: bool,
     expecting: Expecting,
     read_deadline: Instant,
     write_deadline: Option<Instant>,
@@ -56,6 +58,7 @@ impl<S> Io<S> {
         first: Bytes,
         active: Active,
         limits: Limits,
+        is_http2: bool,
         read_deadline: Instant,
     ) -> Self {
         Self {
@@ -63,7 +66,12 @@ impl<S> Io<S> {
             first,
             active,
             limits,
-            expecting: Expecting::Head,
+            reads_heads: !is_http2,
+            expecting: if is_http2 {
+                Expecting::Request
+            } else {
+                Expecting::Head
+            },
             read_deadline,
             write_deadline: None,
             linger_deadline: None,
@@ -94,7 +102,7 @@ impl<S> Io<S> {
     }
 
     fn read_some(&mut self) {
-        if self.expecting == Expecting::Request {
+        if self.reads_heads && self.expecting == Expecting::Request {
             self.expecting = Expecting::Head;
             self.read_deadline = Instant::now() + self.limits.head_timeout;
         }
@@ -102,7 +110,7 @@ impl<S> Io<S> {
 
     /// Called when there is nothing to read: is the client late?
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.active.any() {
+        if self.active.poll_idle(cx).is_pending() {
             self.expecting = Expecting::Nothing;
             return Poll::Pending;
         }

@@ -54,7 +54,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
 }
 
 /// Accepts connections until `stop` turns true, then lets running requests finish within `drain`.
-/// Everything is cut off once `abort` turns true.
+/// What is left then is cut off.
 pub async fn serve<H: Handler>(
     listener: Listener,
     handler: H,
@@ -65,11 +65,6 @@ pub async fn serve<H: Handler>(
 ) {
     let mut tasks = JoinSet::new();
     loop {
-        let permit = tokio::select! {
-            biased;
-            () = stopped(&mut stop) => break,
-            permit = connections.clone().acquire_owned() => permit,
-        };
         let accepted = tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
@@ -78,6 +73,12 @@ pub async fn serve<H: Handler>(
         };
         match accepted {
             Ok(stream) => {
+                // Only now: a listener without clients must not keep a place from another.
+                let permit = tokio::select! {
+                    biased;
+                    () = stopped(&mut stop) => break,
+                    permit = connections.clone().acquire_owned() => permit,
+                };
                 let connection = connection::run(stream, handler.clone(), limits, stop.clone());
                 tasks.spawn(async move {
                     connection.await;
