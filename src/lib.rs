@@ -13,12 +13,12 @@
 //! | 8 | `main`, [`cli`] | what the user typed; the only place that prints and exits |
 //! | 7 | [`app`] | wires the parts together; signals and drain |
 //! | 6 | [`admin`], `emulator` | health and status; a loopback Azure for the demo and the tests |
-//! | 5 | [`server`] | listeners, connection limits, graceful shutdown; knows no proxy |
-//! | 4 | [`proxy`] | the pipeline of one request, top to bottom |
+//! | 5 | [`proxy`] | the pipeline of one request, top to bottom |
+//! | 4 | [`server`] | listeners, connection limits, graceful shutdown; knows no proxy |
 //! | 3 | [`token`] | the token cache: one fetch per key, renewal ahead of expiry |
 //! | 2 | [`credentials`] | one file for each way to get a token |
-//! | 1 | [`upstream`] | connections to other hosts: DNS, TLS, pool, safe retry |
-//! | 0 | [`config`], [`telemetry`], [`clock`] | values valid by construction; logs; the wall clock |
+//! | 1 | [`upstream`], [`telemetry`] | connections to other hosts: DNS, TLS, pool, safe retry; logs |
+//! | 0 | [`config`], [`clock`] | values valid by construction; the wall clock |
 
 pub mod admin;
 pub mod app;

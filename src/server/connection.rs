@@ -31,13 +31,18 @@ const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 const MAX_STREAMS: u32 = 256;
 
+const MAX_HEADERS: usize = 256;
+
 /// Said without hyper, which closes such a connection in silence.
-const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\n\
-    connection: close\r\n\
-    content-type: application/problem+json\r\n\
-    proxy-status: ahds-proxy; error=http_request_error; details=\"the request's head did not come in time\"\r\n\
-    content-length: 112\r\n\r\n\
-    {\"title\":\"Request Timeout\",\"status\":408,\"detail\":\"the request's head did not come in time; send it without delay\"}";
+fn too_slow() -> String {
+    const BODY: &str = "{\"title\":\"Request Timeout\",\"status\":408,\"detail\":\"The request's head did \
+         not come in time. Send it without delay.\"}";
+    format!(
+        "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/problem+json\r\n\
+         proxy-status: ahds-proxy; error=http_request_error\r\ncontent-length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    )
+}
 
 pub(super) async fn run<H: Handler>(
     mut stream: Stream,
@@ -56,14 +61,18 @@ pub(super) async fn run<H: Handler>(
         return;
     }
     let is_http2 = first.starts_with(PREFACE);
-    let active = Active::default();
-    let io = TokioIo::new(if is_http2 {
-        Io::http2(stream, first, active.clone(), limits)
-    } else {
-        Io::http1(stream, first, active.clone(), limits, deadline)
-    });
+    let active = Active::none();
+    let io = TokioIo::new(Io::new(
+        stream,
+        first,
+        active.clone(),
+        limits,
+        is_http2,
+        deadline,
+    ));
+    let requests = active.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        respond(handler.clone(), request, active.begin())
+        respond(handler.clone(), request, requests.begin())
     });
     if is_http2 {
         let connection = http2::Builder::new(TokioExecutor::new())
@@ -87,11 +96,15 @@ pub(super) async fn run<H: Handler>(
     }
     let mut connection = http1::Builder::new()
         .max_buf_size(limits.max_head)
+        .max_headers(MAX_HEADERS)
         .header_read_timeout(None)
         .serve_connection(io, service);
     let result = tokio::select! {
         result = &mut connection => result,
         () = stopped(&mut stopping) => {
+            if !active.any() {
+                active.stop();
+            }
             Pin::new(&mut connection).graceful_shutdown();
             (&mut connection).await
         }
@@ -100,7 +113,7 @@ pub(super) async fn run<H: Handler>(
         let mut io = connection.into_parts().io.into_inner();
         if io.too_slow() {
             // The client has been slow enough: what does not arrive now never will.
-            let _ = io.write_all(TOO_SLOW).await;
+            let _ = io.write_all(too_slow().as_bytes()).await;
             let _ = io.shutdown().await;
         }
     }

@@ -1,7 +1,7 @@
 //! The byte stream under a connection, with the deadlines that hyper has none for.
 //!
 //! A client must send its first byte, and then each head, in time; may idle between requests for a
-//! while; and must keep taking bytes of its answer. Over HTTP/2 any byte counts as a sign of life. A connection is not closed on a client that is
+//! while; and must keep taking bytes of its answer. A connection is not closed on a client that is
 //! still sending: what is left is read and dropped for a moment, since closing earlier would make
 //! the system throw the answer away (RFC 9112, section 9.6).
 
@@ -22,19 +22,8 @@ use super::{Limits, tracked::Active};
 
 /// How long a client that is still sending is listened to after its answer.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// What a silent client is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expecting {
-    /// The first byte of a request.
-    Request,
-    /// The rest of a head.
-    Head,
-    /// Any byte at all.
-    LifeSign,
-    /// Nothing: a request is being answered.
-    Nothing,
-}
+/// How long if it sends nothing.
+const LINGER_QUIET: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Io<S> {
@@ -43,45 +32,46 @@ pub(super) struct Io<S> {
     first: Bytes,
     active: Active,
     limits: Limits,
-    expecting: Expecting,
-    read_deadline: Instant,
+    /// Whether bytes after a pause begin a head. HTTP/2 has frames of its own at any time.
+    reads_heads: bool,
+    /// When the head that has begun to arrive must be there.
+    head_deadline: Option<Instant>,
     write_deadline: Option<Instant>,
-    linger_deadline: Option<Instant>,
+    linger: Option<Linger>,
     alarm: Pin<Box<Sleep>>,
     ended: bool,
     too_slow: bool,
 }
 
+/// What is left of the time for a client that is still sending.
+#[derive(Debug)]
+struct Linger {
+    end: Instant,
+    quiet_end: Instant,
+}
+
 impl<S> Io<S> {
-    /// For HTTP/1.1, of which `first` has been read and a head is to come until `read_deadline`.
-    pub(super) fn http1(
+    /// `head_deadline` is for the head that `first` begins.
+    pub(super) fn new(
         stream: S,
         first: Bytes,
         active: Active,
         limits: Limits,
-        read_deadline: Instant,
+        is_http2: bool,
+        head_deadline: Instant,
     ) -> Self {
         Self {
             stream,
             first,
             active,
             limits,
-            expecting: Expecting::Head,
-            read_deadline,
+            reads_heads: !is_http2,
+            head_deadline: (!is_http2).then_some(head_deadline),
             write_deadline: None,
-            linger_deadline: None,
-            alarm: Box::pin(sleep_until(read_deadline)),
+            linger: None,
+            alarm: Box::pin(sleep_until(head_deadline)),
             ended: false,
             too_slow: false,
-        }
-    }
-
-    /// For HTTP/2.
-    pub(super) fn http2(stream: S, first: Bytes, active: Active, limits: Limits) -> Self {
-        let deadline = Instant::now() + limits.keep_alive;
-        Self {
-            expecting: Expecting::LifeSign,
-            ..Self::http1(stream, first, active, limits, deadline)
         }
     }
 
@@ -106,29 +96,28 @@ impl<S> Io<S> {
     }
 
     fn read_some(&mut self) {
-        match self.expecting {
-            Expecting::Request => {
-                self.expecting = Expecting::Head;
-                self.read_deadline = Instant::now() + self.limits.head_timeout;
-            }
-            Expecting::LifeSign => self.read_deadline = Instant::now() + self.limits.keep_alive,
-            Expecting::Head | Expecting::Nothing => {}
+        if self.reads_heads && self.head_deadline.is_none() && !self.active.any() {
+            self.head_deadline = Some(Instant::now() + self.limits.head_timeout);
         }
     }
 
     /// Called when there is nothing to read: is the client late?
+    ///
+    /// hyper does not ask for bytes again when an answer ends, so the alarm is kept set while one is
+    /// on its way, and finds out later how long the client has been idle.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.active.any() {
-            if self.expecting != Expecting::LifeSign {
-                self.expecting = Expecting::Nothing;
+            self.head_deadline = None;
+            while self.alarm.as_mut().poll(cx).is_ready() {
+                let next = Instant::now() + self.limits.keep_alive;
+                self.alarm.as_mut().reset(next);
             }
             return Poll::Pending;
         }
-        if self.expecting == Expecting::Nothing {
-            self.expecting = Expecting::Request;
-            self.read_deadline = Instant::now() + self.limits.keep_alive;
-        }
-        self.poll_deadline(cx, self.read_deadline)
+        let deadline = self
+            .head_deadline
+            .unwrap_or_else(|| self.active.idle_since() + self.limits.keep_alive);
+        self.poll_deadline(cx, deadline)
     }
 }
 
@@ -157,7 +146,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
                 ready!(this.poll_late(cx));
-                this.too_slow = this.expecting == Expecting::Head;
+                this.too_slow = this.head_deadline.is_some();
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }
@@ -184,16 +173,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     }
 
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = *self
-            .linger_deadline
-            .get_or_insert_with(|| Instant::now() + LINGER);
+        let now = Instant::now();
+        let linger = self.linger.get_or_insert_with(|| Linger {
+            end: now + LINGER,
+            quiet_end: now + LINGER_QUIET,
+        });
         let mut scratch = [0_u8; 8192];
         while !self.ended {
             let mut buf = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() && Instant::now() < deadline => {}
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() && now < linger.end => {
+                    linger.quiet_end = now + LINGER_QUIET;
+                }
                 Poll::Ready(_) => self.ended = true,
-                Poll::Pending => return self.poll_deadline(cx, deadline),
+                Poll::Pending => {
+                    let deadline = linger.end.min(linger.quiet_end);
+                    return self.poll_deadline(cx, deadline);
+                }
             }
         }
         Poll::Ready(())
@@ -229,13 +225,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.linger_deadline.is_none() {
+        if self.linger.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            // A client that was idle when the server stopped has sent nothing that an early close
+            // could spoil.
+            self.ended |= self.active.is_stopped();
         }
-        // Between requests there is nothing on its way that an early close could spoil.
-        if matches!(self.expecting, Expecting::Head | Expecting::Nothing) {
-            ready!(self.poll_linger(cx));
-        }
+        ready!(self.poll_linger(cx));
         Poll::Ready(Ok(()))
     }
 }

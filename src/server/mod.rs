@@ -54,7 +54,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
 }
 
 /// Accepts connections until `stop` turns true, then lets running requests finish within `drain`.
-/// Everything is cut off once `abort` turns true.
+/// What is left then is cut off.
 pub async fn serve<H: Handler>(
     listener: Listener,
     handler: H,
@@ -71,25 +71,25 @@ pub async fn serve<H: Handler>(
             accepted = listener.accept() => accepted,
             Some(_) = tasks.join_next() => continue,
         };
-        let stream = match accepted {
-            Ok(stream) => stream,
+        match accepted {
+            Ok(stream) => {
+                // Only now: a listener without clients must not keep a place from another.
+                let permit = tokio::select! {
+                    biased;
+                    () = stopped(&mut stop) => break,
+                    permit = connections.clone().acquire_owned() => permit,
+                };
+                let connection = connection::run(stream, handler.clone(), limits, stop.clone());
+                tasks.spawn(async move {
+                    connection.await;
+                    drop(permit);
+                });
+            }
             Err(error) => {
                 tracing::warn!("a connection could not be accepted: {error}");
                 sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        // Only now, since several listeners share the permits and none may sit on one.
-        let permit = tokio::select! {
-            biased;
-            () = stopped(&mut stop) => break,
-            permit = connections.clone().acquire_owned() => permit,
-        };
-        let connection = connection::run(stream, handler.clone(), limits, stop.clone());
-        tasks.spawn(async move {
-            connection.await;
-            drop(permit);
-        });
+        }
     }
     drop(listener);
     if timeout(drain, async { while tasks.join_next().await.is_some() {} })

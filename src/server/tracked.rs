@@ -5,35 +5,71 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
 
 /// The requests being answered on one connection.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Active(Arc<AtomicUsize>);
+#[derive(Debug, Clone)]
+pub(super) struct Active(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    start: Instant,
+    count: AtomicUsize,
+    /// Milliseconds since `start`.
+    last_end: AtomicU64,
+    is_stopped: AtomicBool,
+}
 
 /// One of them, until dropped.
 #[derive(Debug)]
-pub(super) struct Request(Arc<AtomicUsize>);
+pub(super) struct Request(Arc<Shared>);
 
 impl Active {
+    pub(super) fn none() -> Self {
+        Self(Arc::new(Shared {
+            start: Instant::now(),
+            count: AtomicUsize::new(0),
+            last_end: AtomicU64::new(0),
+            is_stopped: AtomicBool::new(false),
+        }))
+    }
+
     pub(super) fn begin(&self) -> Request {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.count.fetch_add(1, Ordering::Relaxed);
         Request(self.0.clone())
     }
 
     pub(super) fn any(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.0.count.load(Ordering::Relaxed) > 0
+    }
+
+    /// When the last answer ended, or the connection began.
+    pub(super) fn idle_since(&self) -> Instant {
+        self.0.start + Duration::from_millis(self.0.last_end.load(Ordering::Relaxed))
+    }
+
+    /// Notes that the server stops, not the client.
+    pub(super) fn stop(&self) {
+        self.0.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0.is_stopped.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let elapsed = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.last_end.store(elapsed, Ordering::Relaxed);
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -38,6 +38,7 @@ const REQUESTS_PER_SHARD: usize = 64;
 const SHARDS: usize = 4;
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
+const MAX_HEADERS: usize = 256;
 const HEADER_LIST_SIZE: u32 = 256 << 10;
 
 /// What every pool shares: trust roots, TLS session tickets, resolve overrides.
@@ -81,6 +82,7 @@ impl Connections {
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             // HTTP/1.1 gets a Host from the URI; HTTP/2 has :authority, and nginx refuses both.
             .set_host(true)
+            .http1_max_headers(MAX_HEADERS)
             .http2_only(version == HttpVersion::Http2)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW)

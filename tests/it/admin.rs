@@ -45,6 +45,20 @@ async fn readiness_says_why_not() {
     assert!(error.contains("AADSTS"), "{error}");
 }
 
+/// As after a laptop's sleep.
+#[tokio::test]
+async fn an_expired_token_is_no_token() {
+    let stage = Stage::start().await;
+    stage.emulator.entra().faults().always(Fault::Unauthorized);
+    stage.clock.shift(7200);
+    assert_eq!(client::get(stage.admin(), "/readyz").await.status, 503);
+    let status = client::get(stage.admin(), "/status").await.json();
+    assert_eq!(status["tokens"][0]["valid"], false);
+    let answer = client::get(stage.address(), "/fhir/Patient").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(stage.upstream_hits(), 0);
+}
+
 #[tokio::test]
 async fn status_tells_all_but_the_tokens() {
     let stage = Stage::start().await;

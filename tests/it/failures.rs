@@ -3,11 +3,7 @@
 use std::net::SocketAddr;
 
 use ahds_proxy::emulator::{Emulator, FHIR_AUDIENCE, Options};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    time::timeout,
-};
+use tokio::{net::TcpListener, time::timeout};
 
 use crate::support::{
     MISNAMED_HOST, PATIENCE, Setup, Stage,
@@ -181,27 +177,6 @@ async fn the_loopback_azure_sees_a_dropped_post_once() {
     still_serves(&stage).await;
 }
 
-/// All bytes of an exchange up to the end of the connection.
-async fn to_the_end(address: SocketAddr, path: &str) -> Vec<u8> {
-    let exchange = async {
-        let mut stream = TcpStream::connect(address)
-            .await
-            .expect("the proxy accepts");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        stream
-            .write_all(request.as_bytes())
-            .await
-            .expect("the proxy reads");
-        let mut bytes = Vec::new();
-        // A reset says as much as an end.
-        let _ = stream.read_to_end(&mut bytes).await;
-        bytes
-    };
-    timeout(PATIENCE, exchange)
-        .await
-        .expect("the connection ends in time")
-}
-
 #[tokio::test]
 async fn a_body_that_breaks_off_is_no_short_success() {
     let chunked = Scripted::start(|_, mut conversation| async move {
@@ -221,7 +196,8 @@ async fn a_body_that_breaks_off_is_no_short_success() {
         "/fhir/emulator/stall?after=10000",
         "/dicom/emulator/stall?after=0",
     ] {
-        let bytes = to_the_end(stage.address(), path).await;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let bytes = client::to_the_end(stage.address(), request.as_bytes()).await;
         assert!(bytes.starts_with(b"HTTP/1.1 200 OK\r\n"), "{path}");
         assert!(!bytes.ends_with(b"0\r\n\r\n"), "{path} ended as if whole");
         let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();

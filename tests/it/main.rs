@@ -1,6 +1,7 @@
 //! The one integration test binary: a module for each behaviour.
 
 mod admin;
+mod architecture;
 #[cfg(unix)]
 mod azure_cli;
 mod config;
@@ -9,6 +10,8 @@ mod failures;
 mod forwarding;
 mod guard;
 mod headers;
+mod limits;
+mod own_answers;
 #[cfg(unix)]
 mod privacy;
 #[cfg(unix)]
@@ -16,6 +19,7 @@ mod process;
 #[cfg(unix)]
 mod request_log;
 mod routing;
+mod slow_clients;
 mod streaming;
 mod support;
 mod tokens;

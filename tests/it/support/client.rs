@@ -95,6 +95,23 @@ pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
         .expect("an answer in time")
 }
 
+/// Sends bytes as they are and returns all that comes until the connection ends, in whatever way.
+pub(crate) async fn to_the_end(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address)
+            .await
+            .expect("the proxy accepts");
+        let _ = stream.write_all(bytes).await;
+        let mut received = Vec::new();
+        // A reset says as much as an end.
+        let _ = stream.read_to_end(&mut received).await;
+        received
+    };
+    timeout(PATIENCE, exchange)
+        .await
+        .expect("the connection ends in time")
+}
+
 /// Reads one response from a connection, which stays open.
 pub(crate) async fn read_response(stream: &mut TcpStream, head_only: bool) -> Answer {
     let mut buffer = BytesMut::new();
