@@ -231,7 +231,10 @@ fn read(stdout: &[u8]) -> Result<AccessToken, CredentialError> {
         .expires_on
         .as_ref()
         .and_then(epoch)
-        .or_else(|| answer.expires_on_local.as_deref().and_then(local_time))
+        .or_else(|| {
+            let local = answer.expires_on_local.as_deref()?;
+            local_time(local, &TimeZone::system(), SystemTime::now())
+        })
         .ok_or_else(|| unreadable("az did not say when its token expires"))?;
     Ok(AccessToken {
         secret: answer.access_token,
@@ -251,15 +254,17 @@ fn epoch(value: &serde_json::Value) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-/// `2030-01-02 03:04:05.000000` in this machine's zone. Where the clock is set back and a time comes
-/// twice, the earlier one counts: to renew too early does no harm.
-fn local_time(text: &str) -> Option<SystemTime> {
+/// `2030-01-02 03:04:05.000000` in a zone. Where the clock is set back and a time comes twice, the
+/// earlier one counts while it lies ahead: to renew too early does no harm, but a token that has
+/// just been handed out has not expired an hour ago.
+fn local_time(text: &str, zone: &TimeZone, now: SystemTime) -> Option<SystemTime> {
     let local: civil::DateTime = text.parse().ok()?;
-    let zoned = TimeZone::system()
-        .to_ambiguous_zoned(local)
-        .compatible()
-        .ok()?;
-    Some(zoned.timestamp().into())
+    let ambiguous = zone.to_ambiguous_zoned(local);
+    let first: SystemTime = ambiguous.clone().compatible().ok()?.timestamp().into();
+    if first > now {
+        return Some(first);
+    }
+    Some(ambiguous.later().ok()?.timestamp().into())
 }
 
 #[cfg(test)]
@@ -286,6 +291,19 @@ mod tests {
         let token = read(b"A new version is available.\n{\"accessToken\":\"t\",\"expires_on\":\"1900000000\"}\nbye\n")
             .expect("a token");
         assert_eq!(seconds(&token), 1_900_000_000);
+    }
+
+    #[test]
+    fn a_time_that_comes_twice_is_the_first_that_lies_ahead() {
+        let zone = TimeZone::get("America/Los_Angeles").expect("a zone database");
+        let time = |text: &str| SystemTime::from(text.parse::<jiff::Timestamp>().expect("a time"));
+        for (now, expected) in [
+            ("2035-11-04T07:50:00Z", "2035-11-04T08:30:00Z"),
+            ("2035-11-04T08:50:00Z", "2035-11-04T09:30:00Z"),
+        ] {
+            let expiry = local_time("2035-11-04 01:30:00", &zone, time(now));
+            assert_eq!(expiry, Some(time(expected)), "{now}");
+        }
     }
 
     #[test]

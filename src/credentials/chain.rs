@@ -66,7 +66,13 @@ impl Chain {
         for (index, (name, source)) in self.sources.iter().enumerate() {
             match source.token(audience).await {
                 Ok(token) => {
-                    self.settled.store(index, Ordering::Relaxed);
+                    // Another audience may have settled it in the meantime.
+                    let _ = self.settled.compare_exchange(
+                        UNSETTLED,
+                        index,
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    );
                     return Ok(token);
                 }
                 Err(error) => failures.push((*name, error)),

@@ -91,6 +91,30 @@ pub struct SourceStatus {
     pub last_error: Option<CredentialError>,
 }
 
+/// Makes a panic a failure like any other, with a pause behind it.
+struct OnPanic<'a> {
+    source: &'a Source,
+    previous: Option<&'a Failure>,
+}
+
+impl Drop for OnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let failure = Failure::after(self.previous, broken_off());
+            self.source.set_failure(Some(failure));
+        }
+    }
+}
+
+fn broken_off() -> CredentialError {
+    CredentialError {
+        message: "the token request was broken off".to_owned(),
+        remedy: "ahds-proxy tries again by itself.".to_owned(),
+        reason: Reason::Transient,
+        retry_after: None,
+    }
+}
+
 /// A token's remaining life by the wall clock at the moment it is stored, counted down by moka's
 /// monotonic clock.
 struct Remaining {
@@ -247,12 +271,7 @@ impl Source {
         match fetch.await {
             Ok(result) => result.map_err(|error| Unavailable::clone(&error)),
             Err(_) => Err(Unavailable {
-                error: CredentialError {
-                    message: "the token request was broken off".to_owned(),
-                    remedy: "ahds-proxy tries again by itself.".to_owned(),
-                    reason: Reason::Transient,
-                    retry_after: None,
-                },
+                error: broken_off(),
                 retry_in: Duration::from_secs(1),
             }),
         }
@@ -270,7 +289,14 @@ impl Source {
                 });
             }
         }
-        match self.ask(generation).await {
+        // Should the credential panic, everybody who waits would try it again in turn.
+        let on_panic = OnPanic {
+            source: self,
+            previous: previous.as_ref(),
+        };
+        let asked = self.ask(generation).await;
+        drop(on_panic);
+        match asked {
             Ok(token) => {
                 self.set_failure(None);
                 Ok(token)

@@ -15,9 +15,10 @@ use crate::support::{
 
 const FHIR: &str = "/fhir/Patient?_count=1";
 
-/// Writes the ids of a shell and of a child of its own that both ignore SIGTERM.
+/// Writes the ids of a shell and of a child of its own that both ignore SIGTERM. They end after a
+/// minute all the same, so that a proxy that forgets them does not leave them behind for good.
 const STUBBORN: &str = "trap '' TERM\n\
-    sh -c \"trap '' TERM; echo \\$\\$ >>'$D/pids'; while :; do sleep 0.1; done\" &\n\
+    sh -c \"trap '' TERM; echo \\$\\$ >>'$D/pids'; i=0; while [ \\$i -lt 600 ]; do i=\\$((i+1)); sleep 0.1; done\" &\n\
     echo $$ >>\"$D/pids\"\nwait";
 
 fn pids(fake: &FakeAz) -> Vec<String> {
