@@ -75,7 +75,13 @@ impl Chain {
                     );
                     return Ok(token);
                 }
-                Err(error) => failures.push((*name, error)),
+                Err(error) => {
+                    let is_final = source.is_meant() && error.reason != Reason::Absent;
+                    failures.push((*name, error));
+                    if is_final {
+                        break;
+                    }
+                }
             }
         }
         Err(none_worked(failures))
@@ -83,6 +89,12 @@ impl Chain {
 }
 
 impl Source {
+    /// Whether someone has set this source up on purpose, so that another identity in its place
+    /// would be a surprise.
+    fn is_meant(&self) -> bool {
+        !matches!(self, Self::AzureCli(_))
+    }
+
     async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
         match self {
             Self::ClientSecret(secret) => secret.token(audience).await,

@@ -9,6 +9,7 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{BuildHasher as _, Hash, Hasher, RandomState},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -40,10 +41,29 @@ struct Key {
     generation: u64,
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq)]
 struct Name {
     credential: Arc<str>,
     audience: Option<Audience>,
+    /// Of the two above, since every request looks its token up.
+    hash: u64,
+}
+
+impl Name {
+    fn new(credential: Arc<str>, audience: Option<Audience>) -> Self {
+        let hash = RandomState::new().hash_one((&credential, &audience));
+        Self {
+            credential,
+            audience,
+            hash,
+        }
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 /// Holds all tokens of the process.
@@ -150,10 +170,7 @@ impl TokenCache {
         let key = (name.clone(), audience.map(ToString::to_string));
         let source = self.sources.entry(key).or_insert_with(|| {
             Arc::new(Source {
-                name: Arc::new(Name {
-                    credential: name.clone(),
-                    audience: audience.cloned(),
-                }),
+                name: Arc::new(Name::new(name.clone(), audience.cloned())),
                 credential: credential.clone(),
                 tokens: self.tokens.clone(),
                 clock: self.clock.clone(),

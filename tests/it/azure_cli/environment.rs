@@ -85,9 +85,17 @@ async fn auto_takes_the_environment_before_az() {
     assert_eq!(emulator.entra().token_requests(), 1);
     assert_eq!(fake.runs(), 0);
 
+    // An application that was set up and fails is not replaced by whoever is signed in to az.
+    emulator.entra().rotate_secret("another");
+    let output = process::output(command(&application)).await;
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.contains("AADSTS7000215"), "{error}");
+    assert_eq!(fake.runs(), 0);
+
     let output = process::output(command(&[])).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(emulator.entra().token_requests(), 1);
+    assert_eq!(emulator.entra().token_requests(), 2);
     assert_eq!(fake.runs(), 1);
 }
 
