@@ -4,7 +4,7 @@
 //! problem+json (RFC 9457); each carries `Proxy-Status` (RFC 9209). None holds a path, a query, an
 //! id or a token.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, io, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -200,8 +200,15 @@ impl Failure {
             SendError::Connect(ConnectError::Dns(_)) => {
                 (StatusCode::BAD_GATEWAY, "dns_error", "transient")
             }
-            SendError::Connect(ConnectError::Tcp { .. }) => {
-                (StatusCode::BAD_GATEWAY, "connection_refused", "transient")
+            SendError::Connect(ConnectError::Tcp { reason, .. }) => {
+                let kind = match reason.kind() {
+                    io::ErrorKind::ConnectionRefused => "connection_refused",
+                    io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                        "destination_ip_unroutable"
+                    }
+                    _ => "destination_unavailable",
+                };
+                (StatusCode::BAD_GATEWAY, kind, "transient")
             }
             SendError::Connect(ConnectError::Certificate { .. }) => (
                 StatusCode::BAD_GATEWAY,
