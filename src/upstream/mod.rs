@@ -132,7 +132,8 @@ where
     /// Sends a request with an absolute URI and waits for the response's head.
     ///
     /// `again` makes the request once more for the one case in which that is safe: an idempotent
-    /// request without a body that met a connection the other side had already closed.
+    /// request without a body, on a connection that ended before a byte of an answer. Most often
+    /// that is an idle one which the other side closed at that moment.
     pub async fn send(
         &self,
         request: Request<B>,
