@@ -105,7 +105,7 @@ pub(super) async fn run<H: Handler>(
             if !active.any() {
                 active.stop();
             }
-            Pin::new(&mut connection).graceful_shutdown();
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
             (&mut connection).await
         }
     };
