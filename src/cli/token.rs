@@ -32,6 +32,12 @@ pub(super) fn token(
         return Err(ExitCode::from(USAGE));
     };
     let token = runtime::block_on(fetch(config, route))??;
+    if token.expires_on <= SystemTime::now() {
+        complain(
+            &"error: the token that was issued has already expired\n  = help: check this machine's clock and time zone",
+        );
+        return Err(ExitCode::FAILURE);
+    }
     Ok(match output {
         TokenOutput::Raw => answer(&format!("{}\n", token.secret.expose_secret())),
         TokenOutput::Json => answer(&as_az_prints_it(&token)),

@@ -87,7 +87,10 @@ impl Body for UploadBody {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(UploadError::Client(error)))),
+            Poll::Ready(Some(Err(error))) => {
+                exchange.set_broken_off();
+                Poll::Ready(Some(Err(UploadError::Client(error))))
+            }
             Poll::Ready(None) => {
                 exchange.moved();
                 exchange.set_sent();

@@ -28,6 +28,7 @@ pub(super) struct Exchange {
     is_sent: AtomicBool,
     waits_for_client: AtomicBool,
     is_too_large: AtomicBool,
+    is_broken_off: AtomicBool,
 }
 
 /// Whom an exchange that stands still is waiting for.
@@ -51,6 +52,7 @@ impl Exchange {
             is_sent: AtomicBool::new(false),
             waits_for_client: AtomicBool::new(false),
             is_too_large: AtomicBool::new(false),
+            is_broken_off: AtomicBool::new(false),
         }
     }
 
@@ -85,6 +87,15 @@ impl Exchange {
 
     pub(super) fn set_too_large(&self) {
         self.is_too_large.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the client's body was malformed or ended early.
+    pub(super) fn set_broken_off(&self) {
+        self.is_broken_off.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_broken_off(&self) -> bool {
+        self.is_broken_off.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_too_large(&self) -> bool {

@@ -102,6 +102,34 @@ impl Failure {
         )
     }
 
+    pub(super) fn method_not_supported() -> Self {
+        Self::denied(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "not-supported",
+            "TRACE and CONNECT are not passed on: a service that answers TRACE would show the token.",
+        )
+    }
+
+    pub(super) fn method_override(route: &str) -> Self {
+        Self::denied(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            format!(
+                "Route {route} is read-only; send the request without a method override header."
+            ),
+        )
+    }
+
+    pub(super) fn transfer_coding() -> Self {
+        Self::invalid(
+            "The only transfer coding is chunked. Compress content with Content-Encoding.",
+        )
+    }
+
+    pub(super) fn malformed_body() -> Self {
+        Self::invalid("The request's body is malformed or ended early. Send it again.")
+    }
+
     pub(super) fn no_such_route<'a>(prefixes: impl Iterator<Item = &'a str>) -> Self {
         let list = prefixes
             .map(|prefix| format!("{prefix}/"))

@@ -13,7 +13,7 @@ mod route;
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header, request::Parts};
+use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -26,7 +26,7 @@ use crate::{
     config::{self, RouteKind},
     server::Handler,
     token::Token,
-    upstream::InFlight,
+    upstream::{InFlight, SendError},
 };
 use body::DownloadBody;
 use exchange::{Exchange, Late};
@@ -38,6 +38,13 @@ pub use body::{DownloadError, ResponseBody, UploadBody, UploadError};
 pub use exchange::Timeouts;
 pub use guard::Guard;
 pub use route::Route;
+
+/// By which some gateways let a GET stand for another method.
+const METHOD_OVERRIDES: [&str; 3] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
 
 /// Answers the requests of all routes. Clones share everything.
 #[derive(Debug, Clone)]
@@ -136,7 +143,8 @@ impl Shared {
         record.set_route(&route.name, resource::of(route.kind, rest));
         check_head_size(&head, self.limits.request_head)?;
         let target = route.target(rest, head.uri.query())?;
-        check_method(route, &head.method, rest)?;
+        check_method(route, &head, rest)?;
+        check_transfer_coding(&head)?;
         check_body_size(&body, self.limits.request_body)?;
         let permit = self.permit()?;
 
@@ -150,6 +158,10 @@ impl Shared {
         let (response, in_flight) = send(route, request, upload, &exchange, self).await?;
 
         let (mut head, body) = response.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Nobody asked: Upgrade is not passed on.
+            return Err(Failure::not_sent(&SendError::Protocol));
+        }
         headers::strip_response(&mut head.headers);
         head.version = http::Version::HTTP_11;
         record.set_head(head.status, &head.headers, exchange.moved());
@@ -236,13 +248,42 @@ fn check_head_size(head: &Parts, limit: usize) -> Result<(), Failure> {
     }
 }
 
-fn check_method(route: &Route, method: &Method, rest: &str) -> Result<(), Failure> {
+fn check_method(route: &Route, head: &Parts, rest: &str) -> Result<(), Failure> {
+    let method = &head.method;
+    // RFC 9110, section 9.3.8: no credentials in TRACE.
+    if matches!(*method, Method::TRACE | Method::CONNECT) {
+        return Err(Failure::method_not_supported());
+    }
+    if !route.read_only {
+        return Ok(());
+    }
     let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     let searches = *method == Method::POST && (rest == "/_search" || rest.ends_with("/_search"));
-    if route.read_only && !reads && !searches {
+    if !reads && !searches {
         return Err(Failure::read_only(&route.name));
     }
+    if METHOD_OVERRIDES
+        .iter()
+        .any(|name| head.headers.contains_key(*name))
+    {
+        return Err(Failure::method_override(&route.name));
+    }
     Ok(())
+}
+
+/// hyper takes the chunks off; a coding below them would be lost with the header that names it.
+fn check_transfer_coding(head: &Parts) -> Result<(), Failure> {
+    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+    if codings.all(|coding| {
+        coding
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"chunked")
+    }) {
+        Ok(())
+    } else {
+        Err(Failure::transfer_coding())
+    }
 }
 
 fn check_body_size(body: &Incoming, limit: Option<u64>) -> Result<(), Failure> {
@@ -285,6 +326,7 @@ async fn send(
             sent = &mut sending => {
                 return sent.map_err(|error| match shared.limits.request_body {
                     Some(limit) if exchange.is_too_large() => Failure::body_too_large(limit),
+                    _ if exchange.is_broken_off() => Failure::malformed_body(),
                     _ => Failure::not_sent(&error),
                 });
             }

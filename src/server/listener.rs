@@ -83,9 +83,7 @@ impl Listener {
     pub fn unix(path: PathBuf) -> Result<Self, BindError> {
         let shown = format!("unix:{}", path.display());
         let failed = |reason| BindError::new(&shown, reason);
-        if std::os::unix::net::UnixStream::connect(&path)
-            .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
-        {
+        if is_abandoned_socket(&path) {
             std::fs::remove_file(&path).map_err(failed)?;
         }
         // The umask is the process's; nothing else creates files while the proxy starts.
@@ -135,6 +133,16 @@ impl Listener {
             Self::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
     }
+}
+
+/// Whether `path` is a socket that nobody listens on. Nothing else is ever replaced.
+#[cfg(unix)]
+fn is_abandoned_socket(path: &std::path::Path) -> bool {
+    use std::os::unix::{fs::FileTypeExt as _, net::UnixStream};
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    is_socket
+        && UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// A socket's file, removed when dropped.

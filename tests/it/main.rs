@@ -16,6 +16,7 @@ mod own_answers;
 mod privacy;
 #[cfg(unix)]
 mod process;
+mod refusals;
 #[cfg(unix)]
 mod request_log;
 mod routing;

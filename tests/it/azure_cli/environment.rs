@@ -116,3 +116,12 @@ async fn auto_lists_every_source_that_gave_nothing() {
         assert!(error.contains(expected), "{expected} in {error}");
     }
 }
+
+#[tokio::test]
+async fn an_expired_token_is_not_printed() {
+    let fake = FakeAz::bare("echo '{\"accessToken\":\"t\",\"expires_on\":1}'");
+    let output = token(&fake, &["--credential", "azure-cli"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    assert!(text(&output.stderr).contains("has already expired"));
+}
