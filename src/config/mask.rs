@@ -90,9 +90,9 @@ pub(super) fn is_telling(key: &str) -> bool {
     !HARMLESS_ELSEWHERE.contains(&key.as_str()) && TELLING.iter().any(|part| key.contains(part))
 }
 
-/// A PEM key, or a URL with user info.
+/// A PEM key, or a URL with user info or a query, where signatures and keys are pasted.
 fn tells_by_itself(value: &str) -> bool {
-    value.contains("-----BEGIN") || value.contains('@')
+    value.contains("-----BEGIN") || value.contains(['@', '?'])
 }
 
 /// Masks what could be a secret around a syntax error, where there is no tree to go by: if the

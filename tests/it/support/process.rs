@@ -161,18 +161,17 @@ impl Process {
 
     /// Waits for its end; all it has written is there afterwards.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("its state is known") {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it ends in time");
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        // Its pipes end with it.
+        let readers = std::mem::take(&mut self.readers);
+        let join = move || {
+            readers
+                .into_iter()
+                .try_for_each(std::thread::JoinHandle::join)
         };
-        for reader in self.readers.drain(..) {
-            reader.join().expect("no panic");
-        }
-        status
+        let joined = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(join)).await;
+        let read = joined.expect("it ends in time").expect("no panic");
+        read.expect("no panic");
+        self.child.wait().expect("its state is known")
     }
 }
 
