@@ -4,6 +4,7 @@
 //! `file/` knows the keys, `grammar.rs` and `values/` how single values are written, `resolve/`
 //! what they mean together; `walk.rs` and `report.rs` carry problems to their place in the file.
 
+mod credentials;
 mod error;
 mod file;
 mod grammar;
@@ -17,6 +18,11 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc,
 
 use http::{HeaderName, HeaderValue};
 
+pub use credentials::{
+    AzureCli, ClientAuth, ClientCertificate, ClientSecret, Command, Credential, DeviceCode,
+    HeaderText, ManagedIdentity, OAuth2, OAuth2Client, Registration, SmartAlgorithm,
+    SmartBackendServices, SmartEndpoint, Text, Tool, UserAssigned, WorkloadIdentity,
+};
 pub use error::{ConfigErrors, Location, Problem, SourceLine};
 pub use resolve::{Env, Overrides, load, load_admin, parse};
 pub use values::{
@@ -126,60 +132,6 @@ pub enum HttpVersion {
     Http1,
     /// HTTP/2 only.
     Http2,
-}
-
-/// One way to get tokens: `[credentials.NAME.KIND]`.
-#[derive(Debug, Clone)]
-pub enum Credential {
-    /// The first of the others that works.
-    Auto,
-    /// `az account get-access-token`.
-    AzureCli(AzureCli),
-    /// Entra's client credentials grant with a secret.
-    ClientSecret(ClientSecret),
-    /// A token given by the user, never renewed.
-    Static {
-        /// Where the token is read from, at each use.
-        token: SecretRef,
-    },
-}
-
-impl Credential {
-    /// As written in the configuration, for example `azure-cli`.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::AzureCli(_) => "azure-cli",
-            Self::ClientSecret(_) => "client-secret",
-            Self::Static { .. } => "static",
-        }
-    }
-}
-
-/// Keys of `azure-cli`.
-#[derive(Debug, Clone)]
-pub struct AzureCli {
-    /// Passed as `--tenant`.
-    pub tenant: Option<Tenant>,
-    /// Passed as `--subscription` (name or id).
-    pub subscription: Option<String>,
-    /// The `az` program; looked up on PATH when absent.
-    pub path: Option<PathBuf>,
-    /// How long one call may take. Default 60 s.
-    pub timeout: Duration,
-}
-
-/// Keys of `client-secret`.
-#[derive(Debug, Clone)]
-pub struct ClientSecret {
-    /// Tenant id or domain.
-    pub tenant: Tenant,
-    /// The application's id.
-    pub client_id: String,
-    /// The application's secret, read at each token request.
-    pub secret: SecretRef,
-    /// The Entra authority; https, or http on loopback.
-    pub authority: ServiceUrl,
 }
 
 /// Outgoing connections.

@@ -145,11 +145,6 @@ impl Report {
             .ok()
     }
 
-    /// How many problems there are so far.
-    pub(super) fn len(&self) -> usize {
-        self.findings.len()
-    }
-
     /// A path of the file: relative ones are meant from the file's own folder, so that a
     /// configuration works from wherever the proxy is started.
     pub(super) fn resolve_path(&self, path: &str) -> PathBuf {

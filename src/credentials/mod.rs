@@ -4,13 +4,22 @@
 //! gets, and decides when to ask again. Nothing here caches a token.
 
 mod azure_cli;
+mod azure_developer_cli;
+mod azure_powershell;
 mod chain;
 mod claims;
+mod client_certificate;
 mod client_secret;
+mod command;
+mod device_code;
 mod entra;
 mod http;
+mod managed_identity;
+mod oauth2;
+mod smart;
 mod static_token;
 mod subprocess;
+mod workload_identity;
 
 use std::time::{Duration, SystemTime};
 
@@ -93,36 +102,85 @@ pub enum Credential {
     Auto(Box<chain::Chain>),
     /// See [`azure_cli::AzureCli`].
     AzureCli(azure_cli::AzureCli),
+    /// See [`azure_developer_cli::AzureDeveloperCli`].
+    AzureDeveloperCli(azure_developer_cli::AzureDeveloperCli),
+    /// See [`azure_powershell::AzurePowerShell`].
+    AzurePowerShell(azure_powershell::AzurePowerShell),
+    /// See [`client_certificate::ClientCertificate`].
+    ClientCertificate(client_certificate::ClientCertificate),
     /// See [`client_secret::ClientSecret`].
     ClientSecret(client_secret::ClientSecret),
+    /// See [`command::Command`].
+    Command(command::Command),
+    /// See [`device_code::DeviceCode`].
+    DeviceCode(device_code::DeviceCode),
+    /// See [`managed_identity::ManagedIdentity`].
+    ManagedIdentity(managed_identity::ManagedIdentity),
+    /// See [`oauth2::OAuth2`].
+    OAuth2(oauth2::OAuth2),
+    /// See [`smart::SmartBackendServices`].
+    SmartBackendServices(smart::SmartBackendServices),
     /// See [`static_token::StaticToken`].
     Static(static_token::StaticToken),
+    /// See [`workload_identity::WorkloadIdentity`].
+    WorkloadIdentity(workload_identity::WorkloadIdentity),
 }
 
 impl Credential {
     /// Makes the credential that the configuration describes.
     pub fn new(config: &config::Credential, endpoints: &IdentityEndpoints, clock: &Clock) -> Self {
-        match config {
-            config::Credential::Auto => Self::Auto(Box::new(chain::Chain::new(endpoints, clock))),
-            config::Credential::AzureCli(keys) => {
-                Self::AzureCli(azure_cli::AzureCli::new(keys.clone()))
-            }
-            config::Credential::ClientSecret(keys) => Self::ClientSecret(
-                client_secret::ClientSecret::new(keys.clone(), endpoints.clone(), clock.clone()),
+        use config::Credential as Keys;
+        let endpoints = endpoints.clone();
+        let clock = clock.clone();
+        match config.clone() {
+            Keys::Auto => Self::Auto(Box::new(chain::Chain::new(&endpoints, &clock))),
+            Keys::AzureCli(keys) => Self::AzureCli(azure_cli::AzureCli::new(keys)),
+            Keys::AzureDeveloperCli(keys) => Self::AzureDeveloperCli(
+                azure_developer_cli::AzureDeveloperCli::new(keys, endpoints, clock),
             ),
-            config::Credential::Static { token } => {
-                Self::Static(static_token::StaticToken::new(token.clone(), clock.clone()))
+            Keys::AzurePowerShell(keys) => Self::AzurePowerShell(
+                azure_powershell::AzurePowerShell::new(keys, endpoints, clock),
+            ),
+            Keys::ClientCertificate(keys) => Self::ClientCertificate(
+                client_certificate::ClientCertificate::new(keys, endpoints, clock),
+            ),
+            Keys::ClientSecret(keys) => {
+                Self::ClientSecret(client_secret::ClientSecret::new(keys, endpoints, clock))
             }
+            Keys::Command(keys) => Self::Command(command::Command::new(keys, endpoints, clock)),
+            Keys::DeviceCode(keys) => {
+                Self::DeviceCode(device_code::DeviceCode::new(keys, endpoints, clock))
+            }
+            Keys::ManagedIdentity(keys) => Self::ManagedIdentity(
+                managed_identity::ManagedIdentity::new(keys, endpoints, clock),
+            ),
+            Keys::OAuth2(keys) => Self::OAuth2(oauth2::OAuth2::new(keys, endpoints, clock)),
+            Keys::SmartBackendServices(keys) => {
+                Self::SmartBackendServices(smart::SmartBackendServices::new(keys, endpoints, clock))
+            }
+            Keys::Static { token } => Self::Static(static_token::StaticToken::new(token, clock)),
+            Keys::WorkloadIdentity(keys) => Self::WorkloadIdentity(
+                workload_identity::WorkloadIdentity::new(keys, endpoints, clock),
+            ),
         }
     }
 
     /// Asks for a new token. `audience` is `None` for routes whose service has none.
     pub async fn token(&self, audience: Option<&Audience>) -> Result<AccessToken, CredentialError> {
         match self {
-            Self::Auto(chain) => chain.token(required(audience)?).await,
-            Self::AzureCli(cli) => cli.token(required(audience)?).await,
-            Self::ClientSecret(secret) => secret.token(required(audience)?).await,
-            Self::Static(token) => token.token(),
+            Self::Auto(source) => source.token(required(audience)?).await,
+            Self::AzureCli(source) => source.token(required(audience)?).await,
+            Self::AzureDeveloperCli(source) => source.token(required(audience)?).await,
+            Self::AzurePowerShell(source) => source.token(required(audience)?).await,
+            Self::ClientCertificate(source) => source.token(required(audience)?).await,
+            Self::ClientSecret(source) => source.token(required(audience)?).await,
+            Self::Command(source) => source.token(audience).await,
+            Self::DeviceCode(source) => source.token(required(audience)?).await,
+            Self::ManagedIdentity(source) => source.token(required(audience)?).await,
+            Self::OAuth2(source) => source.token(audience).await,
+            Self::SmartBackendServices(source) => source.token(audience).await,
+            Self::Static(source) => source.token(),
+            Self::WorkloadIdentity(source) => source.token(required(audience)?).await,
         }
     }
 
@@ -131,8 +189,17 @@ impl Credential {
         match self {
             Self::Auto(chain) => chain.kind(),
             Self::AzureCli(_) => azure_cli::KIND,
+            Self::AzureDeveloperCli(_) => azure_developer_cli::KIND,
+            Self::AzurePowerShell(_) => azure_powershell::KIND,
+            Self::ClientCertificate(_) => client_certificate::KIND,
             Self::ClientSecret(_) => client_secret::KIND,
+            Self::Command(_) => command::KIND,
+            Self::DeviceCode(_) => device_code::KIND,
+            Self::ManagedIdentity(_) => managed_identity::KIND,
+            Self::OAuth2(_) => oauth2::KIND,
+            Self::SmartBackendServices(_) => smart::KIND,
             Self::Static(_) => static_token::KIND,
+            Self::WorkloadIdentity(_) => workload_identity::KIND,
         }
     }
 }

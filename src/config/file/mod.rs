@@ -4,13 +4,15 @@
 //! left to `resolve`. A new key starts here and in the example; a test compares the two.
 
 mod credentials;
+mod keys;
+mod kinds;
 mod routes;
 mod secrets;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub(super) use self::{
-    credentials::{AVAILABLE_KINDS, Draft, KINDS, is_available, needs_keys},
+    credentials::{Draft, KINDS, needs_keys},
     routes::RouteTable,
 };
 use super::{

@@ -7,7 +7,7 @@ use std::{
 
 use super::Env;
 use crate::config::{
-    ClientSecret, Credential, SecretRef, SecretRefError, ServiceUrl,
+    Credential, SecretRef, SecretRefError, ServiceUrl, Tenant, WorkloadIdentity,
     file::{Draft, RouteTable},
     grammar,
     report::{At, Place, Read, Report},
@@ -15,7 +15,9 @@ use crate::config::{
 };
 
 const AUTHORITY_VARIABLE: &str = "AZURE_AUTHORITY_HOST";
-const PUBLIC_AUTHORITY: &str = "https://login.microsoftonline.com";
+const TENANT_VARIABLE: &str = "AZURE_TENANT_ID";
+const CLIENT_ID_VARIABLE: &str = "AZURE_CLIENT_ID";
+const TOKEN_FILE_VARIABLE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 
 /// The credentials that are defined, by name.
 pub(super) struct Known {
@@ -30,7 +32,7 @@ impl Known {
     ) -> Self {
         if defined.is_empty() {
             let auto = Read::Given(At {
-                value: Draft::Auto,
+                value: Draft::auto(),
                 place: Place::Nowhere,
             });
             defined.insert("default".to_owned(), auto);
@@ -55,7 +57,7 @@ impl Known {
         report: &mut Report,
     ) -> Option<&'static str> {
         if let Some(read) = self.defined.get(name) {
-            return read.given().map(|at| at.value.kind());
+            return read.given().map(|at| at.value.credential.kind());
         }
         let mut names = self.defined.keys().map(String::as_str);
         let remedy = match (names.next(), names.next()) {
@@ -92,70 +94,104 @@ impl Known {
 }
 
 fn complete(draft: Draft, name: &str, env: &Env<'_>, report: &mut Report) -> Option<Credential> {
-    Some(match draft {
-        Draft::Auto => Credential::Auto,
-        Draft::AzureCli(keys) => Credential::AzureCli(keys),
-        Draft::ClientSecret {
-            tenant,
-            client_id,
-            secret,
-            authority,
-        } => {
-            let key = format!("credentials.{name}.client-secret.secret");
-            let secret = check_secret(secret, &key, env, report);
-            let authority = match authority {
-                Some(authority) => Some(authority),
-                None => default_authority(env, report),
-            };
-            Credential::ClientSecret(ClientSecret {
-                tenant,
-                client_id,
-                secret: secret?,
-                authority: authority?,
-            })
+    let mut credential = draft.credential;
+    let mut is_complete = true;
+    for (key, at) in &draft.secrets {
+        is_complete &= check_secret(at, key, env, report);
+    }
+    if draft.wants_authority {
+        match default_authority(env, report) {
+            Some(authority) => set_authority(&mut credential, authority),
+            None => is_complete = false,
         }
-        Draft::Static { token } => {
-            let key = format!("credentials.{name}.static.token");
-            Credential::Static {
-                token: check_secret(token, &key, env, report)?,
-            }
+    }
+    if let Credential::WorkloadIdentity(keys) = &mut credential {
+        is_complete &= workload_identity(keys, name, env, report);
+    }
+    is_complete.then_some(credential)
+}
+
+fn set_authority(credential: &mut Credential, url: ServiceUrl) {
+    match credential {
+        Credential::ClientCertificate(keys) => keys.authority = url,
+        Credential::ClientSecret(keys) => keys.authority = url,
+        Credential::DeviceCode(keys) => keys.authority = url,
+        Credential::WorkloadIdentity(keys) => keys.authority = url,
+        _ => {}
+    }
+}
+
+/// Fills in what the pod's variables say. Their absence would fail the first request.
+fn workload_identity(
+    keys: &mut WorkloadIdentity,
+    name: &str,
+    env: &Env<'_>,
+    report: &mut Report,
+) -> bool {
+    let mut is_complete = true;
+    let mut variable = |key: &str, variable: &'static str| {
+        let value = env(variable).filter(|value| !value.is_empty());
+        if value.is_none() {
+            is_complete = false;
+            report.refuse(
+                Place::Nowhere,
+                format!(
+                    "`credentials.{name}.workload-identity` has no `{key}`, and {variable} is not set"
+                ),
+                format!(
+                    "label the pod azure.workload.identity/use=true so that the webhook sets \
+                     {variable}, or write `{key}`"
+                ),
+            );
         }
-    })
+        value
+    };
+    let tenant = match keys.tenant {
+        Some(_) => None,
+        None => variable("tenant", TENANT_VARIABLE),
+    };
+    if keys.client_id.is_none() {
+        keys.client_id = variable("client_id", CLIENT_ID_VARIABLE);
+    }
+    if keys.token_file.is_none() {
+        keys.token_file = variable("token_file", TOKEN_FILE_VARIABLE).map(Into::into);
+    }
+    if let Some(tenant) = tenant {
+        let place = Place::Variable(TENANT_VARIABLE);
+        keys.tenant = report.accept(place, TENANT_VARIABLE, Tenant::parse(tenant.trim()));
+        is_complete &= keys.tenant.is_some();
+    }
+    is_complete
 }
 
 /// A secret that cannot be read now would fail the first request instead of the start.
-fn check_secret(
-    at: At<SecretRef>,
-    key: &str,
-    env: &Env<'_>,
-    report: &mut Report,
-) -> Option<SecretRef> {
-    match at.value.read_with(env) {
-        Ok(_) => Some(at.value),
-        Err(error) => {
-            let (message, remedy) = match error {
-                SecretRefError::Env(variable) => (
-                    format!("`{key}`: the environment variable {variable} is not set"),
-                    format!("set {variable} and start ahds-proxy again"),
-                ),
-                error @ SecretRefError::File { .. } => (
-                    format!("`{key}`: {error}"),
-                    "write the path of a file that this process may read".to_owned(),
-                ),
-                error @ SecretRefError::Content(_) => (
-                    format!("`{key}`: {error}"),
-                    "store the secret alone, on one line".to_owned(),
-                ),
-            };
-            report.refuse(at.place, message, remedy);
-            None
-        }
-    }
+fn check_secret(at: &At<SecretRef>, key: &str, env: &Env<'_>, report: &mut Report) -> bool {
+    let Err(error) = at.value.read_text_with(env) else {
+        return true;
+    };
+    let (message, remedy) = match error {
+        SecretRefError::Env(variable) => (
+            format!("`{key}`: the environment variable {variable} is not set"),
+            format!("set {variable} and start ahds-proxy again"),
+        ),
+        error @ SecretRefError::File { .. } => (
+            format!("`{key}`: {error}"),
+            "write the path of a file that this process may read".to_owned(),
+        ),
+        error @ SecretRefError::Content(_) => (
+            format!("`{key}`: {error}"),
+            "store the secret alone, on one line".to_owned(),
+        ),
+    };
+    report.refuse(at.place, message, remedy);
+    false
 }
 
 /// As Azure's own libraries: the variable may lack the scheme.
 fn default_authority(env: &Env<'_>, report: &mut Report) -> Option<ServiceUrl> {
-    let host = env(AUTHORITY_VARIABLE).unwrap_or_else(|| PUBLIC_AUTHORITY.to_owned());
+    let Some(host) = env(AUTHORITY_VARIABLE).filter(|host| !host.is_empty()) else {
+        return Some(ServiceUrl::public_authority());
+    };
     let host = host.trim();
     let url = if host.contains("://") {
         host.to_owned()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Env;
 use crate::config::{
     ServiceUrl, ValueError,
-    file::{AVAILABLE_KINDS, Draft, File, KINDS, RouteTable, is_available, needs_keys},
+    file::{Draft, File, KINDS, RouteTable, needs_keys},
     grammar,
     report::{At, Place, Read, Report},
     walk::suggest,
@@ -127,7 +127,7 @@ fn upstream(route: &str, at: &At<String>, file: &mut File, report: &mut Report) 
 fn credential(at: &At<String>, file: &mut File, report: &mut Report) {
     let kind = at.value.as_str();
     let written = file.credentials.get("default");
-    if written.is_some_and(|d| d.given().is_some_and(|d| d.value.kind() == kind)) {
+    if written.is_some_and(|d| d.given().is_some_and(|d| d.value.credential.kind() == kind)) {
         return;
     }
     let draft = Draft::bare(kind);
@@ -137,12 +137,6 @@ fn credential(at: &At<String>, file: &mut File, report: &mut Report) {
                 at.place,
                 format!("unknown credential kind `{}`", kind.escape_debug()),
                 suggest(kind, KINDS.into_iter()),
-            );
-        } else if !is_available(kind) {
-            report.refuse(
-                at.place,
-                format!("the credential kind `{kind}` is not available yet"),
-                format!("use one of: {}", AVAILABLE_KINDS.join(", ")),
             );
         } else if let Some(keys) = needs_keys(kind) {
             report.refuse(

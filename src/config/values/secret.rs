@@ -37,11 +37,21 @@ impl SecretRef {
     /// The secret now, without surrounding white space. Reads a file or variable: call it where
     /// blocking for a small local file is fine.
     pub fn read(&self) -> Result<SecretString, SecretRefError> {
-        self.read_with(&|name| std::env::var(name).ok())
+        let secret = self.read_text()?;
+        // Inside a header, a line break would start another one.
+        if secret.expose_secret().chars().any(char::is_control) {
+            return Err(SecretRefError::Content(self.to_string()));
+        }
+        Ok(secret)
     }
 
-    /// As [`SecretRef::read`], with the environment given by the caller.
-    pub fn read_with(
+    /// As [`SecretRef::read`] for what may have several lines, such as PEM.
+    pub fn read_text(&self) -> Result<SecretString, SecretRefError> {
+        self.read_text_with(&|name| std::env::var(name).ok())
+    }
+
+    /// As [`SecretRef::read_text`], with the environment given by the caller.
+    pub fn read_text_with(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<SecretString, SecretRefError> {
@@ -57,9 +67,9 @@ impl SecretRef {
             }
             Self::Given(GivenSecret(secret)) => return Ok(secret.clone()),
         };
-        // Editors and `echo` leave a newline at the end; inside, one would split a header.
+        // Editors and `echo` leave a newline at the end.
         let secret = text.trim();
-        if secret.is_empty() || secret.chars().any(char::is_control) {
+        if secret.is_empty() {
             return Err(SecretRefError::Content(self.to_string()));
         }
         Ok(SecretString::from(secret))
@@ -143,7 +153,7 @@ mod tests {
     #[test]
     fn names_the_variable_and_never_the_secret() {
         let env = |name: &str| (name == "SET").then(|| "hunter\n2".to_owned());
-        let unset = SecretRef::Env("UNSET".into()).read_with(&env);
+        let unset = SecretRef::Env("UNSET".into()).read_text_with(&env);
         assert!(
             unset
                 .expect_err("refused")
@@ -151,7 +161,7 @@ mod tests {
                 .contains("variable UNSET is not set")
         );
         let bad = SecretRef::Env("SET".into())
-            .read_with(&env)
+            .read_text_with(&env)
             .expect_err("refused")
             .to_string();
         assert!(bad.contains("SET") && !bad.contains("hunter"), "{bad}");

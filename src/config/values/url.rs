@@ -29,6 +29,11 @@ pub struct ServiceUrl {
 }
 
 impl ServiceUrl {
+    /// The Entra authority of the public cloud.
+    pub(in crate::config) fn public_authority() -> Self {
+        Self::parse("https://login.microsoftonline.com").expect("a constant URL")
+    }
+
     /// Reads an absolute `https` or `http` URL. Whether plain `http` is allowed depends on where
     /// the URL is used: see [`ServiceUrl::is_secure`].
     pub fn parse(text: &str) -> Result<Self, ValueError> {

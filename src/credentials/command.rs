@@ -1,0 +1,39 @@
+//! `command`: being built.
+
+use super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints};
+use crate::{
+    clock::Clock,
+    config::{self, Audience},
+};
+
+pub(super) const KIND: &str = "command";
+
+/// Being built.
+#[derive(Debug)]
+pub struct Command {
+    _keys: config::Command,
+    _endpoints: IdentityEndpoints,
+    _clock: Clock,
+}
+
+impl Command {
+    pub(super) fn new(keys: config::Command, endpoints: IdentityEndpoints, clock: Clock) -> Self {
+        Self {
+            _keys: keys,
+            _endpoints: endpoints,
+            _clock: clock,
+        }
+    }
+
+    #[expect(clippy::unused_async)]
+    pub(super) async fn token(
+        &self,
+        _audience: Option<&Audience>,
+    ) -> Result<AccessToken, CredentialError> {
+        Err(CredentialError::new(
+            Reason::NeedsAction,
+            format!("{KIND} is not available yet"),
+            "Use another credential.",
+        ))
+    }
+}

@@ -1,0 +1,40 @@
+//! `device-code`: being built.
+
+use super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints};
+use crate::{
+    clock::Clock,
+    config::{self, Audience},
+};
+
+pub(super) const KIND: &str = "device-code";
+
+/// Being built.
+#[derive(Debug)]
+pub struct DeviceCode {
+    _keys: config::DeviceCode,
+    _endpoints: IdentityEndpoints,
+    _clock: Clock,
+}
+
+impl DeviceCode {
+    pub(super) fn new(
+        keys: config::DeviceCode,
+        endpoints: IdentityEndpoints,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            _keys: keys,
+            _endpoints: endpoints,
+            _clock: clock,
+        }
+    }
+
+    #[expect(clippy::unused_async)]
+    pub(super) async fn token(&self, _audience: &Audience) -> Result<AccessToken, CredentialError> {
+        Err(CredentialError::new(
+            Reason::NeedsAction,
+            format!("{KIND} is not available yet"),
+            "Use another credential.",
+        ))
+    }
+}
