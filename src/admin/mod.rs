@@ -153,7 +153,9 @@ fn describe_token(status: &SourceStatus) -> Value {
         "valid": token.is_some(),
         "tenant": token.and_then(|token| token.claims.tenant.as_deref()),
         "identity": token.and_then(|token| token.claims.identity.as_deref()),
-        "expires_on": token.and_then(|token| timestamp(token.expires_on)),
+        "expires_on": token
+            .filter(|token| token.states_expiry)
+            .and_then(|token| timestamp(token.expires_on)),
         "last_error": status.last_error.as_ref().map(ToString::to_string),
     })
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
-use super::{SecretRef, ServiceUrl, Tenant};
+use super::{EndpointUrl, SecretRef, ServiceUrl, Tenant};
 
 /// One way to get tokens: `[credentials.NAME.KIND]`.
 #[derive(Debug, Clone)]
@@ -166,7 +166,7 @@ pub enum UserAssigned {
 #[derive(Debug, Clone)]
 pub struct OAuth2 {
     /// The token endpoint; https, or http on loopback.
-    pub token_url: ServiceUrl,
+    pub token_url: EndpointUrl,
     /// Who asks; `None` where only a registration can tell.
     pub client: Option<OAuth2Client>,
     /// Where to get a client id and secret when there are none, or when they are refused.
@@ -196,7 +196,7 @@ pub struct OAuth2Client {
 #[derive(Debug, Clone)]
 pub struct Registration {
     /// The registration endpoint; https, or http on loopback.
-    pub url: ServiceUrl,
+    pub url: EndpointUrl,
     /// What the server's owner gave out, read at each registration.
     pub software_statement: SecretRef,
 }
@@ -258,7 +258,7 @@ pub enum SmartAlgorithm {
 #[derive(Debug, Clone)]
 pub enum SmartEndpoint {
     /// It is known.
-    TokenUrl(ServiceUrl),
+    TokenUrl(EndpointUrl),
     /// It is in `{issuer}/.well-known/smart-configuration`.
     Issuer(ServiceUrl),
 }

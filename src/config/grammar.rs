@@ -239,18 +239,6 @@ pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
     Ok((parsed, value))
 }
 
-/// A URL that may receive secrets: https, or http on loopback.
-pub(super) fn secure_url(text: &str) -> Result<ServiceUrl, ValueError> {
-    let url = ServiceUrl::parse(text)?;
-    if url.is_secure() {
-        return Ok(url);
-    }
-    Err(ValueError::new(
-        "plain http is allowed on loopback only, since secrets travel there",
-        format!("write https://{}{}", url.authority(), url.base_path()),
-    ))
-}
-
 /// The base of an instance metadata service: plain http is also how a link-local address is reached,
 /// which never leaves the machine's own link (RFC 3927, section 2.7).
 pub(super) fn metadata_url(text: &str) -> Result<ServiceUrl, ValueError> {
@@ -259,7 +247,7 @@ pub(super) fn metadata_url(text: &str) -> Result<ServiceUrl, ValueError> {
     if address.is_some_and(|address| address.is_link_local()) {
         return Ok(url);
     }
-    secure_url(text)
+    ServiceUrl::parse_secure(text)
 }
 
 /// Text that becomes another program's argument or a form field.

@@ -26,7 +26,7 @@ pub use credentials::{
 pub use error::{ConfigErrors, Location, Problem, SourceLine};
 pub use resolve::{Env, Overrides, load, load_admin, parse};
 pub use values::{
-    Audience, ByteSize, GivenSecret, Prefix, SecretRef, SecretRefError, ServiceUrl, Tenant,
+    Audience, ByteSize, EndpointUrl, GivenSecret, Prefix, SecretRef, SecretRefError, ServiceUrl, Tenant,
     ValueError, parse_duration,
 };
 

@@ -1,13 +1,12 @@
-//! What every credential that talks to Microsoft Entra ID shares: URLs, the token answer, and its
-//! AADSTS errors turned into what to do.
+//! What every credential that talks to Microsoft Entra ID shares: URLs, and its AADSTS errors turned
+//! into what to do.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use http::{StatusCode, Uri};
-use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
+use http::Uri;
+use serde::Deserialize;
 
-use super::{AccessToken, CredentialError, Reason, Renewal, http::Answer};
+use super::{AccessToken, CredentialError, Reason, http::Answer, token_response::Granted};
 use crate::config::{Audience, ServiceUrl, Tenant};
 
 /// The first-party application that FHIR tokens are for.
@@ -42,15 +41,6 @@ pub(super) fn token_url(authority: &ServiceUrl, tenant: &Tenant) -> Uri {
         .expect("a tenant holds only characters that a path may hold")
 }
 
-#[derive(Deserialize)]
-struct Granted {
-    access_token: SecretString,
-    #[serde(deserialize_with = "seconds")]
-    expires_in: u64,
-    #[serde(default, deserialize_with = "optional_seconds")]
-    refresh_in: Option<u64>,
-}
-
 #[derive(Deserialize, Default)]
 struct Denied {
     #[serde(default)]
@@ -59,24 +49,6 @@ struct Denied {
     error_codes: Vec<u64>,
     #[serde(default)]
     error_description: String,
-}
-
-/// Numbers come as numbers from v2.0 endpoints and as strings from v1 ones.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Seconds {
-        Number(u64),
-        Text(String),
-    }
-    match Seconds::deserialize(deserializer)? {
-        Seconds::Number(number) => Ok(number),
-        Seconds::Text(text) => text.parse().map_err(serde::de::Error::custom),
-    }
-}
-
-fn optional_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    seconds(deserializer).map(Some)
 }
 
 /// The token in an answer of the token endpoint, or why there is none. `start` is when it was asked for.
@@ -88,23 +60,14 @@ pub(super) fn read_token(
     if !answer.status.is_success() {
         return Err(denied(answer, asker));
     }
-    let granted: Granted = serde_json::from_slice(&answer.body).map_err(|_| {
+    let granted = Granted::read(answer).ok_or_else(|| {
         CredentialError::new(
             Reason::Transient,
             "the token endpoint's answer is not a token",
             "Check that `authority` names Microsoft Entra ID and that no captive portal answers in its place.",
         )
     })?;
-    let after = |seconds| start.checked_add(Duration::from_secs(seconds));
-    Ok(AccessToken {
-        secret: granted.access_token,
-        expires_on: after(granted.expires_in).unwrap_or(start),
-        renewal: granted
-            .refresh_in
-            .filter(|refresh_in| *refresh_in < granted.expires_in)
-            .and_then(after)
-            .map_or(Renewal::Proportional, Renewal::At),
-    })
+    Ok(granted.into_token(start))
 }
 
 fn denied(answer: &Answer, asker: &Asker<'_>) -> CredentialError {
@@ -115,8 +78,8 @@ fn denied(answer: &Answer, asker: &Asker<'_>) -> CredentialError {
         .copied()
         .or_else(|| find_code(&denied.error_description));
     let mut error = match code {
-        Some(code) if !is_transient(answer.status) => from_code(code, asker),
-        _ if is_transient(answer.status) || denied.error == "temporarily_unavailable" => {
+        Some(code) if !answer.is_transient() => from_code(code, asker),
+        _ if answer.is_transient() || denied.error == "temporarily_unavailable" => {
             CredentialError::new(
                 Reason::Transient,
                 format!("the token endpoint answered {}", answer.status.as_u16()),
@@ -131,12 +94,6 @@ fn denied(answer: &Answer, asker: &Asker<'_>) -> CredentialError {
     };
     error.retry_after = answer.retry_after();
     error
-}
-
-fn is_transient(status: StatusCode) -> bool {
-    status == StatusCode::TOO_MANY_REQUESTS
-        || status == StatusCode::REQUEST_TIMEOUT
-        || status.is_server_error()
 }
 
 /// The number behind `AADSTS` in a message.

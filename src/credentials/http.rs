@@ -16,6 +16,9 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 1 << 20;
 
+/// What a user has to do about a failure that passes.
+pub(super) const TRIES_AGAIN: &str = "ahds-proxy tries again by itself.";
+
 /// A client for identity endpoints. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct IdentityEndpoints {
@@ -36,6 +39,43 @@ impl Answer {
         let value = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
         value.trim().parse().ok().map(Duration::from_secs)
     }
+
+    /// Whether the same request may be answered better the next time.
+    pub(super) fn is_transient(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS
+            || self.status == StatusCode::REQUEST_TIMEOUT
+            || self.status.is_server_error()
+    }
+
+    /// The error for an answer that is neither what was asked for nor a refusal that can be read.
+    /// `key` is where the configuration says whom to ask.
+    pub(super) fn unexpected(&self, host: &str, key: &str) -> CredentialError {
+        let status = self.status.as_u16();
+        let (reason, remedy) = if self.is_transient() {
+            (Reason::Transient, TRIES_AGAIN.to_owned())
+        } else if self.status.is_success() {
+            (
+                Reason::Transient,
+                format!("Check `{key}`, and that no captive portal answers in its place."),
+            )
+        } else if self.status.is_redirection() {
+            (
+                Reason::NeedsAction,
+                format!("Check `{key}`: ahds-proxy follows no redirect with a secret."),
+            )
+        } else {
+            (Reason::NeedsAction, format!("Check `{key}`."))
+        };
+        let message = if self.status.is_success() {
+            format!("{host} answered {status} with something else than what was asked for")
+        } else {
+            format!("{host} answered {status}")
+        };
+        CredentialError {
+            retry_after: self.retry_after(),
+            ..CredentialError::new(reason, message, remedy)
+        }
+    }
 }
 
 impl IdentityEndpoints {
@@ -52,21 +92,17 @@ impl IdentityEndpoints {
         url: &Uri,
         form: &[(&str, &str)],
     ) -> Result<Answer, CredentialError> {
-        let body = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(form)
-            .finish();
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(url.clone())
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(Full::new(Bytes::from(body)))
-            .expect("a parsed URI and constant headers make a request");
-        let host = url.host().unwrap_or_default();
-        match tokio::time::timeout(TIMEOUT, self.exchange(request, host)).await {
+        self.send(form_request(url, form)).await
+    }
+
+    /// Sends a request with an absolute URI and reads the whole answer, whatever its status.
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Answer, CredentialError> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let exchange = self.exchange(request.map(Full::new), &host);
+        match tokio::time::timeout(TIMEOUT, exchange).await {
             Ok(answer) => answer,
             Err(_) => Err(unreachable(
-                host,
+                &host,
                 &format!("no answer within {} s", TIMEOUT.as_secs()),
             )),
         }
@@ -95,10 +131,24 @@ impl IdentityEndpoints {
     }
 }
 
+/// A `POST` of a form.
+pub(super) fn form_request(url: &Uri, form: &[(&str, &str)]) -> Request<Bytes> {
+    let body = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
+    Request::builder()
+        .method(Method::POST)
+        .uri(url.clone())
+        .header(header::ACCEPT, "application/json")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(body.into())
+        .expect("a parsed URI and constant headers make a request")
+}
+
 fn unreachable(host: &str, detail: &str) -> CredentialError {
     CredentialError::new(
         Reason::Transient,
         format!("no token from {host}: {detail}"),
-        "Check the network and the authority's name; ahds-proxy tries again by itself.",
+        "Check the network and the host's name; ahds-proxy tries again by itself.",
     )
 }

@@ -16,9 +16,11 @@ mod entra;
 mod http;
 mod managed_identity;
 mod oauth2;
+mod refusal;
 mod smart;
 mod static_token;
 mod subprocess;
+mod token_response;
 mod workload_identity;
 
 use std::time::{Duration, SystemTime};
@@ -54,6 +56,9 @@ pub enum Renewal {
     NotBefore(Duration),
     /// At the time the issuer named (`refresh_in`).
     At(SystemTime),
+    /// At this time. Its source does not say when it ends: the expiry is an assumption, and not
+    /// shown to anyone as a fact.
+    Assumed(SystemTime),
     /// It is all there is.
     Never,
 }
@@ -177,7 +182,7 @@ impl Credential {
             Self::Command(source) => source.token(audience).await,
             Self::DeviceCode(source) => source.token(required(audience)?).await,
             Self::ManagedIdentity(source) => source.token(required(audience)?).await,
-            Self::OAuth2(source) => source.token(audience).await,
+            Self::OAuth2(source) => source.token().await,
             Self::SmartBackendServices(source) => source.token(audience).await,
             Self::Static(source) => source.token(),
             Self::WorkloadIdentity(source) => source.token(required(audience)?).await,

@@ -35,17 +35,20 @@ impl StaticToken {
         })?;
         let now = self.clock.now();
         let expiry = Claims::of(secret.expose_secret()).expires_on;
-        let expires_on = match expiry {
-            Some(seconds) => UNIX_EPOCH
-                .checked_add(Duration::from_secs(seconds))
-                .filter(|expires_on| *expires_on > now)
-                .ok_or_else(|| expired(&self.token))?,
-            None => now + REREAD,
+        let (expires_on, renewal) = match expiry {
+            Some(seconds) => (
+                UNIX_EPOCH
+                    .checked_add(Duration::from_secs(seconds))
+                    .filter(|expires_on| *expires_on > now)
+                    .ok_or_else(|| expired(&self.token))?,
+                self.renewal(now),
+            ),
+            None => (now + REREAD, Renewal::Assumed(now + REREAD / 2)),
         };
         Ok(AccessToken {
             secret,
             expires_on,
-            renewal: self.renewal(now),
+            renewal,
         })
     }
 

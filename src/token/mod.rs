@@ -23,6 +23,8 @@ pub struct Token {
     pub authorization: HeaderValue,
     /// Not to be sent from this moment on, by the wall clock.
     pub expires_on: SystemTime,
+    /// Whether the issuer said so, or nobody knows.
+    pub states_expiry: bool,
     /// When to ask for the next one.
     pub renew_on: SystemTime,
     /// What it says of its holder, for people.
@@ -38,6 +40,7 @@ impl Token {
         Some(Self {
             authorization,
             expires_on: access.expires_on,
+            states_expiry: !matches!(access.renewal, Renewal::Assumed(_)),
             renew_on: renew_on(access, now),
             claims: Claims::of(secret),
         })
@@ -60,7 +63,7 @@ fn renew_on(access: &AccessToken, now: SystemTime) -> SystemTime {
     let margin = remaining / 5;
     match access.renewal {
         Renewal::Never => access.expires_on,
-        Renewal::At(time) => time.max(now + MIN_USE),
+        Renewal::At(time) | Renewal::Assumed(time) => time.max(now + MIN_USE),
         Renewal::Proportional => access.expires_on - margin - backoff::jitter(margin / 10),
         Renewal::NotBefore(limit) => access.expires_on - margin.min(limit),
     }

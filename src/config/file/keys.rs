@@ -7,7 +7,7 @@ use super::{
     duration,
 };
 use crate::config::{
-    Credential, SecretRef, ServiceUrl, grammar,
+    Credential, SecretRef, ServiceUrl,
     report::{At, Place, Report},
     walk::{Item, Table},
 };
@@ -86,7 +86,7 @@ impl<'t, 'r> Keys<'t, 'r> {
 
     pub(super) fn authority(&mut self) -> ServiceUrl {
         let written = self.read("authority", |item, report| {
-            item.parse(report, grammar::secure_url)
+            item.parse(report, ServiceUrl::parse_secure)
         });
         self.wants_authority = written.is_none();
         written.unwrap_or_else(ServiceUrl::public_authority)

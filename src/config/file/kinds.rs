@@ -8,7 +8,7 @@ use super::{
 };
 use crate::config::{
     AzureCli, ClientAuth, ClientCertificate, ClientSecret, Command, Credential, DeviceCode,
-    HeaderText, ManagedIdentity, OAuth2, OAuth2Client, Registration, SecretRef, ServiceUrl,
+    EndpointUrl, HeaderText, ManagedIdentity, OAuth2, OAuth2Client, Registration, SecretRef, ServiceUrl,
     SmartAlgorithm, SmartBackendServices, SmartEndpoint, Tenant, Text, Tool, UserAssigned,
     WorkloadIdentity, grammar,
     report::{At, Report},
@@ -146,20 +146,19 @@ fn command(keys: &mut Keys<'_, '_>) -> Option<Credential> {
 }
 
 fn oauth2(keys: &mut Keys<'_, '_>) -> Option<Credential> {
-    let token_url = keys.need("token_url", url);
+    let token_url = keys.need("token_url", endpoint);
     let registration = registration(keys);
     let is_registered = ["client_id", "client_secret"]
         .iter()
         .any(|key| keys.table.has(key));
+    // `None` where a key is missing; `Some(None)` where only a registration can tell.
     let client = if is_registered || !keys.table.has("registration") {
         let id = keys.need("client_id", argument);
         let secret = keys.need_secret("client_secret", secret);
-        Some(OAuth2Client {
-            id: id?,
-            secret: secret?,
-        })
+        id.zip(secret)
+            .map(|(id, secret)| Some(OAuth2Client { id, secret }))
     } else {
-        None
+        Some(None)
     };
     let scope = keys.read("scope", argument);
     let resource = keys.read("resource", argument);
@@ -175,7 +174,7 @@ fn oauth2(keys: &mut Keys<'_, '_>) -> Option<Credential> {
     let parameters = keys.read("parameters", parameters);
     Some(Credential::OAuth2(Box::new(OAuth2 {
         token_url: token_url?,
-        client,
+        client: client?,
         registration,
         scope,
         resource,
@@ -189,7 +188,7 @@ fn registration(keys: &mut Keys<'_, '_>) -> Option<Registration> {
     let path = format!("{}.registration", keys.table.path);
     let (url, statement) = keys.read("registration", |item, report| {
         let mut table = item.table(report)?;
-        let url = table.need(report, "url", url);
+        let url = table.need(report, "url", endpoint);
         let statement = table.need(report, "software_statement", secret);
         table.finish(report);
         Some((url?.value, statement?))
@@ -217,7 +216,7 @@ fn smart(keys: &mut Keys<'_, '_>) -> Option<Credential> {
         })
     });
     let scope = keys.need("scope", argument);
-    let token_url = keys.read("token_url", url);
+    let token_url = keys.read("token_url", endpoint);
     let issuer = keys.read("issuer", url);
     let key_id = keys.read("key_id", argument);
     let either = ["token_url", "issuer"];
@@ -251,7 +250,11 @@ fn argument(item: &Item<'_>, report: &mut Report) -> Option<String> {
 }
 
 fn url(item: &Item<'_>, report: &mut Report) -> Option<ServiceUrl> {
-    item.parse(report, grammar::secure_url)
+    item.parse(report, ServiceUrl::parse_secure)
+}
+
+fn endpoint(item: &Item<'_>, report: &mut Report) -> Option<EndpointUrl> {
+    item.parse(report, EndpointUrl::parse)
 }
 
 /// PEM text, by its file's path or as any other secret.
@@ -278,8 +281,22 @@ fn headers(item: &Item<'_>, report: &mut Report) -> Option<Vec<(HeaderName, Head
     })
 }
 
+/// Fields the credential itself writes: none may come twice (RFC 6749, section 3.2).
+const OWN_PARAMETERS: [(&str, &str); 5] = [
+    ("client_id", "write it as the credential's `client_id`"),
+    ("client_secret", "write it as the credential's `client_secret`"),
+    ("grant_type", "leave it out: it is client_credentials"),
+    ("resource", "write it as the credential's `resource`"),
+    ("scope", "write it as the credential's `scope`"),
+];
+
 fn parameters(item: &Item<'_>, report: &mut Report) -> Option<Vec<(String, Text)>> {
     texts(item, report, |name, item, report| {
+        if let Some((own, remedy)) = OWN_PARAMETERS.iter().find(|(own, _)| *own == name.value) {
+            let message = format!("`{}`: the credential itself sends `{own}`", item.key);
+            report.refuse(name.place, message, *remedy);
+            return None;
+        }
         let value = if item.is_string() {
             Text::Plain(item.str(report)?.to_owned())
         } else {

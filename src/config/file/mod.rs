@@ -122,7 +122,7 @@ impl File {
                 report,
                 "otlp_endpoint",
                 "leave it out; `/metrics` on the admin address is there meanwhile",
-                |item, report| item.parse(report, grammar::secure_url),
+                |item, report| item.parse(report, super::ServiceUrl::parse_secure),
             );
             table.finish(report);
         });

@@ -9,7 +9,6 @@ use super::Env;
 use crate::config::{
     Credential, SecretRef, SecretRefError, ServiceUrl, Tenant, WorkloadIdentity,
     file::{Draft, RouteTable},
-    grammar,
     report::{At, Place, Read, Report},
     walk::suggest,
 };
@@ -201,6 +200,6 @@ fn default_authority(env: &Env<'_>, report: &mut Report) -> Option<ServiceUrl> {
     report.accept(
         Place::Variable(AUTHORITY_VARIABLE),
         AUTHORITY_VARIABLE,
-        grammar::secure_url(&url),
+        ServiceUrl::parse_secure(&url),
     )
 }

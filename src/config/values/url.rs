@@ -100,6 +100,18 @@ impl ServiceUrl {
         })
     }
 
+    /// As [`ServiceUrl::parse`], for what receives secrets: https, or http on loopback.
+    pub fn parse_secure(text: &str) -> Result<Self, ValueError> {
+        let url = Self::parse(text)?;
+        if url.is_secure() {
+            return Ok(url);
+        }
+        Err(ValueError::new(
+            "plain http is allowed on loopback only, since secrets travel there",
+            format!("write https://{}{}", url.authority(), url.base_path()),
+        ))
+    }
+
     /// `http` or `https`.
     pub fn scheme(&self) -> &Scheme {
         &self.scheme

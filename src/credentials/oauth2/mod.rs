@@ -1,0 +1,180 @@
+//! `oauth2-client-credentials`: the client credentials grant of any server (RFC 6749, section 4.4).
+//!
+//! Nothing is sent that the configuration does not ask for: without `scope` there is none, whatever
+//! the route's audience. `clients.rs` knows who asks, `registration.rs` how a client comes to be.
+
+mod clients;
+mod registration;
+
+use std::time::SystemTime;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use form_urlencoded::byte_serialize;
+use http::{HeaderMap, HeaderValue, header};
+use secrecy::ExposeSecret as _;
+
+use self::clients::{Client, Clients};
+use super::{
+    AccessToken, CredentialError, Reason,
+    http::{Answer, IdentityEndpoints, form_request},
+    refusal::{self, Refusal, Remedies},
+};
+use crate::{
+    clock::Clock,
+    config::{self, ClientAuth, HeaderText, SecretRef, Text},
+};
+
+pub(super) const KIND: &str = "oauth2-client-credentials";
+
+const REMEDIES: Remedies = Remedies {
+    invalid_request: "Check `scope`, `resource`, `auth`, `headers` and `parameters` against what the server asks for.",
+    invalid_client: "Check `client_id` and `client_secret`, and whether the server wants them as auth = \"basic\" or \"body\".",
+    invalid_grant: "Check `client_id` and `parameters`, and ask the server's owner whether the client was revoked.",
+};
+
+const REGISTERED_REMEDIES: Remedies = Remedies {
+    invalid_client: "A new registration did not help. Check that `token_url` and `registration.url` belong to one server, and whether it wants auth = \"basic\" or \"body\".",
+    ..REMEDIES
+};
+
+/// A client of an OAuth 2.0 server.
+#[derive(Debug)]
+pub struct OAuth2 {
+    keys: Box<config::OAuth2>,
+    clients: Clients,
+    endpoints: IdentityEndpoints,
+    clock: Clock,
+}
+
+impl OAuth2 {
+    pub(super) fn new(
+        keys: Box<config::OAuth2>,
+        endpoints: IdentityEndpoints,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            clients: Clients::new(&keys),
+            keys,
+            endpoints,
+            clock,
+        }
+    }
+
+    pub(super) async fn token(&self) -> Result<AccessToken, CredentialError> {
+        let host = self.keys.token_url.host();
+        let generation = self.clients.generation();
+        let client = self.clients.get(generation, || self.register()).await?;
+        let (answer, start) = self.ask(&client).await?;
+        if Refusal::of(&answer) != Some(Refusal::InvalidClient) || self.keys.registration.is_none()
+        {
+            return refusal::read_token(&answer, host, &REMEDIES, start);
+        }
+        let client = self.clients.replace(generation, || self.register()).await?;
+        let (answer, start) = self.ask(&client).await?;
+        refusal::read_token(&answer, host, &REGISTERED_REMEDIES, start)
+    }
+
+    /// The token endpoint's answer, and when it was asked: the life of a token starts while its
+    /// answer is still on its way.
+    async fn ask(&self, client: &Client) -> Result<(Answer, SystemTime), CredentialError> {
+        let secret = client.secret.expose_secret();
+        let mut form = vec![("grant_type", "client_credentials")];
+        if self.keys.auth == ClientAuth::Body {
+            form.push(("client_id", &client.id));
+            form.push(("client_secret", secret));
+        }
+        form.extend(self.keys.scope.as_deref().map(|scope| ("scope", scope)));
+        form.extend(
+            self.keys
+                .resource
+                .as_deref()
+                .map(|resource| ("resource", resource)),
+        );
+        let parameters = self
+            .keys
+            .parameters
+            .iter()
+            .map(|(name, text)| Ok((name.as_str(), value(text)?)))
+            .collect::<Result<Vec<_>, CredentialError>>()?;
+        form.extend(
+            parameters
+                .iter()
+                .map(|(name, value)| (*name, value.expose_secret())),
+        );
+
+        let mut request = form_request(self.keys.token_url.uri(), &form);
+        self.add_headers(request.headers_mut())?;
+        if self.keys.auth == ClientAuth::Basic {
+            let value = basic(&client.id, secret);
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        let start = self.clock.now();
+        Ok((self.endpoints.send(request).await?, start))
+    }
+
+    /// The configured headers, which win over what a request has by itself.
+    fn add_headers(&self, headers: &mut HeaderMap) -> Result<(), CredentialError> {
+        for (name, text) in &self.keys.headers {
+            let value = match text {
+                HeaderText::Plain(value) => value.clone(),
+                HeaderText::Secret(reference) => header_value(reference)?,
+            };
+            headers.insert(name.clone(), value);
+        }
+        Ok(())
+    }
+}
+
+/// Id and secret are form-encoded before they are joined (RFC 6749, section 2.3.1): a colon in an
+/// id would end it.
+fn basic(id: &str, secret: &str) -> HeaderValue {
+    let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+    let both = STANDARD.encode(format!("{}:{}", encode(id), encode(secret)));
+    let mut value = HeaderValue::try_from(format!("Basic {both}"))
+        .expect("Base64 holds only characters that a header may hold");
+    value.set_sensitive(true);
+    value
+}
+
+fn value(text: &Text) -> Result<secrecy::SecretString, CredentialError> {
+    match text {
+        Text::Plain(text) => Ok(text.clone().into()),
+        Text::Secret(reference) => read(reference),
+    }
+}
+
+fn read(reference: &SecretRef) -> Result<secrecy::SecretString, CredentialError> {
+    reference.read().map_err(|error| {
+        CredentialError::new(
+            Reason::NeedsAction,
+            error.to_string(),
+            "Provide the secret there.",
+        )
+    })
+}
+
+fn header_value(reference: &SecretRef) -> Result<HeaderValue, CredentialError> {
+    let mut value = HeaderValue::try_from(read(reference)?.expose_secret()).map_err(|_| {
+        CredentialError::new(
+            Reason::NeedsAction,
+            format!("the secret in {reference} cannot stand in a header"),
+            "Store it in visible ASCII characters.",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_encodes_what_would_split_it() {
+        let value = basic("a:b c", "p%+\u{e4}");
+        let encoded = value.to_str().expect("ASCII").trim_start_matches("Basic ");
+        let decoded = STANDARD.decode(encoded).expect("Base64");
+        assert_eq!(decoded, b"a%3Ab+c:p%25%2B%C3%A4");
+        assert!(value.is_sensitive());
+    }
+}

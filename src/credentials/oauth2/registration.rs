@@ -1,0 +1,116 @@
+//! How a client registers itself (RFC 7591) with a software statement that the server's owner gave
+//! out.
+
+use bytes::Bytes;
+use http::{Method, Request, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{OAuth2, clients::Client, read};
+use crate::{
+    config::Registration,
+    credentials::{CredentialError, Reason, http::Answer},
+};
+
+#[derive(Deserialize)]
+struct Registered {
+    client_id: String,
+    client_secret: SecretString,
+}
+
+/// RFC 7591, section 3.2.2, and what servers borrow from RFC 6749.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Refusal {
+    InvalidRequest,
+    InvalidRedirectUri,
+    InvalidClientMetadata,
+    InvalidSoftwareStatement,
+    UnapprovedSoftwareStatement,
+}
+
+#[derive(Deserialize)]
+struct Denied {
+    error: Refusal,
+}
+
+impl OAuth2 {
+    /// Asks for a client id and secret.
+    pub(super) async fn register(&self) -> Result<Client, CredentialError> {
+        let registration = self.keys.registration.as_ref().ok_or_else(|| {
+            CredentialError::new(
+                Reason::NeedsAction,
+                "the credential names no client",
+                "Set `client_id` and `client_secret`, or `registration`.",
+            )
+        })?;
+        let statement = read(&registration.software_statement)?;
+        let body = json!({ "software_statement": statement.expose_secret() });
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(registration.url.uri().clone())
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json;charset=utf-8")
+            .body(Bytes::from(body.to_string()))
+            .expect("a parsed URI and constant headers make a request");
+        self.add_headers(request.headers_mut())?;
+        let answer = self.endpoints.send(request).await?;
+        let client = read_client(&answer, registration)?;
+        tracing::info!(host = registration.url.host(), "client registered");
+        Ok(client)
+    }
+}
+
+fn read_client(answer: &Answer, registration: &Registration) -> Result<Client, CredentialError> {
+    let registered = answer
+        .status
+        .is_success()
+        .then(|| serde_json::from_slice::<Registered>(&answer.body).ok())
+        .flatten()
+        .filter(|registered| !registered.client_id.is_empty());
+    match registered {
+        Some(registered) => Ok(Client {
+            id: registered.client_id,
+            secret: registered.client_secret,
+        }),
+        None => Err(refused(answer, registration)),
+    }
+}
+
+fn refused(answer: &Answer, registration: &Registration) -> CredentialError {
+    let host = registration.url.host();
+    let denied: Option<Denied> = serde_json::from_slice(&answer.body).ok();
+    let Some(Denied { error }) = denied.filter(|_| !answer.is_transient()) else {
+        return answer.unexpected(host, "registration.url");
+    };
+    let statement = &registration.software_statement;
+    let (what, remedy) = match error {
+        Refusal::InvalidRequest => (
+            "cannot use the registration (invalid_request)",
+            "Check `registration.url`, and that `headers` has all that the server asks for."
+                .to_owned(),
+        ),
+        Refusal::InvalidRedirectUri => (
+            "wants a redirect URI (invalid_redirect_uri)",
+            "Ask the server's owner for a software statement that needs none: no person signs in here."
+                .to_owned(),
+        ),
+        Refusal::InvalidClientMetadata => (
+            "wants to know more of the client (invalid_client_metadata)",
+            "Ask the server's owner for a software statement that holds all of it.".to_owned(),
+        ),
+        Refusal::InvalidSoftwareStatement => (
+            "does not accept the software statement (invalid_software_statement)",
+            format!("Ask the server's owner for a new one, and put it into {statement}."),
+        ),
+        Refusal::UnapprovedSoftwareStatement => (
+            "has not approved the software statement (unapproved_software_statement)",
+            format!("Ask the server's owner to approve the one in {statement}."),
+        ),
+    };
+    CredentialError {
+        retry_after: answer.retry_after(),
+        ..CredentialError::new(Reason::NeedsAction, format!("{host} {what}"), remedy)
+    }
+}

@@ -1,0 +1,129 @@
+//! Why a token endpoint refuses (RFC 6749, section 5.2), and what its user can do about it.
+//!
+//! `error_description` is never shown: nothing keeps a server from quoting the request in it.
+
+use serde::Deserialize;
+
+use super::{
+    AccessToken, CredentialError, Reason,
+    http::{Answer, TRIES_AGAIN},
+    token_response::Granted,
+};
+
+/// The error codes of token endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Refusal {
+    InvalidRequest,
+    InvalidClient,
+    InvalidGrant,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    InvalidScope,
+    /// RFC 8707, section 2.
+    InvalidTarget,
+    /// Defined for another endpoint (section 4.1.2.1), and used here all the same.
+    ServerError,
+    TemporarilyUnavailable,
+}
+
+#[derive(Deserialize)]
+struct Denied {
+    error: Refusal,
+}
+
+/// What to do about the refusals that concern the keys of one kind of credential.
+#[derive(Debug)]
+pub(super) struct Remedies {
+    pub(super) invalid_request: &'static str,
+    pub(super) invalid_client: &'static str,
+    pub(super) invalid_grant: &'static str,
+}
+
+impl Refusal {
+    /// The code of an answer that is a refusal.
+    pub(super) fn of(answer: &Answer) -> Option<Self> {
+        if answer.is_transient() {
+            return None;
+        }
+        let denied: Option<Denied> = serde_json::from_slice(&answer.body).ok();
+        match denied {
+            Some(denied) => Some(denied.error),
+            // The only error with this status, whatever the body says.
+            None if answer.status == http::StatusCode::UNAUTHORIZED => Some(Self::InvalidClient),
+            None => None,
+        }
+    }
+
+    fn explain(self, remedies: &Remedies) -> (&'static str, &'static str) {
+        match self {
+            Self::InvalidRequest => (
+                "cannot use the request (invalid_request)",
+                remedies.invalid_request,
+            ),
+            Self::InvalidClient => (
+                "does not accept the client (invalid_client)",
+                remedies.invalid_client,
+            ),
+            Self::InvalidGrant => (
+                "does not accept what the client presents (invalid_grant)",
+                remedies.invalid_grant,
+            ),
+            Self::UnauthorizedClient => (
+                "does not allow the client to ask for tokens this way (unauthorized_client)",
+                "Ask the server's owner to allow this client the client_credentials grant.",
+            ),
+            Self::UnsupportedGrantType => (
+                "issues no tokens for client credentials (unsupported_grant_type)",
+                "Check `token_url`; the server's documentation names the endpoint with the client_credentials grant.",
+            ),
+            Self::InvalidScope => (
+                "does not grant the scope (invalid_scope)",
+                "Set `scope` to scopes that the server's owner has given this client.",
+            ),
+            Self::InvalidTarget => (
+                "does not know the resource (invalid_target)",
+                "Set `resource` to one that the server knows.",
+            ),
+            Self::ServerError | Self::TemporarilyUnavailable => {
+                ("has a problem of its own", TRIES_AGAIN)
+            }
+        }
+    }
+
+    fn reason(self) -> Reason {
+        match self {
+            Self::ServerError | Self::TemporarilyUnavailable => Reason::Transient,
+            _ => Reason::NeedsAction,
+        }
+    }
+}
+
+/// The bearer token in an answer of the token endpoint on `host`, or why there is none. `start` is
+/// when it was asked for.
+pub(super) fn read_token(
+    answer: &Answer,
+    host: &str,
+    remedies: &Remedies,
+    start: std::time::SystemTime,
+) -> Result<AccessToken, CredentialError> {
+    match Granted::read(answer) {
+        Some(granted) if granted.is_bearer() => Ok(granted.into_token(start)),
+        Some(_) => Err(CredentialError::new(
+            Reason::NeedsAction,
+            format!("the token that {host} issued is no bearer token"),
+            "Ask the server's owner for tokens with the token_type Bearer; ahds-proxy can send no others.",
+        )),
+        None => Err(refused(answer, host, remedies)),
+    }
+}
+
+fn refused(answer: &Answer, host: &str, remedies: &Remedies) -> CredentialError {
+    let Some(refusal) = Refusal::of(answer) else {
+        return answer.unexpected(host, "token_url");
+    };
+    let (what, remedy) = refusal.explain(remedies);
+    let mut error = CredentialError::new(refusal.reason(), format!("{host} {what}"), remedy);
+    error.retry_after = answer.retry_after();
+    error
+}

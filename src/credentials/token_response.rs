@@ -1,0 +1,149 @@
+//! What token endpoints have in common: the answer that grants a token (RFC 6749, section 5.1).
+
+use std::time::{Duration, SystemTime};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Deserializer};
+
+use super::{AccessToken, Renewal, http::Answer};
+
+/// How long a token is relied on when its issuer does not say: as long as SMART's short-lived ones.
+/// One that ends sooner is refused by the upstream, and one that lives longer is only renewed
+/// more often than need be.
+const ASSUMED_LIFE: Duration = Duration::from_secs(300);
+
+/// A token that was granted.
+#[derive(Debug, Deserialize)]
+pub(super) struct Granted {
+    access_token: SecretString,
+    #[serde(default)]
+    token_type: Option<String>,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_in: Option<u64>,
+    #[serde(default, deserialize_with = "seconds")]
+    refresh_in: Option<u64>,
+}
+
+/// Numbers come as numbers from most endpoints, and as strings from Entra's v1 ones.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Seconds {
+        Number(u64),
+        Text(String),
+    }
+    match Option::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Seconds::Number(number)) => Ok(Some(number)),
+        Some(Seconds::Text(text)) => text.parse().map(Some).map_err(serde::de::Error::custom),
+    }
+}
+
+impl Granted {
+    /// The token in an answer of any success status; `None` where there is none.
+    pub(super) fn read(answer: &Answer) -> Option<Self> {
+        let granted: Self = answer
+            .status
+            .is_success()
+            .then(|| serde_json::from_slice(&answer.body).ok())
+            .flatten()?;
+        (!granted.access_token.expose_secret().is_empty()).then_some(granted)
+    }
+
+    /// Whether it may be sent behind `Bearer`; a client must not use a token of a type it does not
+    /// know (section 7.1).
+    pub(super) fn is_bearer(&self) -> bool {
+        self.token_type
+            .as_deref()
+            .is_some_and(|name| name.eq_ignore_ascii_case("bearer"))
+    }
+
+    /// The token, whose life began when it was asked for. Times the issuer gives by its own clock
+    /// (`created_at`, in seconds or milliseconds) are not looked at.
+    pub(super) fn into_token(self, start: SystemTime) -> AccessToken {
+        let after = |seconds| start.checked_add(Duration::from_secs(seconds));
+        let Some(expires_in) = self.expires_in else {
+            return AccessToken {
+                secret: self.access_token,
+                expires_on: start + ASSUMED_LIFE,
+                renewal: Renewal::Assumed(start + ASSUMED_LIFE * 4 / 5),
+            };
+        };
+        AccessToken {
+            secret: self.access_token,
+            expires_on: after(expires_in).unwrap_or(start),
+            renewal: self
+                .refresh_in
+                .filter(|refresh_in| *refresh_in < expires_in)
+                .and_then(after)
+                .map_or(Renewal::Proportional, Renewal::At),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+
+    fn read(status: u16, body: &'static str) -> Option<Granted> {
+        Granted::read(&Answer {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: HeaderMap::new(),
+            body: body.into(),
+        })
+    }
+
+    fn life_of(body: &'static str) -> u64 {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000);
+        let token = read(200, body).expect("a token").into_token(start);
+        let life = token.expires_on.duration_since(start);
+        life.expect("not before its start").as_secs()
+    }
+
+    #[test]
+    fn a_life_is_a_number_or_a_string_or_assumed() {
+        assert_eq!(life_of(r#"{"access_token":"t","expires_in":3599}"#), 3599);
+        assert_eq!(life_of(r#"{"access_token":"t","expires_in":"3599"}"#), 3599);
+        assert_eq!(life_of(r#"{"access_token":"t"}"#), 300);
+        assert_eq!(life_of(r#"{"access_token":"t","expires_in":null}"#), 300);
+    }
+
+    #[test]
+    fn the_issuers_clock_decides_nothing() {
+        for created_at in ["1723227212", "1752148106221"] {
+            let body = format!(
+                r#"{{"access_token":"t","expires_in":86400,"created_at":{created_at}}}"#
+            );
+            assert_eq!(life_of(body.leak()), 86400);
+        }
+    }
+
+    #[test]
+    fn only_a_bearer_token_is_one() {
+        let bearer = |body| read(200, body).expect("a token").is_bearer();
+        assert!(bearer(r#"{"access_token":"t","token_type":"bearer"}"#));
+        assert!(bearer(r#"{"access_token":"t","token_type":"BEARER"}"#));
+        assert!(!bearer(r#"{"access_token":"t","token_type":"DPoP"}"#));
+        assert!(!bearer(r#"{"access_token":"t"}"#));
+    }
+
+    #[test]
+    fn any_success_may_carry_a_token_and_nothing_else() {
+        const TOKEN: &str = r#"{"access_token":"t"}"#;
+        assert!(read(200, TOKEN).is_some() && read(201, TOKEN).is_some());
+        assert!(read(302, TOKEN).is_none() && read(400, TOKEN).is_none());
+        for body in [
+            "",
+            "<html>",
+            "{}",
+            "[]",
+            r#"{"access_token":""}"#,
+            r#"{"access_token":"t","expires_in":-1}"#,
+            r#"{"access_token":"t","expires_in":"soon"}"#,
+        ] {
+            assert!(read(200, body).is_none(), "{body}");
+        }
+    }
+}
