@@ -7,6 +7,7 @@ mod assertion;
 mod azure_cli;
 mod azure_developer_cli;
 mod azure_powershell;
+mod certificate;
 mod chain;
 mod claims;
 mod client_certificate;
