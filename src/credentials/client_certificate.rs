@@ -1,19 +1,38 @@
-//! `client-certificate`: being built.
+//! `client-certificate`: the client credentials grant of Microsoft Entra ID with a JWT that the key
+//! of an application's certificate signs (learn.microsoft.com/entra/identity-platform/certificate-credentials).
 
-use super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints};
+use std::{
+    env,
+    time::{Duration, SystemTime},
+};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value};
+
+use super::{
+    AccessToken, CredentialError, Reason,
+    assertion::{self, ASSERTION_TYPE, Algorithm, SigningKey},
+    certificate::Certificate,
+    entra::{self, Asker},
+    http::IdentityEndpoints,
+};
 use crate::{
     clock::Clock,
-    config::{self, Audience},
+    config::{self, Audience, SecretRef},
 };
 
 pub(super) const KIND: &str = "client-certificate";
+/// For applications that trust a subject name and issuer rather than one certificate.
+const SEND_CHAIN_VARIABLE: &str = "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN";
+/// Entra takes assertions that end within ten minutes.
+const LIFETIME: Duration = Duration::from_secs(600);
 
-/// Being built.
+/// An application that signs in with a certificate.
 #[derive(Debug)]
 pub struct ClientCertificate {
-    _keys: config::ClientCertificate,
-    _endpoints: IdentityEndpoints,
-    _clock: Clock,
+    keys: config::ClientCertificate,
+    endpoints: IdentityEndpoints,
+    clock: Clock,
 }
 
 impl ClientCertificate {
@@ -23,18 +42,143 @@ impl ClientCertificate {
         clock: Clock,
     ) -> Self {
         Self {
-            _keys: keys,
-            _endpoints: endpoints,
-            _clock: clock,
+            keys,
+            endpoints,
+            clock,
         }
     }
 
-    #[expect(clippy::unused_async)]
-    pub(super) async fn token(&self, _audience: &Audience) -> Result<AccessToken, CredentialError> {
+    pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
+        // The life of a token starts while its answer is still on its way.
+        let start = self.clock.now();
+        let identity = Identity::read(&self.keys)?;
+        identity.check_not_ended(&self.keys, start)?;
+
+        let url = entra::token_url(&self.keys.authority, &self.keys.tenant);
+        let claims = assertion::claims(&self.keys.client_id, &url.to_string(), start, LIFETIME);
+        let assertion = identity
+            .key
+            .sign(identity.header(self.sends_chain()), &claims);
+        let scope = entra::default_scope(audience);
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", self.keys.client_id.as_str()),
+            ("client_assertion_type", ASSERTION_TYPE),
+            ("client_assertion", &assertion),
+            ("scope", scope.as_str()),
+        ];
+        let asker = Asker {
+            tenant: Some(self.keys.tenant.as_str()),
+            client_id: Some(&self.keys.client_id),
+            audience,
+        };
+        let answer = self.endpoints.post_form(&url, &form).await?;
+        entra::read_token(&answer, &asker, start)
+    }
+
+    fn sends_chain(&self) -> bool {
+        self.keys.send_chain.unwrap_or_else(|| {
+            env::var(SEND_CHAIN_VARIABLE)
+                .is_ok_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+        })
+    }
+}
+
+/// A certificate, the others in its file, and its key.
+#[derive(Debug)]
+struct Identity {
+    certificate: Certificate,
+    chain: Vec<Certificate>,
+    key: SigningKey,
+}
+
+impl Identity {
+    fn read(keys: &config::ClientCertificate) -> Result<Self, CredentialError> {
+        let text = read_text(&keys.certificate)?;
+        let pem = text.expose_secret();
+        let key = match &keys.key {
+            Some(place) => {
+                let text = read_text(place)?;
+                SigningKey::from_pem(text.expose_secret(), place, Algorithm::Ps256)
+            }
+            None if !pem.contains("PRIVATE KEY-----") => Err(CredentialError::new(
+                Reason::NeedsAction,
+                format!("{} holds no private key", keys.certificate),
+                "Set `key` to the file of the certificate's private key, or store both in one file.",
+            )),
+            None => SigningKey::from_pem(pem, &keys.certificate, Algorithm::Ps256),
+        }?;
+        let mut chain = Certificate::all_from_pem(pem)
+            .filter(|all| !all.is_empty())
+            .ok_or_else(|| {
+                CredentialError::new(
+                    Reason::NeedsAction,
+                    format!("{} holds no certificate in PEM", keys.certificate),
+                    "Convert it: openssl pkcs12 -in app.pfx -nodes -out app.pem for a .pfx or .p12 \
+                     file, openssl x509 -inform DER -in app.cer -out app.pem for DER.",
+                )
+            })?;
+        // The order is the user's: the certificate is the one that the key belongs to.
+        let Some(index) = chain
+            .iter()
+            .position(|certificate| certificate.is_for(key.public_key()))
+        else {
+            let key = keys.key.as_ref().unwrap_or(&keys.certificate);
+            return Err(CredentialError::new(
+                Reason::NeedsAction,
+                format!(
+                    "the private key in {key} does not belong to the certificate in {}",
+                    keys.certificate
+                ),
+                "Use the key that the certificate was made with: openssl x509 -noout -pubkey -in \
+                 certificate.pem and openssl pkey -pubout -in key.pem print the same for a pair.",
+            ));
+        };
+        let certificate = chain.remove(index);
+        Ok(Self {
+            certificate,
+            chain,
+            key,
+        })
+    }
+
+    /// Entra would refuse it too, but would not say why.
+    fn check_not_ended(
+        &self,
+        keys: &config::ClientCertificate,
+        now: SystemTime,
+    ) -> Result<(), CredentialError> {
+        let Some(end) = self.certificate.ended(now) else {
+            return Ok(());
+        };
         Err(CredentialError::new(
             Reason::NeedsAction,
-            format!("{KIND} is not available yet"),
-            "Use another credential.",
+            format!("the certificate in {} ended on {end}", keys.certificate),
+            format!(
+                "Make a new one and register it: az ad app credential reset --id {} --append --cert @certificate.pem",
+                keys.client_id
+            ),
         ))
     }
+
+    fn header(&self, with_chain: bool) -> Map<String, Value> {
+        let mut header = Map::new();
+        header.insert("x5t#S256".to_owned(), self.certificate.thumbprint().into());
+        if with_chain {
+            let chain = std::iter::once(&self.certificate).chain(&self.chain);
+            let chain: Vec<String> = chain.map(Certificate::base64).collect();
+            header.insert("x5c".to_owned(), chain.into());
+        }
+        header
+    }
+}
+
+fn read_text(place: &SecretRef) -> Result<SecretString, CredentialError> {
+    place.read_text().map_err(|error| {
+        CredentialError::new(
+            Reason::NeedsAction,
+            error.to_string(),
+            "Provide PEM there; openssl pkcs12 -in app.pfx -nodes -out app.pem converts a .pfx or .p12 file.",
+        )
+    })
 }

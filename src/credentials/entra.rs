@@ -144,6 +144,28 @@ pub(super) fn from_code(code: u64, asker: &Asker<'_>) -> CredentialError {
                  tenant, run: az ad sp create --id {HEALTHCARE_APIS_APPLICATION}"
             ),
         ),
+        700_027 => (
+            Reason::NeedsAction,
+            format!("the certificate is not, or no longer, registered for application {client}"),
+            format!(
+                "Register it: az ad app credential reset --id {client} --append --cert @certificate.pem"
+            ),
+        ),
+        700_024 => (
+            Reason::NeedsAction,
+            format!("the assertion of application {client} is not valid at this time"),
+            "Set this machine's clock, or have the federated token issued anew.".to_owned(),
+        ),
+        70_021 | 700_211..=700_213 => (
+            Reason::NeedsAction,
+            format!(
+                "application {client} has no federated credential for this token's issuer, subject and audience"
+            ),
+            format!(
+                "Compare them with: az ad app federated-credential list --id {client}, or az identity \
+                 federated-credential list for a managed identity."
+            ),
+        ),
         65_001 => (
             Reason::NeedsAction,
             format!("nobody has consented to {client} using {audience}"),

@@ -3,9 +3,11 @@
 //! [`crate::token`] is the only caller: it asks one at a time for each audience, keeps what it
 //! gets, and decides when to ask again. Nothing here caches a token.
 
+mod assertion;
 mod azure_cli;
 mod azure_developer_cli;
 mod azure_powershell;
+mod certificate;
 mod chain;
 mod claims;
 mod client_certificate;

@@ -1,19 +1,42 @@
-//! `workload-identity`: being built.
+//! `workload-identity`: the client credentials grant of Microsoft Entra ID with a token that
+//! Kubernetes gave the pod (learn.microsoft.com/entra/workload-id/workload-identity-federation).
 
-use super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints};
+use std::{env, path::PathBuf};
+
+use secrecy::ExposeSecret as _;
+
+use super::{
+    AccessToken, CredentialError, Reason,
+    assertion::ASSERTION_TYPE,
+    entra::{self, Asker},
+    http::IdentityEndpoints,
+};
 use crate::{
     clock::Clock,
-    config::{self, Audience},
+    config::{self, Audience, SecretRef, ServiceUrl, Tenant},
 };
 
 pub(super) const KIND: &str = "workload-identity";
+const TENANT_VARIABLE: &str = "AZURE_TENANT_ID";
+const CLIENT_ID_VARIABLE: &str = "AZURE_CLIENT_ID";
+const TOKEN_FILE_VARIABLE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 
-/// Being built.
+/// A pod that signs in as an application.
 #[derive(Debug)]
 pub struct WorkloadIdentity {
-    _keys: config::WorkloadIdentity,
-    _endpoints: IdentityEndpoints,
-    _clock: Clock,
+    /// Variables do not change while a process runs.
+    workload: Result<Workload, CredentialError>,
+    endpoints: IdentityEndpoints,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct Workload {
+    tenant: Tenant,
+    client_id: String,
+    /// The kubelet replaces the token about every hour: it is read at each request.
+    token: SecretRef,
+    authority: ServiceUrl,
 }
 
 impl WorkloadIdentity {
@@ -23,18 +46,146 @@ impl WorkloadIdentity {
         clock: Clock,
     ) -> Self {
         Self {
-            _keys: keys,
-            _endpoints: endpoints,
-            _clock: clock,
+            workload: Workload::complete(keys, &|name| env::var(name).ok()),
+            endpoints,
+            clock,
         }
     }
 
-    #[expect(clippy::unused_async)]
-    pub(super) async fn token(&self, _audience: &Audience) -> Result<AccessToken, CredentialError> {
-        Err(CredentialError::new(
-            Reason::NeedsAction,
-            format!("{KIND} is not available yet"),
-            "Use another credential.",
-        ))
+    pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
+        let workload = self.workload.as_ref().map_err(Clone::clone)?;
+        let assertion = workload.token.read().map_err(|error| {
+            CredentialError::new(
+                Reason::NeedsAction,
+                error.to_string(),
+                "Label the pod azure.workload.identity/use=true and start it again, so that the \
+                 webhook mounts the token, or correct `token_file`.",
+            )
+        })?;
+        let scope = entra::default_scope(audience);
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", workload.client_id.as_str()),
+            ("client_assertion_type", ASSERTION_TYPE),
+            ("client_assertion", assertion.expose_secret()),
+            ("scope", scope.as_str()),
+        ];
+        let url = entra::token_url(&workload.authority, &workload.tenant);
+        let asker = Asker {
+            tenant: Some(workload.tenant.as_str()),
+            client_id: Some(&workload.client_id),
+            audience,
+        };
+        // The life of a token starts while its answer is still on its way.
+        let start = self.clock.now();
+        let answer = self.endpoints.post_form(&url, &form).await?;
+        entra::read_token(&answer, &asker, start)
+    }
+}
+
+impl Workload {
+    /// What a key does not say, its variable does.
+    fn complete(
+        keys: config::WorkloadIdentity,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, CredentialError> {
+        let set = |name: &str| env(name).filter(|value| !value.is_empty());
+        let tenant = match keys.tenant {
+            Some(tenant) => Some(tenant),
+            None => set(TENANT_VARIABLE)
+                .map(|tenant| Tenant::parse(tenant.trim()))
+                .transpose()
+                .map_err(|error| {
+                    CredentialError::new(
+                        Reason::NeedsAction,
+                        format!("{TENANT_VARIABLE}: {error}"),
+                        "Correct the variable and start ahds-proxy again.",
+                    )
+                })?,
+        };
+        let client_id = keys.client_id.or_else(|| set(CLIENT_ID_VARIABLE));
+        let token_file = keys
+            .token_file
+            .or_else(|| set(TOKEN_FILE_VARIABLE).map(PathBuf::from));
+        let (Some(tenant), Some(client_id), Some(token_file)) = (tenant, client_id, token_file)
+        else {
+            return Err(CredentialError::new(
+                Reason::Absent,
+                format!(
+                    "{TENANT_VARIABLE}, {CLIENT_ID_VARIABLE} and {TOKEN_FILE_VARIABLE} are not all set"
+                ),
+                "In Kubernetes, label the pod azure.workload.identity/use=true and start it again, \
+                 so that the webhook sets them.",
+            ));
+        };
+        Ok(Self {
+            tenant,
+            client_id,
+            token: SecretRef::File(token_file),
+            authority: keys.authority,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TENANT: &str = "c0ffee00-0000-4000-8000-00000000d3a0";
+
+    fn complete(set: &[(&str, &str)]) -> Result<Workload, CredentialError> {
+        let keys = config::WorkloadIdentity {
+            tenant: None,
+            client_id: None,
+            token_file: None,
+            authority: ServiceUrl::parse("https://login.microsoftonline.us").expect("a URL"),
+        };
+        Workload::complete(keys, &|name| {
+            let found = set.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn is_what_the_variables_say() {
+        let workload = complete(&[
+            (TENANT_VARIABLE, TENANT),
+            (CLIENT_ID_VARIABLE, "app"),
+            (TOKEN_FILE_VARIABLE, "/var/run/token"),
+        ])
+        .expect("complete");
+        assert_eq!(workload.tenant.as_str(), TENANT);
+        assert_eq!(workload.client_id, "app");
+        assert_eq!(workload.token, SecretRef::File("/var/run/token".into()));
+        assert_eq!(workload.authority.host(), "login.microsoftonline.us");
+    }
+
+    #[test]
+    fn is_absent_where_a_variable_is_and_wrong_where_one_is_wrong() {
+        let file = (TOKEN_FILE_VARIABLE, "/t");
+        let client = (CLIENT_ID_VARIABLE, "app");
+        for (set, reason, remedy) in [
+            (&[][..], Reason::Absent, "use=true"),
+            (&[client, file], Reason::Absent, "use=true"),
+            (
+                &[(TENANT_VARIABLE, TENANT), client],
+                Reason::Absent,
+                "use=true",
+            ),
+            (
+                &[(TENANT_VARIABLE, TENANT), (CLIENT_ID_VARIABLE, ""), file],
+                Reason::Absent,
+                "use=true",
+            ),
+            (
+                &[(TENANT_VARIABLE, "a/b"), client, file],
+                Reason::NeedsAction,
+                "Correct",
+            ),
+        ] {
+            let error = complete(set).expect_err("incomplete");
+            assert_eq!(error.reason, reason, "{set:?}: {error}");
+            assert!(error.remedy.contains(remedy), "{set:?}: {error}");
+        }
     }
 }

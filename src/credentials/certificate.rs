@@ -1,0 +1,212 @@
+//! What a credential needs to know of an X.509 certificate (RFC 5280, section 4.1): its
+//! thumbprint, its public key and its last day.
+
+use std::time::SystemTime;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
+const INTEGER: u8 = 0x02;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+const SEQUENCE: u8 = 0x30;
+/// `[0] EXPLICIT`, which holds the version.
+const VERSION: u8 = 0xa0;
+
+/// A certificate. Its signature is not checked: that is for whoever trusts it.
+#[derive(Debug)]
+pub(super) struct Certificate {
+    der: CertificateDer<'static>,
+    not_after: Timestamp,
+    /// What is inside the `SubjectPublicKeyInfo`: an algorithm and the key's bits.
+    public_key: Vec<u8>,
+}
+
+impl Certificate {
+    /// All certificates of a PEM text in their order; `None` where one is damaged.
+    pub(super) fn all_from_pem(pem: &str) -> Option<Vec<Self>> {
+        CertificateDer::pem_slice_iter(pem.as_bytes())
+            .map(|der| Self::from_der(der.ok()?))
+            .collect()
+    }
+
+    fn from_der(der: CertificateDer<'static>) -> Option<Self> {
+        let certificate = Element::first(&der)?.expect(SEQUENCE)?;
+        let to_be_signed = Element::first(certificate.content)?.expect(SEQUENCE)?;
+        let mut field = Element::first(to_be_signed.content)?;
+        if field.tag == VERSION {
+            field = field.next()?;
+        }
+        let serial_number = field.expect(INTEGER)?;
+        let algorithm = serial_number.next()?.expect(SEQUENCE)?;
+        let issuer = algorithm.next()?.expect(SEQUENCE)?;
+        let validity = issuer.next()?.expect(SEQUENCE)?;
+        let subject = validity.next()?.expect(SEQUENCE)?;
+        let public_key = subject.next()?.expect(SEQUENCE)?;
+        let not_before = Element::first(validity.content)?;
+        Some(Self {
+            not_after: time(&not_before.next()?)?,
+            public_key: public_key.content.to_vec(),
+            der,
+        })
+    }
+
+    /// The SHA-256 of the certificate, base64url: `x5t#S256` (RFC 7515, section 4.1.8).
+    pub(super) fn thumbprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(digest(&SHA256, &self.der))
+    }
+
+    /// An element of `x5c` (RFC 7515, section 4.1.6).
+    pub(super) fn base64(&self) -> String {
+        STANDARD.encode(&self.der)
+    }
+
+    /// Whether the certificate is for this public key, whose bits end the field that holds them.
+    pub(super) fn is_for(&self, public_key: &[u8]) -> bool {
+        self.public_key.ends_with(public_key)
+    }
+
+    /// When it ended, if it has.
+    pub(super) fn ended(&self, now: SystemTime) -> Option<Timestamp> {
+        (SystemTime::from(self.not_after) < now).then_some(self.not_after)
+    }
+}
+
+/// One DER element (X.690), and what follows it.
+struct Element<'a> {
+    tag: u8,
+    content: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> Element<'a> {
+    fn first(der: &'a [u8]) -> Option<Self> {
+        let (&[tag, length], rest) = der.split_first_chunk()?;
+        let (length, rest) = if length < 0x80 {
+            (usize::from(length), rest)
+        } else {
+            let (octets, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
+            // No certificate has four gigabytes, and an indefinite length is not DER.
+            if octets.is_empty() || octets.len() > 4 {
+                return None;
+            }
+            let length = octets
+                .iter()
+                .fold(0, |length, octet| length << 8 | usize::from(*octet));
+            (length, rest)
+        };
+        let (content, rest) = rest.split_at_checked(length)?;
+        Some(Self { tag, content, rest })
+    }
+
+    fn next(&self) -> Option<Self> {
+        Self::first(self.rest)
+    }
+
+    fn expect(self, tag: u8) -> Option<Self> {
+        (self.tag == tag).then_some(self)
+    }
+}
+
+/// `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ`; two digits are a year from 1950 to 2049.
+fn time(element: &Element<'_>) -> Option<Timestamp> {
+    let text = std::str::from_utf8(element.content).ok()?;
+    let century = match element.tag {
+        GENERALIZED_TIME => "",
+        UTC_TIME if text < "50" => "20",
+        UTC_TIME => "19",
+        _ => return None,
+    };
+    let time = DateTime::strptime("%Y%m%d%H%M%SZ", format!("{century}{text}")).ok()?;
+    Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made with `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -days 1`.
+    const PEM: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBcTCCARegAwIBAgIUZirWVQgUertuoW77pt54JUmf8/IwCgYIKoZIzj0EAwIw
+DjEMMAoGA1UEAwwDYXBwMB4XDTI2MTEyMTA2MzQzOVoXDTI2MTEyMjA2MzQzOVow
+DjEMMAoGA1UEAwwDYXBwMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEhIGFD7F0
+Fq+HGDn+HXnDEXJBJM75QHRlXmimmjSS9jxQ6N0O6Qn7L7snkENNlJOq5ZJqCrwD
+abVK1jpvwXlDCKNTMFEwHQYDVR0OBBYEFJBvRWK0GEByffyyCz9xf1JlIFIvMB8G
+A1UdIwQYMBaAFJBvRWK0GEByffyyCz9xf1JlIFIvMA8GA1UdEwEB/wQFMAMBAf8w
+CgYIKoZIzj0EAwIDSAAwRQIhAOhgtYfsjmT1DfIEQ/Cn3bWwKhxMKywgSoiP+lx8
+8paDAiAloxhD9hPdA7Z/BKo34LunLhTqtiLB5RScHnsz+/sgvQ==
+-----END CERTIFICATE-----
+";
+
+    fn der() -> Vec<u8> {
+        let der = CertificateDer::from_pem_slice(PEM.as_bytes()).expect("PEM");
+        der.to_vec()
+    }
+
+    #[test]
+    fn reads_what_openssl_wrote() {
+        let all = Certificate::all_from_pem(&format!("{PEM}{PEM}")).expect("certificates");
+        assert_eq!(all.len(), 2);
+        let certificate = &all[0];
+        assert_eq!(
+            certificate.thumbprint(),
+            "2CIUc8BZieSNmR6LVxtoy30vaWoLbrKodAmqeq2rCD8"
+        );
+        assert_eq!(certificate.not_after.to_string(), "2026-11-22T06:34:39Z");
+        let end = SystemTime::from(certificate.not_after);
+        assert_eq!(certificate.ended(end), None);
+        let later = end + std::time::Duration::from_secs(1);
+        assert_eq!(certificate.ended(later), Some(certificate.not_after));
+        assert!(certificate.is_for(&[0x3a, 0x6f, 0xc1, 0x79, 0x43, 0x8]));
+        assert!(!certificate.is_for(b"another"));
+    }
+
+    #[test]
+    fn is_told_what_is_no_certificate() {
+        assert!(Certificate::all_from_pem("").is_some_and(|all| all.is_empty()));
+        let der = der();
+        for end in 0..der.len() {
+            let cut = CertificateDer::from(der[..end].to_vec());
+            assert!(Certificate::from_der(cut).is_none(), "{end}");
+        }
+        for at in 0..der.len() {
+            for byte in [0x00, 0x7f, 0x80, 0x84, 0xff] {
+                let mut changed = der.clone();
+                changed[at] = byte;
+                // It must not panic; what a changed byte means is another matter.
+                let _ = Certificate::from_der(CertificateDer::from(changed));
+            }
+        }
+    }
+
+    #[test]
+    fn reads_both_forms_of_time() {
+        let read = |tag, text: &str| {
+            let element = Element {
+                tag,
+                content: text.as_bytes(),
+                rest: &[],
+            };
+            time(&element).map(|time| time.to_string())
+        };
+        for (tag, text, expected) in [
+            (UTC_TIME, "491231235959Z", Some("2049-12-31T23:59:59Z")),
+            (UTC_TIME, "500101000000Z", Some("1950-01-01T00:00:00Z")),
+            (
+                GENERALIZED_TIME,
+                "20500101000000Z",
+                Some("2050-01-01T00:00:00Z"),
+            ),
+            (UTC_TIME, "4912312359", None),
+            (INTEGER, "491231235959Z", None),
+        ] {
+            assert_eq!(read(tag, text).as_deref(), expected, "{text}");
+        }
+    }
+}
