@@ -35,7 +35,7 @@ pub(super) enum Algorithm {
 }
 
 impl Algorithm {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Ps256 => "PS256",
             Self::Rs384 => "RS384",

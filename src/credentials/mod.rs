@@ -185,7 +185,7 @@ impl Credential {
             Self::DeviceCode(source) => source.token(required(audience)?).await,
             Self::ManagedIdentity(source) => source.token(required(audience)?).await,
             Self::OAuth2(source) => source.token().await,
-            Self::SmartBackendServices(source) => source.token(audience).await,
+            Self::SmartBackendServices(source) => source.token().await,
             Self::Static(source) => source.token(),
             Self::WorkloadIdentity(source) => source.token(required(audience)?).await,
         }

@@ -35,6 +35,8 @@ struct Denied {
 /// What to do about the refusals that concern the keys of one kind of credential.
 #[derive(Debug)]
 pub(super) struct Remedies {
+    /// The key that says where the token endpoint is.
+    pub(super) endpoint: &'static str,
     pub(super) invalid_request: &'static str,
     pub(super) invalid_client: &'static str,
     pub(super) invalid_grant: &'static str,
@@ -120,7 +122,7 @@ pub(super) fn read_token(
 
 fn refused(answer: &Answer, host: &str, remedies: &Remedies) -> CredentialError {
     let Some(refusal) = Refusal::of(answer) else {
-        return answer.unexpected(host, "token_url");
+        return answer.unexpected(host, remedies.endpoint);
     };
     let (what, remedy) = refusal.explain(remedies);
     let mut error = CredentialError::new(refusal.reason(), format!("{host} {what}"), remedy);

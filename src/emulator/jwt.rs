@@ -6,7 +6,7 @@ use aws_lc_rs::{
     digest::{SHA256, digest},
     rand::SystemRandom,
     rsa::{KeyPair, KeySize},
-    signature::{self, KeyPair as _, UnparsedPublicKey},
+    signature::{self, KeyPair as _, UnparsedPublicKey, VerificationAlgorithm},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -102,12 +102,14 @@ impl<'a> Unverified<'a> {
         })
     }
 
-    /// Whether the key signed it, by RS256 or PS256. The key is a PKCS#1 `RSAPublicKey` or an
-    /// X.509 `SubjectPublicKeyInfo`.
+    /// Whether the key signed it, by RS256, RS384, PS256 or ES384. The key is an X.509
+    /// `SubjectPublicKeyInfo`, or a PKCS#1 `RSAPublicKey`.
     pub(super) fn verify(&self, public_key: &[u8]) -> bool {
-        let algorithm = match self.header["alg"].as_str() {
+        let algorithm: &dyn VerificationAlgorithm = match self.header["alg"].as_str() {
             Some("RS256") => &signature::RSA_PKCS1_2048_8192_SHA256,
+            Some("RS384") => &signature::RSA_PKCS1_2048_8192_SHA384,
             Some("PS256") => &signature::RSA_PSS_2048_8192_SHA256,
+            Some("ES384") => &signature::ECDSA_P384_SHA384_FIXED,
             _ => return false,
         };
         UnparsedPublicKey::new(algorithm, public_key)

@@ -1,4 +1,5 @@
-//! A loopback Azure: Entra, a FHIR service and a DICOM service, behind TLS of their own CA.
+//! A loopback Azure: Entra, a FHIR service and a DICOM service, behind TLS of their own CA. Beside
+//! them an authorization server of another make, with an API of its own.
 //!
 //! `ahds-proxy demo` and the integration tests start one and point the proxy at it with
 //! `network.resolve` and `ca_file`. It uses nothing from the rest of the crate, so that a
@@ -15,6 +16,7 @@ mod faults;
 mod fhir;
 mod form;
 mod jwt;
+mod oauth;
 mod probe;
 mod random;
 mod samples;
@@ -40,6 +42,7 @@ pub use entra::{Entra, TokenRequest};
 pub use faults::{Fault, Faults};
 pub use fhir::Fhir;
 pub use jwt::SigningKey;
+pub use oauth::OAuth;
 pub use probe::pattern_byte;
 pub use traffic::{Counters, RecordedRequest, Traffic};
 
@@ -58,6 +61,16 @@ pub const FHIR_AUDIENCE: &str = "https://demo-fhir.fhir.azurehealthcareapis.com"
 pub const DICOM_ORIGIN: &str = "https://demo-dicom.dicom.azurehealthcareapis.com";
 /// The audience all DICOM services share. The form with a slash at the end is accepted too.
 pub const DICOM_AUDIENCE: &str = "https://dicom.healthcareapis.azure.com";
+/// The host the other authorization server plays.
+pub const OAUTH_HOST: &str = "oauth.demo.example";
+/// The origin of the other authorization server, and of the API that takes its tokens.
+pub const OAUTH_ORIGIN: &str = "https://oauth.demo.example";
+/// A client that the other authorization server knows. The colon keeps `Basic` honest.
+pub const OAUTH_CLIENT_ID: &str = "demo:client";
+/// The secret of [`OAUTH_CLIENT_ID`]; opens nothing outside this process.
+pub const OAUTH_CLIENT_SECRET: &str = "demo+secret% not for use";
+/// What the other authorization server lets clients register with.
+pub const SOFTWARE_STATEMENT: &str = "e30.e30.demo-software-statement";
 /// The only tenant.
 pub const TENANT: &str = "c0ffee00-0000-4000-8000-00000000d3a0";
 /// The application that may log in with [`CLIENT_SECRET`].
@@ -90,7 +103,9 @@ pub struct Options {
     pub fhir_port: u16,
     /// The port of the DICOM service on 127.0.0.1; 0 takes any free one.
     pub dicom_port: u16,
-    /// The protocols all three speak.
+    /// The port of the other authorization server on 127.0.0.1; 0 takes any free one.
+    pub oauth_port: u16,
+    /// The protocols all of them speak.
     pub http: Http,
     /// Start with a few patients, observations and a study.
     pub samples: bool,
@@ -110,6 +125,7 @@ impl Default for Options {
             entra_port: 0,
             fhir_port: 0,
             dicom_port: 0,
+            oauth_port: 0,
             http: Http::Any,
             samples: false,
             token_lifetime: Duration::from_secs(3600),
@@ -127,14 +143,16 @@ pub struct Emulator {
     entra: Arc<Entra>,
     fhir: Arc<Fhir>,
     dicom: Arc<Dicom>,
+    oauth: Arc<OAuth>,
     entra_address: SocketAddr,
     fhir_address: SocketAddr,
     dicom_address: SocketAddr,
+    oauth_address: SocketAddr,
     _listeners: JoinSet<()>,
 }
 
 impl Emulator {
-    /// Binds the three services on 127.0.0.1 and serves them until the value is dropped.
+    /// Binds the services on 127.0.0.1 and serves them until the value is dropped.
     ///
     /// # Errors
     /// A port is taken, or a key or certificate cannot be made.
@@ -145,6 +163,7 @@ impl Emulator {
         let entra = Arc::new(Entra::new(&options));
         let fhir = Arc::new(Fhir::new(&options));
         let dicom = Arc::new(Dicom::new(&options));
+        let oauth = Arc::new(OAuth::new(&options));
         if options.samples {
             samples::load(&fhir, &dicom);
         }
@@ -152,9 +171,11 @@ impl Emulator {
         let entra_listener = bind(options.entra_port).await?;
         let fhir_listener = bind(options.fhir_port).await?;
         let dicom_listener = bind(options.dicom_port).await?;
+        let oauth_listener = bind(options.oauth_port).await?;
         let entra_address = entra_listener.local_addr()?;
         let fhir_address = fhir_listener.local_addr()?;
         let dicom_address = dicom_listener.local_addr()?;
+        let oauth_address = oauth_listener.local_addr()?;
 
         let mut listeners = JoinSet::new();
         let service = Arc::clone(&entra);
@@ -172,6 +193,12 @@ impl Emulator {
         let service = Arc::clone(&dicom);
         listeners.spawn(serve::accept(
             dicom_listener,
+            acceptor.clone(),
+            move |request, connection| Arc::clone(&service).handle(request, connection),
+        ));
+        let service = Arc::clone(&oauth);
+        listeners.spawn(serve::accept(
+            oauth_listener,
             acceptor,
             move |request, connection| Arc::clone(&service).handle(request, connection),
         ));
@@ -181,9 +208,11 @@ impl Emulator {
             entra,
             fhir,
             dicom,
+            oauth,
             entra_address,
             fhir_address,
             dicom_address,
+            oauth_address,
             _listeners: listeners,
         })
     }
@@ -208,6 +237,11 @@ impl Emulator {
         self.dicom_address
     }
 
+    /// Where the other authorization server listens.
+    pub fn oauth_address(&self) -> SocketAddr {
+        self.oauth_address
+    }
+
     /// The switches and the memory of Entra.
     pub fn entra(&self) -> &Entra {
         &self.entra
@@ -221,6 +255,11 @@ impl Emulator {
     /// The switches and the memory of the DICOM service.
     pub fn dicom(&self) -> &Dicom {
         &self.dicom
+    }
+
+    /// The switches and the memory of the other authorization server.
+    pub fn oauth(&self) -> &OAuth {
+        &self.oauth
     }
 }
 

@@ -14,8 +14,9 @@ use rustls::{
 use super::Http;
 
 /// The names the leaf certificate is valid for.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     super::ENTRA_HOST,
+    super::OAUTH_HOST,
     "*.fhir.azurehealthcareapis.com",
     "*.dicom.azurehealthcareapis.com",
     "localhost",

@@ -27,6 +27,7 @@ use crate::{
 pub(super) const KIND: &str = "oauth2-client-credentials";
 
 const REMEDIES: Remedies = Remedies {
+    endpoint: "token_url",
     invalid_request: "Check `scope`, `resource`, `auth`, `headers` and `parameters` against what the server asks for.",
     invalid_client: "Check `client_id` and `client_secret`, and whether the server wants them as auth = \"basic\" or \"body\".",
     invalid_grant: "Check `client_id` and `parameters`, and ask the server's owner whether the client was revoked.",

@@ -157,13 +157,15 @@ pub(crate) fn config_text(emulator: &Emulator, lines: &[(&'static str, String)])
         (
             "network",
             format!(
-                "ca_file = \"ca.pem\"\nresolve = {{ \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{MISNAMED_HOST}:443\" = \"{}\" }}\n",
+                "ca_file = \"ca.pem\"\nresolve = {{ \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{MISNAMED_HOST}:443\" = \"{}\" }}\n",
                 emulator::ENTRA_HOST,
                 emulator.entra_address(),
                 emulator::FHIR_HOST,
                 emulator.fhir_address(),
                 emulator::DICOM_HOST,
                 emulator.dicom_address(),
+                emulator::OAUTH_HOST,
+                emulator.oauth_address(),
                 emulator.fhir_address(),
             ),
         ),

@@ -1,0 +1,125 @@
+//! Where a SMART server issues tokens (hl7.org/fhir/smart-app-launch/conformance.html).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::{Request, header};
+use serde::Deserialize;
+
+use crate::{
+    config::{EndpointUrl, ServiceUrl},
+    credentials::{
+        CredentialError, Reason, assertion::Algorithm, http::IdentityEndpoints,
+    },
+};
+
+const METHOD: &str = "private_key_jwt";
+
+/// Remembers a token endpoint.
+#[derive(Debug, Default)]
+pub(super) struct Discovery {
+    found: Mutex<Option<EndpointUrl>>,
+}
+
+#[derive(Deserialize)]
+struct Configuration {
+    token_endpoint: Option<String>,
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
+}
+
+impl Discovery {
+    /// The token endpoint of a server, asked for when it is not known.
+    pub(super) async fn token_url(
+        &self,
+        issuer: &ServiceUrl,
+        algorithm: Algorithm,
+        endpoints: &IdentityEndpoints,
+    ) -> Result<EndpointUrl, CredentialError> {
+        let found = self.found().clone();
+        if let Some(url) = found {
+            return Ok(url);
+        }
+        let request = Request::get(format!("{issuer}/.well-known/smart-configuration"))
+            .header(header::ACCEPT, "application/json")
+            .body(Bytes::new())
+            .expect("a service's URL with a path of plain letters behind it is a URL");
+        let answer = endpoints.send(request).await?;
+        let host = issuer.host();
+        let configuration: Configuration = answer
+            .status
+            .is_success()
+            .then(|| serde_json::from_slice(&answer.body).ok())
+            .flatten()
+            .ok_or_else(|| answer.unexpected(&host, "issuer"))?;
+        let url = configuration.token_url(&host, algorithm)?;
+        *self.found() = Some(url.clone());
+        Ok(url)
+    }
+
+    /// Asks again the next time.
+    pub(super) fn forget(&self) {
+        *self.found() = None;
+    }
+
+    fn found(&self) -> MutexGuard<'_, Option<EndpointUrl>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Configuration {
+    /// Fails where the server says itself that it would refuse.
+    fn token_url(&self, host: &str, algorithm: Algorithm) -> Result<EndpointUrl, CredentialError> {
+        let refuse = |what: &str, remedy: String| {
+            let message = format!("the smart-configuration of {host} {what}");
+            CredentialError::new(Reason::NeedsAction, message, remedy)
+        };
+        let url = self.token_endpoint.as_deref().ok_or_else(|| {
+            refuse(
+                "names no token_endpoint",
+                "Check `issuer`: it is the base URL of the FHIR server. If that is right, write the \
+                 token endpoint as `token_url` in its place."
+                    .to_owned(),
+            )
+        })?;
+        let url = EndpointUrl::parse(url).map_err(|_| {
+            refuse(
+                "names a token_endpoint that is no https URL without a query",
+                "Ask the server's owner for the right one, and write it as `token_url` in place of `issuer`."
+                    .to_owned(),
+            )
+        })?;
+        let excludes = |supported: &Option<Vec<String>>, ours: &str| {
+            supported
+                .as_ref()
+                .is_some_and(|supported| supported.iter().all(|name| name != ours))
+        };
+        if excludes(&self.token_endpoint_auth_methods_supported, METHOD) {
+            return Err(refuse(
+                "offers no private_key_jwt",
+                "Use oauth2-client-credentials with a secret. If the server takes signed assertions \
+                 all the same, write its token endpoint as `token_url` in place of `issuer`."
+                    .to_owned(),
+            ));
+        }
+        let algorithms = &self.token_endpoint_auth_signing_alg_values_supported;
+        if excludes(algorithms, algorithm.name()) {
+            let what = format!("does not list {}", algorithm.name());
+            let other = [Algorithm::Rs384, Algorithm::Es384]
+                .into_iter()
+                .find(|other| !excludes(algorithms, other.name()));
+            return Err(refuse(
+                &what,
+                match other {
+                    Some(other) => format!(
+                        "Set algorithm = \"{}\", with a key for it that is registered with the server.",
+                        other.name()
+                    ),
+                    None => "SMART asks servers for RS384 or ES384: tell the server's owner."
+                        .to_owned(),
+                },
+            ));
+        }
+        Ok(url)
+    }
+}

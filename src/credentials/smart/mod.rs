@@ -1,0 +1,132 @@
+//! `smart-backend-services`: the client credentials grant with an assertion that the client's
+//! private key signs (hl7.org/fhir/smart-app-launch/backend-services.html). `discovery.rs` finds
+//! the token endpoint.
+
+mod discovery;
+
+use std::time::{Duration, SystemTime};
+
+use secrecy::ExposeSecret as _;
+use serde_json::{Map, Value};
+
+use self::discovery::Discovery;
+use super::{
+    AccessToken, CredentialError, Reason,
+    assertion::{self, ASSERTION_TYPE, Algorithm, SigningKey},
+    http::IdentityEndpoints,
+    refusal::{self, Remedies},
+};
+use crate::{
+    clock::Clock,
+    config::{self, EndpointUrl, SmartAlgorithm, SmartEndpoint},
+};
+
+pub(super) const KIND: &str = "smart-backend-services";
+
+/// An assertion may end no more than five minutes ahead. Half of that lets the server's clock be as
+/// far behind ours as ahead of it.
+const LIFETIME: Duration = Duration::from_secs(150);
+
+const REMEDIES: Remedies = Remedies {
+    endpoint: "token_url",
+    invalid_request: "Check `scope`, and that the server offers SMART Backend Services.",
+    invalid_client: "Check `client_id`, `algorithm` and `key_id`, that the public half of `key` is registered with the server, and this machine's clock.",
+    invalid_grant: "Check `client_id` and this machine's clock, and ask the server's owner whether the client was revoked.",
+};
+
+const DISCOVERED_REMEDIES: Remedies = Remedies {
+    endpoint: "issuer",
+    ..REMEDIES
+};
+
+/// A client of a SMART server.
+#[derive(Debug)]
+pub struct SmartBackendServices {
+    keys: config::SmartBackendServices,
+    discovery: Discovery,
+    endpoints: IdentityEndpoints,
+    clock: Clock,
+}
+
+impl SmartBackendServices {
+    pub(super) fn new(
+        keys: config::SmartBackendServices,
+        endpoints: IdentityEndpoints,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            keys,
+            discovery: Discovery::default(),
+            endpoints,
+            clock,
+        }
+    }
+
+    pub(super) async fn token(&self) -> Result<AccessToken, CredentialError> {
+        match &self.keys.endpoint {
+            SmartEndpoint::TokenUrl(url) => self.ask(url, &REMEDIES).await,
+            SmartEndpoint::Issuer(issuer) => {
+                let algorithm = algorithm(self.keys.algorithm);
+                let url = self
+                    .discovery
+                    .token_url(issuer, algorithm, &self.endpoints)
+                    .await?;
+                let token = self.ask(&url, &DISCOVERED_REMEDIES).await;
+                if token.is_err() {
+                    // The server may have moved its endpoint.
+                    self.discovery.forget();
+                }
+                token
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        url: &EndpointUrl,
+        remedies: &Remedies,
+    ) -> Result<AccessToken, CredentialError> {
+        // The life of a token starts while its answer is still on its way.
+        let start = self.clock.now();
+        let assertion = self.assertion(url, start)?;
+        // The client is named by its assertion alone.
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("scope", self.keys.scope.as_str()),
+            ("client_assertion_type", ASSERTION_TYPE),
+            ("client_assertion", &assertion),
+        ];
+        let answer = self.endpoints.post_form(url.uri(), &form).await?;
+        refusal::read_token(&answer, url.host(), remedies, start)
+    }
+
+    fn assertion(&self, url: &EndpointUrl, now: SystemTime) -> Result<String, CredentialError> {
+        let place = &self.keys.key;
+        let pem = place.read_text().map_err(|error| {
+            CredentialError::new(
+                Reason::NeedsAction,
+                error.to_string(),
+                "Provide the private key in PEM there.",
+            )
+        })?;
+        let algorithm = algorithm(self.keys.algorithm);
+        let key = SigningKey::from_pem(pem.expose_secret(), place, algorithm)?;
+        let mut claims = assertion::claims(&self.keys.client_id, url.as_str(), now, LIFETIME);
+        if let Some(claims) = claims.as_object_mut() {
+            // SMART asks for neither, and both fail at a server whose clock is a second behind.
+            claims.retain(|name, _| name != "nbf" && name != "iat");
+        }
+        let mut header = Map::new();
+        if let Some(key_id) = &self.keys.key_id {
+            header.insert("kid".to_owned(), Value::from(key_id.as_str()));
+        }
+        Ok(key.sign(header, &claims))
+    }
+}
+
+fn algorithm(algorithm: SmartAlgorithm) -> Algorithm {
+    match algorithm {
+        SmartAlgorithm::Rs384 => Algorithm::Rs384,
+        SmartAlgorithm::Es384 => Algorithm::Es384,
+    }
+}
