@@ -26,8 +26,8 @@ pub use credentials::{
 pub use error::{ConfigErrors, Location, Problem, SourceLine};
 pub use resolve::{Env, Overrides, load, load_admin, parse};
 pub use values::{
-    Audience, ByteSize, EndpointUrl, GivenSecret, Prefix, SecretRef, SecretRefError, ServiceUrl, Tenant,
-    ValueError, parse_duration,
+    Audience, ByteSize, EndpointUrl, GivenSecret, Prefix, SecretRef, SecretRefError, ServiceUrl,
+    Tenant, ValueError, parse_duration,
 };
 
 /// Everything a running proxy needs to know.

@@ -113,9 +113,8 @@ mod tests {
     #[test]
     fn the_issuers_clock_decides_nothing() {
         for created_at in ["1723227212", "1752148106221"] {
-            let body = format!(
-                r#"{{"access_token":"t","expires_in":86400,"created_at":{created_at}}}"#
-            );
+            let body =
+                format!(r#"{{"access_token":"t","expires_in":86400,"created_at":{created_at}}}"#);
             assert_eq!(life_of(body.leak()), 86400);
         }
     }

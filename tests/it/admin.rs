@@ -189,7 +189,7 @@ async fn not_ready_while_draining_but_alive() {
     let Stage {
         emulator,
         proxy,
-        _files,
+        files: _files,
         ..
     } = stage;
     let mut running = TcpStream::connect(address)

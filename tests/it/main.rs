@@ -11,16 +11,19 @@ mod forwarding;
 mod guard;
 mod headers;
 mod limits;
+mod oauth2;
 mod own_answers;
 #[cfg(unix)]
 mod privacy;
 #[cfg(unix)]
 mod process;
 mod refusals;
+mod registration;
 #[cfg(unix)]
 mod request_log;
 mod routing;
 mod slow_clients;
+mod smart;
 mod streaming;
 mod support;
 mod tokens;

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::config::{
     AzureCli, ClientAuth, ClientCertificate, ClientSecret, Command, Credential, DeviceCode,
-    EndpointUrl, HeaderText, ManagedIdentity, OAuth2, OAuth2Client, Registration, SecretRef, ServiceUrl,
-    SmartAlgorithm, SmartBackendServices, SmartEndpoint, Tenant, Text, Tool, UserAssigned,
-    WorkloadIdentity, grammar,
+    EndpointUrl, HeaderText, ManagedIdentity, OAuth2, OAuth2Client, Registration, SecretRef,
+    ServiceUrl, SmartAlgorithm, SmartBackendServices, SmartEndpoint, Tenant, Text, Tool,
+    UserAssigned, WorkloadIdentity, grammar,
     report::{At, Report},
     walk::Item,
 };
@@ -284,7 +284,10 @@ fn headers(item: &Item<'_>, report: &mut Report) -> Option<Vec<(HeaderName, Head
 /// Fields the credential itself writes: none may come twice (RFC 6749, section 3.2).
 const OWN_PARAMETERS: [(&str, &str); 5] = [
     ("client_id", "write it as the credential's `client_id`"),
-    ("client_secret", "write it as the credential's `client_secret`"),
+    (
+        "client_secret",
+        "write it as the credential's `client_secret`",
+    ),
     ("grant_type", "leave it out: it is client_credentials"),
     ("resource", "write it as the credential's `resource`"),
     ("scope", "write it as the credential's `scope`"),

@@ -35,6 +35,14 @@ pub(super) fn resolve(
     routes
 }
 
+/// The kinds of credentials that ask for the same token whomever it is for.
+const WITHOUT_AUDIENCE: [&str; 4] = [
+    "command",
+    "oauth2-client-credentials",
+    "smart-backend-services",
+    "static",
+];
+
 fn check_upstream(
     at: &At<ServiceUrl>,
     name: &str,
@@ -137,8 +145,9 @@ fn route(
         Read::Given(at) => Some(at.value),
         Read::Refused => return None,
         Read::Absent => {
-            // Only a static token is the same whomever it is for.
-            let needed = known.flatten().is_some_and(|kind| kind != "static");
+            let needed = known
+                .flatten()
+                .is_some_and(|kind| !WITHOUT_AUDIENCE.contains(&kind));
             default_audience(kind, &upstream, name, needed)
                 .map_err(|(message, remedy)| report.refuse(upstream_place, message, remedy))
                 .ok()?

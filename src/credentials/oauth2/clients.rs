@@ -79,12 +79,9 @@ impl Clients {
     {
         let next = generation + 1;
         let client = self.get(next, register).await?;
-        let replaced = self.generation.compare_exchange(
-            generation,
-            next,
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        );
+        let replaced =
+            self.generation
+                .compare_exchange(generation, next, Ordering::AcqRel, Ordering::Relaxed);
         if let (Ok(_), Some(old)) = (replaced, generation.checked_sub(1)) {
             // Somebody may have looked up `generation` just now, and would register it once more.
             self.registered.invalidate(&old).await;

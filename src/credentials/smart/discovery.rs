@@ -8,9 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     config::{EndpointUrl, ServiceUrl},
-    credentials::{
-        CredentialError, Reason, assertion::Algorithm, http::IdentityEndpoints,
-    },
+    credentials::{CredentialError, Reason, assertion::Algorithm, http::IdentityEndpoints},
 };
 
 const METHOD: &str = "private_key_jwt";
@@ -23,9 +21,12 @@ pub(super) struct Discovery {
 
 #[derive(Deserialize)]
 struct Configuration {
-    token_endpoint: Option<String>,
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
+    #[serde(rename = "token_endpoint")]
+    url: Option<String>,
+    #[serde(rename = "token_endpoint_auth_methods_supported")]
+    methods: Option<Vec<String>>,
+    #[serde(rename = "token_endpoint_auth_signing_alg_values_supported")]
+    algorithms: Option<Vec<String>>,
 }
 
 impl Discovery {
@@ -74,7 +75,7 @@ impl Configuration {
             let message = format!("the smart-configuration of {host} {what}");
             CredentialError::new(Reason::NeedsAction, message, remedy)
         };
-        let url = self.token_endpoint.as_deref().ok_or_else(|| {
+        let url = self.url.as_deref().ok_or_else(|| {
             refuse(
                 "names no token_endpoint",
                 "Check `issuer`: it is the base URL of the FHIR server. If that is right, write the \
@@ -94,7 +95,7 @@ impl Configuration {
                 .as_ref()
                 .is_some_and(|supported| supported.iter().all(|name| name != ours))
         };
-        if excludes(&self.token_endpoint_auth_methods_supported, METHOD) {
+        if excludes(&self.methods, METHOD) {
             return Err(refuse(
                 "offers no private_key_jwt",
                 "Use oauth2-client-credentials with a secret. If the server takes signed assertions \
@@ -102,12 +103,11 @@ impl Configuration {
                     .to_owned(),
             ));
         }
-        let algorithms = &self.token_endpoint_auth_signing_alg_values_supported;
-        if excludes(algorithms, algorithm.name()) {
+        if excludes(&self.algorithms, algorithm.name()) {
             let what = format!("does not list {}", algorithm.name());
             let other = [Algorithm::Rs384, Algorithm::Es384]
                 .into_iter()
-                .find(|other| !excludes(algorithms, other.name()));
+                .find(|other| !excludes(&self.algorithms, other.name()));
             return Err(refuse(
                 &what,
                 match other {
@@ -115,8 +115,9 @@ impl Configuration {
                         "Set algorithm = \"{}\", with a key for it that is registered with the server.",
                         other.name()
                     ),
-                    None => "SMART asks servers for RS384 or ES384: tell the server's owner."
-                        .to_owned(),
+                    None => {
+                        "SMART asks servers for RS384 or ES384: tell the server's owner.".to_owned()
+                    }
                 },
             ));
         }

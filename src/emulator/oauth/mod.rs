@@ -117,7 +117,9 @@ impl OAuth {
     /// Lets a client authenticate with a secret.
     pub fn add_client(&self, client_id: &str, secret: &str) {
         let mut state = self.state();
-        state.clients.insert(client_id.to_owned(), secret.to_owned());
+        state
+            .clients
+            .insert(client_id.to_owned(), secret.to_owned());
     }
 
     /// Lets a client authenticate with assertions that this key verifies: DER, for RS384 a PKCS#1

@@ -3,6 +3,7 @@
 pub(crate) mod client;
 #[cfg(unix)]
 pub(crate) mod fake_az;
+pub(crate) mod partner;
 #[cfg(unix)]
 pub(crate) mod process;
 pub(crate) mod scripted;
@@ -28,7 +29,7 @@ pub(crate) struct Stage {
     pub(crate) emulator: Emulator,
     pub(crate) proxy: Running,
     pub(crate) clock: Clock,
-    pub(crate) _files: TempDir,
+    pub(crate) files: TempDir,
 }
 
 /// How a stage is set up before it starts.
@@ -37,6 +38,8 @@ pub(crate) struct Setup {
     clock: Clock,
     /// Lines of the configuration by table; `""` is the top level.
     lines: Vec<(&'static str, String)>,
+    /// Files beside the configuration, by name.
+    files: Vec<(&'static str, String)>,
     wait_for_tokens: bool,
 }
 
@@ -49,6 +52,7 @@ impl Setup {
             },
             clock: Clock::default(),
             lines: Vec::new(),
+            files: Vec::new(),
             wait_for_tokens: true,
         }
     }
@@ -56,6 +60,12 @@ impl Setup {
     /// Adds lines to a table of the configuration.
     pub(crate) fn with(mut self, table: &'static str, lines: impl Into<String>) -> Self {
         self.lines.push((table, lines.into()));
+        self
+    }
+
+    /// Puts a file beside the configuration.
+    pub(crate) fn file(mut self, name: &'static str, text: impl Into<String>) -> Self {
+        self.files.push((name, text.into()));
         self
     }
 
@@ -87,6 +97,9 @@ impl Setup {
     /// Starts a proxy in front of an emulator that runs already.
     pub(crate) async fn start_before(self, emulator: Emulator) -> Stage {
         let files = tempfile::tempdir().expect("a temporary folder");
+        for (name, text) in &self.files {
+            std::fs::write(files.path().join(name), text).expect("a temporary file is written");
+        }
         let config = config(&emulator, &files, &self.lines);
         let proxy = app::start(&config, self.clock.clone())
             .await
@@ -95,7 +108,7 @@ impl Setup {
             emulator,
             proxy,
             clock: self.clock,
-            _files: files,
+            files,
         }
     }
 }
