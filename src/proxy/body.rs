@@ -194,10 +194,11 @@ impl Body for DownloadBody {
         let this = &mut *self;
         match Pin::new(&mut this.upstream).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.exchange.moved();
                 this.record.sent(frame.data_ref().map_or(0, Bytes::len));
                 if this.upstream.is_end_stream() {
                     this.record.set_outcome(Outcome::Complete);
+                } else {
+                    this.exchange.moved();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

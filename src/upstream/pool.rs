@@ -8,7 +8,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::{Request, Response, Uri, uri::PathAndQuery};
@@ -23,8 +23,10 @@ use super::{
 };
 use crate::config::HttpVersion;
 
-/// Idle connections are closed well before a load balancer's four minutes.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(80);
+/// Idle connections are closed well before a load balancer's four minutes: when so many sweeps have
+/// found them idle.
+const IDLE_SWEEPS: u64 = 4;
+const SWEEP_INTERVAL: Duration = Duration::from_secs(20);
 /// Requests that share one HTTP/2 connection before another one is opened.
 const REQUESTS_PER_CONNECTION: usize = 64;
 const HTTP2_CONNECTIONS: usize = 4;
@@ -77,6 +79,7 @@ struct State<B> {
     http2: Vec<Idle<Http2<B>>>,
     is_growing: bool,
     is_swept: bool,
+    sweeps: u64,
 }
 
 enum Place<B> {
@@ -87,16 +90,8 @@ enum Place<B> {
 #[derive(Debug)]
 struct Idle<C> {
     connection: C,
-    since: Instant,
-}
-
-impl<C> Idle<C> {
-    fn new(connection: C) -> Self {
-        Self {
-            connection,
-            since: Instant::now(),
-        }
-    }
+    /// How many sweeps there had been.
+    since: u64,
 }
 
 impl<B: PoolBody> Pool<B> {
@@ -113,6 +108,7 @@ impl<B: PoolBody> Pool<B> {
                     http2: Vec::new(),
                     is_growing: false,
                     is_swept: false,
+                    sweeps: 0,
                 }),
                 opening: tokio::sync::Mutex::new(()),
             }),
@@ -151,8 +147,16 @@ impl<B: PoolBody> Pool<B> {
 
 impl<B: PoolBody> Shared<B> {
     async fn lease(self: &Arc<Self>) -> Result<Lease<B>, SendError> {
-        if let Some(at_once) = self.take_or_queue() {
-            return self.resolve(at_once).await;
+        match self.take_or_queue() {
+            Some(Place::Served(connection)) => Ok(Lease::reused(self.clone(), connection)),
+            // Boxed, since most requests would only carry the room for it about.
+            place => Box::pin(self.open_lease(place)).await,
+        }
+    }
+
+    async fn open_lease(self: &Arc<Self>, place: Option<Place<B>>) -> Result<Lease<B>, SendError> {
+        if let Some(known) = place {
+            return self.resolve(known).await;
         }
         let opening = self.opening.lock().await;
         if let Some(known) = self.take_or_queue() {
@@ -264,7 +268,9 @@ impl<B: PoolBody> Shared<B> {
             Connection::Http1(_) => state.is_http1 = true,
             Connection::Http2(connection) => {
                 state.is_http1 = false;
-                state.http2.push(Idle::new(connection.clone()));
+                let since = state.sweeps;
+                let connection = connection.clone();
+                state.http2.push(Idle { connection, since });
                 self.sweep(&mut state);
             }
         }
@@ -287,7 +293,8 @@ impl<B: PoolBody> Shared<B> {
                 Err(back) => connection = back,
             }
         }
-        state.idle.push(Idle::new(connection));
+        let since = state.sweeps;
+        state.idle.push(Idle { connection, since });
         self.sweep(&mut state);
     }
 
@@ -297,12 +304,10 @@ impl<B: PoolBody> Shared<B> {
             return;
         }
         let mut state = self.state();
-        let idle = state
-            .http2
-            .iter_mut()
-            .find(|idle| idle.connection.is(connection));
-        if let Some(idle) = idle {
-            idle.since = Instant::now();
+        let now = state.sweeps;
+        let mut open = state.http2.iter_mut();
+        if let Some(idle) = open.find(|idle| idle.connection.is(connection)) {
+            idle.since = now;
         }
     }
 
@@ -329,18 +334,18 @@ impl<B: PoolBody> Shared<B> {
 }
 
 async fn sweep_once<B: PoolBody>(pool: &Weak<Shared<B>>) -> bool {
-    tokio::time::sleep(IDLE_TIMEOUT / 4).await;
+    tokio::time::sleep(SWEEP_INTERVAL).await;
     let Some(pool) = pool.upgrade() else {
         return false;
     };
     let mut state = pool.state();
-    let now = Instant::now();
-    let is_fresh = |since: Instant| now.duration_since(since) < IDLE_TIMEOUT;
+    state.sweeps += 1;
+    let oldest = state.sweeps.saturating_sub(IDLE_SWEEPS);
     state
         .idle
-        .retain(|idle| is_fresh(idle.since) && !idle.connection.is_closed());
+        .retain(|idle| idle.since > oldest && !idle.connection.is_closed());
     state.http2.retain(|idle| {
-        !idle.connection.is_closed() && (idle.connection.load() > 0 || is_fresh(idle.since))
+        !idle.connection.is_closed() && (idle.since > oldest || idle.connection.load() > 0)
     });
     state.is_swept = !state.idle.is_empty() || !state.http2.is_empty();
     state.is_swept
