@@ -17,7 +17,7 @@ use crate::{
     proxy::{Proxy, Route},
     server::{self, BindError, Listener},
     token::{Source, TokenCache},
-    upstream::{self, Connections, Pool},
+    upstream::{self, Connections, Origin, Pool},
 };
 use signals::Signals;
 
@@ -177,7 +177,7 @@ fn is_optional(address: &Listen) -> bool {
 }
 
 /// One credential for each name, one token source for each credential and audience, one pool for
-/// each HTTP version, however many routes share them.
+/// each upstream and HTTP version, however many routes share them.
 fn routes(
     config: &Config,
     connections: &Connections,
@@ -190,16 +190,21 @@ fn routes(
         .iter()
         .map(|(name, keys)| (name, Arc::new(Credential::new(keys, &endpoints, clock))))
         .collect();
-    let mut pools: BTreeMap<HttpVersion, Arc<Pool<_>>> = BTreeMap::new();
+    let mut pools: BTreeMap<(String, HttpVersion), Pool<_>> = BTreeMap::new();
     config
         .routes
         .iter()
         .map(|route| {
             let credential = &credentials[&route.credential];
             let source = tokens.source(&route.credential, credential, route.audience.as_ref());
+            let upstream = &route.upstream;
             let pool = pools
-                .entry(route.http)
-                .or_insert_with(|| Arc::new(connections.pool(route.http)));
+                .entry((upstream.origin(), route.http))
+                .or_insert_with(|| {
+                    let origin =
+                        Origin::new(upstream.scheme().clone(), upstream.authority().clone());
+                    connections.pool(origin, route.http)
+                });
             Arc::new(Route::new(route, source, pool.clone()))
         })
         .collect()

@@ -8,10 +8,7 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 
 use super::{CredentialError, Reason};
-use crate::{
-    config::HttpVersion,
-    upstream::{Connections, Pool},
-};
+use crate::upstream::{Connections, Pools};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 1 << 20;
@@ -22,7 +19,7 @@ pub(super) const TRIES_AGAIN: &str = "ahds-proxy tries again by itself.";
 /// A client for identity endpoints. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct IdentityEndpoints {
-    pool: std::sync::Arc<Pool<Full<Bytes>>>,
+    pools: std::sync::Arc<Pools<Full<Bytes>>>,
 }
 
 /// What an identity endpoint said.
@@ -82,7 +79,7 @@ impl IdentityEndpoints {
     /// A client over connections of its own.
     pub fn new(connections: &Connections) -> Self {
         Self {
-            pool: std::sync::Arc::new(connections.pool(HttpVersion::Auto)),
+            pools: std::sync::Arc::new(connections.pools()),
         }
     }
 
@@ -113,9 +110,9 @@ impl IdentityEndpoints {
         request: Request<Full<Bytes>>,
         host: &str,
     ) -> Result<Answer, CredentialError> {
-        let (response, _in_flight) = self
-            .pool
-            .send(request, None::<fn() -> Request<Full<Bytes>>>)
+        let (response, _lease) = self
+            .pools
+            .send(request)
             .await
             .map_err(|error| unreachable(host, &error.to_string()))?;
         let (head, body) = response.into_parts();

@@ -20,7 +20,7 @@ use super::{
     exchange::Exchange,
     record::{Outcome, Record},
 };
-use crate::upstream::InFlight;
+use crate::upstream::Lease;
 
 /// A request's body on its way to the upstream.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ pub struct DownloadBody {
     exchange: Arc<Exchange>,
     record: Record,
     alarm: Option<Pin<Box<Sleep>>>,
-    _in_flight: InFlight<UploadBody>,
+    _lease: Lease<UploadBody>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -154,7 +154,7 @@ impl DownloadBody {
         upstream: Incoming,
         exchange: Arc<Exchange>,
         record: Record,
-        in_flight: InFlight<UploadBody>,
+        lease: Lease<UploadBody>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         Self {
@@ -162,7 +162,7 @@ impl DownloadBody {
             exchange,
             record,
             alarm: None,
-            _in_flight: in_flight,
+            _lease: lease,
             _permit: permit,
         }
     }
@@ -194,10 +194,11 @@ impl Body for DownloadBody {
         let this = &mut *self;
         match Pin::new(&mut this.upstream).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.exchange.moved();
                 this.record.sent(frame.data_ref().map_or(0, Bytes::len));
                 if this.upstream.is_end_stream() {
                     this.record.set_outcome(Outcome::Complete);
+                } else {
+                    this.exchange.moved();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

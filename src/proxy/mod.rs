@@ -26,7 +26,7 @@ use crate::{
     config::{self, RouteKind},
     server::Handler,
     token::Token,
-    upstream::{InFlight, SendError},
+    upstream::{Lease, SendError},
 };
 use body::DownloadBody;
 use exchange::{Exchange, Late};
@@ -155,7 +155,7 @@ impl Shared {
         record.set_exchange(&exchange);
         let request = upstream_request(route, head, target, &token);
         let upload = UploadBody::new(body, exchange.clone(), self.limits.request_body);
-        let (response, in_flight) = send(route, request, upload, &exchange, self).await?;
+        let (response, lease) = send(route, request, upload, &exchange, self).await?;
 
         let (mut head, body) = response.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -169,7 +169,7 @@ impl Shared {
             head,
             body,
             exchange,
-            in_flight,
+            lease,
             permit,
         })
     }
@@ -195,7 +195,7 @@ struct Answered {
     head: http::response::Parts,
     body: Incoming,
     exchange: Arc<Exchange>,
-    in_flight: InFlight<UploadBody>,
+    lease: Lease<UploadBody>,
     permit: OwnedSemaphorePermit,
 }
 
@@ -204,13 +204,7 @@ impl Answered {
         if self.body.is_end_stream() {
             record.set_outcome(record::Outcome::Complete);
         }
-        let body = DownloadBody::new(
-            self.body,
-            self.exchange,
-            record,
-            self.in_flight,
-            self.permit,
-        );
+        let body = DownloadBody::new(self.body, self.exchange, record, self.lease, self.permit);
         Response::from_parts(self.head, ResponseBody::Upstream(body))
     }
 }
@@ -315,7 +309,7 @@ async fn send(
     upload: UploadBody,
     exchange: &Exchange,
     shared: &Shared,
-) -> Result<(Response<Incoming>, InFlight<UploadBody>), Failure> {
+) -> Result<(Response<Incoming>, Lease<UploadBody>), Failure> {
     let spare = (request.method().is_safe() && upload.is_end_stream()).then(|| request.clone());
     let again = spare.map(|request| || request.map(|()| UploadBody::empty()));
     let mut sending = std::pin::pin!(route.pool.send(request.map(|()| upload), again));

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{
-    HeaderName, HeaderValue, Uri,
-    uri::{Authority, PathAndQuery, Scheme},
-};
+use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
 
 use super::{body::UploadBody, failure::Failure};
 use crate::{
@@ -20,24 +17,20 @@ pub struct Route {
     pub(super) name: Arc<str>,
     pub(super) kind: RouteKind,
     prefix: config::Prefix,
-    scheme: Scheme,
-    authority: Authority,
     base_path: String,
     pub(super) read_only: bool,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) source: Arc<Source>,
-    pub(super) pool: Arc<Pool<UploadBody>>,
+    pub(super) pool: Pool<UploadBody>,
 }
 
 impl Route {
     /// Puts a route together.
-    pub fn new(config: &config::Route, source: Arc<Source>, pool: Arc<Pool<UploadBody>>) -> Self {
+    pub fn new(config: &config::Route, source: Arc<Source>, pool: Pool<UploadBody>) -> Self {
         Self {
             name: config.name.clone(),
             kind: config.kind,
             prefix: config.prefix.clone(),
-            scheme: config.upstream.scheme().clone(),
-            authority: config.upstream.authority().clone(),
             base_path: config.upstream.base_path().to_owned(),
             read_only: config.read_only,
             headers: config.headers.clone(),
@@ -67,7 +60,7 @@ impl Route {
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
     }
 
-    /// The upstream's URI for a request: path and query byte for byte behind the upstream's own path.
+    /// The request target on the upstream: path and query byte for byte behind the upstream's own path.
     pub(super) fn target(&self, rest: &str, query: Option<&str>) -> Result<Uri, Failure> {
         if leaves_its_prefix(rest) {
             return Err(Failure::path_leaves_prefix());
@@ -88,11 +81,7 @@ impl Route {
         }
         let target = PathAndQuery::from_maybe_shared(bytes::Bytes::from(target))
             .map_err(|_| Failure::malformed_target())?;
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(target);
-        Uri::from_parts(parts).map_err(|_| Failure::malformed_target())
+        Ok(Uri::from(target))
     }
 }
 

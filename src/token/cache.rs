@@ -201,7 +201,8 @@ impl Source {
                 return Ok(token);
             }
         }
-        self.fetch(generation).await
+        // Boxed, since most requests would only carry the room for it about.
+        Box::pin(self.fetch(generation)).await
     }
 
     /// Fetches the first token, then each next one ahead of expiry, for as long as the process runs.

@@ -1,23 +1,19 @@
 //! One connection to another host: resolve, connect, TLS, all within one time limit.
 
 use std::{
-    collections::HashMap,
-    error::Error as _,
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
+    collections::HashMap, error::Error as _, io, net::SocketAddr, sync::Arc, time::Duration,
 };
 
-use http::{Uri, uri::Scheme};
+use http::{
+    Uri,
+    uri::{PathAndQuery, Scheme},
+};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use super::{ConnectError, StartError, socket::Socket, stream::Stream, tls};
+use super::{ConnectError, Origin, StartError, socket::Socket, stream::Stream, tls};
 use crate::config::{HttpVersion, Network};
 
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -71,25 +67,24 @@ impl Connector {
         }
     }
 
-    async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
-        let target = Target::of(&uri);
-        match tokio::time::timeout(self.shared.timeout, self.connect_to(uri, &target)).await {
+    /// A connection that is ready for HTTP.
+    pub(super) async fn connect(&self, origin: &Origin) -> Result<Stream, ConnectError> {
+        match tokio::time::timeout(self.shared.timeout, self.connect_to(origin)).await {
             Ok(result) => result,
             Err(_) => Err(ConnectError::Timeout {
-                host: target.to_string(),
+                host: origin.to_string(),
                 after: self.shared.timeout,
             }),
         }
     }
 
-    async fn connect_to(&self, uri: Uri, target: &Target) -> Result<Stream, ConnectError> {
-        let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
-        let tcp = self.tcp(uri, target).await?;
-        if !is_tls {
+    async fn connect_to(&self, origin: &Origin) -> Result<Stream, ConnectError> {
+        let tcp = self.tcp(origin).await?;
+        if !origin.is_tls() {
             return Ok(Stream::plain(TokioIo::new(tcp), self.shared.idle_timeout));
         }
-        let failed = |reason| tls_failure(target, reason);
-        let name = ServerName::try_from(target.host.clone())
+        let failed = |reason| tls_failure(origin, reason);
+        let name = ServerName::try_from(origin.host().to_owned())
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
         let stream = TlsConnector::from(self.tls.clone())
             .connect(name, tcp)
@@ -98,8 +93,8 @@ impl Connector {
         Ok(Stream::tls(TokioIo::new(stream), self.shared.idle_timeout))
     }
 
-    async fn tcp(&self, uri: Uri, target: &Target) -> Result<Socket, ConnectError> {
-        let key = (target.host.clone(), target.port);
+    async fn tcp(&self, origin: &Origin) -> Result<Socket, ConnectError> {
+        let key = (origin.host().to_owned(), origin.port());
         let destination = match self.shared.resolve.get(&key) {
             Some(address) => Uri::builder()
                 .scheme(Scheme::HTTP)
@@ -107,7 +102,7 @@ impl Connector {
                 .path_and_query("/")
                 .build()
                 .expect("a socket address is an authority"),
-            None => uri,
+            None => origin.uri(&PathAndQuery::from_static("/")),
         };
         let mut tcp = self.shared.tcp.clone();
         let connected = tcp.call(destination).await;
@@ -120,20 +115,20 @@ impl Connector {
                         // getaddrinfo's failures carry no errno, a refused connection does.
                         if reason.raw_os_error().is_some() {
                             return ConnectError::Tcp {
-                                host: target.to_string(),
+                                host: origin.to_string(),
                                 reason: io::Error::new(reason.kind(), reason.kind().to_string()),
                             };
                         }
                     }
                     cause = inner.source();
                 }
-                ConnectError::Dns(target.host.clone())
+                ConnectError::Dns(origin.host().to_owned())
             })
     }
 }
 
-fn tls_failure(target: &Target, reason: io::Error) -> ConnectError {
-    let host = target.to_string();
+fn tls_failure(origin: &Origin, reason: io::Error) -> ConnectError {
+    let host = origin.to_string();
     match reason
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>())
@@ -143,53 +138,5 @@ fn tls_failure(target: &Target, reason: io::Error) -> ConnectError {
             reason: certificate.clone(),
         },
         _ => ConnectError::Tls { host, reason },
-    }
-}
-
-struct Target {
-    /// In lower case, IPv6 without brackets.
-    host: String,
-    port: u16,
-}
-
-impl Target {
-    fn of(uri: &Uri) -> Self {
-        let host = uri.host().unwrap_or_default();
-        let default_port = if uri.scheme() == Some(&Scheme::HTTPS) {
-            443
-        } else {
-            80
-        };
-        Self {
-            host: host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_ascii_lowercase(),
-            port: uri.port_u16().unwrap_or(default_port),
-        }
-    }
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-impl Service<Uri> for Connector {
-    type Response = Stream;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(uri))
     }
 }

@@ -1,8 +1,6 @@
 //! What can go wrong on the way to another host. No text holds a URL's path or query.
 
-use std::{error::Error, io, path::PathBuf, time::Duration};
-
-use hyper_util::client::legacy;
+use std::{io, path::PathBuf, time::Duration};
 
 /// Why connections cannot be made at all; found at start.
 #[derive(Debug, thiserror::Error)]
@@ -83,49 +81,20 @@ pub enum SendError {
     RequestBody,
 }
 
-impl From<legacy::Error> for SendError {
-    fn from(error: legacy::Error) -> Self {
-        let mut source = error.source();
-        while let Some(cause) = source {
-            if let Some(connect) = cause.downcast_ref::<ConnectError>() {
-                return Self::Connect(connect.duplicate());
-            }
-            if let Some(hyper) = cause.downcast_ref::<hyper::Error>() {
-                if hyper.is_parse() {
-                    return Self::Protocol;
-                }
-                if hyper.is_user() {
-                    return Self::RequestBody;
-                }
-            }
-            source = cause.source();
+impl From<hyper::Error> for SendError {
+    fn from(error: hyper::Error) -> Self {
+        if error.is_parse() {
+            Self::Protocol
+        } else if error.is_user() {
+            Self::RequestBody
+        } else {
+            Self::Closed
         }
-        Self::Closed
     }
 }
 
-impl ConnectError {
-    /// A copy, since the client hands out errors by reference only.
-    fn duplicate(&self) -> Self {
-        let io = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
-        match self {
-            Self::Dns(host) => Self::Dns(host.clone()),
-            Self::Tcp { host, reason } => Self::Tcp {
-                host: host.clone(),
-                reason: io(reason),
-            },
-            Self::Certificate { host, reason } => Self::Certificate {
-                host: host.clone(),
-                reason: reason.clone(),
-            },
-            Self::Tls { host, reason } => Self::Tls {
-                host: host.clone(),
-                reason: io(reason),
-            },
-            Self::Timeout { host, after } => Self::Timeout {
-                host: host.clone(),
-                after: *after,
-            },
-        }
-    }
+/// Whether the connection ended before a single byte of an answer: what an idle connection that
+/// the server closed at that moment looks like. The server may have acted on the request.
+pub(super) fn never_answered(error: &hyper::Error) -> bool {
+    error.is_incomplete_message() || error.is_canceled() || error.is_closed()
 }

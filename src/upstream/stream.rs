@@ -12,10 +12,7 @@ use std::{
 };
 
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::{
-    client::legacy::connect::{Connected, Connection},
-    rt::TokioIo,
-};
+use hyper_util::rt::TokioIo;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::client::TlsStream;
 
@@ -26,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// A connection, encrypted or (on loopback) plain.
 #[derive(Debug)]
-pub struct Stream {
+pub(super) struct Stream {
     io: Io,
     idle_timeout: Duration,
     /// Runs while there is something to write and no room for it.
@@ -56,6 +53,14 @@ impl Stream {
         }
     }
 
+    /// Whether the server has chosen HTTP/2 by ALPN.
+    pub(super) fn is_http2(&self) -> bool {
+        match &self.io {
+            Io::Plain(_) => false,
+            Io::Tls(stream) => stream.inner().get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
     fn watch<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -69,18 +74,6 @@ impl Stream {
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(timeout)));
         ready!(alarm.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        match &self.io {
-            Io::Plain(_) => Connected::new(),
-            Io::Tls(stream) => match stream.inner().get_ref().1.alpn_protocol() {
-                Some(b"h2") => Connected::new().negotiated_h2(),
-                _ => Connected::new(),
-            },
-        }
     }
 }
 

@@ -51,8 +51,18 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) credential: Credential,
     /// No `authority` was written, the one in `credential` is the public cloud's.
     pub(in crate::config) wants_authority: bool,
-    /// What has to be readable, with the key it is written under.
-    pub(in crate::config) secrets: Vec<(String, At<SecretRef>)>,
+    /// What has to be readable.
+    pub(in crate::config) secrets: Vec<Needed>,
+}
+
+/// A secret that a credential cannot do without.
+#[derive(Debug, Clone)]
+pub(in crate::config) struct Needed {
+    /// The key it is written under.
+    pub(in crate::config) key: String,
+    pub(in crate::config) at: At<SecretRef>,
+    /// It may have several lines.
+    pub(in crate::config) is_pem: bool,
 }
 
 impl Draft {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    credentials::{Draft, TOOL_TIMEOUT},
+    credentials::{Draft, Needed, TOOL_TIMEOUT},
     duration,
+    secrets::{pem, secret},
 };
 use crate::config::{
     Credential, SecretRef, ServiceUrl,
-    report::{At, Place, Report},
+    report::{At, Place, Read, Report},
     walk::{Item, Table},
 };
 
@@ -16,7 +17,7 @@ use crate::config::{
 pub(super) struct Keys<'t, 'r> {
     pub(super) table: Table<'t>,
     report: &'r mut Report,
-    pub(super) secrets: Vec<(String, At<SecretRef>)>,
+    secrets: Vec<Needed>,
     pub(super) wants_authority: bool,
     is_refused: bool,
 }
@@ -60,28 +61,37 @@ impl<'t, 'r> Keys<'t, 'r> {
         self.table.need(self.report, key, read).map(|at| at.value)
     }
 
-    pub(super) fn secret(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&Item<'t>, &mut Report) -> Option<SecretRef>,
-    ) -> Option<SecretRef> {
-        let read = self.table.read(self.report, key, read);
-        self.is_refused |= read.is_refused();
-        let at = read.given()?;
-        self.secrets
-            .push((format!("{}.{key}", self.table.path), at.clone()));
-        read.into_value()
+    /// A secret of one line that must be there.
+    pub(super) fn need_secret(&mut self, key: &'static str) -> Option<SecretRef> {
+        let at = self.table.need(self.report, key, secret)?;
+        Some(self.remember(key, at, false))
     }
 
-    pub(super) fn need_secret(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&Item<'t>, &mut Report) -> Option<SecretRef>,
-    ) -> Option<SecretRef> {
-        let at = self.table.need(self.report, key, read)?;
-        self.secrets
-            .push((format!("{}.{key}", self.table.path), at.clone()));
-        Some(at.value)
+    /// PEM that must be there.
+    pub(super) fn need_pem(&mut self, key: &'static str) -> Option<SecretRef> {
+        let at = self.table.need(self.report, key, pem)?;
+        Some(self.remember(key, at, true))
+    }
+
+    pub(super) fn pem(&mut self, key: &'static str) -> Option<SecretRef> {
+        match self.table.read(self.report, key, pem) {
+            Read::Given(at) => Some(self.remember(key, at, true)),
+            Read::Absent => None,
+            Read::Refused => {
+                self.is_refused = true;
+                None
+            }
+        }
+    }
+
+    /// Has a secret checked when the environment is known.
+    pub(super) fn remember(&mut self, key: &str, at: At<SecretRef>, is_pem: bool) -> SecretRef {
+        self.secrets.push(Needed {
+            key: format!("{}.{key}", self.table.path),
+            at: at.clone(),
+            is_pem,
+        });
+        at.value
     }
 
     pub(super) fn authority(&mut self) -> ServiceUrl {

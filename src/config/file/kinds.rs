@@ -8,9 +8,9 @@ use super::{
 };
 use crate::config::{
     AzureCli, ClientAuth, ClientCertificate, ClientSecret, Command, Credential, DeviceCode,
-    EndpointUrl, HeaderText, ManagedIdentity, OAuth2, OAuth2Client, Registration, SecretRef,
-    ServiceUrl, SmartAlgorithm, SmartBackendServices, SmartEndpoint, Tenant, Text, Tool,
-    UserAssigned, WorkloadIdentity, grammar,
+    EndpointUrl, HeaderText, ManagedIdentity, OAuth2, OAuth2Client, Registration, ServiceUrl,
+    SmartAlgorithm, SmartBackendServices, SmartEndpoint, Tenant, Text, Tool, UserAssigned,
+    WorkloadIdentity, grammar,
     report::{At, Report},
     walk::Item,
 };
@@ -32,7 +32,7 @@ pub(super) fn read(kind: &str, keys: &mut Keys<'_, '_>) -> Option<Credential> {
         "oauth2-client-credentials" => oauth2(keys),
         "smart-backend-services" => smart(keys),
         "static" => keys
-            .need_secret("token", secret)
+            .need_secret("token")
             .map(|token| Credential::Static { token }),
         "workload-identity" => Some(workload_identity(keys)),
         _ => None,
@@ -70,7 +70,7 @@ fn device_code(keys: &mut Keys<'_, '_>) -> Option<Credential> {
 fn client_secret(keys: &mut Keys<'_, '_>) -> Option<Credential> {
     let tenant = keys.need("tenant", tenant);
     let client_id = keys.need("client_id", argument);
-    let secret = keys.need_secret("secret", secret);
+    let secret = keys.need_secret("secret");
     let authority = keys.authority();
     Some(Credential::ClientSecret(ClientSecret {
         tenant: tenant?,
@@ -83,8 +83,8 @@ fn client_secret(keys: &mut Keys<'_, '_>) -> Option<Credential> {
 fn client_certificate(keys: &mut Keys<'_, '_>) -> Option<Credential> {
     let tenant = keys.need("tenant", tenant);
     let client_id = keys.need("client_id", argument);
-    let certificate = keys.need_secret("certificate", pem);
-    let key = keys.secret("key", pem);
+    let certificate = keys.need_pem("certificate");
+    let key = keys.pem("key");
     let send_chain = keys.read("send_chain", Item::boolean);
     let authority = keys.authority();
     Some(Credential::ClientCertificate(ClientCertificate {
@@ -154,7 +154,7 @@ fn oauth2(keys: &mut Keys<'_, '_>) -> Option<Credential> {
     // `None` where a key is missing; `Some(None)` where only a registration can tell.
     let client = if is_registered || !keys.table.has("registration") {
         let id = keys.need("client_id", argument);
-        let secret = keys.need_secret("client_secret", secret);
+        let secret = keys.need_secret("client_secret");
         id.zip(secret)
             .map(|(id, secret)| Some(OAuth2Client { id, secret }))
     } else {
@@ -185,7 +185,6 @@ fn oauth2(keys: &mut Keys<'_, '_>) -> Option<Credential> {
 }
 
 fn registration(keys: &mut Keys<'_, '_>) -> Option<Registration> {
-    let path = format!("{}.registration", keys.table.path);
     let (url, statement) = keys.read("registration", |item, report| {
         let mut table = item.table(report)?;
         let url = table.need(report, "url", endpoint);
@@ -193,17 +192,15 @@ fn registration(keys: &mut Keys<'_, '_>) -> Option<Registration> {
         table.finish(report);
         Some((url?.value, statement?))
     })?;
-    keys.secrets
-        .push((format!("{path}.software_statement"), statement.clone()));
     Some(Registration {
         url,
-        software_statement: statement.value,
+        software_statement: keys.remember("registration.software_statement", statement, false),
     })
 }
 
 fn smart(keys: &mut Keys<'_, '_>) -> Option<Credential> {
     let client_id = keys.need("client_id", argument);
-    let key = keys.need_secret("key", pem);
+    let key = keys.need_pem("key");
     let algorithm = keys.need("algorithm", |item, report| {
         item.parse(report, |text| {
             grammar::choice(
@@ -255,15 +252,6 @@ fn url(item: &Item<'_>, report: &mut Report) -> Option<ServiceUrl> {
 
 fn endpoint(item: &Item<'_>, report: &mut Report) -> Option<EndpointUrl> {
     item.parse(report, EndpointUrl::parse)
-}
-
-/// PEM text, by its file's path or as any other secret.
-fn pem(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
-    if item.is_string() {
-        path(item, report).map(SecretRef::File)
-    } else {
-        secret(item, report)
-    }
 }
 
 fn headers(item: &Item<'_>, report: &mut Report) -> Option<Vec<(HeaderName, HeaderText)>> {

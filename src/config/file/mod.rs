@@ -12,7 +12,7 @@ mod secrets;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub(super) use self::{
-    credentials::{Draft, KINDS, needs_keys},
+    credentials::{Draft, KINDS, Needed, needs_keys},
     routes::RouteTable,
 };
 use super::{

@@ -42,6 +42,15 @@ pub(super) fn secret(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> 
     }
 }
 
+/// PEM text, by its file's path or as any other secret.
+pub(super) fn pem(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
+    if item.is_string() {
+        path(item, report).map(SecretRef::File)
+    } else {
+        secret(item, report)
+    }
+}
+
 /// Does not repeat the text: it may be the secret itself, put where its variable's name belongs.
 fn variable(text: &str) -> Result<String, ValueError> {
     let valid = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')

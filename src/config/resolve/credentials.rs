@@ -7,8 +7,8 @@ use std::{
 
 use super::Env;
 use crate::config::{
-    Credential, SecretRef, SecretRefError, ServiceUrl, Tenant, WorkloadIdentity,
-    file::{Draft, RouteTable},
+    Credential, SecretRefError, ServiceUrl, Tenant, WorkloadIdentity,
+    file::{Draft, Needed, RouteTable},
     report::{At, Place, Read, Report},
     walk::suggest,
 };
@@ -95,8 +95,8 @@ impl Known {
 fn complete(draft: Draft, name: &str, env: &Env<'_>, report: &mut Report) -> Option<Credential> {
     let mut credential = draft.credential;
     let mut is_complete = true;
-    for (key, at) in &draft.secrets {
-        is_complete &= check_secret(at, key, env, report);
+    for secret in &draft.secrets {
+        is_complete &= check_secret(secret, env, report);
     }
     if draft.wants_authority {
         match default_authority(env, report) {
@@ -164,8 +164,14 @@ fn workload_identity(
 }
 
 /// A secret that cannot be read now would fail the first request instead of the start.
-fn check_secret(at: &At<SecretRef>, key: &str, env: &Env<'_>, report: &mut Report) -> bool {
-    let Err(error) = at.value.read_text_with(env) else {
+fn check_secret(secret: &Needed, env: &Env<'_>, report: &mut Report) -> bool {
+    let Needed { key, at, is_pem } = secret;
+    let read = if *is_pem {
+        at.value.read_text_with(env)
+    } else {
+        at.value.read_with(env)
+    };
+    let Err(error) = read else {
         return true;
     };
     let (message, remedy) = match error {

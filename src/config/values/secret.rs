@@ -37,7 +37,15 @@ impl SecretRef {
     /// The secret now, without surrounding white space. Reads a file or variable: call it where
     /// blocking for a small local file is fine.
     pub fn read(&self) -> Result<SecretString, SecretRefError> {
-        let secret = self.read_text()?;
+        self.read_with(&|name| std::env::var(name).ok())
+    }
+
+    /// As [`SecretRef::read`], with the environment given by the caller.
+    pub fn read_with(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<SecretString, SecretRefError> {
+        let secret = self.read_text_with(env)?;
         // Inside a header, a line break would start another one.
         if secret.expose_secret().chars().any(char::is_control) {
             return Err(SecretRefError::Content(self.to_string()));
@@ -153,7 +161,7 @@ mod tests {
     #[test]
     fn names_the_variable_and_never_the_secret() {
         let env = |name: &str| (name == "SET").then(|| "hunter\n2".to_owned());
-        let unset = SecretRef::Env("UNSET".into()).read_text_with(&env);
+        let unset = SecretRef::Env("UNSET".into()).read_with(&env);
         assert!(
             unset
                 .expect_err("refused")
@@ -161,7 +169,7 @@ mod tests {
                 .contains("variable UNSET is not set")
         );
         let bad = SecretRef::Env("SET".into())
-            .read_text_with(&env)
+            .read_with(&env)
             .expect_err("refused")
             .to_string();
         assert!(bad.contains("SET") && !bad.contains("hunter"), "{bad}");

@@ -1,0 +1,142 @@
+//! One open connection, HTTP/1.1 or HTTP/2, and how a request is written for it.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{Request, Response, header, uri::PathAndQuery};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::{ConnectError, Connector, Origin, PoolBody};
+use crate::config::HttpVersion;
+
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+const MAX_HEADERS: usize = 256;
+const HEADER_LIST_SIZE: u32 = 256 << 10;
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The end of a connection that takes requests. The other end is a task of its own, which ends when
+/// this one is dropped and nothing is under way.
+#[derive(Debug)]
+pub(super) enum Connection<B> {
+    /// Takes one request at a time.
+    Http1(http1::SendRequest<B>),
+    /// Takes many.
+    Http2(Http2<B>),
+}
+
+/// Clones share the connection.
+#[derive(Debug)]
+pub(super) struct Http2<B> {
+    sender: http2::SendRequest<B>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+impl<B> Clone for Http2<B> {
+    fn clone(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            in_flight: self.in_flight.clone(),
+        }
+    }
+}
+
+impl<B> Http2<B> {
+    /// Requests on this connection now.
+    pub(super) fn load(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether both are the same connection.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.in_flight, &other.in_flight)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    pub(super) fn add_request(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many are left.
+    pub(super) fn remove_request(&self) -> usize {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed) - 1
+    }
+}
+
+impl<B: PoolBody> Connection<B> {
+    /// Sends a request whose target is path and query alone. Comes back with the request when not a
+    /// byte of it has been written.
+    pub(super) async fn send(
+        &mut self,
+        mut request: Request<B>,
+        origin: &Origin,
+    ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
+        match self {
+            Self::Http1(sender) => {
+                let host = origin.host_header().clone();
+                request.headers_mut().insert(header::HOST, host);
+                sender.try_send_request(request).await
+            }
+            Self::Http2(connection) => {
+                // There :authority stands for it, and nginx refuses both.
+                request.headers_mut().remove(header::HOST);
+                let target = request.uri().path_and_query();
+                let uri = origin.uri(target.unwrap_or(&PathAndQuery::from_static("/")));
+                *request.uri_mut() = uri;
+                *request.version_mut() = http::Version::HTTP_2;
+                connection.sender.try_send_request(request).await
+            }
+        }
+    }
+}
+
+/// Opens a connection: HTTP/2 where the server chose it by ALPN or where nothing else is wanted.
+pub(super) async fn open<B: PoolBody>(
+    connector: &Connector,
+    origin: &Origin,
+    version: HttpVersion,
+) -> Result<Connection<B>, ConnectError> {
+    let stream = connector.connect(origin).await?;
+    let failed = |error: hyper::Error| ConnectError::Tcp {
+        host: origin.to_string(),
+        reason: io::Error::other(error),
+    };
+    if stream.is_http2() || version == HttpVersion::Http2 {
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(HEADER_LIST_SIZE)
+            .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .handshake(stream)
+            .await
+            .map_err(failed)?;
+        tokio::spawn(connection);
+        return Ok(Connection::Http2(Http2 {
+            sender,
+            in_flight: Arc::new(AtomicUsize::new(0)),
+        }));
+    }
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(MAX_HEADERS)
+        .handshake(stream)
+        .await
+        .map_err(failed)?;
+    tokio::spawn(connection);
+    Ok(Connection::Http1(sender))
+}

@@ -1,0 +1,387 @@
+//! Connections kept open between the requests to one origin.
+//!
+//! An HTTP/1.1 connection serves one request at a time. Who finds none idle opens one, and takes
+//! another's if that becomes idle first. An HTTP/2 connection serves many; a second one is opened
+//! behind the scenes when the first is busy, since its requests share one flow-control window. Until
+//! the first connection has shown which of the two the server speaks, one is opened at a time.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use http::{Request, Response, Uri, uri::PathAndQuery};
+use http_body::Body;
+use hyper::{body::Incoming, client::conn::http1};
+use tokio::sync::oneshot;
+
+use super::{
+    ConnectError, Connector, Lease, Origin, SendError,
+    connection::{self, Connection, Http2},
+    error,
+};
+use crate::config::HttpVersion;
+
+/// Idle connections are closed well before a load balancer's four minutes: when so many sweeps have
+/// found them idle.
+const IDLE_SWEEPS: u64 = 4;
+const SWEEP_INTERVAL: Duration = Duration::from_secs(20);
+/// Requests that share one HTTP/2 connection before another one is opened.
+const REQUESTS_PER_CONNECTION: usize = 64;
+const HTTP2_CONNECTIONS: usize = 4;
+
+/// What a request's body has to be.
+pub trait PoolBody:
+    Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static
+{
+}
+
+impl<B> PoolBody for B where
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static
+{
+}
+
+/// Sends requests to one origin. Clones share connections.
+#[derive(Debug)]
+pub struct Pool<B: PoolBody> {
+    shared: Arc<Shared<B>>,
+}
+
+impl<B: PoolBody> Clone for Pool<B> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Shared<B> {
+    pub(super) origin: Origin,
+    connector: Connector,
+    version: HttpVersion,
+    state: Mutex<State<B>>,
+    /// Held while a connection is opened whose protocol is not known.
+    opening: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct State<B> {
+    /// The server has chosen HTTP/1.1.
+    is_http1: bool,
+    /// The one used last is at the end, and is taken first, so that the others can go.
+    idle: Vec<Idle<http1::SendRequest<B>>>,
+    waiting: VecDeque<oneshot::Sender<http1::SendRequest<B>>>,
+    http2: Vec<Idle<Http2<B>>>,
+    is_growing: bool,
+    is_swept: bool,
+    sweeps: u64,
+}
+
+enum Place<B> {
+    Served(Connection<B>),
+    Queued(oneshot::Receiver<http1::SendRequest<B>>),
+}
+
+#[derive(Debug)]
+struct Idle<C> {
+    connection: C,
+    /// How many sweeps there had been.
+    since: u64,
+}
+
+impl<B: PoolBody> Pool<B> {
+    pub(super) fn new(connector: Connector, origin: Origin, version: HttpVersion) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                origin,
+                connector,
+                version,
+                state: Mutex::new(State {
+                    is_http1: false,
+                    idle: Vec::new(),
+                    waiting: VecDeque::new(),
+                    http2: Vec::new(),
+                    is_growing: false,
+                    is_swept: false,
+                    sweeps: 0,
+                }),
+                opening: tokio::sync::Mutex::new(()),
+            }),
+        }
+    }
+
+    /// Sends a request, whose target is path and query alone, and waits for the response's head.
+    ///
+    /// `again` makes the request once more for the one case in which that is safe: an idempotent
+    /// request without a body, on a connection that ended before a byte of an answer (RFC 9110,
+    /// section 9.2.2). Most often that is an idle one which the server closed at that moment. A
+    /// request of which nothing was written goes to another connection, whatever it is.
+    pub async fn send(
+        &self,
+        mut request: Request<B>,
+        mut again: Option<impl FnOnce() -> Request<B>>,
+    ) -> Result<(Response<Incoming>, Lease<B>), SendError> {
+        loop {
+            let mut lease = self.shared.lease().await?;
+            let mut failure = match lease.send(request).await {
+                Ok(response) => return Ok((response, lease)),
+                Err(failure) => failure,
+            };
+            request = match (failure.take_message(), again.take()) {
+                (Some(unsent), repeat) if lease.is_reused() => {
+                    lease.give_up();
+                    again = repeat;
+                    unsent
+                }
+                (_, Some(again)) if error::never_answered(failure.error()) => again(),
+                _ => return Err(failure.into_error().into()),
+            };
+        }
+    }
+}
+
+impl<B: PoolBody> Shared<B> {
+    async fn lease(self: &Arc<Self>) -> Result<Lease<B>, SendError> {
+        match self.take_or_queue() {
+            Some(Place::Served(connection)) => Ok(Lease::reused(self.clone(), connection)),
+            // Boxed, since most requests would only carry the room for it about.
+            place => Box::pin(self.open_lease(place)).await,
+        }
+    }
+
+    async fn open_lease(self: &Arc<Self>, place: Option<Place<B>>) -> Result<Lease<B>, SendError> {
+        if let Some(known) = place {
+            return self.resolve(known).await;
+        }
+        let opening = self.opening.lock().await;
+        if let Some(known) = self.take_or_queue() {
+            drop(opening);
+            return self.resolve(known).await;
+        }
+        let connection = self.open().await?;
+        self.note(&connection);
+        Ok(Lease::fresh(self.clone(), connection))
+    }
+
+    /// A connection, or a place in the queue for one. `None` while the server's protocol is unknown
+    /// or HTTP/2, and there is no connection.
+    fn take_or_queue(self: &Arc<Self>) -> Option<Place<B>> {
+        let mut state = self.state();
+        if let Some(connection) = self.take(&mut state) {
+            return Some(Place::Served(connection));
+        }
+        state.is_http1.then(|| {
+            let (sender, receiver) = oneshot::channel();
+            state.waiting.push_back(sender);
+            Place::Queued(receiver)
+        })
+    }
+
+    async fn resolve(self: &Arc<Self>, place: Place<B>) -> Result<Lease<B>, SendError> {
+        match place {
+            Place::Served(connection) => Ok(Lease::reused(self.clone(), connection)),
+            Place::Queued(idle) => self.open_or_wait(idle).await,
+        }
+    }
+
+    /// Opens a connection, and keeps it for others should one become idle first or the caller leave.
+    async fn open_or_wait(
+        self: &Arc<Self>,
+        idle: oneshot::Receiver<http1::SendRequest<B>>,
+    ) -> Result<Lease<B>, SendError> {
+        let (sender, opened) = oneshot::channel();
+        let pool = self.clone();
+        tokio::spawn(async move {
+            let connection = pool.open().await;
+            if let Err(Ok(unwanted)) = sender.send(connection) {
+                pool.keep(unwanted);
+            }
+        });
+        tokio::select! {
+            biased;
+            Ok(connection) = idle => {
+                Ok(Lease::reused(self.clone(), Connection::Http1(connection)))
+            }
+            Ok(connection) = opened => {
+                let connection = connection?;
+                self.note(&connection);
+                Ok(Lease::fresh(self.clone(), connection))
+            }
+            else => Err(SendError::Closed),
+        }
+    }
+
+    async fn open(&self) -> Result<Connection<B>, ConnectError> {
+        connection::open(&self.connector, &self.origin, self.version).await
+    }
+
+    /// A connection that can take a request now.
+    fn take(self: &Arc<Self>, state: &mut State<B>) -> Option<Connection<B>> {
+        if !state.http2.is_empty() {
+            state.http2.retain(|idle| !idle.connection.is_closed());
+            let mut open = state.http2.iter().map(|idle| &idle.connection);
+            if let Some(free) = open.find(|connection| connection.load() < REQUESTS_PER_CONNECTION)
+            {
+                return Some(Connection::Http2(free.clone()));
+            }
+            let open = state.http2.iter().map(|idle| &idle.connection);
+            if let Some(busy) = open.min_by_key(|connection| connection.load()) {
+                let busy = busy.clone();
+                self.grow(state);
+                return Some(Connection::Http2(busy));
+            }
+        }
+        while let Some(idle) = state.idle.pop() {
+            if idle.connection.is_ready() {
+                return Some(Connection::Http1(idle.connection));
+            }
+        }
+        None
+    }
+
+    /// Opens another HTTP/2 connection in the background.
+    fn grow(self: &Arc<Self>, state: &mut State<B>) {
+        if state.is_growing || state.http2.len() >= HTTP2_CONNECTIONS {
+            return;
+        }
+        state.is_growing = true;
+        let pool = self.clone();
+        tokio::spawn(async move {
+            let opened = pool.open().await;
+            pool.state().is_growing = false;
+            // A failure is told to whoever has no connection at all.
+            if let Ok(connection) = opened {
+                pool.keep(connection);
+            }
+        });
+    }
+
+    /// Learns from a new connection which protocol the server speaks.
+    fn note(self: &Arc<Self>, connection: &Connection<B>) {
+        let mut state = self.state();
+        match connection {
+            Connection::Http1(_) => state.is_http1 = true,
+            Connection::Http2(connection) => {
+                state.is_http1 = false;
+                let since = state.sweeps;
+                let connection = connection.clone();
+                state.http2.push(Idle { connection, since });
+                self.sweep(&mut state);
+            }
+        }
+    }
+
+    /// Takes in a connection nobody is waiting for.
+    fn keep(self: &Arc<Self>, connection: Connection<B>) {
+        self.note(&connection);
+        if let Connection::Http1(connection) = connection {
+            self.put(connection);
+        }
+    }
+
+    /// Takes back an HTTP/1.1 connection that is ready for the next request.
+    pub(super) fn put(self: &Arc<Self>, mut connection: http1::SendRequest<B>) {
+        let mut state = self.state();
+        while let Some(waiting) = state.waiting.pop_front() {
+            match waiting.send(connection) {
+                Ok(()) => return,
+                Err(back) => connection = back,
+            }
+        }
+        let since = state.sweeps;
+        state.idle.push(Idle { connection, since });
+        self.sweep(&mut state);
+    }
+
+    /// Takes a request off an HTTP/2 connection.
+    pub(super) fn release(&self, connection: &Http2<B>) {
+        if connection.remove_request() > 0 {
+            return;
+        }
+        let mut state = self.state();
+        let now = state.sweeps;
+        let mut open = state.http2.iter_mut();
+        if let Some(idle) = open.find(|idle| idle.connection.is(connection)) {
+            idle.since = now;
+        }
+    }
+
+    /// Takes no more requests to an HTTP/2 connection that refused one, since the server is about to
+    /// close it.
+    pub(super) fn forget(&self, connection: &Http2<B>) {
+        let mut state = self.state();
+        state.http2.retain(|idle| !idle.connection.is(connection));
+    }
+
+    /// Closes connections that have been idle for too long, from now until there are none.
+    fn sweep(self: &Arc<Self>, state: &mut State<B>) {
+        if state.is_swept {
+            return;
+        }
+        state.is_swept = true;
+        let pool = Arc::downgrade(self);
+        tokio::spawn(async move { while sweep_once(&pool).await {} });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<B>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn sweep_once<B: PoolBody>(pool: &Weak<Shared<B>>) -> bool {
+    tokio::time::sleep(SWEEP_INTERVAL).await;
+    let Some(pool) = pool.upgrade() else {
+        return false;
+    };
+    let mut state = pool.state();
+    state.sweeps += 1;
+    let oldest = state.sweeps.saturating_sub(IDLE_SWEEPS);
+    state
+        .idle
+        .retain(|idle| idle.since > oldest && !idle.connection.is_closed());
+    state.http2.retain(|idle| {
+        !idle.connection.is_closed() && (idle.since > oldest || idle.connection.load() > 0)
+    });
+    state.is_swept = !state.idle.is_empty() || !state.http2.is_empty();
+    state.is_swept
+}
+
+/// A pool for each origin that requests with an absolute URI turn out to go to.
+#[derive(Debug)]
+pub struct Pools<B: PoolBody> {
+    connector: Connector,
+    pools: Mutex<HashMap<String, Pool<B>>>,
+}
+
+impl<B: PoolBody> Pools<B> {
+    pub(super) fn new(connector: Connector) -> Self {
+        Self {
+            connector,
+            pools: Mutex::default(),
+        }
+    }
+
+    /// As [`Pool::send`], for a request with an absolute URI. It is never repeated.
+    pub async fn send(
+        &self,
+        mut request: Request<B>,
+    ) -> Result<(Response<Incoming>, Lease<B>), SendError> {
+        let origin = Origin::of(request.uri()).ok_or(SendError::Protocol)?;
+        let target = request.uri().path_and_query().cloned();
+        *request.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
+        let pool = {
+            let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = format!("{}:{origin}", origin.scheme());
+            let pool = pools
+                .entry(key)
+                .or_insert_with(|| Pool::new(self.connector.clone(), origin, HttpVersion::Auto));
+            pool.clone()
+        };
+        pool.send(request, None::<fn() -> Request<B>>).await
+    }
+}
