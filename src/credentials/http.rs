@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 
 use super::{CredentialError, Reason};
@@ -46,27 +46,61 @@ impl IdentityEndpoints {
         }
     }
 
+    /// `GET`s and reads the whole answer, whatever its status. A redirect is an answer too.
+    pub(super) async fn get(
+        &self,
+        url: &Uri,
+        headers: HeaderMap,
+    ) -> Result<Answer, CredentialError> {
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = url.clone();
+        *request.headers_mut() = headers;
+        request
+            .headers_mut()
+            .insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        self.send(request).await
+    }
+
     /// `POST`s a form and reads the whole answer, whatever its status.
     pub(super) async fn post_form(
         &self,
         url: &Uri,
         form: &[(&str, &str)],
     ) -> Result<Answer, CredentialError> {
+        self.post_form_with(url, form, HeaderMap::new()).await
+    }
+
+    /// Likewise, with more headers.
+    pub(super) async fn post_form_with(
+        &self,
+        url: &Uri,
+        form: &[(&str, &str)],
+        headers: HeaderMap,
+    ) -> Result<Answer, CredentialError> {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(url.clone())
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(Full::new(Bytes::from(body)))
-            .expect("a parsed URI and constant headers make a request");
-        let host = url.host().unwrap_or_default();
-        match tokio::time::timeout(TIMEOUT, self.exchange(request, host)).await {
+        let mut request = Request::new(Full::new(Bytes::from(body)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = url.clone();
+        *request.headers_mut() = headers;
+        for (name, value) in [
+            (header::ACCEPT, "application/json"),
+            (header::CONTENT_TYPE, "application/x-www-form-urlencoded"),
+        ] {
+            request
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
+        }
+        self.send(request).await
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, CredentialError> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        match tokio::time::timeout(TIMEOUT, self.exchange(request, &host)).await {
             Ok(answer) => answer,
             Err(_) => Err(unreachable(
-                host,
+                &host,
                 &format!("no answer within {} s", TIMEOUT.as_secs()),
             )),
         }
