@@ -239,12 +239,10 @@ pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
     Ok((parsed, value))
 }
 
-/// The base of an instance metadata service: plain http is also how a link-local address is reached,
-/// which never leaves the machine's own link (RFC 3927, section 2.7).
+/// The base of an instance metadata service: plain http is also how a link-local address is reached.
 pub(super) fn metadata_url(text: &str) -> Result<ServiceUrl, ValueError> {
     let url = ServiceUrl::parse(text)?;
-    let address: Option<std::net::Ipv4Addr> = url.authority().host().parse().ok();
-    if address.is_some_and(|address| address.is_link_local()) {
+    if url.is_link_local() {
         return Ok(url);
     }
     ServiceUrl::parse_secure(text)

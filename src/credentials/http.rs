@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 
 use super::{CredentialError, Reason};
@@ -83,13 +83,49 @@ impl IdentityEndpoints {
         }
     }
 
+    /// `GET`s and reads the whole answer, whatever its status. A redirect is an answer too.
+    pub(super) async fn get(
+        &self,
+        url: &Uri,
+        headers: HeaderMap,
+    ) -> Result<Answer, CredentialError> {
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = url.clone();
+        *request.headers_mut() = headers;
+        request
+            .headers_mut()
+            .insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        self.send(request).await
+    }
+
     /// `POST`s a form and reads the whole answer, whatever its status.
     pub(super) async fn post_form(
         &self,
         url: &Uri,
         form: &[(&str, &str)],
     ) -> Result<Answer, CredentialError> {
-        self.send(form_request(url, form)).await
+        self.post_form_with(url, form, HeaderMap::new()).await
+    }
+
+    /// Likewise, with more headers, which win over what such a request has by itself.
+    pub(super) async fn post_form_with(
+        &self,
+        url: &Uri,
+        form: &[(&str, &str)],
+        headers: HeaderMap,
+    ) -> Result<Answer, CredentialError> {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(url.clone())
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body.into())
+            .expect("a parsed URI and constant headers make a request");
+        request.headers_mut().extend(headers);
+        self.send(request).await
     }
 
     /// Sends a request with an absolute URI and reads the whole answer, whatever its status.
@@ -126,20 +162,6 @@ impl IdentityEndpoints {
             body: body.to_bytes(),
         })
     }
-}
-
-/// A `POST` of a form.
-pub(super) fn form_request(url: &Uri, form: &[(&str, &str)]) -> Request<Bytes> {
-    let body = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(form)
-        .finish();
-    Request::builder()
-        .method(Method::POST)
-        .uri(url.clone())
-        .header(header::ACCEPT, "application/json")
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(body.into())
-        .expect("a parsed URI and constant headers make a request")
 }
 
 fn unreachable(host: &str, detail: &str) -> CredentialError {

@@ -25,7 +25,7 @@ pub(super) struct Granted {
 }
 
 /// Numbers come as numbers from most endpoints, and as strings from Entra's v1 ones.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Seconds {

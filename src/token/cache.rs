@@ -339,7 +339,8 @@ impl Source {
     }
 
     async fn ask(&self, generation: u64) -> Result<Arc<Token>, CredentialError> {
-        let access = self.credential.token(self.name.audience.as_ref()).await?;
+        // Boxed, since the largest kind of credential decides how much room it takes.
+        let access = Box::pin(self.credential.token(self.name.audience.as_ref())).await?;
         let now = self.clock.now();
         if access.expires_on <= now {
             return Err(CredentialError {

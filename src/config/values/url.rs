@@ -158,6 +158,14 @@ impl ServiceUrl {
                 .is_ok_and(|ip| ip.to_canonical().is_loopback())
     }
 
+    /// Whether the host is an IPv4 link-local address, which never leaves the machine's own link
+    /// (RFC 3927, section 2.7): where platforms put their metadata services.
+    pub fn is_link_local(&self) -> bool {
+        self.host()
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| matches!(ip.to_canonical(), IpAddr::V4(ip) if ip.is_link_local()))
+    }
+
     /// Whether a secret may be sent there: `https` anywhere, plain `http` on loopback only.
     pub fn is_secure(&self) -> bool {
         self.scheme == Scheme::HTTPS || self.is_loopback()

@@ -16,7 +16,7 @@ use secrecy::ExposeSecret as _;
 use self::clients::{Client, Clients};
 use super::{
     AccessToken, CredentialError, Reason,
-    http::{Answer, IdentityEndpoints, form_request},
+    http::{Answer, IdentityEndpoints},
     refusal::{self, Refusal, Remedies},
 };
 use crate::{
@@ -103,18 +103,19 @@ impl OAuth2 {
                 .map(|(name, value)| (*name, value.expose_secret())),
         );
 
-        let mut request = form_request(self.keys.token_url.uri(), &form);
-        self.add_headers(request.headers_mut())?;
+        let mut headers = self.headers()?;
         if self.keys.auth == ClientAuth::Basic {
-            let value = basic(&client.id, secret);
-            request.headers_mut().insert(header::AUTHORIZATION, value);
+            headers.insert(header::AUTHORIZATION, basic(&client.id, secret));
         }
+        let url = self.keys.token_url.uri();
         let start = self.clock.now();
-        Ok((self.endpoints.send(request).await?, start))
+        let answer = self.endpoints.post_form_with(url, &form, headers).await?;
+        Ok((answer, start))
     }
 
-    /// The configured headers, which win over what a request has by itself.
-    fn add_headers(&self, headers: &mut HeaderMap) -> Result<(), CredentialError> {
+    /// The configured ones.
+    fn headers(&self) -> Result<HeaderMap, CredentialError> {
+        let mut headers = HeaderMap::new();
         for (name, text) in &self.keys.headers {
             let value = match text {
                 HeaderText::Plain(value) => value.clone(),
@@ -122,7 +123,7 @@ impl OAuth2 {
             };
             headers.insert(name.clone(), value);
         }
-        Ok(())
+        Ok(headers)
     }
 }
 

@@ -54,7 +54,7 @@ impl OAuth2 {
             .header(header::CONTENT_TYPE, "application/json;charset=utf-8")
             .body(Bytes::from(body.to_string()))
             .expect("a parsed URI and constant headers make a request");
-        self.add_headers(request.headers_mut())?;
+        request.headers_mut().extend(self.headers()?);
         let answer = self.endpoints.send(request).await?;
         let client = read_client(&answer, registration)?;
         tracing::info!(host = registration.url.host(), "client registered");

@@ -2,8 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-use http::{Request, header};
+use http::HeaderMap;
 use serde::Deserialize;
 
 use crate::{
@@ -41,11 +40,10 @@ impl Discovery {
         if let Some(url) = found {
             return Ok(url);
         }
-        let request = Request::get(format!("{issuer}/.well-known/smart-configuration"))
-            .header(header::ACCEPT, "application/json")
-            .body(Bytes::new())
+        let document = format!("{issuer}/.well-known/smart-configuration")
+            .parse()
             .expect("a service's URL with a path of plain letters behind it is a URL");
-        let answer = endpoints.send(request).await?;
+        let answer = endpoints.get(&document, HeaderMap::new()).await?;
         let host = issuer.host();
         let configuration: Configuration = answer
             .status

@@ -1,0 +1,111 @@
+//! App Service, Functions and Container Apps (learn.microsoft.com/azure/app-service/overview-managed-identity).
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::{
+    super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints},
+    endpoint::{self, Question},
+    reply,
+};
+use crate::{
+    clock::Clock,
+    config::{Audience, UserAssigned},
+};
+
+const API_VERSION: &str = "2019-08-01";
+
+/// The token endpoint of an app.
+#[derive(Debug)]
+pub(super) struct AppService {
+    address: String,
+    /// `IDENTITY_HEADER`.
+    secret: HeaderValue,
+    identity: Option<UserAssigned>,
+}
+
+impl AppService {
+    pub(super) fn new(
+        address: &str,
+        secret: &str,
+        identity: Option<UserAssigned>,
+    ) -> Result<Self, CredentialError> {
+        let mut secret = HeaderValue::from_str(secret).map_err(|_| refused_header())?;
+        secret.set_sensitive(true);
+        Ok(Self {
+            address: endpoint::exact(endpoint::IDENTITY, address)?,
+            secret,
+            identity,
+        })
+    }
+
+    pub(super) async fn token(
+        &self,
+        endpoints: &IdentityEndpoints,
+        clock: &Clock,
+        audience: &Audience,
+    ) -> Result<AccessToken, CredentialError> {
+        let question = Question {
+            api_version: API_VERSION,
+            audience,
+            identity: endpoint::parameter(self.identity.as_ref(), "mi_res_id"),
+        };
+        let url = question.put_to(&self.address)?;
+        let headers = HeaderMap::from_iter([(
+            HeaderName::from_static("x-identity-header"),
+            self.secret.clone(),
+        )]);
+        let start = clock.now();
+        let answer = endpoints
+            .get(&url, headers)
+            .await
+            .map_err(|error| CredentialError {
+                remedy: "Run ahds-proxy inside the app whose IDENTITY_ENDPOINT it is; ahds-proxy \
+                         tries again by itself."
+                    .to_owned(),
+                ..error
+            })?;
+        if answer.status.is_success() {
+            return reply::read_token(&answer, start);
+        }
+        let platform = "the app's identity endpoint";
+        Err(reply::denied(
+            &answer,
+            platform,
+            audience,
+            || match answer.status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => refused_header(),
+                StatusCode::BAD_REQUEST => self.not_assigned(),
+                status => CredentialError::new(
+                    Reason::NeedsAction,
+                    format!("{platform} answered {}", status.as_u16()),
+                    "Check that IDENTITY_ENDPOINT is the one that the platform set.",
+                ),
+            },
+        ))
+    }
+
+    fn not_assigned(&self) -> CredentialError {
+        let more = if self.identity.is_some() {
+            " --identities RESOURCE_ID"
+        } else {
+            ""
+        };
+        CredentialError::new(
+            Reason::NeedsAction,
+            "the app does not have this managed identity",
+            format!(
+                "Assign it: az webapp identity assign --resource-group GROUP --name APP{more} \
+                 (az containerapp identity assign for Container Apps)."
+            ),
+        )
+    }
+}
+
+fn refused_header() -> CredentialError {
+    CredentialError::new(
+        Reason::NeedsAction,
+        "the app's identity endpoint does not take this process's IDENTITY_HEADER",
+        "It changes with each start of the app: leave IDENTITY_HEADER as the platform set it, and \
+         start ahds-proxy again.",
+    )
+}

@@ -1,0 +1,308 @@
+//! Azure Arc: the agent on a machine outside Azure
+//! (learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication).
+//!
+//! The agent proves that the caller may have a token by a file that only some users can read. Which
+//! file that is, an endpoint says over plain HTTP, so no other file than the agent's may be read.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use http::{HeaderValue, StatusCode, header};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    super::{AccessToken, CredentialError, Reason, http::Answer, http::IdentityEndpoints},
+    endpoint::{self, Question},
+    reply,
+};
+use crate::{clock::Clock, config::Audience};
+
+const API_VERSION: &str = "2020-06-01";
+/// No key is longer.
+const MAX_KEY: u64 = 4096;
+
+/// The agent on this machine.
+#[derive(Debug)]
+pub(super) struct Arc {
+    address: String,
+    /// Where the agent's keys are.
+    folder: PathBuf,
+}
+
+impl Arc {
+    pub(super) fn new(address: &str) -> Result<Self, CredentialError> {
+        Self::with_keys_in(documented_folder(), address)
+    }
+
+    fn with_keys_in(folder: PathBuf, address: &str) -> Result<Self, CredentialError> {
+        Ok(Self {
+            address: endpoint::exact(endpoint::IDENTITY, address)?,
+            folder,
+        })
+    }
+
+    pub(super) async fn token(
+        &self,
+        endpoints: &IdentityEndpoints,
+        clock: &Clock,
+        audience: &Audience,
+    ) -> Result<AccessToken, CredentialError> {
+        let question = Question {
+            api_version: API_VERSION,
+            audience,
+            identity: None,
+        };
+        let url = question.put_to(&self.address)?;
+        let ask = async |headers| {
+            let answer = endpoints.get(&url, headers).await;
+            answer.map_err(|error| CredentialError {
+                remedy: "Check that the agent runs: azcmagent show".to_owned(),
+                ..error
+            })
+        };
+        let mut start = clock.now();
+        let mut headers = endpoint::metadata_header();
+        let mut answer = ask(headers.clone()).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            let key = self.key(&answer)?;
+            let mut value = HeaderValue::from_str(&format!("Basic {}", key.expose_secret()))
+                .map_err(|_| unusable_key("holds a control character"))?;
+            value.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, value);
+            start = clock.now();
+            answer = ask(headers).await?;
+        }
+        if answer.status.is_success() {
+            return reply::read_token(&answer, start);
+        }
+        let platform = "the Azure Arc agent";
+        Err(reply::denied(&answer, platform, audience, || {
+            CredentialError::new(
+                Reason::NeedsAction,
+                format!("{platform} answered {}", answer.status.as_u16()),
+                "Check that the machine is connected: azcmagent show",
+            )
+        }))
+    }
+
+    /// The key in the file that the agent's challenge names.
+    fn key(&self, challenge: &Answer) -> Result<SecretString, CredentialError> {
+        let named = challenge
+            .headers
+            .get(header::WWW_AUTHENTICATE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(realm)
+            .ok_or_else(|| unusable_key("is not named in its answer"))?;
+        let path = Path::new(named);
+        let is_key = path.extension().is_some_and(|end| end == "key");
+        if path.parent() != Some(&self.folder) || !is_key {
+            return Err(unusable_key(&format!(
+                "is said to be elsewhere than in {}",
+                self.folder.display()
+            )));
+        }
+        let text = read_key(path).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => CredentialError::new(
+                Reason::NeedsAction,
+                "this user may not read the Azure Arc agent's key",
+                "Let it: sudo usermod -aG himds USER, then sign in again (on Windows, add it to the \
+                 group Hybrid agent extension applications).",
+            ),
+            io::ErrorKind::InvalidData => unusable_key("is no short text file"),
+            kind => unusable_key(&format!("cannot be read ({kind})")),
+        })?;
+        Ok(text.trim().into())
+    }
+}
+
+/// The `realm` of `Basic realm=…`.
+fn realm(challenge: &str) -> Option<&str> {
+    let (scheme, parameter) = challenge.trim().split_once(' ')?;
+    let (name, value) = parameter.trim_start().split_once('=')?;
+    (scheme.eq_ignore_ascii_case("basic") && name.eq_ignore_ascii_case("realm"))
+        .then(|| value.trim_matches('"'))
+}
+
+/// Reads a short file, and nothing in its place: no link to another one, no pipe, no device.
+fn read_key(path: &Path) -> io::Result<String> {
+    let file = open(path)?;
+    let about = file.metadata()?;
+    if !about.is_file() || about.len() > MAX_KEY {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut text = String::new();
+    // It may grow meanwhile.
+    file.take(MAX_KEY).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(unix)]
+fn open(path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => Ok(file.into()),
+        Err(rustix::io::Errno::LOOP) => Err(io::ErrorKind::InvalidData.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> io::Result<File> {
+    if !path.symlink_metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    File::open(path)
+}
+
+#[cfg(not(windows))]
+fn documented_folder() -> PathBuf {
+    PathBuf::from("/var/opt/azcmagent/tokens")
+}
+
+#[cfg(windows)]
+fn documented_folder() -> PathBuf {
+    let data = std::env::var_os("ProgramData").unwrap_or_else(|| r"C:\ProgramData".into());
+    Path::new(&data).join(r"AzureConnectedMachineAgent\Tokens")
+}
+
+fn unusable_key(what: &str) -> CredentialError {
+    CredentialError::new(
+        Reason::NeedsAction,
+        format!("the Azure Arc agent's key {what}"),
+        "Check that the agent is Azure's and runs: azcmagent show",
+    )
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use tempfile::TempDir;
+
+    use super::{super::testing::Server, *};
+
+    const TOKEN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 46\r\n\r\n\
+                         {\"access_token\":\"arc-token\",\"expires_in\":3600}";
+
+    fn challenge(path: &Path) -> String {
+        format!(
+            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm={}\r\nContent-Length: 0\r\n\r\n",
+            path.display()
+        )
+    }
+
+    fn folder() -> TempDir {
+        tempfile::tempdir().expect("a temporary folder")
+    }
+
+    async fn ask(folder: &TempDir, server: &Server) -> Result<AccessToken, CredentialError> {
+        let address = server.url("/metadata/identity/oauth2/token");
+        let audience = Audience::parse("https://a.example").expect("an audience");
+        Arc::with_keys_in(folder.path().to_owned(), &address)
+            .expect("a loopback address")
+            .token(&server.endpoints(), &Clock::default(), &audience)
+            .await
+    }
+
+    #[tokio::test]
+    async fn answers_the_challenge_with_the_key() {
+        let folder = folder();
+        let key = folder.path().join("a1.key");
+        fs::write(&key, "s3cret\n").expect("written");
+        let server = Server::saying([challenge(&key), TOKEN.to_owned()]).await;
+        let token = ask(&folder, &server).await.expect("a token");
+        assert_eq!(token.secret.expose_secret(), "arc-token");
+        let heads = server.heads();
+        assert_eq!(heads.len(), 2);
+        for head in &heads {
+            assert!(
+                head.starts_with(
+                    "GET /metadata/identity/oauth2/token?api-version=2020-06-01&resource=https%3A%2F%2Fa.example HTTP/1.1\r\n"
+                ),
+                "{head}"
+            );
+            assert!(head.contains("metadata: true\r\n"), "{head}");
+        }
+        assert!(!heads[0].contains("authorization"), "{}", heads[0]);
+        assert!(
+            heads[1].contains("authorization: Basic s3cret\r\n"),
+            "{}",
+            heads[1]
+        );
+    }
+
+    #[tokio::test]
+    async fn asks_twice_and_not_more() {
+        let folder = folder();
+        let key = folder.path().join("a1.key");
+        fs::write(&key, "s3cret").expect("written");
+        let server = Server::saying([challenge(&key), challenge(&key)]).await;
+        let error = ask(&folder, &server).await.expect_err("refused");
+        assert!(error.message.contains("401"), "{error}");
+        assert_eq!(server.heads().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn reads_no_file_but_the_agents_keys() {
+        let folder = folder();
+        let inside = |name: &str| folder.path().join(name);
+        let elsewhere = tempfile::tempdir().expect("a temporary folder");
+        let secret = elsewhere.path().join("other.key");
+        fs::write(&secret, "hunter2").expect("written");
+        fs::create_dir(inside("below")).expect("made");
+        fs::write(inside("below/deep.key"), "hunter2").expect("written");
+        fs::write(inside("passwords.txt"), "hunter2").expect("written");
+        fs::write(inside("long.key"), "hunter2".repeat(1000)).expect("written");
+        fs::write(inside("binary.key"), b"hunter2\xff").expect("written");
+        fs::write(inside("split.key"), "hunter2\r\nX-More: 1").expect("written");
+        fs::create_dir(inside("folder.key")).expect("made");
+        symlink(&secret, inside("link.key")).expect("made");
+        let back = inside("..").join(elsewhere.path().file_name().expect("a name"));
+        for (path, message) in [
+            (secret.clone(), "elsewhere"),
+            (back.join("other.key"), "elsewhere"),
+            (inside("below/../../x.key"), "elsewhere"),
+            (inside("below/deep.key"), "elsewhere"),
+            (inside("passwords.txt"), "elsewhere"),
+            (inside(".key"), "elsewhere"),
+            (PathBuf::from("other.key"), "elsewhere"),
+            (PathBuf::new(), "elsewhere"),
+            (inside("link.key"), "no short text file"),
+            (inside("folder.key"), "no short text file"),
+            (inside("long.key"), "no short text file"),
+            (inside("binary.key"), "no short text file"),
+            (inside("split.key"), "control character"),
+            (inside("missing.key"), "cannot be read"),
+        ] {
+            let server = Server::saying([challenge(&path)]).await;
+            let error = ask(&folder, &server).await.expect_err("refused");
+            assert!(
+                error.message.contains(message),
+                "{}: {error}",
+                path.display()
+            );
+            assert!(error.remedy.contains("azcmagent show"), "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+            assert_eq!(server.heads().len(), 1, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn finds_the_realm() {
+        for (challenge, expected) in [
+            ("Basic realm=/a/b.key", Some("/a/b.key")),
+            ("basic Realm=\"/a/b.key\"", Some("/a/b.key")),
+            (" Basic  realm=/a=b.key", Some("/a=b.key")),
+            ("Bearer realm=/a/b.key", None),
+            ("Basic", None),
+            ("Basic charset=UTF-8", None),
+        ] {
+            assert_eq!(realm(challenge), expected, "{challenge}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The addresses that platforms give in variables. What is sent there is a secret or brings one
+//! back, and none of it is encrypted: so they have to be on this machine or its own link.
+
+use http::{HeaderMap, HeaderValue, Uri};
+
+use super::super::{CredentialError, Reason};
+use crate::config::{Audience, ServiceUrl, UserAssigned};
+
+pub(super) const IDENTITY: &str = "IDENTITY_ENDPOINT";
+pub(super) const MSI: &str = "MSI_ENDPOINT";
+pub(super) const POD_IDENTITY: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
+
+/// The address in a variable, without a slash at its end.
+pub(super) fn base(variable: &str, text: &str) -> Result<ServiceUrl, CredentialError> {
+    let refuse = |what: String| {
+        CredentialError::new(
+            Reason::NeedsAction,
+            format!("{variable} {what}"),
+            format!(
+                "Unset {variable} and start ahds-proxy again, unless the platform set it: then use another credential."
+            ),
+        )
+    };
+    let url = ServiceUrl::parse(text.trim())
+        .map_err(|error| refuse(format!("is no address: {}", error.message)))?;
+    if url.is_secure() || url.is_link_local() {
+        return Ok(url);
+    }
+    Err(refuse(format!(
+        "leads to {} over plain http, where others could read the token",
+        url.host()
+    )))
+}
+
+/// Likewise, byte for byte: a slash at its end may matter to the platform.
+pub(super) fn exact(variable: &str, text: &str) -> Result<String, CredentialError> {
+    base(variable, text).map(|_| text.trim().to_owned())
+}
+
+/// What to ask for, and as which identity.
+#[derive(Debug)]
+pub(super) struct Question<'a> {
+    pub(super) api_version: &'static str,
+    pub(super) audience: &'a Audience,
+    /// A parameter and its value.
+    pub(super) identity: Option<(&'static str, &'a str)>,
+}
+
+impl Question<'_> {
+    /// The question as the query of an address.
+    pub(super) fn put_to(&self, address: &str) -> Result<Uri, CredentialError> {
+        let audience = self.audience.to_string();
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("api-version", self.api_version)
+            .append_pair("resource", &audience)
+            .extend_pairs(self.identity)
+            .finish();
+        format!("{address}?{query}").parse().map_err(|_| {
+            CredentialError::new(
+                Reason::NeedsAction,
+                "the audience or the identity is too long for a request",
+                "Check the route's audience and the credential's identity.",
+            )
+        })
+    }
+}
+
+/// How a user-assigned identity is named in a request; `resource` is the platform's own name for a
+/// resource id.
+pub(super) fn parameter<'a>(
+    identity: Option<&'a UserAssigned>,
+    resource: &'static str,
+) -> Option<(&'static str, &'a str)> {
+    identity.map(|identity| match identity {
+        UserAssigned::ClientId(id) => ("client_id", id.as_str()),
+        UserAssigned::ObjectId(id) => ("object_id", id.as_str()),
+        UserAssigned::ResourceId(id) => (resource, id.as_str()),
+    })
+}
+
+/// A page in a browser, or a server that was made to send a request, cannot set it.
+pub(super) fn metadata_header() -> HeaderMap {
+    HeaderMap::from_iter([(
+        http::HeaderName::from_static("metadata"),
+        HeaderValue::from_static("true"),
+    )])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stays_on_this_machine_and_its_link() {
+        for text in [
+            "http://localhost:40342/metadata/identity/oauth2/token",
+            "http://127.0.0.1:41741/msi/token/",
+            "http://[::1]:1",
+            "http://169.254.169.254",
+            "https://identity.example/msi",
+            " http://127.0.0.1:1 ",
+        ] {
+            assert_eq!(exact("V", text).expect(text), text.trim());
+        }
+        for text in [
+            "http://10.0.0.1",
+            "http://localhost.example",
+            "http://169.254.169.254.example",
+            "http://metadata",
+            "http://user@localhost",
+            "http://localhost/?x",
+            "ftp://localhost",
+            "localhost:1",
+        ] {
+            let error = exact("V", text).expect_err(text);
+            assert!(error.remedy.contains("Unset V"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn asks_byte_for_byte() {
+        let audience = Audience::parse("https://dicom.example/").expect("an audience");
+        let id = UserAssigned::ResourceId("/subscriptions/a b&c".to_owned());
+        let question = Question {
+            api_version: "2019-08-01",
+            audience: &audience,
+            identity: parameter(Some(&id), "mi_res_id"),
+        };
+        assert_eq!(
+            question.put_to("http://127.0.0.1:1/msi/").expect("a URL"),
+            "http://127.0.0.1:1/msi/?api-version=2019-08-01&resource=https%3A%2F%2Fdicom.example%2F\
+             &mi_res_id=%2Fsubscriptions%2Fa+b%26c"
+        );
+    }
+}

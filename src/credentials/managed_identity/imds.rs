@@ -1,0 +1,228 @@
+//! The instance metadata service of virtual machines, scale sets and container instances
+//! (learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token).
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, Uri};
+use tokio::time::{sleep, timeout};
+
+use super::{
+    super::{AccessToken, CredentialError, Reason, http::Answer, http::IdentityEndpoints},
+    endpoint::{self, Question},
+    reply,
+};
+use crate::{
+    clock::Clock,
+    config::{Audience, ServiceUrl, UserAssigned},
+};
+
+const PATH: &str = "/metadata/identity/oauth2/token";
+const API_VERSION: &str = "2018-02-01";
+const PROBE: Duration = Duration::from_secs(1);
+
+/// The instance metadata service.
+#[derive(Debug)]
+pub(super) struct Imds {
+    base: ServiceUrl,
+    /// Someone has said that it is there.
+    is_configured: bool,
+    identity: Option<UserAssigned>,
+}
+
+impl Imds {
+    /// Where every virtual machine has it.
+    pub(super) fn of_azure(identity: Option<UserAssigned>) -> Self {
+        let base = ServiceUrl::parse("http://169.254.169.254").expect("a constant URL");
+        Self {
+            base,
+            is_configured: false,
+            identity,
+        }
+    }
+
+    /// Where it was said to be.
+    pub(super) fn at(base: ServiceUrl, identity: Option<UserAssigned>) -> Self {
+        Self {
+            base,
+            is_configured: true,
+            identity,
+        }
+    }
+
+    pub(super) async fn token(
+        &self,
+        endpoints: &IdentityEndpoints,
+        clock: &Clock,
+        audience: &Audience,
+    ) -> Result<AccessToken, CredentialError> {
+        let question = Question {
+            api_version: API_VERSION,
+            audience,
+            identity: endpoint::parameter(self.identity.as_ref(), "msi_res_id"),
+        };
+        let url = question.put_to(&format!("{}{PATH}", self.base))?;
+        let mut tries = 0;
+        loop {
+            let start = clock.now();
+            let answer = endpoints
+                .get(&url, endpoint::metadata_header())
+                .await
+                .map_err(|error| CredentialError {
+                    remedy: "Only machines and containers of Azure have this service; elsewhere \
+                             use another credential, such as azure-cli."
+                        .to_owned(),
+                    ..error
+                })?;
+            if answer.status.is_success() {
+                return reply::read_token(&answer, start);
+            }
+            let Some(pause) = pause(answer.status, tries, answer.retry_after()) else {
+                return Err(self.denied(&answer, audience));
+            };
+            sleep(pause).await;
+            tries += 1;
+        }
+    }
+
+    /// Without the header that every request needs, it says 400 at once. Other clouds have something
+    /// else at this address, which says something else.
+    pub(super) async fn is_there(&self, endpoints: &IdentityEndpoints) -> bool {
+        if self.is_configured {
+            return true;
+        }
+        let url: Uri = format!("{}{PATH}?api-version={API_VERSION}", self.base)
+            .parse()
+            .expect("a checked URL and a constant path make a URL");
+        let asked = endpoints.get(&url, HeaderMap::new());
+        match timeout(PROBE, asked).await {
+            Ok(Ok(answer)) => matches!(answer.status.as_u16(), 400 | 410 | 429),
+            _ => false,
+        }
+    }
+
+    fn denied(&self, answer: &Answer, audience: &Audience) -> CredentialError {
+        let platform = format!("the instance metadata service at {}", self.base.host());
+        reply::denied(answer, &platform, audience, || match answer.status {
+            StatusCode::BAD_REQUEST => self.not_assigned(),
+            // Docker Desktop answers for addresses that it cannot reach.
+            StatusCode::FORBIDDEN if is_unreachable(answer) => CredentialError::new(
+                Reason::Absent,
+                format!("{platform} is not within reach of this container"),
+                "Use another credential, such as azure-cli.",
+            ),
+            status => CredentialError::new(
+                Reason::NeedsAction,
+                format!("{platform} answered {}", status.as_u16()),
+                "Check that it is Azure's, and not a proxy or another cloud's.",
+            ),
+        })
+    }
+
+    fn not_assigned(&self) -> CredentialError {
+        let (what, more) = match &self.identity {
+            None => ("no managed identity is".to_owned(), ""),
+            Some(
+                UserAssigned::ClientId(id)
+                | UserAssigned::ObjectId(id)
+                | UserAssigned::ResourceId(id),
+            ) => (
+                format!("the managed identity {id} is not"),
+                " --identities RESOURCE_ID",
+            ),
+        };
+        CredentialError::new(
+            Reason::Absent,
+            format!("{what} assigned to this machine"),
+            format!(
+                "Assign one: az vm identity assign --resource-group GROUP --name MACHINE{more}"
+            ),
+        )
+    }
+}
+
+fn is_unreachable(answer: &Answer) -> bool {
+    std::str::from_utf8(&answer.body).is_ok_and(|text| text.contains("unreachable"))
+}
+
+/// How long to wait before another try: not at all where the documentation says that it is in
+/// vain, and no longer than it says that an upgrade of the service takes (410).
+fn pause(status: StatusCode, tries: usize, asked: Option<Duration>) -> Option<Duration> {
+    let pauses: &[u64] = match status.as_u16() {
+        410 => &[1, 2, 4, 8, 15, 20, 20],
+        404 | 429 | 500..=599 => &[1, 2, 4, 8],
+        _ => &[],
+    };
+    let pause = Duration::from_secs(*pauses.get(tries)?);
+    // A longer wait is for the token cache, so that nobody waits for an answer meanwhile.
+    (asked.unwrap_or_default() <= pause).then_some(pause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::Server, *};
+
+    fn pauses(status: u16) -> Vec<u64> {
+        let status = StatusCode::from_u16(status).expect("a status");
+        (0..)
+            .map_while(|tries| pause(status, tries, None))
+            .map(|pause| pause.as_secs())
+            .collect()
+    }
+
+    #[test]
+    fn tries_again_where_it_may_help() {
+        for status in [404, 429, 500, 503] {
+            assert_eq!(pauses(status), [1, 2, 4, 8], "{status}");
+        }
+        for status in [302, 400, 401, 403, 405] {
+            assert!(pauses(status).is_empty(), "{status}");
+        }
+        assert_eq!(pauses(410).iter().sum::<u64>(), 70);
+    }
+
+    #[test]
+    fn leaves_a_long_wait_to_the_cache() {
+        let busy = StatusCode::TOO_MANY_REQUESTS;
+        let asked = |seconds| pause(busy, 0, Some(Duration::from_secs(seconds)));
+        assert_eq!(asked(1), Some(Duration::from_secs(1)));
+        assert_eq!(asked(2), None);
+    }
+
+    fn unconfigured(base: &str) -> Imds {
+        Imds {
+            base: ServiceUrl::parse(base).expect("a URL"),
+            is_configured: false,
+            identity: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn knows_the_service_by_its_refusal() {
+        for (status, is_there) in [
+            ("400 Bad Request", true),
+            ("429 Too Many Requests", true),
+            ("200 OK", false),
+            ("401 Unauthorized", false),
+            ("403 Forbidden", false),
+            ("404 Not Found", false),
+        ] {
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            let server = Server::saying([answer]).await;
+            let found = unconfigured(&server.url(""))
+                .is_there(&server.endpoints())
+                .await;
+            assert_eq!(found, is_there, "{status}");
+            assert!(!server.heads()[0].contains("metadata: true"));
+        }
+    }
+
+    #[tokio::test]
+    async fn looks_for_no_longer_than_a_second() {
+        let server = Server::saying([]).await;
+        let begun = std::time::Instant::now();
+        let imds = unconfigured(&server.url(""));
+        assert!(!imds.is_there(&server.endpoints()).await);
+        assert!(begun.elapsed() >= PROBE);
+        assert!(begun.elapsed() < 3 * PROBE);
+    }
+}

@@ -1,0 +1,172 @@
+//! What the endpoints of all platforms answer.
+
+use std::time::{Duration, SystemTime};
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::super::{
+    AccessToken, CredentialError, Reason, Renewal,
+    entra::{self, Asker},
+    http::Answer,
+    token_response::seconds,
+};
+use crate::config::Audience;
+
+/// Tokens that live longer are renewed in the middle of their life, as Azure's own libraries do: it
+/// may be a day long, and revoked permissions should not last that.
+const LONG_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: SecretString,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_on: Option<u64>,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_in: Option<u64>,
+}
+
+/// The token in an answer. `start` is when it was asked for.
+pub(super) fn read_token(
+    answer: &Answer,
+    start: SystemTime,
+) -> Result<AccessToken, CredentialError> {
+    let no_token = || {
+        CredentialError::new(
+            Reason::Transient,
+            "the managed identity endpoint's answer is not a token",
+            "Check that nothing else answers in its place, such as a captive portal.",
+        )
+    };
+    let granted: Granted = serde_json::from_slice(&answer.body).map_err(|_| no_token())?;
+    // The endpoints keep tokens, and `expires_in` counts from when one was issued.
+    let expires_on = match (granted.expires_on, granted.expires_in) {
+        (Some(seconds), _) => SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)),
+        (None, Some(seconds)) => start.checked_add(Duration::from_secs(seconds)),
+        (None, None) => None,
+    };
+    let expires_on = expires_on.ok_or_else(no_token)?;
+    Ok(AccessToken {
+        secret: granted.access_token,
+        expires_on,
+        renewal: renewal(start, expires_on),
+    })
+}
+
+fn renewal(start: SystemTime, expires_on: SystemTime) -> Renewal {
+    let life = expires_on.duration_since(start).unwrap_or_default();
+    if life > LONG_LIFE {
+        Renewal::At(start + life / 2)
+    } else {
+        Renewal::Proportional
+    }
+}
+
+/// Why an answer is no token: what Entra said behind it, else trouble that may pass, else what
+/// `refused` makes of the platform's own words.
+pub(super) fn denied(
+    answer: &Answer,
+    platform: &str,
+    audience: &Audience,
+    refused: impl FnOnce() -> CredentialError,
+) -> CredentialError {
+    let text = std::str::from_utf8(&answer.body).unwrap_or_default();
+    let mut error = if may_pass(answer) {
+        CredentialError::new(
+            Reason::Transient,
+            format!("{platform} answered {}", answer.status.as_u16()),
+            "ahds-proxy tries again by itself.",
+        )
+    } else if let Some(code) = entra::find_code(text) {
+        let asker = Asker {
+            tenant: None,
+            client_id: None,
+            audience,
+        };
+        entra::from_code(code, &asker)
+    } else {
+        refused()
+    };
+    error.retry_after = answer.retry_after();
+    error
+}
+
+/// What nobody has to do anything about. An endpoint is not there (404, 410) while the platform
+/// replaces it.
+fn may_pass(answer: &Answer) -> bool {
+    answer.is_transient() || matches!(answer.status.as_u16(), 404 | 410)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: HeaderMap::new(),
+            body: body.to_owned().into(),
+        }
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn reads_numbers_and_strings_and_prefers_the_point_in_time() {
+        for (body, expected) in [
+            (r#"{"access_token":"t","expires_on":5000}"#, 5000),
+            (r#"{"access_token":"t","expires_on":"5000"}"#, 5000),
+            (r#"{"access_token":"t","expires_in":"60"}"#, 1060),
+            (
+                r#"{"access_token":"t","expires_in":86400,"expires_on":"5000"}"#,
+                5000,
+            ),
+        ] {
+            let token = read_token(&answer(200, body), at(1000)).expect(body);
+            assert_eq!(token.expires_on, at(expected), "{body}");
+            assert_eq!(token.secret.expose_secret(), "t");
+        }
+        for body in [
+            "",
+            "<html>",
+            r#"{"access_token":"t"}"#,
+            r#"{"access_token":"t","expires_on":"soon"}"#,
+            r#"{"expires_on":"5000"}"#,
+            r#"{"access_token":"t","expires_on":18446744073709551615}"#,
+        ] {
+            let error = read_token(&answer(200, body), at(1000)).expect_err(body);
+            assert_eq!(error.reason, Reason::Transient, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_long_life_is_renewed_in_its_middle() {
+        assert_eq!(renewal(at(0), at(7200)), Renewal::Proportional);
+        assert_eq!(renewal(at(0), at(7202)), Renewal::At(at(3601)));
+        assert_eq!(renewal(at(100), at(0)), Renewal::Proportional);
+    }
+
+    #[test]
+    fn tells_what_may_pass_from_what_will_not() {
+        let audience = Audience::parse("https://a.example").expect("an audience");
+        let refused = || CredentialError::new(Reason::Absent, "no identity", "Assign one.");
+        let denied =
+            |status, body| denied(&answer(status, body), "the endpoint", &audience, refused);
+        for status in [404, 408, 410, 429, 500, 503] {
+            assert_eq!(denied(status, "").reason, Reason::Transient, "{status}");
+        }
+        for status in [302, 400, 401, 403] {
+            assert_eq!(denied(status, "").message, "no identity", "{status}");
+        }
+        let unknown = denied(
+            400,
+            r#"{"error":"invalid_resource","error_description":"AADSTS500011: The resource"}"#,
+        );
+        assert!(unknown.message.contains("https://a.example"), "{unknown}");
+    }
+}

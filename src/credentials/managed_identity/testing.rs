@@ -1,0 +1,78 @@
+//! A server that says what a test tells it to, once for each request, and then nothing.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+use super::super::IdentityEndpoints;
+use crate::{
+    config::{self, Overrides},
+    upstream::Connections,
+};
+
+pub(super) struct Server {
+    address: SocketAddr,
+    heads: Arc<Mutex<Vec<String>>>,
+    endpoints: IdentityEndpoints,
+    _serving: JoinSet<()>,
+}
+
+impl Server {
+    pub(super) async fn saying(answers: impl IntoIterator<Item = String>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        let heads = Arc::<Mutex<Vec<String>>>::default();
+        let memory = heads.clone();
+        let answers: Vec<String> = answers.into_iter().collect();
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            for answer in answers {
+                let head = read_head(&mut stream).await;
+                memory.lock().expect("no panic").push(head);
+                stream.write_all(answer.as_bytes()).await.expect("sent");
+            }
+            std::future::pending::<()>().await;
+        });
+        let flags = Overrides {
+            fhir: Some("https://a.fhir.azurehealthcareapis.com".to_owned()),
+            ..Overrides::default()
+        };
+        let config = config::load(&flags, &|_| None).expect("a configuration");
+        let connections = Connections::new(&config.network).expect("trust roots");
+        Self {
+            address,
+            heads,
+            endpoints: IdentityEndpoints::new(&connections),
+            _serving: serving,
+        }
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The heads of the requests so far; header names are in lower case.
+    pub(super) fn heads(&self) -> Vec<String> {
+        self.heads.lock().expect("no panic").clone()
+    }
+
+    pub(super) fn endpoints(&self) -> IdentityEndpoints {
+        self.endpoints.clone()
+    }
+}
+
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("a request"));
+    }
+    String::from_utf8(head).expect("a text head")
+}
