@@ -25,6 +25,21 @@ async fn readiness_follows_the_tokens() {
 }
 
 #[tokio::test]
+async fn an_expiry_that_nobody_stated_is_not_shown() {
+    let setup = Setup::new()
+        .with("routes.fhir", "credential = \"quick\"")
+        .with("credentials.quick.static", "token = { file = \"token\" }")
+        .file("token", "opaque");
+    let stage = setup.start().await;
+    let status = client::get(stage.admin(), "/status").await.json();
+    let tokens = status["tokens"].as_array().expect("a list");
+    let quick = tokens.iter().find(|token| token["credential"] == "quick");
+    let quick = quick.expect("its token");
+    assert_eq!(quick["valid"], true);
+    assert!(quick["expires_on"].is_null(), "{quick}");
+}
+
+#[tokio::test]
 async fn readiness_says_why_not() {
     let emulator = Emulator::start(Options::default())
         .await
