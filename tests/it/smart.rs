@@ -128,8 +128,7 @@ async fn an_endpoint_is_discovered_once_and_told_another_assertion_each_time() {
         .start_before(emulator)
         .await;
     client::until(stage.address(), PATH, |answer| {
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        partner::requests(&stage, "/token").len() > 1
+        answer.status == 200 && partner::requests(&stage, "/token").len() > 1
     })
     .await;
     let requests = partner::requests(&stage, "/token");
