@@ -14,7 +14,7 @@ use super::{USAGE, answer, args::TokenOutput, complain, runtime};
 use crate::{
     clock::Clock,
     config::{Config, Route},
-    credentials::{AccessToken, Claims, Credential, IdentityEndpoints},
+    credentials::{self, AccessToken, Claims, Credential, IdentityEndpoints},
     upstream::Connections,
 };
 
@@ -46,6 +46,7 @@ pub(super) fn token(
 
 async fn fetch(config: &Config, route: &Route) -> Result<AccessToken, ExitCode> {
     let connections = Connections::new(&config.network).map_err(|error| failed(&error))?;
+    credentials::withhold(config.secret_variables.iter().cloned());
     let endpoints = IdentityEndpoints::new(&connections);
     let keys = &config.credentials[&route.credential];
     let credential = Credential::new(keys, &endpoints, &Clock::default());

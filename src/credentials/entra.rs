@@ -152,10 +152,14 @@ pub(super) fn find_code(message: &str) -> Option<u64> {
 /// they may change and may name people
 /// (learn.microsoft.com/entra/identity-platform/reference-error-codes).
 pub(super) fn from_code(code: u64, asker: &Asker<'_>) -> CredentialError {
+    explain(code, asker, &sign_in_again(asker))
+}
+
+/// Likewise, for those who sign in by other means than `az`.
+pub(super) fn explain(code: u64, asker: &Asker<'_>, sign_in: &str) -> CredentialError {
     let audience = asker.audience;
     let tenant = asker.tenant.unwrap_or("the tenant");
     let client = asker.client_id.unwrap_or("the application");
-    let sign_in = sign_in_again(asker);
     let (reason, what, remedy) = match code {
         7_000_215 => (
             Reason::NeedsAction,
@@ -195,7 +199,7 @@ pub(super) fn from_code(code: u64, asker: &Asker<'_>) -> CredentialError {
         50_076 | 50_079 => (
             Reason::NeedsAction,
             "multi-factor authentication is required".to_owned(),
-            sign_in,
+            sign_in.to_owned(),
         ),
         53_000..=53_003 | 530_032..=530_035 => (
             Reason::NeedsAction,
@@ -205,7 +209,7 @@ pub(super) fn from_code(code: u64, asker: &Asker<'_>) -> CredentialError {
         700_082 | 70_043 | 50_173 | 50_078 | 700_084 => (
             Reason::NeedsAction,
             "the sign-in has expired or was revoked".to_owned(),
-            sign_in,
+            sign_in.to_owned(),
         ),
         90_055 | 50_196 => (
             Reason::Transient,

@@ -4,6 +4,8 @@ mod admin;
 mod architecture;
 #[cfg(unix)]
 mod azure_cli;
+#[cfg(unix)]
+mod azure_developer_cli_stub;
 mod config;
 mod cors;
 mod failures;

@@ -36,7 +36,10 @@ pub(super) fn secret(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> 
         return None;
     }
     match (env, file) {
-        (Read::Given(name), _) => Some(SecretRef::Env(name.value)),
+        (Read::Given(name), _) => {
+            report.secret_variables.insert(name.value.clone());
+            Some(SecretRef::Env(name.value))
+        }
         (_, Read::Given(path)) => Some(SecretRef::File(path.value)),
         _ => None,
     }
