@@ -141,9 +141,9 @@ impl Credential {
             Keys::AzureDeveloperCli(keys) => {
                 Self::AzureDeveloperCli(azure_developer_cli::AzureDeveloperCli::new(keys))
             }
-            Keys::AzurePowerShell(keys) => Self::AzurePowerShell(
-                azure_powershell::AzurePowerShell::new(keys, endpoints, clock),
-            ),
+            Keys::AzurePowerShell(keys) => {
+                Self::AzurePowerShell(azure_powershell::AzurePowerShell::new(keys))
+            }
             Keys::ClientCertificate(keys) => Self::ClientCertificate(
                 client_certificate::ClientCertificate::new(keys, endpoints, clock),
             ),

@@ -6,6 +6,8 @@ mod architecture;
 mod azure_cli;
 #[cfg(unix)]
 mod azure_developer_cli_stub;
+#[cfg(unix)]
+mod azure_powershell_stub;
 mod config;
 mod cors;
 mod failures;
