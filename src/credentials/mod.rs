@@ -150,7 +150,7 @@ impl Credential {
             Keys::ClientSecret(keys) => {
                 Self::ClientSecret(client_secret::ClientSecret::new(keys, endpoints, clock))
             }
-            Keys::Command(keys) => Self::Command(command::Command::new(keys, endpoints, clock)),
+            Keys::Command(keys) => Self::Command(command::Command::new(keys, clock)),
             Keys::DeviceCode(keys) => {
                 Self::DeviceCode(device_code::DeviceCode::new(keys, endpoints, clock))
             }

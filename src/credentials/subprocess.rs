@@ -72,7 +72,8 @@ pub fn withhold(variables: impl IntoIterator<Item = String>) {
 /// that the directory a user happens to stand in is never searched.
 pub(super) fn find(program: &Path) -> Option<PathBuf> {
     if program.is_absolute() || program.components().count() != 1 {
-        return Some(program.to_owned());
+        // It is run from another directory than this process.
+        return std::path::absolute(program).ok();
     }
     let names = file_names(program);
     let path = env::var_os("PATH")?;

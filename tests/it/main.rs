@@ -8,6 +8,8 @@ mod azure_cli;
 mod azure_developer_cli_stub;
 #[cfg(unix)]
 mod azure_powershell_stub;
+#[cfg(unix)]
+mod command;
 mod config;
 mod cors;
 mod failures;

@@ -80,11 +80,15 @@ pub(super) fn path(item: &Item<'_>, report: &mut Report) -> Option<PathBuf> {
 
 /// A program: looked up on PATH when it is a bare name, else a path like any other.
 pub(super) fn program(item: &Item<'_>, report: &mut Report) -> Option<PathBuf> {
-    let resolved = path(item, report)?;
-    let text = item.str(report)?;
-    Some(if text.contains(['/', '\\']) {
-        resolved
+    path(item, report)?;
+    Some(program_path(item.str(report)?, report))
+}
+
+/// Likewise, for a text that is known to be good.
+pub(super) fn program_path(text: &str, report: &Report) -> PathBuf {
+    if text.contains(['/', '\\']) {
+        report.resolve_path(text)
     } else {
         PathBuf::from(text)
-    })
+    }
 }
