@@ -103,7 +103,7 @@ impl AzurePowerShell {
                     .and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
                 return Ok(AccessToken {
                     secret: SecretString::from(token),
-                    expires_on: expires_on.ok_or_else(|| unreadable())?,
+                    expires_on: expires_on.ok_or_else(unreadable)?,
                     renewal: tool::RENEWAL,
                 });
             }

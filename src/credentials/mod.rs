@@ -83,6 +83,8 @@ pub enum Reason {
     Absent,
     /// A person has to act: sign in, correct a secret, register an application.
     NeedsAction,
+    /// A person is being asked to sign in: to ask again costs nothing, and works as soon as they have.
+    Waiting,
     /// It may work the next time: a network failure, a busy issuer, a time-out.
     Transient,
 }

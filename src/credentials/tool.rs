@@ -59,18 +59,16 @@ impl Tool {
     }
 
     fn find(&self, path: Option<&Path>) -> Result<PathBuf, CredentialError> {
-        match path {
-            Some(path) => subprocess::find(path)
-                .ok_or_else(|| self.not_run(&SubprocessError::NotFound(path.to_owned()), "")),
-            None => {
-                let mut programs = self.programs.iter();
-                let found = programs.find_map(|program| subprocess::find(Path::new(program)));
-                found.ok_or_else(|| {
-                    let message = format!("{} is not on PATH", self.title);
-                    CredentialError::new(Reason::Absent, message, self.install)
-                })
-            }
+        if let Some(path) = path {
+            return subprocess::find(path)
+                .ok_or_else(|| self.not_run(&SubprocessError::NotFound(path.to_owned()), ""));
         }
+        let mut programs = self.programs.iter();
+        let found = programs.find_map(|program| subprocess::find(Path::new(program)));
+        found.ok_or_else(|| {
+            let message = format!("{} is not on PATH", self.title);
+            CredentialError::new(Reason::Absent, message, self.install)
+        })
     }
 
     fn not_run(&self, error: &SubprocessError, sign_in: &str) -> CredentialError {

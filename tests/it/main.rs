@@ -12,6 +12,8 @@ mod azure_powershell_stub;
 mod command;
 mod config;
 mod cors;
+#[cfg(unix)]
+mod device_code;
 mod failures;
 mod forwarding;
 mod guard;
