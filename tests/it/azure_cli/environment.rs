@@ -30,7 +30,7 @@ async fn token(fake: &FakeAz, keys: &[&str]) -> Output {
     let mut command = process::command(&["token", "fhir", "--fhir", FHIR_AUDIENCE]);
     command.args(keys).current_dir(here.path()).env(
         "PATH",
-        format!(":.:bin:{}:/usr/bin:/bin", fake.folder().display()),
+        format!(".:bin::{}:/usr/bin:/bin", fake.folder().display()),
     );
     process::output(command).await
 }
