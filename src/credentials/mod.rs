@@ -3,6 +3,7 @@
 //! [`crate::token`] is the only caller: it asks one at a time for each audience, keeps what it
 //! gets, and decides when to ask again. Nothing here caches a token.
 
+mod az_json;
 mod azure_cli;
 mod azure_developer_cli;
 mod azure_powershell;
@@ -19,6 +20,7 @@ mod oauth2;
 mod smart;
 mod static_token;
 mod subprocess;
+mod tool;
 mod workload_identity;
 
 use std::time::{Duration, SystemTime};
@@ -32,6 +34,7 @@ use crate::{
 
 pub use claims::Claims;
 pub use http::IdentityEndpoints;
+pub use subprocess::withhold;
 
 /// A token as its issuer gave it.
 #[derive(Debug, Clone)]
@@ -80,6 +83,8 @@ pub enum Reason {
     Absent,
     /// A person has to act: sign in, correct a secret, register an application.
     NeedsAction,
+    /// A person is being asked to sign in: to ask again costs nothing, and works as soon as they have.
+    Waiting,
     /// It may work the next time: a network failure, a busy issuer, a time-out.
     Transient,
 }
@@ -135,19 +140,19 @@ impl Credential {
         match config.clone() {
             Keys::Auto => Self::Auto(Box::new(chain::Chain::new(&endpoints, &clock))),
             Keys::AzureCli(keys) => Self::AzureCli(azure_cli::AzureCli::new(keys)),
-            Keys::AzureDeveloperCli(keys) => Self::AzureDeveloperCli(
-                azure_developer_cli::AzureDeveloperCli::new(keys, endpoints, clock),
-            ),
-            Keys::AzurePowerShell(keys) => Self::AzurePowerShell(
-                azure_powershell::AzurePowerShell::new(keys, endpoints, clock),
-            ),
+            Keys::AzureDeveloperCli(keys) => {
+                Self::AzureDeveloperCli(azure_developer_cli::AzureDeveloperCli::new(keys))
+            }
+            Keys::AzurePowerShell(keys) => {
+                Self::AzurePowerShell(azure_powershell::AzurePowerShell::new(keys))
+            }
             Keys::ClientCertificate(keys) => Self::ClientCertificate(
                 client_certificate::ClientCertificate::new(keys, endpoints, clock),
             ),
             Keys::ClientSecret(keys) => {
                 Self::ClientSecret(client_secret::ClientSecret::new(keys, endpoints, clock))
             }
-            Keys::Command(keys) => Self::Command(command::Command::new(keys, endpoints, clock)),
+            Keys::Command(keys) => Self::Command(command::Command::new(keys, clock)),
             Keys::DeviceCode(keys) => {
                 Self::DeviceCode(device_code::DeviceCode::new(keys, endpoints, clock))
             }

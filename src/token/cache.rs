@@ -218,10 +218,10 @@ impl Source {
             let pause = match self.token().await {
                 Ok(token) => match token.renew_on.duration_since(self.clock.now()) {
                     Ok(until) => until.min(TICK),
-                    Err(_) => self.failure().map_or(TICK, |failure| failure.pause()),
+                    Err(_) => self.failure().map_or(TICK, |failure| failure.retry_in()),
                 },
                 Err(unavailable) => match unavailable.error.reason {
-                    Reason::Transient => unavailable.retry_in,
+                    Reason::Transient | Reason::Waiting => unavailable.retry_in,
                     Reason::Absent | Reason::NeedsAction => {
                         unavailable.retry_in.max(UNATTENDED_PAUSE)
                     }
@@ -316,17 +316,20 @@ impl Source {
             }
             Err(error) => {
                 let failure = Failure::after(previous.as_ref(), error);
-                tracing::warn!(
-                    credential = &*self.name.credential,
-                    kind = self.credential.kind(),
-                    audience = self.name.audience.as_ref().map(tracing::field::display),
-                    retry_in_s = failure.pause().as_secs_f32(),
-                    "no token: {}",
-                    failure.error
-                );
+                // Who waits for a person has said so, and would go on saying so.
+                if failure.error.reason != Reason::Waiting {
+                    tracing::warn!(
+                        credential = &*self.name.credential,
+                        kind = self.credential.kind(),
+                        audience = self.name.audience.as_ref().map(tracing::field::display),
+                        retry_in_s = failure.pause().as_secs_f32(),
+                        "no token: {}",
+                        failure.error
+                    );
+                }
                 self.set_failure(Some(failure.clone()));
                 Err(Unavailable {
-                    retry_in: failure.pause(),
+                    retry_in: failure.retry_in(),
                     error: failure.error,
                 })
             }
