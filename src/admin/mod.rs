@@ -57,7 +57,7 @@ impl Admin {
         }
     }
 
-    async fn answer(&self, head: &Parts) -> Response<Full<Bytes>> {
+    fn answer(&self, head: &Parts) -> Response<Full<Bytes>> {
         if !matches!(head.method, Method::GET | Method::HEAD) {
             let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
             let methods = HeaderValue::from_static("GET, HEAD");
@@ -66,10 +66,10 @@ impl Admin {
         }
         match head.uri.path() {
             "/livez" => text(StatusCode::OK, "ok\n"),
-            "/readyz" => self.readiness().await,
+            "/readyz" => self.readiness(),
             "/status" => match self.shared.guard.refusal(head) {
                 Some(refusal) => refusal.map(Full::new),
-                None => self.status().await,
+                None => self.status(),
             },
             _ => text(
                 StatusCode::NOT_FOUND,
@@ -78,13 +78,13 @@ impl Admin {
         }
     }
 
-    async fn readiness(&self) -> Response<Full<Bytes>> {
+    fn readiness(&self) -> Response<Full<Bytes>> {
         if *self.shared.draining.borrow() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
         }
         let mut reasons = String::new();
         for source in &self.shared.sources {
-            let status = source.status().await;
+            let status = source.status();
             if status.token.is_none() {
                 let why = status.last_error.map_or_else(
                     || "the first token is being fetched".to_owned(),
@@ -100,10 +100,10 @@ impl Admin {
         }
     }
 
-    async fn status(&self) -> Response<Full<Bytes>> {
+    fn status(&self) -> Response<Full<Bytes>> {
         let mut tokens = Vec::new();
         for source in &self.shared.sources {
-            tokens.push(describe_token(&source.status().await));
+            tokens.push(describe_token(&source.status()));
         }
         let body = json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -121,7 +121,7 @@ impl Handler for Admin {
 
     async fn handle(self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let head = request.into_parts().0;
-        let mut response = self.answer(&head).await;
+        let mut response = self.answer(&head);
         if head.method == Method::HEAD {
             // hyper would send the body all the same over HTTP/2.
             let length = response.body().size_hint().exact().unwrap_or_default();

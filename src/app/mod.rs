@@ -184,6 +184,7 @@ fn routes(
     tokens: &mut TokenCache,
     clock: &Clock,
 ) -> Vec<Arc<Route>> {
+    credentials::withhold(config.secret_variables.iter().cloned());
     let endpoints = credentials::IdentityEndpoints::new(connections);
     let credentials: BTreeMap<&Arc<str>, Arc<Credential>> = config
         .credentials

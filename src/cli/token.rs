@@ -3,7 +3,7 @@
 use std::{
     fmt,
     process::ExitCode,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use jiff::{Timestamp, tz::TimeZone};
@@ -14,7 +14,7 @@ use super::{USAGE, answer, args::TokenOutput, complain, runtime};
 use crate::{
     clock::Clock,
     config::{Config, Route},
-    credentials::{AccessToken, Claims, Credential, IdentityEndpoints},
+    credentials::{self, AccessToken, Claims, Credential, IdentityEndpoints, Reason},
     upstream::Connections,
 };
 
@@ -46,11 +46,26 @@ pub(super) fn token(
 
 async fn fetch(config: &Config, route: &Route) -> Result<AccessToken, ExitCode> {
     let connections = Connections::new(&config.network).map_err(|error| failed(&error))?;
+    credentials::withhold(config.secret_variables.iter().cloned());
     let endpoints = IdentityEndpoints::new(&connections);
     let keys = &config.credentials[&route.credential];
     let credential = Credential::new(keys, &endpoints, &Clock::default());
-    let token = credential.token(route.audience.as_ref()).await;
-    token.map_err(|error| failed(&error))
+    let mut shown = None;
+    loop {
+        match credential.token(route.audience.as_ref()).await {
+            Ok(token) => return Ok(token),
+            // A process that ended here would take the sign-in with it.
+            Err(error) if error.reason == Reason::Waiting => {
+                let pause = error.retry_after.unwrap_or(Duration::from_secs(1));
+                if shown.as_ref() != Some(&error) {
+                    complain(&error);
+                    shown = Some(error);
+                }
+                tokio::time::sleep(pause).await;
+            }
+            Err(error) => return Err(failed(&error)),
+        }
+    }
 }
 
 /// The shape of `az account get-access-token`, so that scripts can swap one for the other.

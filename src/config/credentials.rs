@@ -266,8 +266,10 @@ pub enum SmartEndpoint {
 /// Keys of `command`.
 #[derive(Debug, Clone)]
 pub struct Command {
-    /// The program and its arguments. Never empty.
-    pub argv: Vec<String>,
+    /// The program; looked up on PATH when it is a bare name.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
     /// How long one call may take. Default 60 s.
     pub timeout: Duration,
 }

@@ -14,7 +14,14 @@ mod resolve;
 mod values;
 mod walk;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{HeaderName, HeaderValue};
 
@@ -41,6 +48,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Every credential a route names is here.
     pub credentials: BTreeMap<Arc<str>, Credential>,
+    /// Environment variables that hold secrets, those of credentials no route names included.
+    pub secret_variables: BTreeSet<String>,
     /// Outgoing connections.
     pub network: Network,
     /// Bounds on what clients may use.

@@ -4,6 +4,7 @@
 //! turned into text, whatever the problem is about.
 
 use std::{
+    collections::BTreeSet,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -100,9 +101,11 @@ struct Source {
 pub(super) struct Report {
     source: Option<Source>,
     findings: Vec<(Place, String, String)>,
+    /// Variables that hold secrets, in use or not.
+    pub(super) secret_variables: BTreeSet<String>,
     /// Every key the reader asked for, so that a test can demand each to be documented.
     #[cfg(test)]
-    pub(super) asked: std::collections::BTreeSet<String>,
+    pub(super) asked: BTreeSet<String>,
 }
 
 impl Report {

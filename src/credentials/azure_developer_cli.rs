@@ -1,36 +1,159 @@
-//! `azure-developer-cli`: being built.
+//! `azure-developer-cli`: the token of whoever is signed in with `azd auth login`, from
+//! `azd auth token`.
 
-use super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints};
-use crate::{
-    clock::Clock,
-    config::{self, Audience},
+use std::{ffi::OsString, time::SystemTime};
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use super::{
+    AccessToken, CredentialError, Reason,
+    entra::{self, Asker},
+    subprocess::Finished,
+    tool::{self, Tool},
 };
+use crate::config::{self, Audience};
 
 pub(super) const KIND: &str = "azure-developer-cli";
 
-/// Being built.
+static AZD: Tool = Tool {
+    name: "azd",
+    title: "the Azure Developer CLI (azd)",
+    programs: &["azd"],
+    install: "Install the Azure Developer CLI (https://aka.ms/azd-install), or set `path` of the azure-developer-cli \
+              credential to the azd program.",
+    by_hand: "azd auth token",
+    environment: &[
+        ("AZD_SKIP_UPDATE_CHECK", Some("true")),
+        ("NO_COLOR", Some("1")),
+        ("AZURE_CLIENT_SECRET", None),
+    ],
+    turn: Mutex::const_new(()),
+};
+
+/// The Azure Developer CLI's signed-in account.
 #[derive(Debug)]
 pub struct AzureDeveloperCli {
-    _keys: config::Tool,
-    _endpoints: IdentityEndpoints,
-    _clock: Clock,
+    keys: config::Tool,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    token: SecretString,
+    /// RFC 3339.
+    #[serde(rename = "expiresOn")]
+    expires_on: String,
 }
 
 impl AzureDeveloperCli {
-    pub(super) fn new(keys: config::Tool, endpoints: IdentityEndpoints, clock: Clock) -> Self {
-        Self {
-            _keys: keys,
-            _endpoints: endpoints,
-            _clock: clock,
-        }
+    pub(super) fn new(keys: config::Tool) -> Self {
+        Self { keys }
     }
 
-    #[expect(clippy::unused_async)]
-    pub(super) async fn token(&self, _audience: &Audience) -> Result<AccessToken, CredentialError> {
-        Err(CredentialError::new(
-            Reason::NeedsAction,
-            format!("{KIND} is not available yet"),
-            "Use another credential.",
-        ))
+    pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
+        let path = self.keys.path.as_deref();
+        let arguments = self.arguments(audience);
+        let finished = AZD
+            .run(path, &arguments, self.keys.timeout, &self.sign_in())
+            .await?;
+        if !finished.success {
+            return Err(self.failed(&finished, audience));
+        }
+        read(&finished.stdout)
     }
+
+    fn arguments(&self, audience: &Audience) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = [
+            "auth",
+            "token",
+            "--output",
+            "json",
+            "--no-prompt",
+            "--scope",
+        ]
+        .map(Into::into)
+        .into();
+        arguments.push(entra::default_scope(audience).into());
+        if let Some(tenant) = &self.keys.tenant {
+            arguments.extend(["--tenant-id".into(), tenant.as_str().into()]);
+        }
+        arguments
+    }
+
+    /// `azd` writes its errors as plain text or as lines of JSON, depending on its version; neither is
+    /// shown or logged.
+    fn failed(&self, finished: &Finished, audience: &Audience) -> CredentialError {
+        let stderr = String::from_utf8_lossy(&finished.stderr);
+        let says = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
+        let asker = Asker {
+            tenant: self.keys.tenant.as_ref().map(config::Tenant::as_str),
+            client_id: None,
+            audience,
+        };
+        if let Some(code) = entra::find_code(&stderr) {
+            return entra::explain(code, &asker, &self.sign_in());
+        }
+        if says(&["x509:", "certificate signed by unknown authority"]) {
+            return CredentialError::new(
+                Reason::NeedsAction,
+                "azd does not trust the certificate of Microsoft Entra ID",
+                "Behind a TLS-inspecting proxy add its CA certificate to the system's, or set SSL_CERT_FILE.",
+            );
+        }
+        if says(&[
+            "no such host",
+            "dial tcp",
+            "i/o timeout",
+            "TLS handshake timeout",
+        ]) {
+            return CredentialError::new(
+                Reason::Transient,
+                "azd cannot reach Microsoft Entra ID",
+                "Check the network, VPN and proxy settings of azd.",
+            );
+        }
+        if says(&["azd auth login", "azd login", "ot logged in"]) {
+            return CredentialError::new(
+                Reason::NeedsAction,
+                "nobody is signed in to the Azure Developer CLI, or the sign-in has expired",
+                self.sign_in(),
+            );
+        }
+        if says(&["unknown flag", "unknown command"]) {
+            return CredentialError::new(
+                Reason::NeedsAction,
+                "this azd does not know `auth token --no-prompt --scope`",
+                "Upgrade it: https://aka.ms/azd-install",
+            );
+        }
+        AZD.failed(finished, &self.sign_in())
+    }
+
+    fn sign_in(&self) -> String {
+        match &self.keys.tenant {
+            Some(tenant) => format!("Run: azd auth login --tenant-id {tenant}"),
+            None => "Run: azd auth login".to_owned(),
+        }
+    }
+}
+
+fn read(stdout: &[u8]) -> Result<AccessToken, CredentialError> {
+    let unreadable = |message: &str| AZD.unreadable(message, "https://aka.ms/azd-install");
+    // Notices may come first, and the answer may be spread over lines.
+    let answer: Answer = stdout
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| serde_json::from_slice(line).ok())
+        .or_else(|| serde_json::from_slice(stdout).ok())
+        .ok_or_else(|| unreadable("azd did not print a token as JSON"))?;
+    let expires_on: Timestamp = answer
+        .expires_on
+        .parse()
+        .map_err(|_| unreadable("azd did not say when its token expires"))?;
+    Ok(AccessToken {
+        secret: answer.token,
+        expires_on: SystemTime::from(expires_on),
+        renewal: tool::RENEWAL,
+    })
 }

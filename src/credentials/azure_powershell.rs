@@ -1,36 +1,188 @@
-//! `azure-powershell`: being built.
+//! `azure-powershell`: the token of whoever is signed in with `Connect-AzAccount`, from
+//! `Get-AzAccessToken` of the Az.Accounts module.
 
-use super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints};
-use crate::{
-    clock::Clock,
-    config::{self, Audience},
+use std::{
+    ffi::OsString,
+    fmt::Write as _,
+    time::{Duration, UNIX_EPOCH},
 };
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use secrecy::SecretString;
+use tokio::sync::Mutex;
+
+use super::{
+    AccessToken, CredentialError, Reason,
+    entra::{self, Asker},
+    subprocess::Finished,
+    tool::{self, Tool},
+};
+use crate::config::{self, Audience, Tenant};
 
 pub(super) const KIND: &str = "azure-powershell";
 
-/// Being built.
+const SCRIPT: &str = include_str!("azure_powershell.ps1");
+
+/// What begins the one line of the output that counts.
+const MARK: &str = "ahds-proxy ";
+
+static POWERSHELL: Tool = Tool {
+    name: "PowerShell",
+    title: "PowerShell (pwsh)",
+    programs: if cfg!(windows) {
+        &["pwsh", "powershell"]
+    } else {
+        &["pwsh"]
+    },
+    install: "Install PowerShell (https://aka.ms/powershell), or set `path` of the azure-powershell credential to the \
+              pwsh program.",
+    by_hand: "Get-AzAccessToken",
+    environment: &[
+        ("POWERSHELL_UPDATECHECK", Some("Off")),
+        ("NO_COLOR", Some("1")),
+        ("AZURE_CLIENT_SECRET", None),
+    ],
+    turn: Mutex::const_new(()),
+};
+
+/// The account of the Az.Accounts module.
 #[derive(Debug)]
 pub struct AzurePowerShell {
-    _keys: config::Tool,
-    _endpoints: IdentityEndpoints,
-    _clock: Clock,
+    keys: config::Tool,
 }
 
 impl AzurePowerShell {
-    pub(super) fn new(keys: config::Tool, endpoints: IdentityEndpoints, clock: Clock) -> Self {
-        Self {
-            _keys: keys,
-            _endpoints: endpoints,
-            _clock: clock,
+    pub(super) fn new(keys: config::Tool) -> Self {
+        Self { keys }
+    }
+
+    pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
+        let path = self.keys.path.as_deref();
+        let script = script(audience, self.keys.tenant.as_ref());
+        let arguments: [OsString; 4] = [
+            "-NoProfile".into(),
+            "-NonInteractive".into(),
+            "-EncodedCommand".into(),
+            encode(&script).into(),
+        ];
+        let finished = POWERSHELL
+            .run(path, &arguments, self.keys.timeout, &self.sign_in())
+            .await?;
+        let stdout = String::from_utf8_lossy(&finished.stdout);
+        // Terminals' control sequences may come before it on the same line.
+        let said = stdout
+            .lines()
+            .find_map(|line| Some(line.split_once(MARK)?.1.trim_end()));
+        match said {
+            Some(said) => self.understand(said, &finished, audience),
+            None => Err(POWERSHELL.failed(&finished, &self.sign_in())),
         }
     }
 
-    #[expect(clippy::unused_async)]
-    pub(super) async fn token(&self, _audience: &Audience) -> Result<AccessToken, CredentialError> {
-        Err(CredentialError::new(
-            Reason::NeedsAction,
-            format!("{KIND} is not available yet"),
-            "Use another credential.",
-        ))
+    fn understand(
+        &self,
+        said: &str,
+        finished: &Finished,
+        audience: &Audience,
+    ) -> Result<AccessToken, CredentialError> {
+        let asker = Asker {
+            tenant: self.keys.tenant.as_ref().map(Tenant::as_str),
+            client_id: None,
+            audience,
+        };
+        let sign_in = self.sign_in();
+        let needs_action = |message: &str, remedy: &str| {
+            CredentialError::new(Reason::NeedsAction, message, remedy)
+        };
+        let words: Vec<&str> = said.split(' ').collect();
+        Err(match words[..] {
+            ["token", seconds, token] if !token.is_empty() => {
+                let expires_on = seconds
+                    .parse()
+                    .ok()
+                    .and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+                return Ok(AccessToken {
+                    secret: SecretString::from(token),
+                    expires_on: expires_on.ok_or_else(unreadable)?,
+                    renewal: tool::RENEWAL,
+                });
+            }
+            ["token", ..] => unreadable(),
+            // Many machines have PowerShell, few the module: for `auto` there is nothing to use here.
+            ["no-module"] => CredentialError::new(
+                Reason::Absent,
+                "PowerShell has no module Az.Accounts",
+                format!(
+                    "Run in PowerShell: Install-Module Az.Accounts -Scope CurrentUser. {sign_in}"
+                ),
+            ),
+            ["old-module"] => needs_action(
+                "the module Az.Accounts is too old to give out tokens",
+                "Run in PowerShell: Update-Module Az.Accounts",
+            ),
+            ["signed-out"] => needs_action("nobody is signed in to Azure PowerShell", &sign_in),
+            ["policy"] => needs_action(
+                "the execution policy keeps PowerShell from loading Az.Accounts",
+                "Run in PowerShell: Set-ExecutionPolicy RemoteSigned -Scope CurrentUser",
+            ),
+            ["entra", code] => match code.parse() {
+                Ok(code) => entra::explain(code, &asker, &sign_in),
+                Err(_) => POWERSHELL.failed(finished, &sign_in),
+            },
+            _ => POWERSHELL.failed(finished, &sign_in),
+        })
+    }
+
+    fn sign_in(&self) -> String {
+        match &self.keys.tenant {
+            Some(tenant) => format!("Run in PowerShell: Connect-AzAccount -Tenant {tenant}"),
+            None => "Run in PowerShell: Connect-AzAccount".to_owned(),
+        }
+    }
+}
+
+fn unreadable() -> CredentialError {
+    POWERSHELL.unreadable(
+        "PowerShell did not print a token with its expiry",
+        "Update-Module Az.Accounts",
+    )
+}
+
+/// Neither an audience nor a tenant can hold a quote, so that nothing ends its string.
+fn script(audience: &Audience, tenant: Option<&Tenant>) -> String {
+    let tenant = tenant.map_or("", Tenant::as_str);
+    let mut script = String::new();
+    // Writing into a String cannot fail.
+    let _ = write!(
+        script,
+        "$audience = '{audience}'\n$tenant = '{tenant}'\n{SCRIPT}"
+    );
+    script
+}
+
+/// As `-EncodedCommand` wants it: base64 of UTF-16LE.
+fn encode(script: &str) -> String {
+    let bytes: Vec<u8> = script.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    STANDARD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodes_as_powershell_decodes() {
+        // PowerShell's own example, from `pwsh -h`.
+        assert_eq!(encode("dir"), "ZABpAHIA");
+    }
+
+    #[test]
+    fn fits_into_the_shortest_command_line_there_is() {
+        let long = format!("https://{}.example", "a".repeat(200));
+        let audience = Audience::parse(&long).expect("an audience");
+        let tenant = Tenant::parse("72f988bf-86f1-41af-91ab-2d7cd011db47").expect("a tenant");
+        let encoded = encode(&script(&audience, Some(&tenant)));
+        // Windows' CreateProcess takes 32767 characters, but a .cmd in between only 8191.
+        assert!(encoded.len() < 8000, "{}", encoded.len());
     }
 }

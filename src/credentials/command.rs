@@ -1,6 +1,19 @@
-//! `command`: being built.
+//! `command`: whatever token another program prints, raw or as `az` prints its own.
 
-use super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints};
+use std::{
+    ffi::OsString,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Mutex;
+
+use super::{
+    AccessToken, Claims, CredentialError, Reason,
+    az_json::AzAnswer,
+    subprocess::{self, Call, SubprocessError},
+    tool,
+};
 use crate::{
     clock::Clock,
     config::{self, Audience},
@@ -8,32 +21,182 @@ use crate::{
 
 pub(super) const KIND: &str = "command";
 
-/// Being built.
+/// Tells the program which token is wanted.
+const AUDIENCE_VARIABLE: &str = "AHDS_PROXY_AUDIENCE";
+
+/// How long a token that says nothing of its end is used.
+const OPAQUE_LIFETIME: Duration = Duration::from_secs(300);
+
+/// Another program.
 #[derive(Debug)]
 pub struct Command {
-    _keys: config::Command,
-    _endpoints: IdentityEndpoints,
-    _clock: Clock,
+    keys: config::Command,
+    clock: Clock,
+    turn: Mutex<()>,
 }
 
 impl Command {
-    pub(super) fn new(keys: config::Command, endpoints: IdentityEndpoints, clock: Clock) -> Self {
+    pub(super) fn new(keys: config::Command, clock: Clock) -> Self {
         Self {
-            _keys: keys,
-            _endpoints: endpoints,
-            _clock: clock,
+            keys,
+            clock,
+            turn: Mutex::new(()),
         }
     }
 
-    #[expect(clippy::unused_async)]
     pub(super) async fn token(
         &self,
-        _audience: Option<&Audience>,
+        audience: Option<&Audience>,
     ) -> Result<AccessToken, CredentialError> {
-        Err(CredentialError::new(
-            Reason::NeedsAction,
-            format!("{KIND} is not available yet"),
-            "Use another credential.",
-        ))
+        let program = subprocess::find(&self.keys.program)
+            .ok_or_else(|| self.not_run(&SubprocessError::NotFound(self.keys.program.clone())))?;
+        let arguments: Vec<OsString> = self.keys.arguments.iter().map(Into::into).collect();
+        let call = Call {
+            program: &program,
+            arguments: &arguments,
+            environment: &[(AUDIENCE_VARIABLE, audience.map(Audience::as_str))],
+            limit: self.keys.timeout,
+            turn: &self.turn,
+        };
+        let finished = subprocess::run(call)
+            .await
+            .map_err(|error| self.not_run(&error))?;
+        if !finished.success {
+            return Err(CredentialError::new(
+                Reason::Transient,
+                format!("{} failed ({})", self.name(), finished.status),
+                "Run it by hand to see why.",
+            ));
+        }
+        let (secret, expires_on) = read(&finished.stdout, self.clock.now()).map_err(|problem| {
+            CredentialError::new(
+                Reason::NeedsAction,
+                format!("{} {problem}", self.name()),
+                "Run it by hand to see what it prints; it has to be a token alone on one line, or the JSON of `az \
+                 account get-access-token`, on stdout.",
+            )
+        })?;
+        Ok(AccessToken {
+            secret,
+            expires_on,
+            // Behind the program there may well be one of the tools.
+            renewal: tool::RENEWAL,
+        })
+    }
+
+    /// Never the arguments: they are the user's own, secrets perhaps included.
+    fn name(&self) -> String {
+        format!("the program {}", self.keys.program.display())
+    }
+
+    fn not_run(&self, error: &SubprocessError) -> CredentialError {
+        const CHECK: &str =
+            "Check `argv` of the credential: the program's path, and who may run it.";
+        let name = self.name();
+        match error {
+            SubprocessError::NotFound(_) => {
+                CredentialError::new(Reason::Absent, format!("{name} does not exist"), CHECK)
+            }
+            SubprocessError::Start { reason, .. } => CredentialError::new(
+                Reason::NeedsAction,
+                format!("{name} cannot be started: {reason}"),
+                CHECK,
+            ),
+            SubprocessError::Timeout(after) => CredentialError::new(
+                Reason::Transient,
+                format!(
+                    "{name} gave no token within {} s and was ended",
+                    after.as_secs_f32()
+                ),
+                "Run it by hand to see what it waits for; its stdin is closed. A larger `timeout` helps a slow \
+                 program.",
+            ),
+            SubprocessError::Output => CredentialError::new(
+                Reason::Transient,
+                format!("what {name} printed could not be read"),
+                "Run it by hand to see what it prints.",
+            ),
+        }
+    }
+}
+
+/// The token and its end, or what is wrong with the output.
+fn read(stdout: &[u8], now: SystemTime) -> Result<(SecretString, SystemTime), &'static str> {
+    let text = str::from_utf8(stdout).map_err(|_| "printed something that is not text")?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("printed nothing");
+    }
+    if text.starts_with('{') {
+        let answer: AzAnswer =
+            serde_json::from_str(text).map_err(|_| "printed JSON that is not an answer of az")?;
+        let end = end(answer.access_token.expose_secret(), now)?;
+        let end = answer.expires_on(now).unwrap_or(end);
+        return Ok((answer.access_token, end));
+    }
+    if text.lines().count() > 1 {
+        return Err("printed several lines");
+    }
+    Ok((SecretString::from(text), end(text, now)?))
+}
+
+/// When a token ends: a JWT says so itself.
+fn end(token: &str, now: SystemTime) -> Result<SystemTime, &'static str> {
+    // A sentence is an error message, and `null` is what jq prints for a key that is not there.
+    if token == "null" || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("printed something that is not a token");
+    }
+    let claimed = Claims::of(token)
+        .expires_on
+        .and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    Ok(claimed.unwrap_or(now + OPAQUE_LIFETIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    const NOW: SystemTime = UNIX_EPOCH;
+
+    fn lifetime(stdout: &str) -> u64 {
+        let (_, end) = read(stdout.as_bytes(), NOW).expect("a token");
+        end.duration_since(NOW).expect("in the future").as_secs()
+    }
+
+    #[test]
+    fn a_token_ends_when_it_or_the_answer_around_it_says() {
+        let jwt = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"exp":17}"#));
+        assert_eq!(lifetime(&jwt), 17);
+        assert_eq!(lifetime(&format!(" {jwt}\r\n\n")), 17);
+        assert_eq!(lifetime(&format!(r#"{{"accessToken":"{jwt}"}}"#)), 17);
+        let both = format!(r#"{{"accessToken":"{jwt}","expires_on":18}}"#);
+        assert_eq!(lifetime(&both), 18);
+    }
+
+    #[test]
+    fn an_opaque_token_is_used_for_a_while() {
+        assert_eq!(lifetime("opaque+token/=="), 300);
+        assert_eq!(lifetime(r#"{"accessToken":"opaque"}"#), 300);
+    }
+
+    #[test]
+    fn refuses_what_is_no_token() {
+        for text in [
+            &b""[..],
+            b" \r\n",
+            b"one\ntwo",
+            b"error: not signed in",
+            b"null",
+            b"t\x1b[0m",
+            b"\xff",
+            "t\u{e4}".as_bytes(),
+            b"{}",
+            b"{\"accessToken\":\"two words\"}",
+            b"{\"accessToken\":\"\"} {}",
+        ] {
+            assert!(read(text, NOW).is_err(), "{}", text.escape_ascii());
+        }
     }
 }

@@ -28,11 +28,16 @@ pub(super) fn default_scope(audience: &Audience) -> String {
 
 /// The v2.0 token endpoint of a tenant.
 pub(super) fn token_url(authority: &ServiceUrl, tenant: &Tenant) -> Uri {
-    let path = format!(
-        "{}/{}/oauth2/v2.0/token",
-        authority.base_path(),
-        tenant.as_str()
-    );
+    endpoint(authority, tenant, "token")
+}
+
+/// Where a tenant's device codes come from.
+pub(super) fn device_code_url(authority: &ServiceUrl, tenant: &Tenant) -> Uri {
+    endpoint(authority, tenant, "devicecode")
+}
+
+fn endpoint(authority: &ServiceUrl, tenant: &Tenant, name: &str) -> Uri {
+    let path = format!("{}/{tenant}/oauth2/v2.0/{name}", authority.base_path());
     Uri::builder()
         .scheme(authority.scheme().clone())
         .authority(authority.authority().clone())
@@ -58,7 +63,7 @@ pub(super) fn read_token(
     start: SystemTime,
 ) -> Result<AccessToken, CredentialError> {
     if !answer.status.is_success() {
-        return Err(denied(answer, asker));
+        return Err(denied(answer, asker, &sign_in_again(asker)));
     }
     let granted = Granted::read(answer).ok_or_else(|| {
         CredentialError::new(
@@ -70,7 +75,15 @@ pub(super) fn read_token(
     Ok(granted.into_token(start))
 }
 
-fn denied(answer: &Answer, asker: &Asker<'_>) -> CredentialError {
+/// The `error` of an answer (RFC 6749, section 5.2); empty where it has none.
+pub(super) fn error_of(answer: &Answer) -> String {
+    let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();
+    denied.error
+}
+
+/// Why an answer that is not a success holds no token. `sign_in` is the remedy where somebody has to
+/// sign in again.
+pub(super) fn denied(answer: &Answer, asker: &Asker<'_>, sign_in: &str) -> CredentialError {
     let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();
     let code = denied
         .error_codes
@@ -78,7 +91,7 @@ fn denied(answer: &Answer, asker: &Asker<'_>) -> CredentialError {
         .copied()
         .or_else(|| find_code(&denied.error_description));
     let mut error = match code {
-        Some(code) if !answer.is_transient() => from_code(code, asker),
+        Some(code) if !answer.is_transient() => explain(code, asker, sign_in),
         _ if answer.is_transient() || denied.error == "temporarily_unavailable" => {
             CredentialError::new(
                 Reason::Transient,
@@ -109,10 +122,14 @@ pub(super) fn find_code(message: &str) -> Option<u64> {
 /// they may change and may name people
 /// (learn.microsoft.com/entra/identity-platform/reference-error-codes).
 pub(super) fn from_code(code: u64, asker: &Asker<'_>) -> CredentialError {
+    explain(code, asker, &sign_in_again(asker))
+}
+
+/// Likewise, for those who sign in by other means than `az`.
+pub(super) fn explain(code: u64, asker: &Asker<'_>, sign_in: &str) -> CredentialError {
     let audience = asker.audience;
     let tenant = asker.tenant.unwrap_or("the tenant");
     let client = asker.client_id.unwrap_or("the application");
-    let sign_in = sign_in_again(asker);
     let (reason, what, remedy) = match code {
         7_000_215 => (
             Reason::NeedsAction,
@@ -129,6 +146,12 @@ pub(super) fn from_code(code: u64, asker: &Asker<'_>) -> CredentialError {
             Reason::NeedsAction,
             format!("application {client} is not known in {tenant}"),
             "Check client_id and tenant; the application may belong to another tenant.".to_owned(),
+        ),
+        7_000_218 => (
+            Reason::NeedsAction,
+            format!("application {client} does not let people sign in without its secret"),
+            "Allow public client flows under Authentication of the application, or use another client_id."
+                .to_owned(),
         ),
         90_002 => (
             Reason::NeedsAction,
@@ -174,7 +197,7 @@ pub(super) fn from_code(code: u64, asker: &Asker<'_>) -> CredentialError {
         50_076 | 50_079 => (
             Reason::NeedsAction,
             "multi-factor authentication is required".to_owned(),
-            sign_in,
+            sign_in.to_owned(),
         ),
         53_000..=53_003 | 530_032..=530_035 => (
             Reason::NeedsAction,
@@ -184,7 +207,7 @@ pub(super) fn from_code(code: u64, asker: &Asker<'_>) -> CredentialError {
         700_082 | 70_043 | 50_173 | 50_078 | 700_084 => (
             Reason::NeedsAction,
             "the sign-in has expired or was revoked".to_owned(),
-            sign_in,
+            sign_in.to_owned(),
         ),
         90_055 | 50_196 => (
             Reason::Transient,

@@ -4,6 +4,7 @@
 //! gets, and decides when to ask again. Nothing here caches a token.
 
 mod assertion;
+mod az_json;
 mod azure_cli;
 mod azure_developer_cli;
 mod azure_powershell;
@@ -23,6 +24,7 @@ mod smart;
 mod static_token;
 mod subprocess;
 mod token_response;
+mod tool;
 mod workload_identity;
 
 use std::time::{Duration, SystemTime};
@@ -36,6 +38,7 @@ use crate::{
 
 pub use claims::Claims;
 pub use http::IdentityEndpoints;
+pub use subprocess::withhold;
 
 /// A token as its issuer gave it.
 #[derive(Debug, Clone)]
@@ -87,6 +90,8 @@ pub enum Reason {
     Absent,
     /// A person has to act: sign in, correct a secret, register an application.
     NeedsAction,
+    /// A person is being asked to sign in: to ask again costs nothing, and works as soon as they have.
+    Waiting,
     /// It may work the next time: a network failure, a busy issuer, a time-out.
     Transient,
 }
@@ -142,19 +147,19 @@ impl Credential {
         match config.clone() {
             Keys::Auto => Self::Auto(Box::new(chain::Chain::new(&endpoints, &clock))),
             Keys::AzureCli(keys) => Self::AzureCli(azure_cli::AzureCli::new(keys)),
-            Keys::AzureDeveloperCli(keys) => Self::AzureDeveloperCli(
-                azure_developer_cli::AzureDeveloperCli::new(keys, endpoints, clock),
-            ),
-            Keys::AzurePowerShell(keys) => Self::AzurePowerShell(
-                azure_powershell::AzurePowerShell::new(keys, endpoints, clock),
-            ),
+            Keys::AzureDeveloperCli(keys) => {
+                Self::AzureDeveloperCli(azure_developer_cli::AzureDeveloperCli::new(keys))
+            }
+            Keys::AzurePowerShell(keys) => {
+                Self::AzurePowerShell(azure_powershell::AzurePowerShell::new(keys))
+            }
             Keys::ClientCertificate(keys) => Self::ClientCertificate(
                 client_certificate::ClientCertificate::new(keys, endpoints, clock),
             ),
             Keys::ClientSecret(keys) => {
                 Self::ClientSecret(client_secret::ClientSecret::new(keys, endpoints, clock))
             }
-            Keys::Command(keys) => Self::Command(command::Command::new(keys, endpoints, clock)),
+            Keys::Command(keys) => Self::Command(command::Command::new(keys, clock)),
             Keys::DeviceCode(keys) => {
                 Self::DeviceCode(device_code::DeviceCode::new(keys, endpoints, clock))
             }

@@ -1,13 +1,15 @@
 //! Runs another program for a token: without a shell, with stdin closed, from a directory nobody
-//! else can write to, one at a time in the whole process, and ended with its children when it
+//! else can write to, without the secrets of this process, and ended with its children when it
 //! takes too long.
 
 use std::{
+    collections::BTreeSet,
     env,
     ffi::OsString,
     io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::{PoisonError, RwLock},
     time::Duration,
 };
 
@@ -18,8 +20,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// `az`, `azd` and PowerShell share caches on disk that parallel runs corrupt.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+/// Variables that no other program gets to see. The environment belongs to the whole process, and so
+/// does this list.
+static WITHHELD: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 
 /// More than any token with all that is printed around it.
 const MAX_OUTPUT: u64 = 1 << 20;
@@ -46,14 +49,54 @@ pub(super) enum SubprocessError {
     Output,
 }
 
-/// The first of `names` in an absolute folder of PATH. Relative folders are passed over, so that
-/// the directory a user happens to stand in is never searched.
-pub(super) fn find_on_path(names: &[&str]) -> Option<PathBuf> {
+/// A program to run.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) program: &'a Path,
+    pub(super) arguments: &'a [OsString],
+    /// Variables to set, or to leave out.
+    pub(super) environment: &'a [(&'a str, Option<&'a str>)],
+    /// How long it may run, from its start and not from the moment it is asked for.
+    pub(super) limit: Duration,
+    /// Held while it runs: those who share it run one at a time.
+    pub(super) turn: &'a Mutex<()>,
+}
+
+/// From now on keeps these variables from every program that is run.
+pub fn withhold(variables: impl IntoIterator<Item = String>) {
+    let mut withheld = WITHHELD.write().unwrap_or_else(PoisonError::into_inner);
+    withheld.extend(variables);
+}
+
+/// A path as it is, a bare name in the absolute folders of PATH. Relative ones are passed over, so
+/// that the directory a user happens to stand in is never searched.
+pub(super) fn find(program: &Path) -> Option<PathBuf> {
+    if program.is_absolute() || program.components().count() != 1 {
+        // It is run from another directory than this process.
+        return std::path::absolute(program).ok();
+    }
+    let names = file_names(program);
     let path = env::var_os("PATH")?;
     env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
         .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
         .find(|program| is_program(program))
+}
+
+#[cfg(not(windows))]
+fn file_names(program: &Path) -> [PathBuf; 1] {
+    [program.to_owned()]
+}
+
+#[cfg(windows)]
+fn file_names(program: &Path) -> Vec<PathBuf> {
+    if program.extension().is_some() {
+        return vec![program.to_owned()];
+    }
+    // Without the extension it may be a script for another shell, as with az.
+    ["exe", "cmd", "bat"]
+        .map(|extension| program.with_extension(extension))
+        .into()
 }
 
 #[cfg(unix)]
@@ -68,35 +111,37 @@ fn is_program(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Runs `program` and collects what it prints. `limit` counts from its start, not from the moment
-/// it is asked for.
-pub(super) async fn run(
-    program: &Path,
-    arguments: &[OsString],
-    environment: &[(&str, &str)],
-    limit: Duration,
-) -> Result<Finished, SubprocessError> {
-    let _turn = ONE_AT_A_TIME.lock().await;
-    let mut command = Command::new(program);
+/// Runs a program and collects what it prints.
+pub(super) async fn run(call: Call<'_>) -> Result<Finished, SubprocessError> {
+    let _turn = call.turn.lock().await;
+    let mut command = Command::new(call.program);
     command
-        .args(arguments)
-        .envs(environment.iter().copied())
+        .args(call.arguments)
         .current_dir(safe_directory())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
+    for name in &*WITHHELD.read().unwrap_or_else(PoisonError::into_inner) {
+        command.env_remove(name);
+    }
+    for (name, value) in call.environment {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
     #[cfg(unix)]
     command.process_group(0);
     let mut child = command.spawn().map_err(|reason| match reason.kind() {
-        io::ErrorKind::NotFound => SubprocessError::NotFound(program.to_owned()),
+        io::ErrorKind::NotFound => SubprocessError::NotFound(call.program.to_owned()),
         _ => SubprocessError::Start {
-            program: program.to_owned(),
+            program: call.program.to_owned(),
             reason,
         },
     })?;
     let mut group = Group::of(&child);
-    let result = timeout(limit, collect(&mut child)).await;
+    let result = timeout(call.limit, collect(&mut child)).await;
     match result {
         Ok(Ok(finished)) => {
             group.disarm();
@@ -108,7 +153,7 @@ pub(super) async fn run(
         }
         Err(_) => {
             group.end(&mut child).await;
-            Err(SubprocessError::Timeout(limit))
+            Err(SubprocessError::Timeout(call.limit))
         }
     }
 }

@@ -18,24 +18,38 @@ pub(super) struct Granted {
     access_token: SecretString,
     #[serde(default)]
     token_type: Option<String>,
-    #[serde(default, deserialize_with = "seconds")]
+    #[serde(default, deserialize_with = "optional_seconds")]
     expires_in: Option<u64>,
-    #[serde(default, deserialize_with = "seconds")]
+    #[serde(default, deserialize_with = "optional_seconds")]
     refresh_in: Option<u64>,
 }
 
 /// Numbers come as numbers from most endpoints, and as strings from Entra's v1 ones.
-pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Seconds {
-        Number(u64),
-        Text(String),
-    }
-    match Option::deserialize(deserializer)? {
-        None => Ok(None),
-        Some(Seconds::Number(number)) => Ok(Some(number)),
-        Some(Seconds::Text(text)) => text.parse().map(Some).map_err(serde::de::Error::custom),
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    Seconds::deserialize(deserializer)?.read()
+}
+
+/// Likewise, where there may be none.
+pub(super) fn optional_seconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    let seconds = Option::<Seconds>::deserialize(deserializer)?;
+    seconds.map(Seconds::read).transpose()
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Seconds {
+    Number(u64),
+    Text(String),
+}
+
+impl Seconds {
+    fn read<E: serde::de::Error>(self) -> Result<u64, E> {
+        match self {
+            Self::Number(number) => Ok(number),
+            Self::Text(text) => text.parse().map_err(E::custom),
+        }
     }
 }
 

@@ -31,6 +31,13 @@ impl Failure {
         let max = match error.reason {
             Reason::Transient => MAX,
             Reason::Absent | Reason::NeedsAction => MAX_AFTER_ACTION,
+            Reason::Waiting => {
+                return Self {
+                    retry_at: Instant::now(),
+                    error,
+                    count: 0,
+                };
+            }
         };
         let pause = FIRST.saturating_mul(1 << count.min(10)).min(max);
         let pause = pause + jitter(pause / 4);
@@ -39,6 +46,14 @@ impl Failure {
             retry_at: Instant::now() + pause.max(asked),
             error,
             count,
+        }
+    }
+
+    /// When it is worth to try again: for those who wait for a person, now and then.
+    pub(super) fn retry_in(&self) -> Duration {
+        match self.error.reason {
+            Reason::Waiting => self.error.retry_after.unwrap_or(FIRST).max(FIRST),
+            _ => self.pause(),
         }
     }
 
@@ -97,6 +112,20 @@ mod tests {
                 .into_iter()
                 .all(|pause| pause <= 3750)
         );
+    }
+
+    #[test]
+    fn whoever_waits_for_a_person_may_ask_at_any_time() {
+        let mut failure = None;
+        for _ in 0..5 {
+            let waiting = error(Reason::Waiting, Some(Duration::from_secs(5)));
+            let next = Failure::after(failure.as_ref(), waiting);
+            assert_eq!(next.pause(), Duration::ZERO);
+            assert_eq!(next.retry_in(), Duration::from_secs(5));
+            failure = Some(next);
+        }
+        let next = Failure::after(failure.as_ref(), error(Reason::Transient, None));
+        assert!(next.pause() < Duration::from_secs(3), "{:?}", next.pause());
     }
 
     #[test]

@@ -4,15 +4,15 @@
 //! Tokens are held by moka under credential, audience and a generation that rises with each new
 //! token. Whoever needs the next generation, a renewal or a crowd of requests behind an expired
 //! token, joins the same fetch. It runs in a task of its own, so that a caller who gives up takes
-//! nothing from the others. moka's clock is monotonic and catches a wall clock that was set back;
-//! the wall clock is checked at each use and catches a machine that slept.
+//! nothing from the others. Each source has the token of the current generation at hand, since a
+//! look-up in moka costs a request as much as writing it does; both clocks are checked at each use.
 
 use std::{
     collections::BTreeMap,
     hash::{BuildHasher as _, Hash, Hasher, RandomState},
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -81,9 +81,16 @@ pub struct Source {
     credential: Arc<Credential>,
     tokens: Tokens,
     clock: Clock,
-    generation: AtomicU64,
+    current: Mutex<Current>,
     renewing: AtomicBool,
     failure: Mutex<Option<Failure>>,
+}
+
+/// The token in use, and its place in the order of a source's tokens.
+#[derive(Debug, Clone, Default)]
+struct Current {
+    generation: u64,
+    token: Option<Arc<Token>>,
 }
 
 /// Why there is no token now.
@@ -174,7 +181,7 @@ impl TokenCache {
                 credential: credential.clone(),
                 tokens: self.tokens.clone(),
                 clock: self.clock.clone(),
-                generation: AtomicU64::new(0),
+                current: Mutex::default(),
                 renewing: AtomicBool::new(false),
                 failure: Mutex::new(None),
             })
@@ -191,10 +198,10 @@ impl TokenCache {
 impl Source {
     /// A token that has not expired: from memory, or from the one fetch that all callers share.
     pub async fn token(self: &Arc<Self>) -> Result<Arc<Token>, Unavailable> {
-        let generation = self.generation.load(Ordering::Acquire);
-        if let Some(token) = self.tokens.get(&self.key(generation)).await {
+        let Current { generation, token } = self.current();
+        if let Some(token) = token {
             let now = self.clock.now();
-            if token.expires_on > now {
+            if token.is_alive(now) {
                 if token.renew_on <= now {
                     self.renew_in_background(generation);
                 }
@@ -211,10 +218,10 @@ impl Source {
             let pause = match self.token().await {
                 Ok(token) => match token.renew_on.duration_since(self.clock.now()) {
                     Ok(until) => until.min(TICK),
-                    Err(_) => self.failure().map_or(TICK, |failure| failure.pause()),
+                    Err(_) => self.failure().map_or(TICK, |failure| failure.retry_in()),
                 },
                 Err(unavailable) => match unavailable.error.reason {
-                    Reason::Transient => unavailable.retry_in,
+                    Reason::Transient | Reason::Waiting => unavailable.retry_in,
                     Reason::Absent | Reason::NeedsAction => {
                         unavailable.retry_in.max(UNATTENDED_PAUSE)
                     }
@@ -226,15 +233,14 @@ impl Source {
     }
 
     /// What this source has now.
-    pub async fn status(&self) -> SourceStatus {
-        let generation = self.generation.load(Ordering::Acquire);
+    pub fn status(&self) -> SourceStatus {
         let now = self.clock.now();
-        let token = self.tokens.get(&self.key(generation)).await;
+        let token = self.current().token;
         SourceStatus {
             credential: self.name.credential.clone(),
             kind: self.credential.kind(),
             audience: self.name.audience.clone(),
-            token: token.filter(|token| token.expires_on > now),
+            token: token.filter(|token| token.is_alive(now)),
             last_error: self.failure().map(|failure| failure.error),
         }
     }
@@ -267,20 +273,9 @@ impl Source {
         let source = self.clone();
         let fetch = tokio::spawn(async move {
             let next = source.key(generation + 1);
-            let token = source
-                .tokens
-                .try_get_with(next, source.acquire(generation))
-                .await;
-            if token.is_ok()
-                && source
-                    .generation
-                    .compare_exchange(
-                        generation,
-                        generation + 1,
-                        Ordering::AcqRel,
-                        Ordering::Relaxed,
-                    )
-                    .is_ok()
+            let token = source.tokens.try_get_with(next, source.acquire()).await;
+            if let Ok(token) = &token
+                && source.advance(generation, token)
             {
                 source.tokens.invalidate(&source.key(generation)).await;
             }
@@ -296,7 +291,7 @@ impl Source {
     }
 
     /// Asks the credential, unless it has just failed.
-    async fn acquire(&self, generation: u64) -> Result<Arc<Token>, Unavailable> {
+    async fn acquire(&self) -> Result<Arc<Token>, Unavailable> {
         let previous = self.failure();
         if let Some(failure) = &previous {
             let pause = failure.pause();
@@ -312,7 +307,7 @@ impl Source {
             source: self,
             previous: previous.as_ref(),
         };
-        let asked = self.ask(generation).await;
+        let asked = self.ask().await;
         drop(on_panic);
         match asked {
             Ok(token) => {
@@ -321,24 +316,27 @@ impl Source {
             }
             Err(error) => {
                 let failure = Failure::after(previous.as_ref(), error);
-                tracing::warn!(
-                    credential = &*self.name.credential,
-                    kind = self.credential.kind(),
-                    audience = self.name.audience.as_ref().map(tracing::field::display),
-                    retry_in_s = failure.pause().as_secs_f32(),
-                    "no token: {}",
-                    failure.error
-                );
+                // Who waits for a person has said so, and would go on saying so.
+                if failure.error.reason != Reason::Waiting {
+                    tracing::warn!(
+                        credential = &*self.name.credential,
+                        kind = self.credential.kind(),
+                        audience = self.name.audience.as_ref().map(tracing::field::display),
+                        retry_in_s = failure.pause().as_secs_f32(),
+                        "no token: {}",
+                        failure.error
+                    );
+                }
                 self.set_failure(Some(failure.clone()));
                 Err(Unavailable {
-                    retry_in: failure.pause(),
+                    retry_in: failure.retry_in(),
                     error: failure.error,
                 })
             }
         }
     }
 
-    async fn ask(&self, generation: u64) -> Result<Arc<Token>, CredentialError> {
+    async fn ask(&self) -> Result<Arc<Token>, CredentialError> {
         // Boxed, since the largest kind of credential decides how much room it takes.
         let access = Box::pin(self.credential.token(self.name.audience.as_ref())).await?;
         let now = self.clock.now();
@@ -357,7 +355,7 @@ impl Source {
             reason: Reason::NeedsAction,
             retry_after: None,
         })?;
-        let current = self.tokens.get(&self.key(generation)).await;
+        let current = self.current().token;
         if current.is_some_and(|current| current.authorization == token.authorization) {
             token.renew_on = token.renew_on.max(now + SAME_TOKEN_PAUSE);
         } else {
@@ -370,6 +368,27 @@ impl Source {
             );
         }
         Ok(Arc::new(token))
+    }
+
+    fn current(&self) -> Current {
+        self.lock_current().clone()
+    }
+
+    /// Puts the next generation's token into use, unless another caller of the same fetch has.
+    fn advance(&self, generation: u64, token: &Arc<Token>) -> bool {
+        let mut current = self.lock_current();
+        let is_first = current.generation == generation;
+        if is_first {
+            *current = Current {
+                generation: generation + 1,
+                token: Some(token.clone()),
+            };
+        }
+        is_first
+    }
+
+    fn lock_current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failure(&self) -> Option<Failure> {

@@ -6,7 +6,7 @@
 mod backoff;
 mod cache;
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 use secrecy::ExposeSecret as _;
@@ -21,10 +21,12 @@ pub struct Token {
     /// `Bearer …`, marked sensitive: never printed, never indexed by HPACK. Header values are not
     /// wiped from memory when dropped.
     pub authorization: HeaderValue,
-    /// Not to be sent from this moment on, by the wall clock.
+    /// Not to be sent from this moment on, by the wall clock. It catches a machine that slept.
     pub expires_on: SystemTime,
     /// Whether the issuer said so, or nobody knows.
     pub states_expiry: bool,
+    /// The same by a clock that nobody sets. It catches a wall clock that was set back.
+    expires_at: Option<Instant>,
     /// When to ask for the next one.
     pub renew_on: SystemTime,
     /// What it says of its holder, for people.
@@ -41,9 +43,17 @@ impl Token {
             authorization,
             expires_on: access.expires_on,
             states_expiry: !matches!(access.renewal, Renewal::Assumed(_)),
+            // An expiry beyond what the clock can count is none.
+            expires_at: Instant::now()
+                .checked_add(access.expires_on.duration_since(now).unwrap_or_default()),
             renew_on: renew_on(access, now),
             claims: Claims::of(secret),
         })
+    }
+
+    /// Whether it may still be sent.
+    fn is_alive(&self, now: SystemTime) -> bool {
+        self.expires_on > now && self.expires_at.is_none_or(|end| end > Instant::now())
     }
 
     /// How long it may still be sent; zero once it has expired.

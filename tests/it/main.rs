@@ -4,8 +4,16 @@ mod admin;
 mod architecture;
 #[cfg(unix)]
 mod azure_cli;
+#[cfg(unix)]
+mod azure_developer_cli_stub;
+#[cfg(unix)]
+mod azure_powershell_stub;
+#[cfg(unix)]
+mod command;
 mod config;
 mod cors;
+#[cfg(unix)]
+mod device_code;
 mod failures;
 mod forwarding;
 mod guard;

@@ -4,7 +4,7 @@ use http::HeaderName;
 
 use super::{
     keys::Keys,
-    secrets::{path, program, secret},
+    secrets::{path, program, program_path, secret},
 };
 use crate::config::{
     AzureCli, ClientAuth, ClientCertificate, ClientSecret, Command, Credential, DeviceCode,
@@ -126,21 +126,22 @@ fn managed_identity(keys: &mut Keys<'_, '_>) -> Credential {
 fn command(keys: &mut Keys<'_, '_>) -> Option<Credential> {
     let argv = keys.need("argv", |item, report| {
         let argv = item.list(report, |text| Ok(text.to_owned()))?;
-        let valid = argv
-            .first()
-            .is_some_and(|program| !program.value.is_empty());
-        if !valid {
+        let mut argv = argv.into_iter().map(|at| at.value);
+        let program = argv.next().filter(|program| !program.is_empty());
+        if program.is_none() {
             report.refuse(
                 item.place,
                 format!("`{}` names no program", item.key),
                 "write the program and its arguments: [\"/usr/bin/token\", \"--raw\"]",
             );
         }
-        valid.then(|| argv.into_iter().map(|at| at.value).collect())
+        Some((program_path(&program?, report), argv.collect()))
     });
     let timeout = keys.timeout();
+    let (program, arguments) = argv?;
     Some(Credential::Command(Command {
-        argv: argv?,
+        program,
+        arguments,
         timeout,
     }))
 }

@@ -36,7 +36,10 @@ pub(super) fn secret(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> 
         return None;
     }
     match (env, file) {
-        (Read::Given(name), _) => Some(SecretRef::Env(name.value)),
+        (Read::Given(name), _) => {
+            report.secret_variables.insert(name.value.clone());
+            Some(SecretRef::Env(name.value))
+        }
         (_, Read::Given(path)) => Some(SecretRef::File(path.value)),
         _ => None,
     }
@@ -86,11 +89,15 @@ pub(super) fn path(item: &Item<'_>, report: &mut Report) -> Option<PathBuf> {
 
 /// A program: looked up on PATH when it is a bare name, else a path like any other.
 pub(super) fn program(item: &Item<'_>, report: &mut Report) -> Option<PathBuf> {
-    let resolved = path(item, report)?;
-    let text = item.str(report)?;
-    Some(if text.contains(['/', '\\']) {
-        resolved
+    path(item, report)?;
+    Some(program_path(item.str(report)?, report))
+}
+
+/// Likewise, for a text that is known to be good.
+pub(super) fn program_path(text: &str, report: &Report) -> PathBuf {
+    if text.contains(['/', '\\']) {
+        report.resolve_path(text)
     } else {
         PathBuf::from(text)
-    })
+    }
 }

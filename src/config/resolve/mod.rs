@@ -159,6 +159,7 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
         admin: listeners.admin,
         routes,
         credentials,
+        secret_variables: std::mem::take(&mut report.secret_variables),
         network: network(file.network, report),
         limits: limits(file.limits),
         security: Security {

@@ -9,7 +9,7 @@ use super::super::{
     AccessToken, CredentialError, Reason, Renewal,
     entra::{self, Asker},
     http::Answer,
-    token_response::seconds,
+    token_response::optional_seconds,
 };
 use crate::config::Audience;
 
@@ -20,9 +20,9 @@ const LONG_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
 #[derive(Deserialize)]
 struct Granted {
     access_token: SecretString,
-    #[serde(default, deserialize_with = "seconds")]
+    #[serde(default, deserialize_with = "optional_seconds")]
     expires_on: Option<u64>,
-    #[serde(default, deserialize_with = "seconds")]
+    #[serde(default, deserialize_with = "optional_seconds")]
     expires_in: Option<u64>,
 }
 

@@ -30,7 +30,7 @@ async fn token(fake: &FakeAz, keys: &[&str]) -> Output {
     let mut command = process::command(&["token", "fhir", "--fhir", FHIR_AUDIENCE]);
     command.args(keys).current_dir(here.path()).env(
         "PATH",
-        format!(":.:bin:{}:/usr/bin:/bin", fake.folder().display()),
+        format!(".:bin::{}:/usr/bin:/bin", fake.folder().display()),
     );
     process::output(command).await
 }
@@ -124,4 +124,50 @@ async fn an_expired_token_is_not_printed() {
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());
     assert!(text(&output.stderr).contains("has already expired"));
+}
+
+#[tokio::test]
+async fn az_sees_what_it_needs_and_no_secret() {
+    let fake = FakeAz::bare(
+        "env >\"$D/env\"; tr '\\000' ' ' </proc/$$/cmdline >\"$D/cmdline\"\n\
+         echo '{\"accessToken\":\"t\",\"expires_on\":4070908800}'",
+    );
+    let config = fake.path("ahds-proxy.toml");
+    let text = format!(
+        "[routes.fhir]\nupstream = \"{FHIR_AUDIENCE}\"\n\
+         [credentials.default.azure-cli]\npath = \"./az\"\n\
+         [credentials.unused.static]\ntoken = {{ env = \"MY_OWN_TOKEN\" }}\n"
+    );
+    fs::write(&config, text).expect("written");
+    let needed = [
+        ("HOME", "/home/somebody"),
+        ("AZURE_CONFIG_DIR", "/home/somebody/.azure"),
+        ("HTTPS_PROXY", "http://proxy.example:3128"),
+        ("NO_PROXY", "127.0.0.1"),
+        ("REQUESTS_CA_BUNDLE", "/etc/ssl/ca.pem"),
+        ("TZ", "Asia/Tokyo"),
+        ("LANG", "C.UTF-8"),
+    ];
+    let mut command = process::command(&["token", "fhir", "--config"]);
+    command
+        .arg(&config)
+        .envs(needed)
+        .env("AZURE_CLIENT_SECRET", "SECRET-1")
+        .env("MY_OWN_TOKEN", "SECRET-2");
+    let output = process::output(command).await;
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        self::text(&output.stderr)
+    );
+    let environment = fake.read("env");
+    for (name, value) in needed {
+        let line = format!("{name}={value}");
+        assert!(environment.lines().any(|known| known == line), "{line}");
+    }
+    assert!(!environment.contains("SECRET"), "{environment}");
+    let command = fake.read("cmdline");
+    assert!(command.contains("get-access-token"), "{command}");
+    assert!(!command.contains("SECRET"), "{command}");
 }

@@ -1,13 +1,14 @@
 //! Every way in which `az` is known to fail, and what the answer says to do about it.
 
 use ahds_proxy::{
-    config::{Audience, AzureCli as Keys, Credential as Config},
-    emulator::{Emulator, FHIR_AUDIENCE, Options},
+    config::{AzureCli as Keys, Credential as Config, Tenant},
+    emulator::{Emulator, Options},
 };
 
 use crate::support::{
-    client,
+    PATIENCE, client,
     fake_az::{FakeAz, answer},
+    stub::ask,
 };
 
 const FHIR: &str = "/fhir/Patient?_count=1";
@@ -67,19 +68,12 @@ const FAILURES: &[(&str, &[&str])] = &[
 async fn error_of(script: &str) -> String {
     let fake = FakeAz::bare(script);
     let keys = Config::AzureCli(Keys {
-        tenant: Some(ahds_proxy::config::Tenant::parse(TENANT).expect("a tenant")),
+        tenant: Some(Tenant::parse(TENANT).expect("a tenant")),
         subscription: None,
         path: Some(fake.program()),
-        timeout: crate::support::PATIENCE,
+        timeout: PATIENCE,
     });
-    let config = crate::support::minimal_config();
-    let connections = ahds_proxy::upstream::Connections::new(&config.network).expect("a client");
-    let endpoints = ahds_proxy::credentials::IdentityEndpoints::new(&connections);
-    let clock = ahds_proxy::clock::Clock::default();
-    let credential = ahds_proxy::credentials::Credential::new(&keys, &endpoints, &clock);
-    let audience = Audience::parse(FHIR_AUDIENCE).expect("an audience");
-    let token = credential.token(Some(&audience)).await;
-    token.expect_err("no token").to_string()
+    ask(&keys).await.expect_err("no token").to_string()
 }
 
 #[tokio::test]

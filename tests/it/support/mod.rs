@@ -7,6 +7,8 @@ pub(crate) mod partner;
 #[cfg(unix)]
 pub(crate) mod process;
 pub(crate) mod scripted;
+#[cfg(unix)]
+pub(crate) mod stub;
 
 use std::{net::SocketAddr, time::Duration};
 

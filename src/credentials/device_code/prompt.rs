@@ -1,0 +1,161 @@
+//! Where to sign in, with which code, and for how long (RFC 8628, section 3.2).
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::{Session, scope};
+use crate::{
+    config::Audience,
+    credentials::{CredentialError, Reason, entra, token_response::seconds},
+};
+
+/// What polls wait at least, where the issuer does not say.
+const DEFAULT_INTERVAL: u64 = 5;
+
+#[derive(Debug, Clone)]
+pub(super) struct Prompt {
+    pub(super) device_code: SecretString,
+    /// Told apart by this.
+    pub(super) user_code: String,
+    uri: String,
+    pub(super) interval: Duration,
+    until: Instant,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    device_code: SecretString,
+    user_code: String,
+    verification_uri: String,
+    #[serde(deserialize_with = "seconds")]
+    expires_in: u64,
+    #[serde(default = "default_interval", deserialize_with = "seconds")]
+    interval: u64,
+}
+
+fn default_interval() -> u64 {
+    DEFAULT_INTERVAL
+}
+
+impl Prompt {
+    /// Asks for a code.
+    pub(super) async fn request(
+        session: &Session,
+        audience: &Audience,
+    ) -> Result<Self, CredentialError> {
+        let scope = scope(audience);
+        let form = [
+            ("client_id", session.keys.client_id.as_str()),
+            ("scope", scope.as_str()),
+        ];
+        let url = entra::device_code_url(&session.keys.authority, &session.keys.tenant);
+        let start = Instant::now();
+        let answer = session.endpoints.post_form(&url, &form).await?;
+        if !answer.status.is_success() {
+            return Err(session.denied(&answer, audience));
+        }
+        Self::read(&answer.body, start).ok_or_else(|| {
+            CredentialError::new(
+                Reason::Transient,
+                "the answer to the request for a device code is none",
+                "Check that the authority is Microsoft Entra ID and that no captive portal answers in its place.",
+            )
+        })
+    }
+
+    fn read(body: &[u8], start: Instant) -> Option<Self> {
+        let granted: Granted = serde_json::from_slice(body).ok()?;
+        // Both are shown to people, in terminals and in web pages.
+        let is_address = granted.verification_uri.starts_with("https://")
+            && granted.verification_uri.len() < 200
+            && granted
+                .verification_uri
+                .bytes()
+                .all(|b| b.is_ascii_graphic());
+        let is_code = (1..50).contains(&granted.user_code.len())
+            && granted
+                .user_code
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !is_address || !is_code {
+            return None;
+        }
+        Some(Self {
+            device_code: granted.device_code,
+            user_code: granted.user_code,
+            uri: granted.verification_uri,
+            interval: Duration::from_secs(granted.interval.clamp(1, 60)),
+            until: start.checked_add(Duration::from_secs(granted.expires_in))?,
+        })
+    }
+
+    /// How long the code is good for.
+    pub(super) fn remaining(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.remaining().is_zero()
+    }
+
+    /// What those hear who need a token before somebody has signed in.
+    pub(super) fn error(&self) -> CredentialError {
+        CredentialError {
+            message: "somebody has to sign in".to_owned(),
+            remedy: format!(
+                "Open {} in a browser and enter the code {}.",
+                self.uri, self.user_code
+            ),
+            reason: Reason::Waiting,
+            retry_after: Some(self.interval),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(user_code: &str, uri: &str, rest: &str) -> Option<Prompt> {
+        let text = format!(
+            "{{\"device_code\":\"d\",\"user_code\":\"{user_code}\",\"verification_uri\":\"{uri}\"{rest}}}"
+        );
+        Prompt::read(text.as_bytes(), Instant::now())
+    }
+
+    #[test]
+    fn says_where_to_sign_in() {
+        let uri = "https://microsoft.com/devicelogin";
+        let prompt = read("ABC-123", uri, ",\"expires_in\":\"900\"").expect("a prompt");
+        assert_eq!(prompt.interval, Duration::from_secs(5));
+        assert!(!prompt.is_over());
+        assert_eq!(
+            prompt.error().remedy,
+            "Open https://microsoft.com/devicelogin in a browser and enter the code ABC-123."
+        );
+        let over = read("ABC-123", uri, ",\"expires_in\":0,\"interval\":3");
+        assert!(over.expect("a prompt").is_over());
+    }
+
+    #[test]
+    fn refuses_what_nobody_should_be_shown() {
+        let rest = ",\"expires_in\":900";
+        for (code, uri) in [
+            ("", "https://a.example"),
+            ("A B", "https://a.example"),
+            ("A\\u001b[0m", "https://a.example"),
+            ("A", "http://a.example"),
+            ("A", "javascript:x"),
+            ("A", "https://a.example/\\n"),
+            ("A", "https://a.example/ now"),
+        ] {
+            assert!(read(code, uri, rest).is_none(), "{code} {uri}");
+        }
+        assert!(read("A", "https://a.example", "").is_none());
+        let endless = format!(",\"expires_in\":{}", u64::MAX);
+        assert!(read("A", "https://a.example", &endless).is_none());
+    }
+}
