@@ -1,4 +1,5 @@
-//! A loopback Azure: Entra, a FHIR service and a DICOM service, behind TLS of their own CA.
+//! A loopback Azure: Entra, a FHIR service and a DICOM service, behind TLS of their own CA, and the
+//! endpoints of managed identities, which are plain HTTP.
 //!
 //! `ahds-proxy demo` and the integration tests start one and point the proxy at it with
 //! `network.resolve` and `ca_file`. It uses nothing from the rest of the crate, so that a
@@ -14,6 +15,7 @@ mod entra;
 mod faults;
 mod fhir;
 mod form;
+mod identity;
 mod jwt;
 mod probe;
 mod random;
@@ -39,6 +41,7 @@ pub use dicom::Dicom;
 pub use entra::{Entra, TokenRequest};
 pub use faults::{Fault, Faults};
 pub use fhir::Fhir;
+pub use identity::ManagedIdentity;
 pub use jwt::SigningKey;
 pub use probe::pattern_byte;
 pub use traffic::{Counters, RecordedRequest, Traffic};
@@ -69,6 +72,14 @@ pub const SUBSCRIPTION: &str = "5ca1ab1e-0000-4000-8000-00000000d3a0";
 /// The user behind device code logins.
 pub const USER: &str = "demo.user@demo.example";
 
+/// The application id of the machine's only managed identity, system- and user-assigned.
+pub const IDENTITY_CLIENT_ID: &str = "1de7711e-0000-4000-8000-00000000d3a0";
+/// Its object id.
+pub const IDENTITY_OBJECT_ID: &str = "0b1ec7ed-0000-4000-8000-00000000d3a0";
+/// Its resource id.
+pub const IDENTITY_RESOURCE_ID: &str = "/subscriptions/5ca1ab1e-0000-4000-8000-00000000d3a0/\
+     resourcegroups/demo/providers/Microsoft.ManagedIdentity/userAssignedIdentities/demo";
+
 /// What ALPN offers to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Http {
@@ -90,7 +101,7 @@ pub struct Options {
     pub fhir_port: u16,
     /// The port of the DICOM service on 127.0.0.1; 0 takes any free one.
     pub dicom_port: u16,
-    /// The protocols all three speak.
+    /// The protocols the three speak.
     pub http: Http,
     /// Start with a few patients, observations and a study.
     pub samples: bool,
@@ -127,14 +138,16 @@ pub struct Emulator {
     entra: Arc<Entra>,
     fhir: Arc<Fhir>,
     dicom: Arc<Dicom>,
+    identity: Arc<ManagedIdentity>,
     entra_address: SocketAddr,
     fhir_address: SocketAddr,
     dicom_address: SocketAddr,
+    identity_address: SocketAddr,
     _listeners: JoinSet<()>,
 }
 
 impl Emulator {
-    /// Binds the three services on 127.0.0.1 and serves them until the value is dropped.
+    /// Binds all services on 127.0.0.1 and serves them until the value is dropped.
     ///
     /// # Errors
     /// A port is taken, or a key or certificate cannot be made.
@@ -145,6 +158,7 @@ impl Emulator {
         let entra = Arc::new(Entra::new(&options));
         let fhir = Arc::new(Fhir::new(&options));
         let dicom = Arc::new(Dicom::new(&options));
+        let managed = Arc::new(ManagedIdentity::new(&options, Arc::clone(&entra)));
         if options.samples {
             samples::load(&fhir, &dicom);
         }
@@ -152,27 +166,36 @@ impl Emulator {
         let entra_listener = bind(options.entra_port).await?;
         let fhir_listener = bind(options.fhir_port).await?;
         let dicom_listener = bind(options.dicom_port).await?;
+        let identity_listener = bind(0).await?;
         let entra_address = entra_listener.local_addr()?;
         let fhir_address = fhir_listener.local_addr()?;
         let dicom_address = dicom_listener.local_addr()?;
+        let identity_address = identity_listener.local_addr()?;
 
         let mut listeners = JoinSet::new();
         let service = Arc::clone(&entra);
         listeners.spawn(serve::accept(
             entra_listener,
-            acceptor.clone(),
+            Some(acceptor.clone()),
             move |request, connection| Arc::clone(&service).handle(request, connection),
         ));
         let service = Arc::clone(&fhir);
         listeners.spawn(serve::accept(
             fhir_listener,
-            acceptor.clone(),
+            Some(acceptor.clone()),
             move |request, connection| Arc::clone(&service).handle(request, connection),
         ));
         let service = Arc::clone(&dicom);
         listeners.spawn(serve::accept(
             dicom_listener,
-            acceptor,
+            Some(acceptor),
+            move |request, connection| Arc::clone(&service).handle(request, connection),
+        ));
+
+        let service = Arc::clone(&managed);
+        listeners.spawn(serve::accept(
+            identity_listener,
+            None,
             move |request, connection| Arc::clone(&service).handle(request, connection),
         ));
 
@@ -181,9 +204,11 @@ impl Emulator {
             entra,
             fhir,
             dicom,
+            identity: managed,
             entra_address,
             fhir_address,
             dicom_address,
+            identity_address,
             _listeners: listeners,
         })
     }
@@ -206,6 +231,16 @@ impl Emulator {
     /// Where the DICOM service listens.
     pub fn dicom_address(&self) -> SocketAddr {
         self.dicom_address
+    }
+
+    /// Where the endpoints of managed identities listen, without TLS.
+    pub fn identity_address(&self) -> SocketAddr {
+        self.identity_address
+    }
+
+    /// The switches and the memory of the endpoints of managed identities.
+    pub fn identity(&self) -> &ManagedIdentity {
+        &self.identity
     }
 
     /// The switches and the memory of Entra.

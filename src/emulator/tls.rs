@@ -14,8 +14,11 @@ use rustls::{
 use super::Http;
 
 /// The names the leaf certificate is valid for.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 8] = [
     super::ENTRA_HOST,
+    // Entra of the clouds for the US Government and for China.
+    "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn",
     "*.fhir.azurehealthcareapis.com",
     "*.dicom.azurehealthcareapis.com",
     "localhost",

@@ -4,6 +4,8 @@ mod admin;
 mod architecture;
 #[cfg(unix)]
 mod azure_cli;
+#[cfg(unix)]
+mod certificate;
 mod config;
 mod cors;
 mod failures;
@@ -11,6 +13,8 @@ mod forwarding;
 mod guard;
 mod headers;
 mod limits;
+#[cfg(unix)]
+mod managed_identity;
 mod own_answers;
 #[cfg(unix)]
 mod privacy;
@@ -24,3 +28,5 @@ mod slow_clients;
 mod streaming;
 mod support;
 mod tokens;
+#[cfg(unix)]
+mod workload_identity;

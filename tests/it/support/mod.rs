@@ -6,6 +6,8 @@ pub(crate) mod fake_az;
 #[cfg(unix)]
 pub(crate) mod process;
 pub(crate) mod scripted;
+#[cfg(unix)]
+pub(crate) mod signing_in;
 
 use std::{net::SocketAddr, time::Duration};
 
