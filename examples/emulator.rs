@@ -9,7 +9,9 @@ use ahds_proxy::emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Http, Options, TE
 use clap::Parser;
 
 #[derive(Parser)]
-#[command(about = "A loopback Azure: Entra, FHIR and DICOM behind TLS")]
+#[command(
+    about = "A loopback Azure: Entra, FHIR and DICOM behind TLS, managed identities beside them"
+)]
 struct Arguments {
     /// Where to write the CA's certificate (PEM)
     #[arg(long, value_name = "FILE")]
@@ -76,6 +78,7 @@ async fn run(arguments: Arguments) -> std::io::Result<()> {
         "entra": emulator.entra_address(),
         "fhir": emulator.fhir_address(),
         "dicom": emulator.dicom_address(),
+        "identity": emulator.identity_address(),
         "ca_file": arguments.ca_out,
         "tenant": TENANT,
         "client_id": CLIENT_ID,

@@ -146,8 +146,8 @@ pub struct WorkloadIdentity {
 pub struct ManagedIdentity {
     /// The user-assigned identity; the system-assigned one when absent.
     pub identity: Option<UserAssigned>,
-    /// The base of IMDS. Default: `AZURE_POD_IDENTITY_AUTHORITY_HOST`, else
-    /// `http://169.254.169.254`.
+    /// The base of IMDS, which is then asked whatever the variables of other platforms say. Default:
+    /// `AZURE_POD_IDENTITY_AUTHORITY_HOST`, else `http://169.254.169.254`.
     pub endpoint: Option<ServiceUrl>,
 }
 

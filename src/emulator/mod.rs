@@ -1,5 +1,6 @@
-//! A loopback Azure: Entra, a FHIR service and a DICOM service, behind TLS of their own CA. Beside
-//! them an authorization server of another make, with an API of its own.
+//! A loopback Azure: Entra, a FHIR service and a DICOM service, behind TLS of their own CA, and the
+//! endpoints of managed identities, which are plain HTTP. Beside them an authorization server of
+//! another make, with an API of its own.
 //!
 //! `ahds-proxy demo` and the integration tests start one and point the proxy at it with
 //! `network.resolve` and `ca_file`. It uses nothing from the rest of the crate, so that a
@@ -15,6 +16,7 @@ mod entra;
 mod faults;
 mod fhir;
 mod form;
+mod identity;
 mod jwt;
 mod oauth;
 mod probe;
@@ -41,6 +43,7 @@ pub use dicom::Dicom;
 pub use entra::{Entra, TokenRequest};
 pub use faults::{Fault, Faults};
 pub use fhir::Fhir;
+pub use identity::ManagedIdentity;
 pub use jwt::SigningKey;
 pub use oauth::OAuth;
 pub use probe::pattern_byte;
@@ -81,6 +84,14 @@ pub const CLIENT_SECRET: &str = "demo-secret-not-for-use";
 pub const SUBSCRIPTION: &str = "5ca1ab1e-0000-4000-8000-00000000d3a0";
 /// The user behind device code logins.
 pub const USER: &str = "demo.user@demo.example";
+
+/// The application id of the machine's only managed identity, system- and user-assigned.
+pub const IDENTITY_CLIENT_ID: &str = "1de7711e-0000-4000-8000-00000000d3a0";
+/// Its object id.
+pub const IDENTITY_OBJECT_ID: &str = "0b1ec7ed-0000-4000-8000-00000000d3a0";
+/// Its resource id.
+pub const IDENTITY_RESOURCE_ID: &str = "/subscriptions/5ca1ab1e-0000-4000-8000-00000000d3a0/\
+     resourcegroups/demo/providers/Microsoft.ManagedIdentity/userAssignedIdentities/demo";
 
 /// What ALPN offers to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -144,15 +155,17 @@ pub struct Emulator {
     fhir: Arc<Fhir>,
     dicom: Arc<Dicom>,
     oauth: Arc<OAuth>,
+    identity: Arc<ManagedIdentity>,
     entra_address: SocketAddr,
     fhir_address: SocketAddr,
     dicom_address: SocketAddr,
+    identity_address: SocketAddr,
     oauth_address: SocketAddr,
     _listeners: JoinSet<()>,
 }
 
 impl Emulator {
-    /// Binds the services on 127.0.0.1 and serves them until the value is dropped.
+    /// Binds all services on 127.0.0.1 and serves them until the value is dropped.
     ///
     /// # Errors
     /// A port is taken, or a key or certificate cannot be made.
@@ -164,6 +177,7 @@ impl Emulator {
         let fhir = Arc::new(Fhir::new(&options));
         let dicom = Arc::new(Dicom::new(&options));
         let oauth = Arc::new(OAuth::new(&options));
+        let managed = Arc::new(ManagedIdentity::new(&options, Arc::clone(&entra)));
         if options.samples {
             samples::load(&fhir, &dicom);
         }
@@ -176,30 +190,39 @@ impl Emulator {
         let fhir_address = fhir_listener.local_addr()?;
         let dicom_address = dicom_listener.local_addr()?;
         let oauth_address = oauth_listener.local_addr()?;
+        let identity_listener = bind(0).await?;
+        let identity_address = identity_listener.local_addr()?;
 
         let mut listeners = JoinSet::new();
         let service = Arc::clone(&entra);
         listeners.spawn(serve::accept(
             entra_listener,
-            acceptor.clone(),
+            Some(acceptor.clone()),
             move |request, connection| Arc::clone(&service).handle(request, connection),
         ));
         let service = Arc::clone(&fhir);
         listeners.spawn(serve::accept(
             fhir_listener,
-            acceptor.clone(),
+            Some(acceptor.clone()),
             move |request, connection| Arc::clone(&service).handle(request, connection),
         ));
         let service = Arc::clone(&dicom);
         listeners.spawn(serve::accept(
             dicom_listener,
-            acceptor.clone(),
+            Some(acceptor.clone()),
             move |request, connection| Arc::clone(&service).handle(request, connection),
         ));
         let service = Arc::clone(&oauth);
         listeners.spawn(serve::accept(
             oauth_listener,
-            acceptor,
+            Some(acceptor),
+            move |request, connection| Arc::clone(&service).handle(request, connection),
+        ));
+
+        let service = Arc::clone(&managed);
+        listeners.spawn(serve::accept(
+            identity_listener,
+            None,
             move |request, connection| Arc::clone(&service).handle(request, connection),
         ));
 
@@ -209,9 +232,11 @@ impl Emulator {
             fhir,
             dicom,
             oauth,
+            identity: managed,
             entra_address,
             fhir_address,
             dicom_address,
+            identity_address,
             oauth_address,
             _listeners: listeners,
         })
@@ -240,6 +265,16 @@ impl Emulator {
     /// Where the other authorization server listens.
     pub fn oauth_address(&self) -> SocketAddr {
         self.oauth_address
+    }
+
+    /// Where the endpoints of managed identities listen, without TLS.
+    pub fn identity_address(&self) -> SocketAddr {
+        self.identity_address
+    }
+
+    /// The switches and the memory of the endpoints of managed identities.
+    pub fn identity(&self) -> &ManagedIdentity {
+        &self.identity
     }
 
     /// The switches and the memory of Entra.

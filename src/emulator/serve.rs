@@ -1,4 +1,5 @@
-//! One TLS listener: accepts, negotiates HTTP/1.1 or HTTP/2 and hands requests to a service.
+//! One listener: accepts, negotiates HTTP/1.1 or HTTP/2 by TLS and hands requests to a service.
+//! Without TLS it is HTTP/1.1.
 //! All tasks belong to the future returned by [`accept`]: dropping it ends them.
 
 use std::{
@@ -15,6 +16,7 @@ use http::{Request, Response};
 use hyper::{body::Incoming, rt::Executor, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Notify,
     task::JoinSet,
@@ -51,7 +53,7 @@ impl Connection {
 }
 
 /// Serves a listener for as long as the future is polled.
-pub(super) async fn accept<S, F>(listener: TcpListener, tls: TlsAcceptor, service: S)
+pub(super) async fn accept<S, F>(listener: TcpListener, tls: Option<TlsAcceptor>, service: S)
 where
     S: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
@@ -71,16 +73,28 @@ where
     }
 }
 
-async fn connection<S, F>(stream: TcpStream, peer: SocketAddr, tls: TlsAcceptor, service: S)
+async fn connection<S, F>(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, service: S)
 where
     S: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else {
+        return converse(stream, false, peer, service).await;
+    };
     let Ok(stream) = tls.accept(stream).await else {
         return;
     };
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    converse(stream, http2, peer, service).await;
+}
+
+async fn converse<I, S, F>(stream: I, http2: bool, peer: SocketAddr, service: S)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     let io = TokioIo::new(stream);
     let connection = Arc::new(Connection {
         peer,

@@ -14,9 +14,12 @@ use rustls::{
 use super::Http;
 
 /// The names the leaf certificate is valid for.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
     super::ENTRA_HOST,
     super::OAUTH_HOST,
+    // Entra of the clouds for the US Government and for China.
+    "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn",
     "*.fhir.azurehealthcareapis.com",
     "*.dicom.azurehealthcareapis.com",
     "localhost",

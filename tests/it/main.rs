@@ -9,6 +9,8 @@ mod azure_developer_cli_stub;
 #[cfg(unix)]
 mod azure_powershell_stub;
 #[cfg(unix)]
+mod certificate;
+#[cfg(unix)]
 mod command;
 mod config;
 mod cors;
@@ -19,6 +21,8 @@ mod forwarding;
 mod guard;
 mod headers;
 mod limits;
+#[cfg(unix)]
+mod managed_identity;
 mod oauth2;
 mod own_answers;
 #[cfg(unix)]
@@ -35,3 +39,5 @@ mod smart;
 mod streaming;
 mod support;
 mod tokens;
+#[cfg(unix)]
+mod workload_identity;

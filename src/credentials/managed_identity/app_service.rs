@@ -1,6 +1,6 @@
-//! App Service, Functions and Container Apps (learn.microsoft.com/azure/app-service/overview-managed-identity).
+//! App Service, Functions, Container Apps and Automation (learn.microsoft.com/azure/app-service/overview-managed-identity).
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
     super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints},
@@ -50,10 +50,12 @@ impl AppService {
             identity: endpoint::parameter(self.identity.as_ref(), "mi_res_id"),
         };
         let url = question.put_to(&self.address)?;
-        let headers = HeaderMap::from_iter([(
+        // The other header is for Azure Automation, which has the same variables.
+        let mut headers = endpoint::metadata_header();
+        headers.insert(
             HeaderName::from_static("x-identity-header"),
             self.secret.clone(),
-        )]);
+        );
         let start = clock.now();
         let answer = endpoints
             .get(&url, headers)

@@ -218,11 +218,11 @@ impl Entra {
 
     /// An access token for an audience without a request, of any lifetime: zero or less is expired.
     pub fn issue(&self, audience: &str, lifetime_seconds: i64) -> String {
-        SigningKey::shared().sign(&token::application_claims(
-            audience,
-            super::CLIENT_ID,
-            lifetime_seconds,
-        ))
+        issue(audience, super::CLIENT_ID, lifetime_seconds)
+    }
+
+    pub(super) fn knows(&self, audience: &str) -> bool {
+        self.state().audiences.contains(audience)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -321,6 +321,12 @@ impl Entra {
         }
         self.token_requests.send_modify(|count| *count += 1);
     }
+}
+
+/// An access token for an application.
+pub(super) fn issue(audience: &str, client_id: &str, lifetime_seconds: i64) -> String {
+    let claims = token::application_claims(audience, client_id, lifetime_seconds);
+    SigningKey::shared().sign(&claims)
 }
 
 fn reply_with(reply: Result<Value, EntraError>) -> Response<Body> {

@@ -8,6 +8,8 @@ pub(crate) mod partner;
 pub(crate) mod process;
 pub(crate) mod scripted;
 #[cfg(unix)]
+pub(crate) mod signing_in;
+#[cfg(unix)]
 pub(crate) mod stub;
 
 use std::{net::SocketAddr, time::Duration};
