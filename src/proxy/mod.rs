@@ -6,6 +6,7 @@ mod exchange;
 mod failure;
 mod guard;
 mod headers;
+mod kept;
 mod record;
 mod resource;
 mod route;
@@ -24,6 +25,7 @@ use tokio::{
 
 use crate::{
     config::{self, RouteKind},
+    credentials::Reason,
     server::Handler,
     token::Token,
     upstream::{Lease, SendError},
@@ -155,7 +157,15 @@ impl Shared {
         record.set_exchange(&exchange);
         let request = upstream_request(route, head, target, &token);
         let upload = UploadBody::new(body, exchange.clone(), self.limits.request_body);
-        let (response, lease) = send(route, request, upload, &exchange, self).await?;
+        let mut answer = send(route, &request, upload, &exchange, self).await?;
+        if answer.0.status() == StatusCode::UNAUTHORIZED {
+            // Boxed, since most requests would only carry the room for it about.
+            let again = self.authorize_again(route, request, &token, &exchange);
+            if let Some(second) = Box::pin(again).await? {
+                answer = second;
+            }
+        }
+        let (response, lease) = answer;
 
         let (mut head, body) = response.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -172,6 +182,35 @@ impl Shared {
             lease,
             permit,
         })
+    }
+
+    /// Sends a request with a new token in place of the one that the upstream has refused. `None`
+    /// where that is no use or not possible, and the refusal is the answer.
+    async fn authorize_again(
+        &self,
+        route: &Route,
+        mut request: Request<()>,
+        refused: &Arc<Token>,
+        exchange: &Exchange,
+    ) -> Result<Option<(Response<Incoming>, Lease<UploadBody>)>, Failure> {
+        let token = match route.source.replace(refused).await {
+            Ok(token) => token,
+            Err(unavailable) if unavailable.error.reason == Reason::Transient => None,
+            Err(unavailable) => return Err(Failure::no_token(&unavailable)),
+        };
+        // The next request profits from a new token even if this one cannot be repeated.
+        let (Some(token), Some(body)) = (token, exchange.take_kept()) else {
+            return Ok(None);
+        };
+        let authorization = token.authorization.clone();
+        request
+            .headers_mut()
+            .insert(header::AUTHORIZATION, authorization);
+        exchange.moved();
+        let upload = UploadBody::again(body);
+        send(route, &request, upload, exchange, self)
+            .await
+            .map(Some)
     }
 
     fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
@@ -305,14 +344,15 @@ fn upstream_request(route: &Route, head: Parts, target: http::Uri, token: &Token
 /// Sends a request and waits for the response's head, for as long as something moves.
 async fn send(
     route: &Route,
-    request: Request<()>,
+    head: &Request<()>,
     upload: UploadBody,
     exchange: &Exchange,
     shared: &Shared,
 ) -> Result<(Response<Incoming>, Lease<UploadBody>), Failure> {
-    let spare = (request.method().is_safe() && upload.is_end_stream()).then(|| request.clone());
-    let again = spare.map(|request| || request.map(|()| UploadBody::empty()));
-    let mut sending = std::pin::pin!(route.pool.send(request.map(|()| upload), again));
+    let is_repeatable = head.method().is_safe() && upload.is_end_stream();
+    let again = is_repeatable.then_some(|| head.clone().map(|()| UploadBody::again(Vec::new())));
+    let request = head.clone().map(|()| upload);
+    let mut sending = std::pin::pin!(route.pool.send(request, again));
     let mut alarm = std::pin::pin!(sleep_until(exchange.head_deadline().0));
     loop {
         tokio::select! {
