@@ -1,0 +1,131 @@
+//! The base URLs to exchange, and the automaton that recognises them one character at a time.
+
+use crate::config::ServiceUrl;
+
+/// Pairs of base URLs: an absolute URL below the first of a pair is changed to lie below the second.
+///
+/// Scheme and host compare without regard to case, a default port equals none, the path compares
+/// byte for byte. A base matches only up to the end of the URL, `/`, `?` or `#`, so that
+/// `https://a.example` is not found in `https://a.example.evil`. Where several match, the longest
+/// counts.
+#[derive(Debug, Clone, Default)]
+pub struct Bases {
+    patterns: Vec<Pattern>,
+}
+
+#[derive(Debug, Clone)]
+struct Pattern {
+    from: Box<[u8]>,
+    /// So much of `from` is scheme and host, in lower case.
+    origin: usize,
+    to: Box<str>,
+}
+
+impl Bases {
+    /// The pairs, each as (from, to).
+    pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a ServiceUrl, &'a ServiceUrl)>) -> Self {
+        let mut patterns = Vec::new();
+        for (from, to) in pairs {
+            if from == to {
+                continue;
+            }
+            let origin = from.origin().to_ascii_lowercase();
+            let to = to.to_string().into_boxed_str();
+            let mut push = |port: &str| {
+                patterns.push(Pattern {
+                    from: [&origin, port, from.base_path()]
+                        .concat()
+                        .into_bytes()
+                        .into(),
+                    origin: origin.len(),
+                    to: to.clone(),
+                });
+            };
+            push("");
+            if from.authority().port().is_none() {
+                push(&format!(":{}", from.port()));
+            }
+        }
+        Self { patterns }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    /// What a match is changed to: a URL without query, fragment, quotes or anything but ASCII.
+    pub(super) fn replacement(&self, found: Match) -> &str {
+        &self.patterns[found.pattern].to
+    }
+}
+
+/// A base at the start of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Match {
+    /// How many bytes it takes where it was read, escapes and all.
+    pub(super) len: usize,
+    pattern: usize,
+}
+
+/// Compares a value with all bases at once while it is decoded.
+#[derive(Debug, Default)]
+pub(super) struct Matcher {
+    alive: Vec<usize>,
+    /// Characters compared.
+    position: usize,
+    /// Bytes these took where they were read.
+    len: usize,
+    found: Option<Match>,
+}
+
+impl Matcher {
+    /// Prepares for a value.
+    pub(super) fn start(&mut self, bases: &Bases) {
+        self.alive.clear();
+        self.alive.extend(0..bases.patterns.len());
+        self.position = 0;
+        self.len = 0;
+        self.found = None;
+    }
+
+    /// Takes the value's next character, which took `len` bytes. Answers whether more are wanted.
+    pub(super) fn feed(&mut self, bases: &Bases, character: u8, len: usize) -> bool {
+        let position = self.position;
+        if matches!(character, b'/' | b'?' | b'#') {
+            self.note_complete(bases);
+        }
+        self.alive.retain(|&index| {
+            let pattern = &bases.patterns[index];
+            let folded = if position < pattern.origin {
+                character.to_ascii_lowercase()
+            } else {
+                character
+            };
+            pattern.from.get(position) == Some(&folded)
+        });
+        self.position += 1;
+        self.len += len;
+        !self.alive.is_empty()
+    }
+
+    /// The value's end.
+    pub(super) fn finish(&mut self, bases: &Bases) -> Option<Match> {
+        self.note_complete(bases);
+        self.found
+    }
+
+    /// The longest base so far that a boundary followed.
+    pub(super) fn found(&self) -> Option<Match> {
+        self.found
+    }
+
+    fn note_complete(&mut self, bases: &Bases) {
+        let complete = |&&index: &&usize| bases.patterns[index].from.len() == self.position;
+        if let Some(&pattern) = self.alive.iter().find(complete) {
+            self.found = Some(Match {
+                len: self.len,
+                pattern,
+            });
+        }
+    }
+}

@@ -1,0 +1,560 @@
+//! The rewriter for JSON: a tokenizer that is pushed bytes and knows where in the document it is.
+//!
+//! Only what the plan lists is looked at; the rest is skipped by its brackets and not checked. Where
+//! the document turns out not to be JSON, the rest of it passes unchanged.
+//!
+//! Memory is bounded whatever comes: a frame for each open object or array that the plan leads into
+//! (at most [`MAX_DEPTH`]), the start of one URL, and what [`Output`] keeps back. The latter happens
+//! only if a link precedes what decides whether links may be changed: FHIR leaves the order of
+//! members open, though servers write `resourceType` and `type` first. Within a Bundle whose type is
+//! still unknown no `entry[].resource` is looked into.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use memchr::memchr2;
+
+use super::{
+    bases::{Bases, Matcher},
+    output::Output,
+    plan::{Element, Holds, IGNORED, Kind, Plan, Text},
+    skip::Skip,
+};
+
+/// Objects and arrays within each other that are followed; what lies deeper passes unchanged. No
+/// FHIR or DICOM server known takes as many.
+const MAX_DEPTH: usize = 1024;
+
+/// Bundles within each other that are looked into. Azure nests one: a search within a batch.
+const MAX_BUNDLES: usize = 8;
+
+/// Changes the links in one JSON document.
+#[derive(Debug)]
+pub struct JsonRewriter {
+    bases: Arc<Bases>,
+    state: State,
+    frames: Vec<Frame>,
+    documents: Vec<Document>,
+    /// The key or text being read.
+    word: Word,
+    unescape: Unescape,
+    matcher: Matcher,
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// Before a value; `]` may stand instead of an array's first.
+    Value {
+        element: &'static Element,
+        first: bool,
+    },
+    /// Before a key; `}` may stand instead of an object's first.
+    Key {
+        first: bool,
+    },
+    InKey,
+    /// Between a key and its value.
+    Colon(&'static Element),
+    /// In a string whose content says what the document is.
+    InWord(Text),
+    /// At the start of a string that may be a URL of ours, which lies at this position of the
+    /// chunk; 0 when it began in an earlier one.
+    InUrl {
+        start: usize,
+        only_in: Option<Kind>,
+    },
+    InString {
+        escaped: bool,
+    },
+    /// In a number, `true`, `false` or `null`.
+    InScalar,
+    /// In an object or array of no interest.
+    Skipping(Skip),
+    /// Behind a member or item.
+    Behind,
+    /// The rest is of no interest.
+    Passing,
+}
+
+/// An open object or array.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    element: &'static Element,
+    is_object: bool,
+}
+
+/// An open FHIR document.
+#[derive(Debug)]
+struct Document {
+    /// How many frames were open before it.
+    depth: usize,
+    is_bundle: bool,
+    /// The Bundle's type, once it was named.
+    holds: Option<Holds>,
+    /// Unknown until what decides it was read.
+    kind: Option<Kind>,
+}
+
+impl JsonRewriter {
+    /// A rewriter for one document.
+    pub fn new(plan: Plan, bases: Arc<Bases>) -> Self {
+        let state = if bases.is_empty() {
+            State::Passing
+        } else {
+            State::Value {
+                element: plan.root(),
+                first: false,
+            }
+        };
+        Self {
+            bases,
+            state,
+            frames: Vec::new(),
+            documents: Vec::new(),
+            word: Word::default(),
+            unescape: Unescape::default(),
+            matcher: Matcher::default(),
+            output: Output::default(),
+        }
+    }
+
+    /// Takes the next part of the document, cut anywhere, and answers with the next part of the
+    /// rewritten one: the same bytes, uncopied, when nothing changed. May be empty.
+    #[must_use]
+    pub fn push(&mut self, chunk: &Bytes) -> Bytes {
+        self.output.begin(chunk.clone());
+        self.scan(chunk);
+        let unfinished = match &mut self.state {
+            State::InUrl { start, .. } => Some(std::mem::take(start)),
+            _ => None,
+        };
+        let result = self.output.end(unfinished);
+        if self.output.is_full() {
+            self.output.decide(&self.bases, 0, None);
+            if let Some(document) = self.documents.last_mut() {
+                document.kind = Some(Kind::Other);
+            }
+        }
+        result
+    }
+
+    /// What is left to give out at the end of the document, most often nothing.
+    #[must_use]
+    pub fn finish(self) -> Bytes {
+        self.output.finish(&self.bases)
+    }
+
+    fn scan(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        while at < bytes.len() {
+            let byte = bytes[at];
+            match self.state {
+                State::Passing => return,
+                State::Skipping(mut skip) => {
+                    let Some(end) = skip.end(&bytes[at..]) else {
+                        self.state = State::Skipping(skip);
+                        return;
+                    };
+                    at += end;
+                    self.value_ended();
+                    continue;
+                }
+                State::InString { escaped: true } => {
+                    self.state = State::InString { escaped: false }
+                }
+                State::InString { escaped: false } => {
+                    let Some(found) = memchr2(b'"', b'\\', &bytes[at..]) else {
+                        return;
+                    };
+                    at += found;
+                    if bytes[at] == b'"' {
+                        self.value_ended();
+                    } else {
+                        self.state = State::InString { escaped: true };
+                    }
+                }
+                State::InUrl { start, only_in } => self.in_url(byte, start, only_in),
+                State::InKey | State::InWord(_) => self.in_word(byte, at),
+                State::InScalar => match byte {
+                    b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r' => {
+                        self.value_ended();
+                        continue;
+                    }
+                    b'"' | b':' | b'[' | b'{' => self.state = State::Passing,
+                    _ => {}
+                },
+                _ if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => {}
+                State::Value { element, first } => self.value(element, first, byte, at),
+                State::Key { first } => match byte {
+                    b'"' => {
+                        // Keys are short and rarely cut or escaped.
+                        let rest = &bytes[at + 1..];
+                        let end = rest.iter().position(|&byte| matches!(byte, b'"' | b'\\'));
+                        if let Some(end) = end.filter(|&end| rest[end] == b'"') {
+                            self.key(&rest[..end]);
+                            at += 1 + end;
+                        } else {
+                            self.start_word(State::InKey);
+                        }
+                    }
+                    b'}' if first => self.close(true, at),
+                    _ => self.state = State::Passing,
+                },
+                State::Colon(element) if byte == b':' => {
+                    self.state = State::Value {
+                        element,
+                        first: false,
+                    };
+                }
+                State::Colon(_) => self.state = State::Passing,
+                State::Behind => match (byte, self.frames.last()) {
+                    (b',', Some(Frame { element, is_object })) => {
+                        self.state = if *is_object {
+                            State::Key { first: false }
+                        } else {
+                            State::Value {
+                                element: element.items.unwrap_or(&IGNORED),
+                                first: false,
+                            }
+                        };
+                    }
+                    (b'}', _) => self.close(true, at),
+                    (b']', _) => self.close(false, at),
+                    _ => self.state = State::Passing,
+                },
+            }
+            at += 1;
+        }
+    }
+
+    fn value(&mut self, element: &'static Element, first: bool, byte: u8, at: usize) {
+        self.state = match byte {
+            b'"' => match element.text {
+                Text::Ignored => State::InString { escaped: false },
+                Text::Url => self.url(at, None),
+                Text::UrlIn(wanted) => match self.documents.last().map(|document| document.kind) {
+                    Some(Some(kind)) if kind == wanted => self.url(at, None),
+                    Some(None) => self.url(at, Some(wanted)),
+                    _ => State::InString { escaped: false },
+                },
+                text @ (Text::ResourceType | Text::BundleType) => {
+                    self.start_word(State::InWord(text));
+                    return;
+                }
+                Text::TransactionTime => {
+                    self.settle(at, Kind::Status);
+                    State::InString { escaped: false }
+                }
+            },
+            b'{' if element.has_no_members() => State::Skipping(Skip::opened()),
+            b'{' if element.document && !self.open_document() => State::Skipping(Skip::opened()),
+            b'{' => self.open(element, true),
+            b'[' if element.items.is_none() => State::Skipping(Skip::opened()),
+            b'[' => self.open(element, false),
+            b']' if first => return self.close(false, at),
+            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => State::InScalar,
+            _ => State::Passing,
+        };
+    }
+
+    fn open(&mut self, element: &'static Element, is_object: bool) -> State {
+        if self.frames.len() == MAX_DEPTH {
+            return State::Passing;
+        }
+        self.frames.push(Frame { element, is_object });
+        if is_object {
+            State::Key { first: true }
+        } else {
+            State::Value {
+                element: element.items.unwrap_or(&IGNORED),
+                first: true,
+            }
+        }
+    }
+
+    /// Begins a document, unless it is a resource that is stored data or may be.
+    fn open_document(&mut self) -> bool {
+        let is_answer = match self.documents.last() {
+            None => true,
+            Some(Document { kind, holds, .. }) => {
+                *kind == Some(Kind::AnswerBundle) && *holds == Some(Holds::Answers)
+            }
+        };
+        if !is_answer || self.documents.len() == MAX_BUNDLES {
+            return false;
+        }
+        self.documents.push(Document {
+            depth: self.frames.len(),
+            is_bundle: false,
+            holds: None,
+            kind: None,
+        });
+        true
+    }
+
+    fn close(&mut self, is_object: bool, at: usize) {
+        match self.frames.pop() {
+            Some(frame) if frame.is_object == is_object => {
+                if frame.element.document {
+                    self.close_document(at);
+                }
+                self.value_ended();
+            }
+            _ => self.state = State::Passing,
+        }
+    }
+
+    fn close_document(&mut self, at: usize) {
+        self.documents.pop();
+        self.output.decide(&self.bases, at, None);
+    }
+
+    fn value_ended(&mut self) {
+        self.state = if self.frames.is_empty() {
+            State::Passing
+        } else {
+            State::Behind
+        };
+    }
+
+    fn key(&mut self, name: &[u8]) {
+        let element = self.frames.last().map_or(&IGNORED, |frame| frame.element);
+        self.state = State::Colon(element.member(name));
+    }
+
+    fn start_word(&mut self, state: State) {
+        self.word = Word::default();
+        self.unescape = Unescape::default();
+        self.state = state;
+    }
+
+    fn in_word(&mut self, byte: u8, at: usize) {
+        match self.unescape.push(byte) {
+            Unescaped::Part => {}
+            Unescaped::Character(character) => self.word.push(character),
+            Unescaped::NotAscii => self.word.push(0),
+            Unescaped::Invalid => self.state = State::Passing,
+            Unescaped::End => {
+                let word = self.word;
+                match self.state {
+                    State::InKey => self.key(word.bytes()),
+                    State::InWord(Text::ResourceType) => self.resource_type(word.bytes(), at),
+                    _ => self.bundle_type(word.bytes(), at),
+                }
+            }
+        }
+    }
+
+    fn resource_type(&mut self, name: &[u8], at: usize) {
+        self.value_ended();
+        let is_root = self.documents.len() == 1;
+        let Some(document) = self.documents.last_mut() else {
+            return;
+        };
+        if document.kind.is_some() || document.is_bundle {
+            return;
+        }
+        match name {
+            b"Bundle" => {
+                document.is_bundle = true;
+                if let Some(holds) = document.holds {
+                    self.settle(at, holds.kind());
+                }
+            }
+            b"CapabilityStatement" if is_root => self.settle(at, Kind::Capability),
+            _ => self.settle(at, Kind::Other),
+        }
+    }
+
+    fn bundle_type(&mut self, name: &[u8], at: usize) {
+        self.value_ended();
+        let Some(document) = self.documents.last_mut() else {
+            return;
+        };
+        if document.holds.is_none() {
+            let holds = Holds::of_type(name);
+            document.holds = Some(holds);
+            if document.is_bundle {
+                self.settle(at, holds.kind());
+            }
+        }
+    }
+
+    /// Of which kind the innermost document is. The first word counts.
+    fn settle(&mut self, at: usize, kind: Kind) {
+        let Some(document) = self.documents.last_mut() else {
+            return;
+        };
+        if document.kind.is_some() {
+            return;
+        }
+        if !self.output.decide(&self.bases, at, Some(kind)) {
+            document.kind = Some(Kind::Other);
+            return;
+        }
+        document.kind = Some(kind);
+        if kind == Kind::Other {
+            // What decides it is a member of the document itself, and the rest is of no interest.
+            self.frames.truncate(document.depth);
+            self.documents.pop();
+            self.state = State::Skipping(Skip::opened());
+        }
+    }
+
+    fn url(&mut self, quote: usize, only_in: Option<Kind>) -> State {
+        self.unescape = Unescape::default();
+        self.matcher.start(&self.bases);
+        State::InUrl {
+            start: quote + 1,
+            only_in,
+        }
+    }
+
+    fn in_url(&mut self, byte: u8, start: usize, only_in: Option<Kind>) {
+        let unescaped = self.unescape.push(byte);
+        let found = match unescaped {
+            Unescaped::Part => return,
+            Unescaped::Character(character) => {
+                let len = self.unescape.len();
+                if self.matcher.feed(&self.bases, character, len) {
+                    return;
+                }
+                self.matcher.found()
+            }
+            Unescaped::End => self.matcher.finish(&self.bases),
+            Unescaped::NotAscii => self.matcher.found(),
+            Unescaped::Invalid => None,
+        };
+        match found {
+            Some(found) => self.output.change(&self.bases, start, found, only_in),
+            None => self.output.keep(),
+        }
+        match unescaped {
+            Unescaped::End => self.value_ended(),
+            Unescaped::Invalid => self.state = State::Passing,
+            _ => self.state = State::InString { escaped: false },
+        }
+    }
+}
+
+/// A key or a word from a fixed list, decoded.
+#[derive(Debug, Default, Clone, Copy)]
+struct Word {
+    bytes: [u8; Self::LONGEST + 1],
+    len: usize,
+}
+
+impl Word {
+    /// As long as the longest word that means something, `transaction-response`.
+    const LONGEST: usize = 20;
+
+    fn push(&mut self, character: u8) {
+        // One more than the longest, so that what is too long equals no word.
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = character;
+            self.len += 1;
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Decodes a string's content byte by byte.
+#[derive(Debug, Default, Clone, Copy)]
+struct Unescape {
+    state: Escape,
+    /// Bytes of the character so far.
+    len: usize,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum Escape {
+    #[default]
+    None,
+    Backslash,
+    Hex {
+        digits: u8,
+        value: u16,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unescaped {
+    /// More bytes belong to the character.
+    Part,
+    Character(u8),
+    /// A character that no base holds; of UTF-8, one of its bytes.
+    NotAscii,
+    /// The closing quote.
+    End,
+    Invalid,
+}
+
+impl Unescape {
+    /// How many bytes the last character took.
+    fn len(self) -> usize {
+        self.len
+    }
+
+    fn push(&mut self, byte: u8) -> Unescaped {
+        if matches!(self.state, Escape::None) {
+            self.len = 0;
+        }
+        self.len += 1;
+        match self.state {
+            Escape::None => match byte {
+                b'"' => Unescaped::End,
+                b'\\' => {
+                    self.state = Escape::Backslash;
+                    Unescaped::Part
+                }
+                0x80.. => Unescaped::NotAscii,
+                _ => Unescaped::Character(byte),
+            },
+            Escape::Backslash => {
+                self.state = Escape::None;
+                match byte {
+                    b'"' | b'\\' | b'/' => Unescaped::Character(byte),
+                    b'b' => Unescaped::Character(0x08),
+                    b'f' => Unescaped::Character(0x0c),
+                    b'n' => Unescaped::Character(b'\n'),
+                    b'r' => Unescaped::Character(b'\r'),
+                    b't' => Unescaped::Character(b'\t'),
+                    b'u' => {
+                        self.state = Escape::Hex {
+                            digits: 0,
+                            value: 0,
+                        };
+                        Unescaped::Part
+                    }
+                    _ => Unescaped::Invalid,
+                }
+            }
+            Escape::Hex { digits, value } => {
+                let Some(digit) = char::from(byte).to_digit(16) else {
+                    return Unescaped::Invalid;
+                };
+                // A hexadecimal digit fits.
+                let value = value << 4 | u16::try_from(digit).unwrap_or(0);
+                if digits < 3 {
+                    self.state = Escape::Hex {
+                        digits: digits + 1,
+                        value,
+                    };
+                    return Unescaped::Part;
+                }
+                self.state = Escape::None;
+                match u8::try_from(value) {
+                    Ok(character) if character.is_ascii() => Unescaped::Character(character),
+                    _ => Unescaped::NotAscii,
+                }
+            }
+        }
+    }
+}
