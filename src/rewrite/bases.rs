@@ -46,11 +46,32 @@ impl Bases {
                 push(&format!(":{}", from.port()));
             }
         }
+        // So that the first that matches is the longest.
+        patterns.sort_by_key(|pattern: &Pattern| std::cmp::Reverse(pattern.from.len()));
         Self { patterns }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.patterns.is_empty()
+    }
+
+    /// The base at the start of `value`, which is followed by `quote`, as far as it can be told
+    /// without decoding; `None` leaves it open. It saves most values the [`Matcher`].
+    pub(super) fn at_start_of(&self, value: &[u8], quote: u8) -> Option<Match> {
+        let longest = self.patterns.first()?.from.len();
+        if memchr::memchr(b'\\', value.get(..=longest)?).is_some() {
+            return None;
+        }
+        let matches = |pattern: &Pattern| {
+            let (base, rest) = value.split_at(pattern.from.len());
+            let (origin, path) = pattern.from.split_at(pattern.origin);
+            (matches!(rest[0], b'/' | b'?' | b'#') || rest[0] == quote)
+                && base[..pattern.origin].eq_ignore_ascii_case(origin)
+                && base[pattern.origin..] == *path
+        };
+        let pattern = self.patterns.iter().position(matches)?;
+        let len = self.patterns[pattern].from.len();
+        Some(Match { len, pattern })
     }
 
     /// What a match is changed to: a URL without query, fragment, quotes or anything but ASCII.

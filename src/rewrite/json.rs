@@ -10,6 +10,8 @@
 //! still unknown no `entry[].resource` is looked into.
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -188,7 +190,7 @@ impl JsonRewriter {
                     _ => {}
                 },
                 _ if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => {}
-                State::Value { element, first } => self.value(element, first, byte, at),
+                State::Value { element, first } => self.value(element, first, bytes, at),
                 State::Key { first } => match byte {
                     b'"' => {
                         // Keys are short and rarely cut or escaped.
@@ -231,14 +233,14 @@ impl JsonRewriter {
         }
     }
 
-    fn value(&mut self, element: &'static Element, first: bool, byte: u8, at: usize) {
-        self.state = match byte {
+    fn value(&mut self, element: &'static Element, first: bool, bytes: &[u8], at: usize) {
+        self.state = match bytes[at] {
             b'"' => match element.text {
                 Text::Ignored => State::InString { escaped: false },
-                Text::Url => self.url(at, None),
+                Text::Url => self.url(bytes, at + 1, None),
                 Text::UrlIn(wanted) => match self.documents.last().map(|document| document.kind) {
-                    Some(Some(kind)) if kind == wanted => self.url(at, None),
-                    Some(None) => self.url(at, Some(wanted)),
+                    Some(Some(kind)) if kind == wanted => self.url(bytes, at + 1, None),
+                    Some(None) => self.url(bytes, at + 1, Some(wanted)),
                     _ => State::InString { escaped: false },
                 },
                 text @ (Text::ResourceType | Text::BundleType) => {
@@ -246,7 +248,9 @@ impl JsonRewriter {
                     return;
                 }
                 Text::TransactionTime => {
-                    self.settle(at, Kind::Status);
+                    if self.documents.last().is_some_and(|it| !it.is_bundle) {
+                        self.settle(at, Kind::Status);
+                    }
                     State::InString { escaped: false }
                 }
             },
@@ -405,13 +409,18 @@ impl JsonRewriter {
         }
     }
 
-    fn url(&mut self, quote: usize, only_in: Option<Kind>) -> State {
+    fn url(&mut self, bytes: &[u8], start: usize, only_in: Option<Kind>) -> State {
+        let value = &bytes[start..];
+        if !matches!(value.first(), None | Some(b'h' | b'H' | b'\\')) {
+            return State::InString { escaped: false };
+        }
+        if let Some(found) = self.bases.at_start_of(value, b'"') {
+            self.output.change(&self.bases, start, found, only_in);
+            return State::InString { escaped: false };
+        }
         self.unescape = Unescape::default();
         self.matcher.start(&self.bases);
-        State::InUrl {
-            start: quote + 1,
-            only_in,
-        }
+        State::InUrl { start, only_in }
     }
 
     fn in_url(&mut self, byte: u8, start: usize, only_in: Option<Kind>) {

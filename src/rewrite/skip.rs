@@ -59,16 +59,13 @@ impl Skip {
         if closed >= self.depth {
             let mut brackets = opening | closing;
             while brackets != 0 {
-                let lowest = brackets & brackets.wrapping_neg();
-                if closing & lowest == 0 {
-                    self.depth += 1;
-                } else {
-                    self.depth -= 1;
-                    if self.depth == 0 {
-                        return Some(lowest.trailing_zeros() as usize + 1);
-                    }
+                let at = brackets.trailing_zeros();
+                // Without a branch, for which of the two it is cannot be predicted.
+                self.depth = self.depth + 1 - 2 * (closing >> at & 1) as usize;
+                if self.depth == 0 {
+                    return Some(at as usize + 1);
                 }
-                brackets ^= lowest;
+                brackets &= brackets - 1;
             }
             return None;
         }
