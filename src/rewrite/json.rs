@@ -359,9 +359,6 @@ impl JsonRewriter {
         let Some(document) = self.documents.last_mut() else {
             return;
         };
-        if document.kind.is_some() || document.is_bundle {
-            return;
-        }
         match name {
             b"Bundle" => {
                 document.is_bundle = true;

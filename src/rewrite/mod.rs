@@ -13,5 +13,6 @@ mod json;
 mod output;
 mod plan;
 mod skip;
+mod values;
 
 pub use self::{bases::Bases, json::JsonRewriter, plan::Plan};
