@@ -19,6 +19,18 @@ struct Pattern {
     /// So much of `from` is scheme and host, in lower case.
     origin: usize,
     to: Box<str>,
+    to_in_xml: Box<str>,
+}
+
+/// How a value is written where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Syntax {
+    /// As it is.
+    Plain,
+    /// In a JSON string.
+    Json,
+    /// In an attribute of XML.
+    Xml,
 }
 
 impl Bases {
@@ -31,6 +43,7 @@ impl Bases {
             }
             let origin = from.origin().to_ascii_lowercase();
             let to = to.to_string().into_boxed_str();
+            let to_in_xml = to.replace('&', "&amp;").replace('\'', "&apos;");
             let mut push = |port: &str| {
                 patterns.push(Pattern {
                     from: [&origin, port, from.base_path()]
@@ -39,6 +52,7 @@ impl Bases {
                         .into(),
                     origin: origin.len(),
                     to: to.clone(),
+                    to_in_xml: to_in_xml.as_str().into(),
                 });
             };
             push("");
@@ -57,9 +71,10 @@ impl Bases {
 
     /// The base at the start of `value`, which is followed by `quote`, as far as it can be told
     /// without decoding; `None` leaves it open. It saves most values the [`Matcher`].
-    pub(super) fn at_start_of(&self, value: &[u8], quote: u8) -> Option<Match> {
+    pub(super) fn at_start_of(&self, value: &[u8], syntax: Syntax, quote: u8) -> Option<Match> {
         let longest = self.patterns.first()?.from.len();
-        if memchr::memchr(b'\\', value.get(..=longest)?).is_some() {
+        let escape = if syntax == Syntax::Xml { b'&' } else { b'\\' };
+        if memchr::memchr(escape, value.get(..=longest)?).is_some() {
             return None;
         }
         let matches = |pattern: &Pattern| {
@@ -74,9 +89,13 @@ impl Bases {
         Some(Match { len, pattern })
     }
 
-    /// What a match is changed to: a URL without query, fragment, quotes or anything but ASCII.
-    pub(super) fn replacement(&self, found: Match) -> &str {
-        &self.patterns[found.pattern].to
+    /// What a match is changed to. A [`ServiceUrl`] holds nothing that JSON escapes.
+    pub(super) fn replacement(&self, found: Match, syntax: Syntax) -> &str {
+        let pattern = &self.patterns[found.pattern];
+        match syntax {
+            Syntax::Plain | Syntax::Json => &pattern.to,
+            Syntax::Xml => &pattern.to_in_xml,
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 mod properties;
 #[cfg(test)]
 mod tests;
+mod unescape;
 
 use std::sync::Arc;
 
@@ -20,18 +21,18 @@ use bytes::Bytes;
 use memchr::memchr2;
 
 use super::{
-    bases::{Bases, Matcher},
+    bases::{Bases, Matcher, Syntax},
+    document::Documents,
     output::Output,
-    plan::{Element, Holds, IGNORED, Kind, Plan, Text},
+    plan::{Element, IGNORED, Kind, Plan, Text},
     skip::Skip,
+    word::Word,
 };
+use unescape::{Unescape, Unescaped};
 
 /// Objects and arrays within each other that are followed; what lies deeper passes unchanged. No
 /// FHIR or DICOM server known takes as many.
 const MAX_DEPTH: usize = 1024;
-
-/// Bundles within each other that are looked into. Azure nests one: a search within a batch.
-const MAX_BUNDLES: usize = 8;
 
 /// Changes the links in one JSON document.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub struct JsonRewriter {
     bases: Arc<Bases>,
     state: State,
     frames: Vec<Frame>,
-    documents: Vec<Document>,
+    documents: Documents,
     /// The key or text being read.
     word: Word,
     unescape: Unescape,
@@ -89,18 +90,6 @@ struct Frame {
     is_object: bool,
 }
 
-/// An open FHIR document.
-#[derive(Debug)]
-struct Document {
-    /// How many frames were open before it.
-    depth: usize,
-    is_bundle: bool,
-    /// The Bundle's type, once it was named.
-    holds: Option<Holds>,
-    /// Unknown until what decides it was read.
-    kind: Option<Kind>,
-}
-
 impl JsonRewriter {
     /// A rewriter for one document.
     pub fn new(plan: Plan, bases: Arc<Bases>) -> Self {
@@ -116,11 +105,11 @@ impl JsonRewriter {
             bases,
             state,
             frames: Vec::new(),
-            documents: Vec::new(),
+            documents: Documents::default(),
             word: Word::default(),
             unescape: Unescape::default(),
             matcher: Matcher::default(),
-            output: Output::default(),
+            output: Output::new(Syntax::Json),
         }
     }
 
@@ -137,7 +126,7 @@ impl JsonRewriter {
         let result = self.output.end(unfinished);
         if self.output.is_full() {
             self.output.decide(&self.bases, 0, None);
-            if let Some(document) = self.documents.last_mut() {
+            if let Some(document) = self.documents.current_mut() {
                 document.kind = Some(Kind::Other);
             }
         }
@@ -238,7 +227,8 @@ impl JsonRewriter {
             b'"' => match element.text {
                 Text::Ignored => State::InString { escaped: false },
                 Text::Url => self.url(bytes, at + 1, None),
-                Text::UrlIn(wanted) => match self.documents.last().map(|document| document.kind) {
+                Text::UrlIn(wanted) => match self.documents.current().map(|document| document.kind)
+                {
                     Some(Some(kind)) if kind == wanted => self.url(bytes, at + 1, None),
                     Some(None) => self.url(bytes, at + 1, Some(wanted)),
                     _ => State::InString { escaped: false },
@@ -248,14 +238,14 @@ impl JsonRewriter {
                     return;
                 }
                 Text::TransactionTime => {
-                    if self.documents.last().is_some_and(|it| !it.is_bundle) {
-                        self.settle(at, Kind::Status);
-                    }
+                    self.tell(element.text, b"", at);
                     State::InString { escaped: false }
                 }
             },
             b'{' if element.has_no_members() => State::Skipping(Skip::opened()),
-            b'{' if element.document && !self.open_document() => State::Skipping(Skip::opened()),
+            b'{' if element.document && !self.documents.open(self.frames.len()) => {
+                State::Skipping(Skip::opened())
+            }
             b'{' => self.open(element, true),
             b'[' if element.items.is_none() => State::Skipping(Skip::opened()),
             b'[' => self.open(element, false),
@@ -280,26 +270,6 @@ impl JsonRewriter {
         }
     }
 
-    /// Begins a document, unless it is a resource that is stored data or may be.
-    fn open_document(&mut self) -> bool {
-        let is_answer = match self.documents.last() {
-            None => true,
-            Some(Document { kind, holds, .. }) => {
-                *kind == Some(Kind::AnswerBundle) && *holds == Some(Holds::Answers)
-            }
-        };
-        if !is_answer || self.documents.len() == MAX_BUNDLES {
-            return false;
-        }
-        self.documents.push(Document {
-            depth: self.frames.len(),
-            is_bundle: false,
-            holds: None,
-            kind: None,
-        });
-        true
-    }
-
     fn close(&mut self, is_object: bool, at: usize) {
         match self.frames.pop() {
             Some(frame) if frame.is_object == is_object => {
@@ -313,7 +283,7 @@ impl JsonRewriter {
     }
 
     fn close_document(&mut self, at: usize) {
-        self.documents.pop();
+        self.documents.close();
         self.output.decide(&self.bases, at, None);
     }
 
@@ -346,48 +316,33 @@ impl JsonRewriter {
                 let word = self.word;
                 match self.state {
                     State::InKey => self.key(word.bytes()),
-                    State::InWord(Text::ResourceType) => self.resource_type(word.bytes(), at),
-                    _ => self.bundle_type(word.bytes(), at),
+                    State::InWord(text) => self.tell(text, word.bytes(), at),
+                    _ => {}
                 }
             }
         }
     }
 
-    fn resource_type(&mut self, name: &[u8], at: usize) {
+    /// A member of the innermost document says something about it.
+    fn tell(&mut self, text: Text, word: &[u8], at: usize) {
         self.value_ended();
-        let is_root = self.documents.len() == 1;
-        let Some(document) = self.documents.last_mut() else {
+        let Some(document) = self.documents.current_mut() else {
             return;
         };
-        match name {
-            b"Bundle" => {
-                document.is_bundle = true;
-                if let Some(holds) = document.holds {
-                    self.settle(at, holds.kind());
-                }
-            }
-            b"CapabilityStatement" if is_root => self.settle(at, Kind::Capability),
-            _ => self.settle(at, Kind::Other),
-        }
-    }
-
-    fn bundle_type(&mut self, name: &[u8], at: usize) {
-        self.value_ended();
-        let Some(document) = self.documents.last_mut() else {
-            return;
+        let kind = match text {
+            Text::ResourceType => document.is_of_type(word),
+            Text::BundleType => document.is_bundle_of_type(word),
+            Text::TransactionTime => document.has_transaction_time(),
+            Text::Ignored | Text::Url | Text::UrlIn(_) => None,
         };
-        if document.holds.is_none() {
-            let holds = Holds::of_type(name);
-            document.holds = Some(holds);
-            if document.is_bundle {
-                self.settle(at, holds.kind());
-            }
+        if let Some(kind) = kind {
+            self.settle(at, kind);
         }
     }
 
     /// Of which kind the innermost document is. The first word counts.
     fn settle(&mut self, at: usize, kind: Kind) {
-        let Some(document) = self.documents.last_mut() else {
+        let Some(document) = self.documents.current_mut() else {
             return;
         };
         if document.kind.is_some() {
@@ -401,7 +356,7 @@ impl JsonRewriter {
         if kind == Kind::Other {
             // What decides it is a member of the document itself, and the rest is of no interest.
             self.frames.truncate(document.depth);
-            self.documents.pop();
+            self.documents.close();
             self.state = State::Skipping(Skip::opened());
         }
     }
@@ -411,7 +366,7 @@ impl JsonRewriter {
         if !matches!(value.first(), None | Some(b'h' | b'H' | b'\\')) {
             return State::InString { escaped: false };
         }
-        if let Some(found) = self.bases.at_start_of(value, b'"') {
+        if let Some(found) = self.bases.at_start_of(value, Syntax::Json, b'"') {
             self.output.change(&self.bases, start, found, only_in);
             return State::InString { escaped: false };
         }
@@ -443,124 +398,6 @@ impl JsonRewriter {
             Unescaped::End => self.value_ended(),
             Unescaped::Invalid => self.state = State::Passing,
             _ => self.state = State::InString { escaped: false },
-        }
-    }
-}
-
-/// A key or a word from a fixed list, decoded.
-#[derive(Debug, Default, Clone, Copy)]
-struct Word {
-    bytes: [u8; Self::LONGEST + 1],
-    len: usize,
-}
-
-impl Word {
-    /// As long as the longest word that means something, `transaction-response`.
-    const LONGEST: usize = 20;
-
-    fn push(&mut self, character: u8) {
-        // One more than the longest, so that what is too long equals no word.
-        if let Some(place) = self.bytes.get_mut(self.len) {
-            *place = character;
-            self.len += 1;
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-/// Decodes a string's content byte by byte.
-#[derive(Debug, Default, Clone, Copy)]
-struct Unescape {
-    state: Escape,
-    /// Bytes of the character so far.
-    len: usize,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-enum Escape {
-    #[default]
-    None,
-    Backslash,
-    Hex {
-        digits: u8,
-        value: u16,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unescaped {
-    /// More bytes belong to the character.
-    Part,
-    Character(u8),
-    /// A character that no base holds; of UTF-8, one of its bytes.
-    NotAscii,
-    /// The closing quote.
-    End,
-    Invalid,
-}
-
-impl Unescape {
-    /// How many bytes the last character took.
-    fn len(self) -> usize {
-        self.len
-    }
-
-    fn push(&mut self, byte: u8) -> Unescaped {
-        if matches!(self.state, Escape::None) {
-            self.len = 0;
-        }
-        self.len += 1;
-        match self.state {
-            Escape::None => match byte {
-                b'"' => Unescaped::End,
-                b'\\' => {
-                    self.state = Escape::Backslash;
-                    Unescaped::Part
-                }
-                0x80.. => Unescaped::NotAscii,
-                _ => Unescaped::Character(byte),
-            },
-            Escape::Backslash => {
-                self.state = Escape::None;
-                match byte {
-                    b'"' | b'\\' | b'/' => Unescaped::Character(byte),
-                    b'b' => Unescaped::Character(0x08),
-                    b'f' => Unescaped::Character(0x0c),
-                    b'n' => Unescaped::Character(b'\n'),
-                    b'r' => Unescaped::Character(b'\r'),
-                    b't' => Unescaped::Character(b'\t'),
-                    b'u' => {
-                        self.state = Escape::Hex {
-                            digits: 0,
-                            value: 0,
-                        };
-                        Unescaped::Part
-                    }
-                    _ => Unescaped::Invalid,
-                }
-            }
-            Escape::Hex { digits, value } => {
-                let Some(digit) = char::from(byte).to_digit(16) else {
-                    return Unescaped::Invalid;
-                };
-                // A hexadecimal digit fits.
-                let value = value << 4 | u16::try_from(digit).unwrap_or(0);
-                if digits < 3 {
-                    self.state = Escape::Hex {
-                        digits: digits + 1,
-                        value,
-                    };
-                    return Unescaped::Part;
-                }
-                self.state = Escape::None;
-                match u8::try_from(value) {
-                    Ok(character) if character.is_ascii() => Unescaped::Character(character),
-                    _ => Unescaped::NotAscii,
-                }
-            }
         }
     }
 }

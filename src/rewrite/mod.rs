@@ -9,10 +9,13 @@
 //! Nothing here reads, writes or waits: bytes in, bytes out.
 
 mod bases;
+mod document;
 mod json;
 mod output;
 mod plan;
 mod skip;
 mod values;
+mod word;
+mod xml;
 
-pub use self::{bases::Bases, json::JsonRewriter, plan::Plan};
+pub use self::{bases::Bases, json::JsonRewriter, plan::Plan, xml::XmlRewriter};

@@ -6,7 +6,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    bases::{Bases, Match},
+    bases::{Bases, Match, Syntax},
     plan::Kind,
 };
 
@@ -14,8 +14,9 @@ use super::{
 /// what decides it, the resource type and the bundle's type, in the first few hundred bytes.
 const MAX_HELD: usize = 64 * 1024;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Output {
+    syntax: Syntax,
     chunk: Bytes,
     /// The chunk is dealt with up to here.
     done: usize,
@@ -47,6 +48,16 @@ struct Change {
 }
 
 impl Output {
+    pub(super) fn new(syntax: Syntax) -> Self {
+        Self {
+            syntax,
+            chunk: Bytes::new(),
+            done: 0,
+            started: Vec::new(),
+            sink: Sink::default(),
+        }
+    }
+
     pub(super) fn begin(&mut self, chunk: Bytes) {
         self.chunk = chunk;
         self.done = 0;
@@ -66,7 +77,7 @@ impl Output {
 
     /// Gives out whatever was kept back.
     pub(super) fn finish(mut self, bases: &Bases) -> Bytes {
-        self.sink.release(bases, None);
+        self.sink.release(bases, self.syntax, None);
         self.sink.append(&self.started);
         self.sink.changed.freeze()
     }
@@ -99,7 +110,8 @@ impl Output {
             self.sink.append(before);
             self.sink.append(&self.chunk[here]);
         } else {
-            self.sink.append(bases.replacement(found).as_bytes());
+            self.sink
+                .append(bases.replacement(found, self.syntax).as_bytes());
         }
         self.sink.append(after);
         self.started.clear();
@@ -115,7 +127,8 @@ impl Output {
         self.take_until(at);
         // Not changed even if all came in one chunk: how chunks are cut must not matter.
         let in_time = !self.is_full();
-        self.sink.release(bases, kind.filter(|_| in_time));
+        self.sink
+            .release(bases, self.syntax, kind.filter(|_| in_time));
         in_time
     }
 
@@ -152,7 +165,7 @@ impl Sink {
         });
     }
 
-    fn release(&mut self, bases: &Bases, kind: Option<Kind>) {
+    fn release(&mut self, bases: &Bases, syntax: Syntax, kind: Option<Kind>) {
         let Some(held) = self.held.take() else {
             return;
         };
@@ -160,7 +173,7 @@ impl Sink {
         for change in held.changes {
             if kind == Some(change.only_in) {
                 self.append(&held.bytes[done..change.at]);
-                self.append(bases.replacement(change.found).as_bytes());
+                self.append(bases.replacement(change.found, syntax).as_bytes());
                 done = change.at + change.found.len;
             }
         }

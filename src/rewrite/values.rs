@@ -1,6 +1,6 @@
 //! Links outside of bodies: in header fields and in queries. `None` says that nothing changes.
 
-use super::bases::{Bases, Match, Matcher};
+use super::bases::{Bases, Match, Matcher, Syntax};
 
 impl Bases {
     /// A value that is one absolute URL: `Location`, `Content-Location`.
@@ -15,7 +15,7 @@ impl Bases {
         // Where the comparison broke off no base is complete, so that this adds none.
         let found = matcher.finish(self)?;
         let rest = &url[found.len..];
-        Some([self.replacement(found).as_bytes(), rest].concat())
+        Some([self.replacement(found, Syntax::Plain).as_bytes(), rest].concat())
     }
 
     /// A `Link` field (RFC 8288): the target of each `<…>; rel=…`, of which there may be several.
@@ -61,7 +61,11 @@ impl Bases {
                     let base = start + at..start + at + found.len;
                     result.extend_from_slice(&query[done..base.start]);
                     let is_encoded = query[base.clone()].contains(&b'%');
-                    encode(self.replacement(found), is_encoded, &mut result);
+                    encode(
+                        self.replacement(found, Syntax::Plain),
+                        is_encoded,
+                        &mut result,
+                    );
                     done = base.end;
                 }
                 at += next;

@@ -1,4 +1,4 @@
-use super::*;
+use super::{super::document::MAX_BUNDLES, *};
 use crate::config::ServiceUrl;
 
 const UPSTREAM: &str = "https://ws-fhir.fhir.azurehealthcareapis.com";
