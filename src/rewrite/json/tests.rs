@@ -211,7 +211,7 @@ fn too_much_is_not_kept_back_for_late_words() {
         } else {
             document.clone()
         };
-        for piece in [1000, 20_000, document.len()] {
+        for piece in [1000, 20_000, 65_700, 70_000, document.len()] {
             let result = in_pieces(Plan::FhirAnswer, &bases, document.as_bytes(), piece);
             assert!(result == expected.as_bytes(), "{filling} by {piece}");
         }
