@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     config::{Config, HttpVersion, Listen},
     credentials::{self, Credential},
-    proxy::{Proxy, Route},
+    proxy::{Names, Ports, Proxy, Route},
     server::{self, BindError, Listener},
     token::{Source, TokenCache},
     upstream::{self, Connections, Origin, Pool},
@@ -78,22 +78,34 @@ pub async fn run_then(config: &Config, started: impl FnOnce(&Running)) -> Result
 pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ahds-proxy starts");
     let connections = Connections::new(&config.network)?;
-    let listeners = bind(&config.listen).await?;
+    let mut listeners = Vec::new();
+    for address in &config.listen {
+        listeners.extend(bind(address).await?);
+    }
+    let mut own_listeners = Vec::new();
+    for route in &config.routes {
+        own_listeners.push(match &route.listen {
+            Some(address) => bind(address).await?,
+            None => None,
+        });
+    }
     let admin_listener = match config.admin {
         Some(address) => Some(Listener::tcp(address).await?),
         None => None,
     };
 
     let mut tokens = TokenCache::new(clock.clone());
-    let routes = routes(config, &connections, &mut tokens, &clock);
+    let ports = ports(&listeners, &own_listeners);
+    let routes = routes(config, &ports, &connections, &mut tokens, &clock);
     let sources: Vec<Arc<Source>> = tokens.sources().cloned().collect();
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
     let mut running = Running {
-        addresses: listeners.iter().map(Listener::address).collect(),
-        socket_addresses: listeners
-            .iter()
+        addresses: all(&listeners, &own_listeners)
+            .map(Listener::address)
+            .collect(),
+        socket_addresses: all(&listeners, &own_listeners)
             .filter_map(Listener::socket_address)
             .collect(),
         admin_address: admin_listener.as_ref().and_then(Listener::socket_address),
@@ -107,7 +119,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         running.background.spawn(source.clone().keep_fresh());
     }
 
-    let proxy = Proxy::new(routes, config);
+    let proxy = Proxy::new(routes.clone(), config);
     let limits = server::Limits {
         head_timeout: HEAD_TIMEOUT,
         keep_alive: KEEP_ALIVE,
@@ -115,12 +127,23 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         max_head: (config.limits.request_head * 2).max(server::MIN_HEAD),
     };
     let permits = Arc::new(Semaphore::new(config.limits.connections));
+    let mut doors = Vec::new();
     for listener in listeners {
         tracing::info!(address = listener.address(), "listening");
+        doors.push((listener, proxy.clone()));
+    }
+    for (listener, route) in own_listeners.into_iter().zip(&routes) {
+        if let Some(listener) = listener {
+            let address = listener.address();
+            tracing::info!(address, route = route.name(), "listening for one route");
+            doors.push((listener, proxy.at_root_of(route)));
+        }
+    }
+    for (listener, proxy) in doors {
         let permits = permits.clone();
         let serve = server::serve(
             listener,
-            proxy.clone(),
+            proxy,
             limits,
             permits,
             stopped.clone(),
@@ -156,30 +179,48 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     Ok(running)
 }
 
-async fn bind(addresses: &[Listen]) -> Result<Vec<Listener>, StartError> {
-    let mut listeners = Vec::new();
-    for address in addresses {
-        let bound = match address {
-            Listen::Tcp { address, .. } => Listener::tcp(*address).await,
-            Listen::Unix(path) => Listener::unix(path.clone()),
-        };
-        match bound {
-            Ok(listener) => listeners.push(listener),
-            Err(error) if is_optional(address) && error.is_missing_address() => {}
-            Err(error) => return Err(error.into()),
-        }
+/// `None` where the address is not there and need not be.
+async fn bind(address: &Listen) -> Result<Option<Listener>, StartError> {
+    let bound = match address {
+        Listen::Tcp { address, .. } => Listener::tcp(*address).await,
+        Listen::Unix(path) => Listener::unix(path.clone()),
+    };
+    match bound {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if is_optional(address) && error.is_missing_address() => Ok(None),
+        Err(error) => Err(error.into()),
     }
-    Ok(listeners)
 }
 
 fn is_optional(address: &Listen) -> bool {
     matches!(address, Listen::Tcp { optional: true, .. })
 }
 
+fn all<'a>(
+    listeners: &'a [Listener],
+    own_listeners: &'a [Option<Listener>],
+) -> impl Iterator<Item = &'a Listener> {
+    listeners.iter().chain(own_listeners.iter().flatten())
+}
+
+/// The ports by which each route can be called.
+fn ports(listeners: &[Listener], own_listeners: &[Option<Listener>]) -> Vec<Ports> {
+    let port = |listener: &Listener| Some(listener.socket_address()?.port());
+    let shared: Vec<u16> = listeners.iter().filter_map(port).collect();
+    own_listeners
+        .iter()
+        .map(|own| Ports {
+            shared: shared.clone(),
+            own: own.as_ref().and_then(port),
+        })
+        .collect()
+}
+
 /// One credential for each name, one token source for each credential and audience, one pool for
 /// each upstream and HTTP version, however many routes share them.
 fn routes(
     config: &Config,
+    ports: &[Ports],
     connections: &Connections,
     tokens: &mut TokenCache,
     clock: &Clock,
@@ -195,7 +236,8 @@ fn routes(
     config
         .routes
         .iter()
-        .map(|route| {
+        .zip(Names::of_routes(config, ports))
+        .map(|(route, names)| {
             let credential = &credentials[&route.credential];
             let source = tokens.source(&route.credential, credential, route.audience.as_ref());
             let upstream = &route.upstream;
@@ -206,7 +248,7 @@ fn routes(
                         Origin::new(upstream.scheme().clone(), upstream.authority().clone());
                     connections.pool(origin, route.http)
                 });
-            Arc::new(Route::new(route, source, pool.clone()))
+            Arc::new(Route::new(route, names, source, pool.clone()))
         })
         .collect()
 }

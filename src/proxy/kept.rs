@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 
 /// Larger bodies are not kept.
-const LIMIT: usize = 64 << 10;
+pub(super) const LIMIT: usize = 64 << 10;
 
 /// Shares the bytes with the body that is being sent.
 #[derive(Debug)]
@@ -16,7 +16,10 @@ pub(super) struct Kept(Mutex<State>);
 
 #[derive(Debug)]
 enum State {
-    Growing(Vec<Bytes>),
+    Growing {
+        chunks: Vec<Bytes>,
+        length: usize,
+    },
     Whole(Vec<Bytes>),
     /// Too large, with trailers, or taken.
     Gone,
@@ -24,23 +27,29 @@ enum State {
 
 impl Kept {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(State::Growing(Vec::new())))
+        Self(Mutex::new(State::Growing {
+            chunks: Vec::new(),
+            length: 0,
+        }))
     }
 
-    /// Notes the next bytes; `length` is how many there are by now.
-    pub(super) fn push(&self, bytes: &Bytes, length: u64) {
+    /// Notes the next bytes.
+    pub(super) fn push(&self, bytes: &Bytes) {
         let mut state = self.state();
-        if length > LIMIT as u64 {
-            *state = State::Gone;
-        } else if let State::Growing(chunks) = &mut *state {
-            chunks.push(bytes.clone());
+        if let State::Growing { chunks, length } = &mut *state {
+            *length += bytes.len();
+            if *length > LIMIT {
+                *state = State::Gone;
+            } else {
+                chunks.push(bytes.clone());
+            }
         }
     }
 
     /// Notes the body's end.
     pub(super) fn end(&self) {
         let mut state = self.state();
-        if let State::Growing(chunks) = &mut *state {
+        if let State::Growing { chunks, .. } = &mut *state {
             *state = State::Whole(mem::take(chunks));
         }
     }
@@ -54,7 +63,7 @@ impl Kept {
     pub(super) fn take(&self) -> Option<Vec<Bytes>> {
         match mem::replace(&mut *self.state(), State::Gone) {
             State::Whole(chunks) => Some(chunks),
-            State::Growing(_) | State::Gone => None,
+            State::Growing { .. } | State::Gone => None,
         }
     }
 
@@ -70,12 +79,12 @@ mod tests {
     #[test]
     fn gives_out_whole_bodies_only_and_once() {
         let kept = Kept::new();
-        kept.push(&Bytes::from_static(b"a"), 1);
+        kept.push(&Bytes::from_static(b"a"));
         assert_eq!(kept.take(), None);
 
         let kept = Kept::new();
-        kept.push(&Bytes::from_static(b"a"), 1);
-        kept.push(&Bytes::from_static(b"b"), 2);
+        kept.push(&Bytes::from_static(b"a"));
+        kept.push(&Bytes::from_static(b"b"));
         kept.end();
         let chunks = vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")];
         assert_eq!(kept.take(), Some(chunks));
@@ -86,8 +95,8 @@ mod tests {
     fn lets_go_of_what_is_too_large() {
         let chunk = Bytes::from(vec![0; LIMIT]);
         let kept = Kept::new();
-        kept.push(&chunk, LIMIT as u64);
-        kept.push(&Bytes::from_static(b"a"), LIMIT as u64 + 1);
+        kept.push(&chunk);
+        kept.push(&Bytes::from_static(b"a"));
         kept.end();
         assert_eq!(kept.take(), None);
     }
