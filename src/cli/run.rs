@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
-use super::{complain, logging, runtime};
-use crate::{app, config::Config};
+use super::{complain, environment, logging, runtime};
+use crate::{
+    app,
+    config::{self, Config, Overrides},
+};
 
-pub(super) fn run(config: &Config) -> Result<ExitCode, ExitCode> {
+pub(super) fn run(config: &Config, flags: &Overrides) -> Result<ExitCode, ExitCode> {
     logging(config)?;
-    match runtime::block_on(app::run(config))? {
+    match runtime::block_on(app::run(config, || config::load(flags, &environment)))? {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             complain(&format_args!("error: {error}"));

@@ -68,6 +68,14 @@ impl UploadBody {
     }
 }
 
+impl Drop for UploadBody {
+    fn drop(&mut self) {
+        if let Upload::First { exchange, .. } = &self.0 {
+            exchange.set_dropped();
+        }
+    }
+}
+
 impl Body for UploadBody {
     type Data = Bytes;
     type Error = UploadError;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::kept::Kept;
 
@@ -98,9 +98,24 @@ impl Exchange {
         self.is_sent.store(true, Ordering::Relaxed);
     }
 
-    /// The request's body, if it has been sent as a whole and was small.
-    pub(super) fn take_kept(&self) -> Option<Vec<Bytes>> {
-        self.kept.take()
+    /// The request's body, if it was small and came as a whole.
+    pub(super) async fn take_kept(&self) -> Option<Vec<Bytes>> {
+        loop {
+            tokio::select! {
+                biased;
+                kept = self.kept.take() => return kept,
+                () = sleep_until(self.idle_deadline()) => {
+                    if self.idle_deadline() <= Instant::now() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes that nobody reads the request's body any more.
+    pub(super) fn set_dropped(&self) {
+        self.kept.give_up();
     }
 
     pub(super) fn set_too_large(&self) {

@@ -2,6 +2,7 @@
 //! function in a file of its own.
 
 mod body;
+mod challenge;
 mod exchange;
 mod failure;
 mod guard;
@@ -11,7 +12,10 @@ mod record;
 mod resource;
 mod route;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header, request::Parts};
@@ -51,7 +55,8 @@ const METHOD_OVERRIDES: [&str; 3] = [
 /// Answers the requests of all routes. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Proxy {
-    shared: Arc<Shared>,
+    /// A request keeps what it began with when another configuration takes over.
+    current: Arc<RwLock<Arc<Shared>>>,
 }
 
 #[derive(Debug)]
@@ -83,21 +88,23 @@ impl Proxy {
     /// Puts the pipeline together.
     pub fn new(routes: Vec<Arc<Route>>, config: &config::Config) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                routes,
-                guard: Guard::new(&config.security),
-                timeouts: Timeouts {
-                    response: config.network.response_timeout,
-                    idle: config.network.idle_timeout,
-                },
-                requests: Arc::new(Semaphore::new(config.limits.requests)),
-                limits: config.limits.clone(),
-            }),
+            current: Arc::new(RwLock::new(Arc::new(Shared::new(routes, config)))),
         }
     }
 
+    /// Serves every request from now on with these routes and this configuration.
+    pub fn replace(&self, routes: Vec<Arc<Route>>, config: &config::Config) {
+        let shared = Arc::new(Shared::new(routes, config));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = shared;
+    }
+
+    fn shared(&self) -> Arc<Shared> {
+        let current = self.current.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
-        let shared = &*self.shared;
+        let shared = self.shared();
         let (head, body) = request.into_parts();
         let mut record = Record::new(Instant::now(), &head.method, &head.headers);
         let routed = route::find(&shared.routes, head.uri.path());
@@ -134,6 +141,19 @@ impl Proxy {
 }
 
 impl Shared {
+    fn new(routes: Vec<Arc<Route>>, config: &config::Config) -> Self {
+        Self {
+            routes,
+            guard: Guard::new(&config.security),
+            timeouts: Timeouts {
+                response: config.network.response_timeout,
+                idle: config.network.idle_timeout,
+            },
+            requests: Arc::new(Semaphore::new(config.limits.requests)),
+            limits: config.limits.clone(),
+        }
+    }
+
     async fn forward(
         &self,
         route: &Route,
@@ -173,6 +193,9 @@ impl Shared {
             return Err(Failure::not_sent(&SendError::Protocol));
         }
         headers::strip_response(&mut head.headers);
+        if head.status == StatusCode::UNAUTHORIZED {
+            challenge::explain(route, &mut head.headers);
+        }
         head.version = http::Version::HTTP_11;
         record.set_head(head.status, &head.headers, exchange.moved());
         Ok(Answered {
@@ -199,7 +222,10 @@ impl Shared {
             Err(unavailable) => return Err(Failure::no_token(&unavailable)),
         };
         // The next request profits from a new token even if this one cannot be repeated.
-        let (Some(token), Some(body)) = (token, exchange.take_kept()) else {
+        let Some(token) = token else {
+            return Ok(None);
+        };
+        let Some(body) = exchange.take_kept().await else {
             return Ok(None);
         };
         let authorization = token.authorization.clone();
