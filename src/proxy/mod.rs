@@ -1,6 +1,7 @@
 //! The pipeline of one request. [`Proxy::answer`] reads top to bottom; each step is a plain
 //! function in a file of its own.
 
+mod alarm;
 mod body;
 mod challenge;
 mod exchange;
@@ -22,10 +23,7 @@ use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep_until,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     config::{self, RouteKind},
@@ -34,6 +32,7 @@ use crate::{
     token::Token,
     upstream::{Lease, SendError},
 };
+use alarm::Alarms;
 use body::DownloadBody;
 use exchange::{Exchange, Late};
 use failure::Failure;
@@ -66,6 +65,7 @@ struct Shared {
     timeouts: Timeouts,
     limits: config::Limits,
     requests: Arc<Semaphore>,
+    alarms: Alarms,
 }
 
 /// What an answer of the proxy's own has to look like.
@@ -150,6 +150,7 @@ impl Shared {
                 idle: config.network.idle_timeout,
             },
             requests: Arc::new(Semaphore::new(config.limits.requests)),
+            alarms: Alarms::default(),
             limits: config.limits.clone(),
         }
     }
@@ -379,7 +380,7 @@ async fn send(
     let again = is_repeatable.then_some(|| head.clone().map(|()| UploadBody::again(Vec::new())));
     let request = head.clone().map(|()| upload);
     let mut sending = std::pin::pin!(route.pool.send(request, again));
-    let mut alarm = std::pin::pin!(sleep_until(exchange.head_deadline().0));
+    let mut alarm = shared.alarms.at(exchange.head_deadline().0);
     loop {
         tokio::select! {
             biased;
@@ -399,7 +400,7 @@ async fn send(
                         Late::Answer => Failure::upstream_silent(exchange.timeouts().response),
                     });
                 }
-                alarm.as_mut().reset(deadline);
+                alarm.put_off(deadline);
             }
         }
     }
