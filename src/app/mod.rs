@@ -1,8 +1,10 @@
 //! The composition root: makes the parts, joins them, and takes them down again.
 
+mod doors;
+mod parts;
 mod signals;
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, watch},
@@ -12,14 +14,15 @@ use tokio::{
 use crate::{
     admin::Admin,
     clock::Clock,
-    config::{Config, HttpVersion, Listen},
-    credentials::{self, Credential},
-    proxy::{Names, Ports, Proxy, Route},
+    config::{Config, Listen},
+    proxy::{Ports, Proxy},
     server::{self, BindError, Listener},
-    token::{Source, TokenCache},
-    upstream::{self, Connections, Origin, Pool},
+    token::Source,
+    upstream,
 };
-use signals::Signals;
+use doors::{Door, Doors};
+use parts::Parts;
+use signals::{Asked, Signals};
 
 /// A client must send a head within this time of its first byte.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,6 +48,11 @@ pub enum StartError {
 /// A proxy that serves until it is stopped.
 #[derive(Debug)]
 pub struct Running {
+    config: Config,
+    clock: Clock,
+    ports: Ports,
+    proxy: Proxy,
+    admin_pages: Option<Admin>,
     addresses: Vec<String>,
     socket_addresses: Vec<SocketAddr>,
     admin_address: Option<SocketAddr>,
@@ -55,17 +63,30 @@ pub struct Running {
     background: JoinSet<()>,
 }
 
-/// Serves until SIGTERM or SIGINT and drains. A second signal ends it at once.
-pub async fn run(config: &Config) -> Result<(), StartError> {
-    run_then(config, |_| ()).await
+/// Serves until SIGTERM or SIGINT and drains. A second signal ends it at once. On SIGHUP the
+/// configuration comes from `reload` again.
+pub async fn run<E: fmt::Display>(
+    config: &Config,
+    reload: impl Fn() -> Result<Config, E>,
+) -> Result<(), StartError> {
+    run_then(config, reload, |_| ()).await
 }
 
 /// Likewise, calling `started` once every address is bound.
-pub async fn run_then(config: &Config, started: impl FnOnce(&Running)) -> Result<(), StartError> {
+pub async fn run_then<E: fmt::Display>(
+    config: &Config,
+    reload: impl Fn() -> Result<Config, E>,
+    started: impl FnOnce(&Running),
+) -> Result<(), StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
-    let running = start(config, Clock::default()).await?;
+    let mut running = start(config, Clock::default()).await?;
     started(&running);
-    signals.stop().await;
+    while signals.next().await == Asked::Reload {
+        match reload() {
+            Ok(config) => running.reload(&config),
+            Err(error) => tracing::error!("the old configuration keeps serving: {error}"),
+        }
+    }
     tracing::info!(drain_s = config.drain.as_secs_f32(), "stopping");
     tokio::select! {
         () = running.stop() => tracing::info!("stopped"),
@@ -77,35 +98,26 @@ pub async fn run_then(config: &Config, started: impl FnOnce(&Running)) -> Result
 /// Binds every address, starts to fetch the first tokens and serves.
 pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ahds-proxy starts");
-    let connections = Connections::new(&config.network)?;
-    let mut listeners = Vec::new();
-    for address in &config.listen {
-        listeners.extend(bind(address).await?);
-    }
-    let mut own_listeners = Vec::new();
-    for route in &config.routes {
-        own_listeners.push(match &route.listen {
-            Some(address) => bind(address).await?,
-            None => None,
-        });
-    }
+    let doors = Doors::open(config).await?;
     let admin_listener = match config.admin {
         Some(address) => Some(Listener::tcp(address).await?),
         None => None,
     };
-
-    let mut tokens = TokenCache::new(clock.clone());
-    let ports = ports(&listeners, &own_listeners);
-    let routes = routes(config, &ports, &connections, &mut tokens, &clock);
-    let sources: Vec<Arc<Source>> = tokens.sources().cloned().collect();
+    let ports = doors.ports();
+    let parts = Parts::new(config, &ports, &clock)?;
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
+    let proxy = Proxy::new(parts.routes, config);
     let mut running = Running {
-        addresses: all(&listeners, &own_listeners)
-            .map(Listener::address)
-            .collect(),
-        socket_addresses: all(&listeners, &own_listeners)
+        config: config.clone(),
+        clock,
+        ports,
+        proxy: proxy.clone(),
+        admin_pages: None,
+        addresses: doors.listeners().map(Listener::address).collect(),
+        socket_addresses: doors
+            .listeners()
             .filter_map(Listener::socket_address)
             .collect(),
         admin_address: admin_listener.as_ref().and_then(Listener::socket_address),
@@ -115,11 +127,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         admin: JoinSet::new(),
         background: JoinSet::new(),
     };
-    for source in &sources {
-        running.background.spawn(source.clone().keep_fresh());
-    }
-
-    let proxy = Proxy::new(routes.clone(), config);
+    running.keep_fresh(&parts.sources);
     let limits = server::Limits {
         head_timeout: HEAD_TIMEOUT,
         keep_alive: KEEP_ALIVE,
@@ -127,19 +135,13 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         max_head: (config.limits.request_head * 2).max(server::MIN_HEAD),
     };
     let permits = Arc::new(Semaphore::new(config.limits.connections));
-    let mut doors = Vec::new();
-    for listener in listeners {
-        tracing::info!(address = listener.address(), "listening");
-        doors.push((listener, proxy.clone()));
-    }
-    for (listener, route) in own_listeners.into_iter().zip(&routes) {
-        if let Some(listener) = listener {
-            let address = listener.address();
-            tracing::info!(address, route = route.name(), "listening for one route");
-            doors.push((listener, proxy.at_root_of(route)));
-        }
-    }
-    for (listener, proxy) in doors {
+    for Door { listener, route } in doors.0 {
+        let address = listener.address();
+        tracing::info!(address, route = route.as_deref(), "listening");
+        let proxy = match route {
+            Some(route) => proxy.at_root_of(route),
+            None => proxy.clone(),
+        };
         let permits = permits.clone();
         let serve = server::serve(
             listener,
@@ -153,7 +155,8 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     }
     if let Some(listener) = admin_listener {
         tracing::info!(address = listener.address(), "admin address");
-        let admin = Admin::new(config, sources, stopped);
+        let admin = Admin::new(config, parts.sources, stopped);
+        running.admin_pages = Some(admin.clone());
         let permits = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
         let serve = server::serve(
             listener,
@@ -165,6 +168,39 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         );
         running.admin.spawn(serve);
     }
+    announce(config);
+    Ok(running)
+}
+
+/// The keys in which two configurations differ and which are read at start only.
+fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    let mut compare = |key, is_same: bool| {
+        if !is_same {
+            keys.push(key);
+        }
+    };
+    compare("listen", old.listen == new.listen);
+    let own = |config: &Config| -> Vec<(Arc<str>, Option<Listen>)> {
+        let routes = config.routes.iter();
+        let routes = routes.filter(|route| route.listen.is_some());
+        routes
+            .map(|route| (route.name.clone(), route.listen.clone()))
+            .collect()
+    };
+    compare("routes.NAME.listen", own(old) == own(new));
+    compare("admin", old.admin == new.admin);
+    compare(
+        "limits.connections",
+        old.limits.connections == new.limits.connections,
+    );
+    compare("log", old.log == new.log);
+    compare("shutdown.drain", old.drain == new.drain);
+    keys
+}
+
+/// Tells which routes are served.
+fn announce(config: &Config) {
     for route in &config.routes {
         tracing::info!(
             route = &*route.name,
@@ -176,84 +212,38 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
             "route"
         );
     }
-    Ok(running)
-}
-
-/// `None` where the address is not there and need not be.
-async fn bind(address: &Listen) -> Result<Option<Listener>, StartError> {
-    let bound = match address {
-        Listen::Tcp { address, .. } => Listener::tcp(*address).await,
-        Listen::Unix(path) => Listener::unix(path.clone()),
-    };
-    match bound {
-        Ok(listener) => Ok(Some(listener)),
-        Err(error) if is_optional(address) && error.is_missing_address() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn is_optional(address: &Listen) -> bool {
-    matches!(address, Listen::Tcp { optional: true, .. })
-}
-
-fn all<'a>(
-    listeners: &'a [Listener],
-    own_listeners: &'a [Option<Listener>],
-) -> impl Iterator<Item = &'a Listener> {
-    listeners.iter().chain(own_listeners.iter().flatten())
-}
-
-/// The ports by which each route can be called.
-fn ports(listeners: &[Listener], own_listeners: &[Option<Listener>]) -> Vec<Ports> {
-    let port = |listener: &Listener| Some(listener.socket_address()?.port());
-    let shared: Vec<u16> = listeners.iter().filter_map(port).collect();
-    own_listeners
-        .iter()
-        .map(|own| Ports {
-            shared: shared.clone(),
-            own: own.as_ref().and_then(port),
-        })
-        .collect()
-}
-
-/// One credential for each name, one token source for each credential and audience, one pool for
-/// each upstream and HTTP version, however many routes share them.
-fn routes(
-    config: &Config,
-    ports: &[Ports],
-    connections: &Connections,
-    tokens: &mut TokenCache,
-    clock: &Clock,
-) -> Vec<Arc<Route>> {
-    credentials::withhold(config.secret_variables.iter().cloned());
-    let endpoints = credentials::IdentityEndpoints::new(connections);
-    let credentials: BTreeMap<&Arc<str>, Arc<Credential>> = config
-        .credentials
-        .iter()
-        .map(|(name, keys)| (name, Arc::new(Credential::new(keys, &endpoints, clock))))
-        .collect();
-    let mut pools: BTreeMap<(String, HttpVersion), Pool<_>> = BTreeMap::new();
-    config
-        .routes
-        .iter()
-        .zip(Names::of_routes(config, ports))
-        .map(|(route, names)| {
-            let credential = &credentials[&route.credential];
-            let source = tokens.source(&route.credential, credential, route.audience.as_ref());
-            let upstream = &route.upstream;
-            let pool = pools
-                .entry((upstream.origin(), route.http))
-                .or_insert_with(|| {
-                    let origin =
-                        Origin::new(upstream.scheme().clone(), upstream.authority().clone());
-                    connections.pool(origin, route.http)
-                });
-            Arc::new(Route::new(route, names, source, pool.clone()))
-        })
-        .collect()
 }
 
 impl Running {
+    /// Serves with another configuration from now on, all of it or nothing. Connections and running
+    /// requests stay; every token is asked for anew. What a running process cannot change is told.
+    pub fn reload(&mut self, config: &Config) {
+        let parts = match Parts::new(config, &self.ports, &self.clock) {
+            Ok(parts) => parts,
+            Err(error) => {
+                tracing::error!("the old configuration keeps serving: {error}");
+                return;
+            }
+        };
+        for key in unchangeable(&self.config, config) {
+            tracing::warn!("`{key}` has changed, which takes a restart; all else is in force");
+        }
+        self.background.abort_all();
+        self.keep_fresh(&parts.sources);
+        self.proxy.replace(parts.routes, config);
+        if let Some(admin) = &self.admin_pages {
+            admin.replace(config, parts.sources);
+        }
+        tracing::info!("configuration reloaded");
+        announce(config);
+    }
+
+    fn keep_fresh(&mut self, sources: &[Arc<Source>]) {
+        for source in sources {
+            self.background.spawn(source.clone().keep_fresh());
+        }
+    }
+
     /// Every address listened on, as `ip:port` with the real port, or `unix:/path`.
     pub fn addresses(&self) -> &[String] {
         &self.addresses

@@ -142,6 +142,16 @@ impl Body for ClientBody {
     }
 }
 
+impl Drop for UploadBody {
+    fn drop(&mut self) {
+        match &self.0 {
+            Upload::Plain(body) => body.exchange.set_dropped(),
+            Upload::Rewritten(body) => body.inner().exchange.set_dropped(),
+            Upload::Whole { .. } => {}
+        }
+    }
+}
+
 impl Body for UploadBody {
     type Data = Bytes;
     type Error = UploadError;

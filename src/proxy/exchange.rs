@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
-use super::kept::Kept;
+use super::{alarm::Alarms, kept::Kept};
 
 /// The limits of `[network]`.
 #[derive(Debug, Clone, Copy)]
@@ -100,9 +100,24 @@ impl Exchange {
         self.is_sent.store(true, Ordering::Relaxed);
     }
 
-    /// The request's body, if it has been sent as a whole and was small.
-    pub(super) fn take_kept(&self) -> Option<Vec<Bytes>> {
-        self.kept.take()
+    /// The request's body, if it was small and came as a whole.
+    pub(super) async fn take_kept(&self) -> Option<Vec<Bytes>> {
+        loop {
+            tokio::select! {
+                biased;
+                kept = self.kept.take() => return kept,
+                () = sleep_until(self.idle_deadline()) => {
+                    if self.idle_deadline() <= Instant::now() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes that nobody reads the request's body any more.
+    pub(super) fn set_dropped(&self) {
+        self.kept.give_up();
     }
 
     pub(super) fn set_too_large(&self) {
@@ -128,9 +143,13 @@ impl Exchange {
     }
 
     /// Waits for what has to come before a response's head, for as long as something moves.
-    pub(super) async fn while_moving<T>(&self, future: impl Future<Output = T>) -> Result<T, Late> {
+    pub(super) async fn while_moving<T>(
+        &self,
+        alarms: &Alarms,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Late> {
         let mut future = std::pin::pin!(future);
-        let mut alarm = std::pin::pin!(sleep_until(self.head_deadline().0));
+        let mut alarm = alarms.at(self.head_deadline().0);
         loop {
             tokio::select! {
                 biased;
@@ -140,7 +159,7 @@ impl Exchange {
                     if deadline <= Instant::now() {
                         return Err(late);
                     }
-                    alarm.as_mut().reset(deadline);
+                    alarm.put_off(deadline);
                 }
             }
         }

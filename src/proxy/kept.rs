@@ -6,13 +6,17 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 /// Larger bodies are not kept.
 pub(super) const LIMIT: usize = 64 << 10;
 
 /// Shares the bytes with the body that is being sent.
 #[derive(Debug)]
-pub(super) struct Kept(Mutex<State>);
+pub(super) struct Kept {
+    state: Mutex<State>,
+    settled: Notify,
+}
 
 #[derive(Debug)]
 enum State {
@@ -21,16 +25,19 @@ enum State {
         length: usize,
     },
     Whole(Vec<Bytes>),
-    /// Too large, with trailers, or taken.
+    /// Too large, with trailers, or broken off.
     Gone,
 }
 
 impl Kept {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(State::Growing {
-            chunks: Vec::new(),
-            length: 0,
-        }))
+        Self {
+            state: Mutex::new(State::Growing {
+                chunks: Vec::new(),
+                length: 0,
+            }),
+            settled: Notify::new(),
+        }
     }
 
     /// Notes the next bytes.
@@ -40,6 +47,7 @@ impl Kept {
             *length += bytes.len();
             if *length > LIMIT {
                 *state = State::Gone;
+                self.settled.notify_one();
             } else {
                 chunks.push(bytes.clone());
             }
@@ -51,24 +59,34 @@ impl Kept {
         let mut state = self.state();
         if let State::Growing { chunks, .. } = &mut *state {
             *state = State::Whole(mem::take(chunks));
+            self.settled.notify_one();
         }
     }
 
-    /// Keeps nothing any more.
+    /// Keeps nothing of a body that is not going to be whole.
     pub(super) fn give_up(&self) {
-        *self.state() = State::Gone;
+        let mut state = self.state();
+        if matches!(*state, State::Growing { .. }) {
+            *state = State::Gone;
+            self.settled.notify_one();
+        }
     }
 
-    /// The whole body, once.
-    pub(super) fn take(&self) -> Option<Vec<Bytes>> {
-        match mem::replace(&mut *self.state(), State::Gone) {
-            State::Whole(chunks) => Some(chunks),
-            State::Growing { .. } | State::Gone => None,
+    /// The whole body, once. Waits until it is known whether there is one: an upstream may answer
+    /// before it has read what it was sent.
+    pub(super) async fn take(&self) -> Option<Vec<Bytes>> {
+        loop {
+            match &mut *self.state() {
+                State::Growing { .. } => {}
+                State::Whole(chunks) => return Some(mem::take(chunks)),
+                State::Gone => return None,
+            }
+            self.settled.notified().await;
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,28 +94,34 @@ impl Kept {
 mod tests {
     use super::*;
 
-    #[test]
-    fn gives_out_whole_bodies_only_and_once() {
+    #[tokio::test]
+    async fn waits_until_a_body_is_whole() {
         let kept = Kept::new();
         kept.push(&Bytes::from_static(b"a"));
-        assert_eq!(kept.take(), None);
-
-        let kept = Kept::new();
-        kept.push(&Bytes::from_static(b"a"));
-        kept.push(&Bytes::from_static(b"b"));
-        kept.end();
+        let rest = async {
+            kept.push(&Bytes::from_static(b"b"));
+            kept.end();
+        };
+        let (taken, ()) = tokio::join!(kept.take(), rest);
         let chunks = vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")];
-        assert_eq!(kept.take(), Some(chunks));
-        assert_eq!(kept.take(), None);
+        assert_eq!(taken, Some(chunks));
     }
 
-    #[test]
-    fn lets_go_of_what_is_too_large() {
+    #[tokio::test]
+    async fn does_not_wait_for_what_will_not_come() {
+        let kept = Kept::new();
+        kept.push(&Bytes::from_static(b"a"));
+        let (taken, ()) = tokio::join!(kept.take(), async { kept.give_up() });
+        assert_eq!(taken, None);
+    }
+
+    #[tokio::test]
+    async fn lets_go_of_what_is_too_large() {
         let chunk = Bytes::from(vec![0; LIMIT]);
         let kept = Kept::new();
         kept.push(&chunk);
         kept.push(&Bytes::from_static(b"a"));
         kept.end();
-        assert_eq!(kept.take(), None);
+        assert_eq!(kept.take().await, None);
     }
 }

@@ -1,8 +1,10 @@
 //! The pipeline of one request. [`Proxy::answer`] reads top to bottom; each step is a plain
 //! function in a file of its own.
 
+mod alarm;
 mod anonymous;
 mod body;
+mod challenge;
 mod decoded;
 mod exchange;
 mod failure;
@@ -18,7 +20,10 @@ mod route;
 mod throttled;
 mod upload;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
@@ -37,6 +42,7 @@ use crate::{
     token::Token,
     upstream::{Lease, SendError},
 };
+use alarm::Alarms;
 use body::{ClientBody, DownloadBody};
 use exchange::Exchange;
 use failure::Failure;
@@ -63,9 +69,10 @@ const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
 /// Answers the requests of all routes, or of one. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Proxy {
-    shared: Arc<Shared>,
+    /// A request keeps what it began with when another configuration takes over.
+    current: Arc<RwLock<Arc<Shared>>>,
     /// The only route, served at the root.
-    own: Option<Arc<Route>>,
+    own: Option<Arc<str>>,
 }
 
 /// An upstream's response, and the connection it comes over.
@@ -78,6 +85,7 @@ struct Shared {
     timeouts: Timeouts,
     limits: config::Limits,
     requests: Arc<Semaphore>,
+    alarms: Alarms,
 }
 
 /// What an answer of the proxy's own has to look like.
@@ -100,35 +108,37 @@ impl Proxy {
     /// Puts the pipeline together.
     pub fn new(routes: Vec<Arc<Route>>, config: &config::Config) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                routes,
-                guard: Guard::new(&config.security),
-                timeouts: Timeouts {
-                    response: config.network.response_timeout,
-                    idle: config.network.idle_timeout,
-                },
-                requests: Arc::new(Semaphore::new(config.limits.requests)),
-                limits: config.limits.clone(),
-            }),
+            current: Arc::new(RwLock::new(Arc::new(Shared::new(routes, config)))),
             own: None,
         }
     }
 
     /// The same for a listener of a route's own.
-    pub fn at_root_of(&self, route: &Arc<Route>) -> Self {
+    pub fn at_root_of(&self, route: Arc<str>) -> Self {
         Self {
-            shared: self.shared.clone(),
-            own: Some(route.clone()),
+            current: self.current.clone(),
+            own: Some(route),
         }
     }
 
+    /// Serves every request from now on with these routes and this configuration.
+    pub fn replace(&self, routes: Vec<Arc<Route>>, config: &config::Config) {
+        let shared = Arc::new(Shared::new(routes, config));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = shared;
+    }
+
+    fn shared(&self) -> Arc<Shared> {
+        let current = self.current.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
-        let shared = &*self.shared;
+        let shared = self.shared();
         let (head, body) = request.into_parts();
         let mut record = Record::new(Instant::now(), &head.method, &head.headers);
         let path = head.uri.path();
         let routed = match &self.own {
-            Some(route) => path.starts_with('/').then_some((route, path)),
+            Some(name) => route::by_name(&shared.routes, name, path),
             None => route::find(&shared.routes, path),
         };
         let shape = Shape::of(&head, routed.map(|(route, _)| route.kind));
@@ -177,6 +187,20 @@ struct Target {
 }
 
 impl Shared {
+    fn new(routes: Vec<Arc<Route>>, config: &config::Config) -> Self {
+        Self {
+            routes,
+            guard: Guard::new(&config.security),
+            timeouts: Timeouts {
+                response: config.network.response_timeout,
+                idle: config.network.idle_timeout,
+            },
+            requests: Arc::new(Semaphore::new(config.limits.requests)),
+            alarms: Alarms::default(),
+            limits: config.limits.clone(),
+        }
+    }
+
     async fn forward(
         &self,
         target: &Target,
@@ -226,7 +250,8 @@ impl Shared {
             // Boxed, since most requests would only carry the room for it about.
             Some(rewriter) => {
                 let headers = request.headers_mut();
-                Box::pin(upload::rewrite(client, rewriter, headers, &exchange)).await?
+                let rewriting = upload::rewrite(client, rewriter, headers, &exchange, &self.alarms);
+                Box::pin(rewriting).await?
             }
         };
 
@@ -249,6 +274,9 @@ impl Shared {
             return Err(Failure::not_sent(&SendError::Protocol));
         }
         headers::strip_response(&mut head.headers);
+        if head.status == StatusCode::UNAUTHORIZED {
+            challenge::explain(route, &mut head.headers);
+        }
         head.version = http::Version::HTTP_11;
         let mut scan = None;
         if let Some(links) = links {
@@ -287,7 +315,10 @@ impl Shared {
         };
         let token = token.map_err(|unavailable| Failure::no_token(&unavailable))?;
         // The next request profits from a new token even if this one cannot be repeated.
-        let (Some(token), Some(body)) = (token, exchange.take_kept()) else {
+        let Some(token) = token else {
+            return Ok(None);
+        };
+        let Some(body) = exchange.take_kept().await else {
             return Ok(None);
         };
         authorize(request, &token);
@@ -492,7 +523,7 @@ async fn send(
     let again = is_repeatable.then_some(again);
     let request = head.clone().map(|()| upload);
     let sending = route.pool.send(request, again);
-    let sent = exchange.while_moving(sending).await;
+    let sent = exchange.while_moving(&shared.alarms, sending).await;
     let sent = sent.map_err(|late| Failure::late(late, exchange.timeouts()))?;
     sent.map_err(|error| match shared.limits.request_body {
         Some(limit) if exchange.is_too_large() => Failure::body_too_large(limit),

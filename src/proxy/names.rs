@@ -5,7 +5,7 @@
 //! a resource of one service refers to the other.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -17,13 +17,13 @@ use crate::{
     rewrite::Bases,
 };
 
-/// By what addresses a route can be called.
+/// The ports that are listened on.
 #[derive(Debug, Clone, Default)]
 pub struct Ports {
-    /// Of the listeners that serve every route.
+    /// For every route.
     pub shared: Vec<u16>,
-    /// Of the one that serves this route alone.
-    pub own: Option<u16>,
+    /// For one route, by its name.
+    pub own: BTreeMap<Arc<str>, u16>,
 }
 
 /// Clients call the proxy by one or two names; a caller who makes up more must not fill the memory.
@@ -60,7 +60,7 @@ struct Recent {
 
 impl Names {
     /// For each route of the configuration; `None` where links are kept.
-    pub fn of_routes(config: &Config, ports: &[Ports]) -> Vec<Option<Self>> {
+    pub fn of_routes(config: &Config, ports: &Ports) -> Vec<Option<Self>> {
         let hosts: Vec<&str> = ["localhost", "127.0.0.1", "[::1]"]
             .into_iter()
             .chain(config.security.allowed_hosts.iter().map(String::as_str))
@@ -70,7 +70,7 @@ impl Names {
             known: Vec::new(),
         };
         let mut places = Vec::new();
-        for (route, ports) in config.routes.iter().zip(ports) {
+        for route in &config.routes {
             if !route.rewrite_links {
                 places.push(None);
                 continue;
@@ -78,7 +78,8 @@ impl Names {
             places.push(Some(all.routes.len()));
             let prefix = route.prefix.as_str();
             let shared = ports.shared.iter().map(|port| (port, prefix));
-            for (port, prefix) in shared.chain(ports.own.iter().map(|port| (port, ""))) {
+            let own = ports.own.get(&route.name).map(|port| (port, ""));
+            for (port, prefix) in shared.chain(own) {
                 let names = hosts
                     .iter()
                     .filter_map(|host| base(host, Some(*port), prefix));

@@ -95,6 +95,16 @@ impl Route {
     }
 }
 
+/// The route of that name for a listener of its own, where the whole path is the upstream's.
+pub(super) fn by_name<'a, 'p>(
+    routes: &'a [Arc<Route>],
+    name: &str,
+    path: &'p str,
+) -> Option<(&'a Arc<Route>, &'p str)> {
+    let route = routes.iter().find(|route| &*route.name == name)?;
+    path.starts_with('/').then_some((route, path))
+}
+
 /// The route with the longest prefix that matches, and the path behind that prefix.
 pub(super) fn find<'a, 'p>(
     routes: &'a [Arc<Route>],

@@ -6,6 +6,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
 use super::{
+    alarm::Alarms,
     body::{ClientBody, UploadBody, UploadError},
     exchange::Exchange,
     failure::Failure,
@@ -21,13 +22,14 @@ pub(super) async fn rewrite(
     mut rewriter: Rewriter,
     headers: &mut HeaderMap,
     exchange: &Exchange,
+    alarms: &Alarms,
 ) -> Result<UploadBody, Failure> {
     let length = client.size_hint().exact();
     if length.is_none_or(|length| length > kept::LIMIT as u64) {
         links::mark_request(headers);
         return Ok(UploadBody::rewritten(client, rewriter));
     }
-    let (body, trailers) = read(client, exchange).await?;
+    let (body, trailers) = read(client, exchange, alarms).await?;
     let start = rewriter.push(&body);
     let end = rewriter.finish();
     let rewritten = if end.is_empty() {
@@ -50,11 +52,12 @@ pub(super) async fn rewrite(
 async fn read(
     mut client: ClientBody,
     exchange: &Exchange,
+    alarms: &Alarms,
 ) -> Result<(Bytes, Option<Box<HeaderMap>>), Failure> {
     let mut body = BytesMut::new();
     let mut trailers = None;
     loop {
-        let frame = exchange.while_moving(client.frame()).await;
+        let frame = exchange.while_moving(alarms, client.frame()).await;
         let frame = frame.map_err(|late| Failure::late(late, exchange.timeouts()))?;
         match frame {
             None => return Ok((body.freeze(), trailers)),

@@ -276,6 +276,11 @@ impl Source {
         }
     }
 
+    /// Whom its tokens are for.
+    pub fn audience(&self) -> Option<&Audience> {
+        self.name.audience.as_ref()
+    }
+
     /// What this source has now.
     pub fn status(&self) -> SourceStatus {
         let now = self.clock.now();

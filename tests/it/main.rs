@@ -43,5 +43,6 @@ mod streaming;
 mod support;
 mod throttling;
 mod tokens;
+mod unauthorized;
 #[cfg(unix)]
 mod workload_identity;
