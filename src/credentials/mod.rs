@@ -145,7 +145,7 @@ impl Credential {
         let endpoints = endpoints.clone();
         let clock = clock.clone();
         match config.clone() {
-            Keys::Auto => Self::Auto(Box::new(chain::Chain::new(&endpoints, &clock))),
+            Keys::Auto(keys) => Self::Auto(Box::new(chain::Chain::new(&keys, &endpoints, &clock))),
             Keys::AzureCli(keys) => Self::AzureCli(azure_cli::AzureCli::new(keys)),
             Keys::AzureDeveloperCli(keys) => {
                 Self::AzureDeveloperCli(azure_developer_cli::AzureDeveloperCli::new(keys))
