@@ -26,6 +26,7 @@ static AZ: Tool = Tool {
     environment: &[
         ("AZURE_CORE_NO_COLOR", Some("true")),
         ("AZURE_CLIENT_SECRET", None),
+        ("AZURE_CLIENT_CERTIFICATE_PASSWORD", None),
     ],
     turn: Mutex::const_new(()),
 };

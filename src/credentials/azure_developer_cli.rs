@@ -29,6 +29,7 @@ static AZD: Tool = Tool {
         ("AZD_SKIP_UPDATE_CHECK", Some("true")),
         ("NO_COLOR", Some("1")),
         ("AZURE_CLIENT_SECRET", None),
+        ("AZURE_CLIENT_CERTIFICATE_PASSWORD", None),
     ],
     turn: Mutex::const_new(()),
 };

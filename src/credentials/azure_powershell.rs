@@ -41,6 +41,7 @@ static POWERSHELL: Tool = Tool {
         ("POWERSHELL_UPDATECHECK", Some("Off")),
         ("NO_COLOR", Some("1")),
         ("AZURE_CLIENT_SECRET", None),
+        ("AZURE_CLIENT_CERTIFICATE_PASSWORD", None),
     ],
     turn: Mutex::const_new(()),
 };

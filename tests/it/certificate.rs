@@ -23,7 +23,7 @@ const LIFE: Duration = Duration::from_secs(120);
 const FHIR: &str = "/fhir/Patient?_count=1";
 
 /// RSA keys take a second to make.
-fn rsa_key(name: &'static str) -> &'static KeyPair {
+pub(crate) fn rsa_key(name: &'static str) -> &'static KeyPair {
     static KEYS: OnceLock<HashMap<&str, KeyPair>> = OnceLock::new();
     let keys = KEYS.get_or_init(|| {
         let make =
@@ -33,7 +33,7 @@ fn rsa_key(name: &'static str) -> &'static KeyPair {
     &keys[name]
 }
 
-fn certificate(key: &KeyPair, last_year: i32) -> rcgen::Certificate {
+pub(crate) fn certificate(key: &KeyPair, last_year: i32) -> rcgen::Certificate {
     let mut params = CertificateParams::new(Vec::new()).expect("parameters");
     params.distinguished_name.push(DnType::CommonName, "app");
     params.not_before = date_time_ymd(2020, 1, 1);

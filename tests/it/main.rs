@@ -3,6 +3,8 @@
 mod admin;
 mod architecture;
 #[cfg(unix)]
+mod auto;
+#[cfg(unix)]
 mod azure_cli;
 #[cfg(unix)]
 mod azure_developer_cli_stub;
