@@ -3,6 +3,7 @@
 //! [`crate::token`] is the only caller: it asks one at a time for each audience, keeps what it
 //! gets, and decides when to ask again. Nothing here caches a token.
 
+mod aadsts;
 mod assertion;
 mod az_json;
 mod azure_cli;

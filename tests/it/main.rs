@@ -1,5 +1,7 @@
 //! The one integration test binary: a module for each behaviour.
 
+#[cfg(unix)]
+mod aadsts;
 mod admin;
 mod architecture;
 #[cfg(unix)]
