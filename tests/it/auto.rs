@@ -11,7 +11,7 @@ use ahds_proxy::emulator::{
 use serde_json::json;
 
 use crate::{
-    certificate::{certificate, rsa_key},
+    certificate::{certificate, last_assertion, rsa_key},
     support::{
         client,
         fake_az::{FakeAz, answer},
@@ -277,6 +277,18 @@ async fn a_certificate_with_a_password_is_refused() {
     assert!(error.contains("openssl"), "{error}");
     assert!(!error.contains(SECRET), "{error}");
     assert!(machine.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_variable_sends_the_chain_of_the_certificate() {
+    for (value, is_sent) in [("true", true), ("1", true), ("false", false)] {
+        let machine = Machine::new().await;
+        let mut variables = machine.without(&APPLICATION[..1]);
+        variables.push(("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN", value.to_owned()));
+        machine.token(&variables).await.expect("a token");
+        let (header, _) = last_assertion(&machine.signing_in);
+        assert_eq!(header.get("x5c").is_some(), is_sent, "{value}");
+    }
 }
 
 #[tokio::test]

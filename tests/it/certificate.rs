@@ -54,7 +54,7 @@ fn keys(more: &str) -> String {
 }
 
 /// Header and claims of the assertion that Entra saw last.
-fn last_assertion(signing_in: &SigningIn) -> (Value, Value) {
+pub(crate) fn last_assertion(signing_in: &SigningIn) -> (Value, Value) {
     let requests = signing_in.emulator.entra().recorded();
     let request = requests.last().expect("a token request");
     assert_eq!(request.field("client_secret"), None);

@@ -78,3 +78,76 @@ impl Chain {
         self.settled.get().map(|index| &self.sources[*index])
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
+
+    use secrecy::ExposeSecret as _;
+    use tempfile::TempDir;
+
+    use super::{
+        super::{azure_cli::AzureCli, azure_developer_cli::AzureDeveloperCli},
+        *,
+    };
+
+    /// As az and azd print it, in one.
+    const ANSWER: &str = r#"{"expires_on":4070908800,"expiresOn":"2099-01-01T00:00:00Z""#;
+
+    fn program(folder: &TempDir, name: &str, script: &str) -> PathBuf {
+        let path = folder.path().join(name);
+        let new = folder.path().join("new");
+        fs::write(&new, format!("#!/bin/sh\n{script}\n")).expect("written");
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).expect("made executable");
+        fs::rename(new, &path).expect("moved into place");
+        path
+    }
+
+    /// az with a script and a time limit, then an azd that works.
+    fn chain(folder: &TempDir, az: &str, timeout: Duration) -> Chain {
+        let az = config::AzureCli {
+            tenant: None,
+            subscription: None,
+            path: Some(program(folder, "az", az)),
+            timeout,
+        };
+        let answer = format!("echo '{ANSWER},\"token\":\"of azd\"}}'");
+        let azd = config::Tool {
+            tenant: None,
+            path: Some(program(folder, "azd", &answer)),
+            timeout: Duration::from_secs(30),
+        };
+        Chain {
+            sources: vec![
+                Source::AzureCli(AzureCli::new(az)),
+                Source::AzureDeveloperCli(AzureDeveloperCli::new(azd)),
+            ],
+            settled: OnceLock::new(),
+        }
+    }
+
+    fn audience() -> Audience {
+        Audience::parse("https://a.example").expect("an audience")
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_hangs_holds_the_next_up_no_longer_than_it_may_run() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let chain = chain(&folder, "exec sleep 600", Duration::from_millis(50));
+        let token = chain.token(&audience()).await.expect("a token");
+        assert_eq!(token.secret.expose_secret(), "of azd");
+        assert_eq!(chain.kind(), "azure-developer-cli");
+    }
+
+    #[tokio::test]
+    async fn the_identity_of_the_fastest_audience_serves_them_all() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let answer = format!("echo '{ANSWER},\"accessToken\":\"of az\"}}'");
+        let chain = chain(&folder, &answer, Duration::from_secs(30));
+        let late = chain.sources[0].token(&audience()).await.expect("a token");
+        assert_eq!(late.secret.expose_secret(), "of az");
+        chain.settled.set(1).expect("not settled before");
+        let token = chain.settle(0, late, &audience()).await.expect("a token");
+        assert_eq!(token.secret.expose_secret(), "of azd");
+    }
+}
