@@ -17,7 +17,7 @@
 //! | 4 | [`server`] | listeners, connection limits, graceful shutdown; knows no proxy |
 //! | 3 | [`token`] | the token cache: one fetch per key, renewal ahead of expiry |
 //! | 2 | [`credentials`] | one file for each way to get a token |
-//! | 1 | [`upstream`], [`telemetry`] | connections to other hosts: DNS, TLS, pool, safe retry; logs |
+//! | 1 | [`upstream`], [`telemetry`], [`rewrite`] | connections to other hosts: DNS, TLS, pool, safe retry; logs; links in bodies and headers |
 //! | 0 | [`config`], [`clock`] | values valid by construction; the wall clock |
 
 pub mod admin;
@@ -29,6 +29,7 @@ pub mod credentials;
 #[cfg(feature = "demo")]
 pub mod emulator;
 pub mod proxy;
+pub mod rewrite;
 pub mod server;
 pub mod telemetry;
 pub mod token;

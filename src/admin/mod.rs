@@ -5,7 +5,7 @@
 
 use std::{
     fmt::Write as _,
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     time::{Instant, SystemTime},
 };
 
@@ -33,10 +33,26 @@ pub struct Admin {
 #[derive(Debug)]
 struct Shared {
     started: Instant,
+    draining: watch::Receiver<bool>,
+    serving: RwLock<Arc<Serving>>,
+}
+
+/// What depends on the configuration.
+#[derive(Debug)]
+struct Serving {
     guard: Guard,
     routes: Vec<Value>,
     sources: Vec<Arc<Source>>,
-    draining: watch::Receiver<bool>,
+}
+
+impl Serving {
+    fn new(config: &config::Config, sources: Vec<Arc<Source>>) -> Self {
+        Self {
+            guard: Guard::new(&config.security),
+            routes: config.routes.iter().map(describe).collect(),
+            sources,
+        }
+    }
 }
 
 impl Admin {
@@ -49,12 +65,22 @@ impl Admin {
         Self {
             shared: Arc::new(Shared {
                 started: Instant::now(),
-                guard: Guard::new(&config.security),
-                routes: config.routes.iter().map(describe).collect(),
-                sources,
                 draining,
+                serving: RwLock::new(Arc::new(Serving::new(config, sources))),
             }),
         }
+    }
+
+    /// Tells of these tokens and this configuration from now on.
+    pub fn replace(&self, config: &config::Config, sources: Vec<Arc<Source>>) {
+        let serving = Arc::new(Serving::new(config, sources));
+        let current = self.shared.serving.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = serving;
+    }
+
+    fn serving(&self) -> Arc<Serving> {
+        let current = self.shared.serving.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn answer(&self, head: &Parts) -> Response<Full<Bytes>> {
@@ -67,7 +93,7 @@ impl Admin {
         match head.uri.path() {
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.readiness(),
-            "/status" => match self.shared.guard.refusal(head) {
+            "/status" => match self.serving().guard.refusal(head) {
                 Some(refusal) => refusal.map(Full::new),
                 None => self.status(),
             },
@@ -83,7 +109,7 @@ impl Admin {
             return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
         }
         let mut reasons = String::new();
-        for source in &self.shared.sources {
+        for source in &self.serving().sources {
             let status = source.status();
             if status.token.is_none() {
                 let why = status.last_error.map_or_else(
@@ -102,14 +128,14 @@ impl Admin {
 
     fn status(&self) -> Response<Full<Bytes>> {
         let mut tokens = Vec::new();
-        for source in &self.shared.sources {
+        for source in &self.serving().sources {
             tokens.push(describe_token(&source.status()));
         }
         let body = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": self.shared.started.elapsed().as_secs(),
             "draining": *self.shared.draining.borrow(),
-            "routes": self.shared.routes,
+            "routes": self.serving().routes,
             "tokens": tokens,
         });
         answer(StatusCode::OK, "application/json", body.to_string())

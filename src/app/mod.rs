@@ -1,8 +1,9 @@
 //! The composition root: makes the parts, joins them, and takes them down again.
 
+mod parts;
 mod signals;
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, watch},
@@ -12,14 +13,14 @@ use tokio::{
 use crate::{
     admin::Admin,
     clock::Clock,
-    config::{Config, HttpVersion, Listen},
-    credentials::{self, Credential},
-    proxy::{Proxy, Route},
+    config::{Config, Listen},
+    proxy::Proxy,
     server::{self, BindError, Listener},
-    token::{Source, TokenCache},
-    upstream::{self, Connections, Origin, Pool},
+    token::Source,
+    upstream,
 };
-use signals::Signals;
+use parts::Parts;
+use signals::{Asked, Signals};
 
 /// A client must send a head within this time of its first byte.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,6 +46,10 @@ pub enum StartError {
 /// A proxy that serves until it is stopped.
 #[derive(Debug)]
 pub struct Running {
+    config: Config,
+    clock: Clock,
+    proxy: Proxy,
+    admin_pages: Option<Admin>,
     addresses: Vec<String>,
     socket_addresses: Vec<SocketAddr>,
     admin_address: Option<SocketAddr>,
@@ -55,17 +60,30 @@ pub struct Running {
     background: JoinSet<()>,
 }
 
-/// Serves until SIGTERM or SIGINT and drains. A second signal ends it at once.
-pub async fn run(config: &Config) -> Result<(), StartError> {
-    run_then(config, |_| ()).await
+/// Serves until SIGTERM or SIGINT and drains. A second signal ends it at once. On SIGHUP the
+/// configuration comes from `reload` again.
+pub async fn run<E: fmt::Display>(
+    config: &Config,
+    reload: impl Fn() -> Result<Config, E>,
+) -> Result<(), StartError> {
+    run_then(config, reload, |_| ()).await
 }
 
 /// Likewise, calling `started` once every address is bound.
-pub async fn run_then(config: &Config, started: impl FnOnce(&Running)) -> Result<(), StartError> {
+pub async fn run_then<E: fmt::Display>(
+    config: &Config,
+    reload: impl Fn() -> Result<Config, E>,
+    started: impl FnOnce(&Running),
+) -> Result<(), StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
-    let running = start(config, Clock::default()).await?;
+    let mut running = start(config, Clock::default()).await?;
     started(&running);
-    signals.stop().await;
+    while signals.next().await == Asked::Reload {
+        match reload() {
+            Ok(config) => running.reload(&config),
+            Err(error) => tracing::error!("the old configuration keeps serving: {error}"),
+        }
+    }
     tracing::info!(drain_s = config.drain.as_secs_f32(), "stopping");
     tokio::select! {
         () = running.stop() => tracing::info!("stopped"),
@@ -77,20 +95,21 @@ pub async fn run_then(config: &Config, started: impl FnOnce(&Running)) -> Result
 /// Binds every address, starts to fetch the first tokens and serves.
 pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ahds-proxy starts");
-    let connections = Connections::new(&config.network)?;
+    let parts = Parts::new(config, &clock)?;
     let listeners = bind(&config.listen).await?;
     let admin_listener = match config.admin {
         Some(address) => Some(Listener::tcp(address).await?),
         None => None,
     };
 
-    let mut tokens = TokenCache::new(clock.clone());
-    let routes = routes(config, &connections, &mut tokens, &clock);
-    let sources: Vec<Arc<Source>> = tokens.sources().cloned().collect();
-
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
+    let proxy = Proxy::new(parts.routes, config);
     let mut running = Running {
+        config: config.clone(),
+        clock,
+        proxy: proxy.clone(),
+        admin_pages: None,
         addresses: listeners.iter().map(Listener::address).collect(),
         socket_addresses: listeners
             .iter()
@@ -103,11 +122,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         admin: JoinSet::new(),
         background: JoinSet::new(),
     };
-    for source in &sources {
-        running.background.spawn(source.clone().keep_fresh());
-    }
-
-    let proxy = Proxy::new(routes, config);
+    running.keep_fresh(&parts.sources);
     let limits = server::Limits {
         head_timeout: HEAD_TIMEOUT,
         keep_alive: KEEP_ALIVE,
@@ -130,7 +145,8 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     }
     if let Some(listener) = admin_listener {
         tracing::info!(address = listener.address(), "admin address");
-        let admin = Admin::new(config, sources, stopped);
+        let admin = Admin::new(config, parts.sources, stopped);
+        running.admin_pages = Some(admin.clone());
         let permits = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
         let serve = server::serve(
             listener,
@@ -142,17 +158,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         );
         running.admin.spawn(serve);
     }
-    for route in &config.routes {
-        tracing::info!(
-            route = &*route.name,
-            prefix = route.prefix.as_str(),
-            upstream = %format_args!("{}{}", route.upstream.origin(), route.upstream.base_path()),
-            audience = route.audience.as_ref().map(tracing::field::display),
-            credential = &*route.credential,
-            kind = config.credentials[&route.credential].kind(),
-            "route"
-        );
-    }
+    announce(config);
     Ok(running)
 }
 
@@ -172,46 +178,74 @@ async fn bind(addresses: &[Listen]) -> Result<Vec<Listener>, StartError> {
     Ok(listeners)
 }
 
+/// The keys in which two configurations differ and which are read at start only.
+fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    let mut compare = |key, is_same: bool| {
+        if !is_same {
+            keys.push(key);
+        }
+    };
+    compare("listen", old.listen == new.listen);
+    compare("admin", old.admin == new.admin);
+    compare(
+        "limits.connections",
+        old.limits.connections == new.limits.connections,
+    );
+    compare("log", old.log == new.log);
+    compare("shutdown.drain", old.drain == new.drain);
+    keys
+}
+
 fn is_optional(address: &Listen) -> bool {
     matches!(address, Listen::Tcp { optional: true, .. })
 }
 
-/// One credential for each name, one token source for each credential and audience, one pool for
-/// each upstream and HTTP version, however many routes share them.
-fn routes(
-    config: &Config,
-    connections: &Connections,
-    tokens: &mut TokenCache,
-    clock: &Clock,
-) -> Vec<Arc<Route>> {
-    credentials::withhold(config.secret_variables.iter().cloned());
-    let endpoints = credentials::IdentityEndpoints::new(connections);
-    let credentials: BTreeMap<&Arc<str>, Arc<Credential>> = config
-        .credentials
-        .iter()
-        .map(|(name, keys)| (name, Arc::new(Credential::new(keys, &endpoints, clock))))
-        .collect();
-    let mut pools: BTreeMap<(String, HttpVersion), Pool<_>> = BTreeMap::new();
-    config
-        .routes
-        .iter()
-        .map(|route| {
-            let credential = &credentials[&route.credential];
-            let source = tokens.source(&route.credential, credential, route.audience.as_ref());
-            let upstream = &route.upstream;
-            let pool = pools
-                .entry((upstream.origin(), route.http))
-                .or_insert_with(|| {
-                    let origin =
-                        Origin::new(upstream.scheme().clone(), upstream.authority().clone());
-                    connections.pool(origin, route.http)
-                });
-            Arc::new(Route::new(route, source, pool.clone()))
-        })
-        .collect()
+/// Tells which routes are served.
+fn announce(config: &Config) {
+    for route in &config.routes {
+        tracing::info!(
+            route = &*route.name,
+            prefix = route.prefix.as_str(),
+            upstream = %format_args!("{}{}", route.upstream.origin(), route.upstream.base_path()),
+            audience = route.audience.as_ref().map(tracing::field::display),
+            credential = &*route.credential,
+            kind = config.credentials[&route.credential].kind(),
+            "route"
+        );
+    }
 }
 
 impl Running {
+    /// Serves with another configuration from now on, all of it or nothing. Connections and running
+    /// requests stay; every token is asked for anew. What a running process cannot change is told.
+    pub fn reload(&mut self, config: &Config) {
+        let parts = match Parts::new(config, &self.clock) {
+            Ok(parts) => parts,
+            Err(error) => {
+                tracing::error!("the old configuration keeps serving: {error}");
+                return;
+            }
+        };
+        for key in unchangeable(&self.config, config) {
+            tracing::warn!("`{key}` has changed, which takes a restart; all else is in force");
+        }
+        self.background.abort_all();
+        self.keep_fresh(&parts.sources);
+        self.proxy.replace(parts.routes, config);
+        if let Some(admin) = &self.admin_pages {
+            admin.replace(config, parts.sources);
+        }
+        tracing::info!("configuration reloaded");
+        announce(config);
+    }
+
+    fn keep_fresh(&mut self, sources: &[Arc<Source>]) {
+        for source in sources {
+            self.background.spawn(source.clone().keep_fresh());
+        }
+    }
+
     /// Every address listened on, as `ip:port` with the real port, or `unix:/path`.
     pub fn addresses(&self) -> &[String] {
         &self.addresses

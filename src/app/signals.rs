@@ -1,11 +1,11 @@
-//! The signals that end a process, and the one that will reload its configuration.
+//! The signals that end a process, and the one that has it read its configuration again.
 
 use std::io;
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT; on Windows, Ctrl-C.
+/// SIGTERM, SIGINT and SIGHUP; on Windows, Ctrl-C.
 #[derive(Debug)]
 pub(super) struct Signals {
     #[cfg(unix)]
@@ -14,6 +14,21 @@ pub(super) struct Signals {
     interrupt: Signal,
     #[cfg(unix)]
     hangup: Signal,
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    Stop,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "Windows has no SIGHUP"))]
+    Reload,
+}
+
+impl Signals {
+    /// Waits until the process is asked to stop.
+    pub(super) async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
+    }
 }
 
 #[cfg(unix)]
@@ -27,16 +42,12 @@ impl Signals {
         })
     }
 
-    /// Waits until the process is asked to stop.
-    pub(super) async fn stop(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP: reloading is not available yet; restart to change the configuration");
-                }
-            }
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
         }
     }
 }
@@ -47,9 +58,10 @@ impl Signals {
         Ok(Self {})
     }
 
-    pub(super) async fn stop(&mut self) {
+    pub(super) async fn next(&mut self) -> Asked {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+        Asked::Stop
     }
 }

@@ -48,7 +48,8 @@ async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {
         .await
         .map_err(|error| failed(&error))?;
     point_at(&mut config, &emulator).map_err(|error| failed(&error))?;
-    let serving = app::run_then(&config, |running| {
+    let reload = || Ok::<_, std::convert::Infallible>(config.clone());
+    let serving = app::run_then(&config, reload, |running| {
         answer(&invitation(running));
     });
     serving.await.map_err(|error| failed(&error))?;

@@ -31,7 +31,7 @@ pub fn main() -> ExitCode {
     let Args { settings, command } = Args::parse();
     let flags = Overrides::from(settings);
     let done = match command.unwrap_or(Command::Run) {
-        Command::Run => load(&flags).and_then(|config| run::run(&config)),
+        Command::Run => load(&flags).and_then(|config| run::run(&config, &flags)),
         Command::Check { online, output } => check::check(&flags, online, output),
         Command::Token { route, output } => {
             load(&flags).and_then(|config| token::token(&config, &route, output))

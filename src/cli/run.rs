@@ -2,12 +2,16 @@
 
 use std::process::ExitCode;
 
-use super::{complain, logging, runtime};
-use crate::{app, config::Config};
+use super::{complain, environment, logging, runtime};
+use crate::{
+    app,
+    config::{self, Config, Overrides},
+};
 
-pub(super) fn run(config: &Config) -> Result<ExitCode, ExitCode> {
+pub(super) fn run(config: &Config, flags: &Overrides) -> Result<ExitCode, ExitCode> {
     logging(config)?;
-    match runtime::block_on(app::run(config))? {
+    let reload = || config::load(flags, &environment).map_err(|errors| errors.in_one_line());
+    match runtime::block_on(app::run(config, reload))? {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             complain(&format_args!("error: {error}"));

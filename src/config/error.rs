@@ -35,6 +35,23 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
+impl ConfigErrors {
+    /// All problems on one line, for a log of a process that goes on.
+    pub fn in_one_line(&self) -> String {
+        let problems = self.0.iter().map(|problem| {
+            let place = match &problem.location {
+                Location::File {
+                    path, line, column, ..
+                } => format!("{}:{line}:{column}: ", path.display()),
+                Location::Argument(name) => format!("{name}: "),
+                Location::Nowhere => String::new(),
+            };
+            format!("{place}{}; {}", problem.message, problem.remedy)
+        });
+        problems.collect::<Vec<_>>().join(" | ")
+    }
+}
+
 /// One thing to correct.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

@@ -196,7 +196,7 @@ pub struct Security {
 }
 
 /// What is logged, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
     /// A level, or `target=level` directives separated by commas. Default `info`.
     pub filter: String,

@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    vec,
 };
 
 use bytes::Bytes;
@@ -24,10 +25,18 @@ use crate::upstream::Lease;
 
 /// A request's body on its way to the upstream.
 #[derive(Debug)]
-pub struct UploadBody {
-    client: Option<Incoming>,
-    exchange: Option<Arc<Exchange>>,
-    limit: u64,
+pub struct UploadBody(Upload);
+
+#[derive(Debug)]
+enum Upload {
+    /// As the client sends it.
+    First {
+        client: Incoming,
+        exchange: Arc<Exchange>,
+        limit: u64,
+    },
+    /// What was kept of the first.
+    Again(vec::IntoIter<Bytes>),
 }
 
 /// Why a request's body broke off.
@@ -46,19 +55,23 @@ impl UploadBody {
         if client.is_end_stream() {
             exchange.set_sent();
         }
-        Self {
-            client: Some(client),
-            exchange: Some(exchange),
+        Self(Upload::First {
+            client,
+            exchange,
             limit: limit.unwrap_or(u64::MAX),
-        }
+        })
     }
 
-    /// No body, for a request that is sent once more.
-    pub(super) fn empty() -> Self {
-        Self {
-            client: None,
-            exchange: None,
-            limit: 0,
+    /// For a request that is sent once more.
+    pub(super) fn again(chunks: Vec<Bytes>) -> Self {
+        Self(Upload::Again(chunks.into_iter()))
+    }
+}
+
+impl Drop for UploadBody {
+    fn drop(&mut self) {
+        if let Upload::First { exchange, .. } = &self.0 {
+            exchange.set_dropped();
         }
     }
 }
@@ -68,17 +81,22 @@ impl Body for UploadBody {
     type Error = UploadError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        let this = &mut *self;
-        let (Some(client), Some(exchange)) = (&mut this.client, &this.exchange) else {
-            return Poll::Ready(None);
+        let (client, exchange, limit) = match &mut self.get_mut().0 {
+            Upload::First {
+                client,
+                exchange,
+                limit,
+            } => (client, exchange, *limit),
+            Upload::Again(chunks) => {
+                return Poll::Ready(chunks.next().map(|chunk| Ok(Frame::data(chunk))));
+            }
         };
         match Pin::new(&mut *client).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                let length = frame.data_ref().map_or(0, Bytes::len);
-                if exchange.uploaded(length) > this.limit {
+                if exchange.uploaded(frame.data_ref()) > limit {
                     exchange.set_too_large();
                     return Poll::Ready(Some(Err(UploadError::TooLarge)));
                 }
@@ -104,13 +122,19 @@ impl Body for UploadBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.client.as_ref().is_none_or(Incoming::is_end_stream)
+        match &self.0 {
+            Upload::First { client, .. } => client.is_end_stream(),
+            Upload::Again(chunks) => chunks.len() == 0,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.client
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+        match &self.0 {
+            Upload::First { client, .. } => client.size_hint(),
+            Upload::Again(chunks) => {
+                SizeHint::with_exact(chunks.as_slice().iter().map(|c| c.len() as u64).sum())
+            }
+        }
     }
 }
 

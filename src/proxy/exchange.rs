@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+
+use super::kept::Kept;
 
 /// The limits of `[network]`.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +32,7 @@ pub(super) struct Exchange {
     waits_for_client: AtomicBool,
     is_too_large: AtomicBool,
     is_broken_off: AtomicBool,
+    kept: Kept,
 }
 
 /// Whom an exchange that stands still is waiting for.
@@ -53,6 +57,7 @@ impl Exchange {
             waits_for_client: AtomicBool::new(false),
             is_too_large: AtomicBool::new(false),
             is_broken_off: AtomicBool::new(false),
+            kept: Kept::new(),
         }
     }
 
@@ -64,11 +69,18 @@ impl Exchange {
         elapsed
     }
 
-    /// Notes bytes of the request; returns how many there are by now.
-    pub(super) fn uploaded(&self, bytes: usize) -> u64 {
+    /// Notes bytes of the request, or its trailers; returns how many bytes there are by now.
+    pub(super) fn uploaded(&self, data: Option<&Bytes>) -> u64 {
         self.waits_for_client.store(false, Ordering::Relaxed);
         self.moved();
-        self.uploaded.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64
+        let Some(data) = data else {
+            self.kept.give_up();
+            return self.bytes_uploaded();
+        };
+        let bytes = data.len() as u64;
+        let length = self.uploaded.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.kept.push(data, length);
+        length
     }
 
     pub(super) fn bytes_uploaded(&self) -> u64 {
@@ -81,8 +93,29 @@ impl Exchange {
 
     /// Notes that the request is with the upstream as a whole.
     pub(super) fn set_sent(&self) {
+        self.kept.end();
         self.waits_for_client.store(false, Ordering::Relaxed);
         self.is_sent.store(true, Ordering::Relaxed);
+    }
+
+    /// The request's body, if it was small and came as a whole.
+    pub(super) async fn take_kept(&self) -> Option<Vec<Bytes>> {
+        loop {
+            tokio::select! {
+                biased;
+                kept = self.kept.take() => return kept,
+                () = sleep_until(self.idle_deadline()) => {
+                    if self.idle_deadline() <= Instant::now() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes that nobody reads the request's body any more.
+    pub(super) fn set_dropped(&self) {
+        self.kept.give_up();
     }
 
     pub(super) fn set_too_large(&self) {

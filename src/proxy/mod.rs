@@ -1,33 +1,38 @@
 //! The pipeline of one request. [`Proxy::answer`] reads top to bottom; each step is a plain
 //! function in a file of its own.
 
+mod alarm;
 mod body;
+mod challenge;
 mod exchange;
 mod failure;
 mod guard;
 mod headers;
+mod kept;
 mod record;
 mod resource;
 mod route;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep_until,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     config::{self, RouteKind},
+    credentials::Reason,
     server::Handler,
     token::Token,
     upstream::{Lease, SendError},
 };
+use alarm::Alarms;
 use body::DownloadBody;
 use exchange::{Exchange, Late};
 use failure::Failure;
@@ -49,7 +54,8 @@ const METHOD_OVERRIDES: [&str; 3] = [
 /// Answers the requests of all routes. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Proxy {
-    shared: Arc<Shared>,
+    /// A request keeps what it began with when another configuration takes over.
+    current: Arc<RwLock<Arc<Shared>>>,
 }
 
 #[derive(Debug)]
@@ -59,6 +65,7 @@ struct Shared {
     timeouts: Timeouts,
     limits: config::Limits,
     requests: Arc<Semaphore>,
+    alarms: Alarms,
 }
 
 /// What an answer of the proxy's own has to look like.
@@ -81,21 +88,23 @@ impl Proxy {
     /// Puts the pipeline together.
     pub fn new(routes: Vec<Arc<Route>>, config: &config::Config) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                routes,
-                guard: Guard::new(&config.security),
-                timeouts: Timeouts {
-                    response: config.network.response_timeout,
-                    idle: config.network.idle_timeout,
-                },
-                requests: Arc::new(Semaphore::new(config.limits.requests)),
-                limits: config.limits.clone(),
-            }),
+            current: Arc::new(RwLock::new(Arc::new(Shared::new(routes, config)))),
         }
     }
 
+    /// Serves every request from now on with these routes and this configuration.
+    pub fn replace(&self, routes: Vec<Arc<Route>>, config: &config::Config) {
+        let shared = Arc::new(Shared::new(routes, config));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = shared;
+    }
+
+    fn shared(&self) -> Arc<Shared> {
+        let current = self.current.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
-        let shared = &*self.shared;
+        let shared = self.shared();
         let (head, body) = request.into_parts();
         let mut record = Record::new(Instant::now(), &head.method, &head.headers);
         let routed = route::find(&shared.routes, head.uri.path());
@@ -132,6 +141,20 @@ impl Proxy {
 }
 
 impl Shared {
+    fn new(routes: Vec<Arc<Route>>, config: &config::Config) -> Self {
+        Self {
+            routes,
+            guard: Guard::new(&config.security),
+            timeouts: Timeouts {
+                response: config.network.response_timeout,
+                idle: config.network.idle_timeout,
+            },
+            requests: Arc::new(Semaphore::new(config.limits.requests)),
+            alarms: Alarms::default(),
+            limits: config.limits.clone(),
+        }
+    }
+
     async fn forward(
         &self,
         route: &Route,
@@ -155,7 +178,15 @@ impl Shared {
         record.set_exchange(&exchange);
         let request = upstream_request(route, head, target, &token);
         let upload = UploadBody::new(body, exchange.clone(), self.limits.request_body);
-        let (response, lease) = send(route, request, upload, &exchange, self).await?;
+        let mut answer = send(route, &request, upload, &exchange, self).await?;
+        if answer.0.status() == StatusCode::UNAUTHORIZED {
+            // Boxed, since most requests would only carry the room for it about.
+            let again = self.authorize_again(route, request, &token, &exchange);
+            if let Some(second) = Box::pin(again).await? {
+                answer = second;
+            }
+        }
+        let (response, lease) = answer;
 
         let (mut head, body) = response.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -163,6 +194,9 @@ impl Shared {
             return Err(Failure::not_sent(&SendError::Protocol));
         }
         headers::strip_response(&mut head.headers);
+        if head.status == StatusCode::UNAUTHORIZED {
+            challenge::explain(route, &mut head.headers);
+        }
         head.version = http::Version::HTTP_11;
         record.set_head(head.status, &head.headers, exchange.moved());
         Ok(Answered {
@@ -172,6 +206,38 @@ impl Shared {
             lease,
             permit,
         })
+    }
+
+    /// Sends a request with a new token in place of the one that the upstream has refused. `None`
+    /// where that is no use or not possible, and the refusal is the answer.
+    async fn authorize_again(
+        &self,
+        route: &Route,
+        mut request: Request<()>,
+        refused: &Arc<Token>,
+        exchange: &Exchange,
+    ) -> Result<Option<(Response<Incoming>, Lease<UploadBody>)>, Failure> {
+        let token = match route.source.replace(refused).await {
+            Ok(token) => token,
+            Err(unavailable) if unavailable.error.reason == Reason::Transient => None,
+            Err(unavailable) => return Err(Failure::no_token(&unavailable)),
+        };
+        // The next request profits from a new token even if this one cannot be repeated.
+        let Some(token) = token else {
+            return Ok(None);
+        };
+        let Some(body) = exchange.take_kept().await else {
+            return Ok(None);
+        };
+        let authorization = token.authorization.clone();
+        request
+            .headers_mut()
+            .insert(header::AUTHORIZATION, authorization);
+        exchange.moved();
+        let upload = UploadBody::again(body);
+        send(route, &request, upload, exchange, self)
+            .await
+            .map(Some)
     }
 
     fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
@@ -305,15 +371,16 @@ fn upstream_request(route: &Route, head: Parts, target: http::Uri, token: &Token
 /// Sends a request and waits for the response's head, for as long as something moves.
 async fn send(
     route: &Route,
-    request: Request<()>,
+    head: &Request<()>,
     upload: UploadBody,
     exchange: &Exchange,
     shared: &Shared,
 ) -> Result<(Response<Incoming>, Lease<UploadBody>), Failure> {
-    let spare = (request.method().is_safe() && upload.is_end_stream()).then(|| request.clone());
-    let again = spare.map(|request| || request.map(|()| UploadBody::empty()));
-    let mut sending = std::pin::pin!(route.pool.send(request.map(|()| upload), again));
-    let mut alarm = std::pin::pin!(sleep_until(exchange.head_deadline().0));
+    let is_repeatable = head.method().is_safe() && upload.is_end_stream();
+    let again = is_repeatable.then_some(|| head.clone().map(|()| UploadBody::again(Vec::new())));
+    let request = head.clone().map(|()| upload);
+    let mut sending = std::pin::pin!(route.pool.send(request, again));
+    let mut alarm = shared.alarms.at(exchange.head_deadline().0);
     loop {
         tokio::select! {
             biased;
@@ -333,7 +400,7 @@ async fn send(
                         Late::Answer => Failure::upstream_silent(exchange.timeouts().response),
                     });
                 }
-                alarm.as_mut().reset(deadline);
+                alarm.put_off(deadline);
             }
         }
     }

@@ -33,6 +33,9 @@ const UNATTENDED_PAUSE: Duration = Duration::from_secs(30);
 /// A source that hands out the token it gave before is not asked again for so long.
 const SAME_TOKEN_PAUSE: Duration = Duration::from_secs(30);
 
+/// Refused tokens are replaced no more often than this.
+const REPLACEMENT_PAUSE: Duration = Duration::from_secs(30);
+
 type Tokens = Cache<Key, Arc<Token>>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -84,6 +87,8 @@ pub struct Source {
     current: Mutex<Current>,
     renewing: AtomicBool,
     failure: Mutex<Option<Failure>>,
+    /// The generation that a service refused last, and when.
+    replaced: Mutex<Option<(u64, Instant)>>,
 }
 
 /// The token in use, and its place in the order of a source's tokens.
@@ -184,6 +189,7 @@ impl TokenCache {
                 current: Mutex::default(),
                 renewing: AtomicBool::new(false),
                 failure: Mutex::new(None),
+                replaced: Mutex::new(None),
             })
         });
         source.clone()
@@ -212,6 +218,38 @@ impl Source {
         Box::pin(self.fetch(generation)).await
     }
 
+    /// A token in place of one that a service has refused. `None` when there is none: the source gives
+    /// out the same one, or has just replaced another.
+    pub async fn replace(
+        self: &Arc<Self>,
+        refused: &Token,
+    ) -> Result<Option<Arc<Token>>, Unavailable> {
+        let Current { generation, token } = self.current();
+        let is_new = |token: &Arc<Token>| token.authorization != refused.authorization;
+        if let Some(token) = token.filter(is_new) {
+            return Ok(Some(token));
+        }
+        if !self.may_replace(generation) {
+            return Ok(None);
+        }
+        tracing::warn!(
+            credential = &*self.name.credential,
+            audience = self.name.audience.as_ref().map(tracing::field::display),
+            "the service refuses the token; asking for another"
+        );
+        match self.fetch(generation).await {
+            Ok(token) => Ok(Some(token).filter(is_new)),
+            Err(unavailable) => {
+                // What a person has to mend is worth telling at each request; an outage is not worth
+                // losing a token over that others may still take.
+                if unavailable.error.reason != Reason::Transient {
+                    self.drop_token(generation);
+                }
+                Err(unavailable)
+            }
+        }
+    }
+
     /// Fetches the first token, then each next one ahead of expiry, for as long as the process runs.
     pub async fn keep_fresh(self: Arc<Self>) {
         loop {
@@ -230,6 +268,11 @@ impl Source {
             // Never a busy loop, whatever the clocks do.
             tokio::time::sleep(pause.max(Duration::from_millis(100))).await;
         }
+    }
+
+    /// Whom its tokens are for.
+    pub fn audience(&self) -> Option<&Audience> {
+        self.name.audience.as_ref()
     }
 
     /// What this source has now.
@@ -385,6 +428,27 @@ impl Source {
             };
         }
         is_first
+    }
+
+    /// Whether a refused token of this generation is to be replaced: all who ask share one attempt,
+    /// and a service that refuses every token does not keep the issuer busy.
+    fn may_replace(&self, generation: u64) -> bool {
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let is_due = replaced.is_none_or(|(last, at)| {
+            last == generation || now.duration_since(at) >= REPLACEMENT_PAUSE
+        });
+        if is_due && replaced.is_none_or(|(last, _)| last != generation) {
+            *replaced = Some((generation, now));
+        }
+        is_due
+    }
+
+    fn drop_token(&self, generation: u64) {
+        let mut current = self.lock_current();
+        if current.generation == generation {
+            current.token = None;
+        }
     }
 
     fn lock_current(&self) -> MutexGuard<'_, Current> {

@@ -124,7 +124,7 @@ impl<B: PoolBody> Pool<B> {
     pub async fn send(
         &self,
         mut request: Request<B>,
-        mut again: Option<impl FnOnce() -> Request<B>>,
+        mut again: Option<impl Fn() -> Request<B>>,
     ) -> Result<(Response<Incoming>, Lease<B>), SendError> {
         loop {
             let mut lease = self.shared.lease().await?;

@@ -14,7 +14,7 @@ const FLOORS: &[(u32, &[&str])] = &[
     (4, &["server"]),
     (3, &["token"]),
     (2, &["credentials"]),
-    (1, &["upstream", "telemetry"]),
+    (1, &["upstream", "telemetry", "rewrite"]),
     (0, &["config", "clock"]),
 ];
 

@@ -43,5 +43,6 @@ mod smart;
 mod streaming;
 mod support;
 mod tokens;
+mod unauthorized;
 #[cfg(unix)]
 mod workload_identity;

@@ -2,6 +2,7 @@
 
 mod commands;
 mod draining;
+mod reloading;
 mod starting;
 mod unix_socket;
 

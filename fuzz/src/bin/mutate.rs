@@ -1,0 +1,128 @@
+//! Runs the checks on inputs made from samples by mutation, without coverage and on stable:
+//! `mutate [RUNS] [SEED]`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+const SAMPLES: [&str; 9] = [
+    r#"{"resourceType":"Bundle","id":"1","type":"searchset","link":[{"relation":"next","url":"https://h.example/v2/Patient?ct=1"}],"entry":[{"fullUrl":"https://h.example/v2/Patient/1","resource":{"resourceType":"Patient","text":{"div":"<a href=\"https://h.example/v2\">\\</a>"},"link":[{"url":"https://h.example/v2"}]},"search":{"mode":"match"}}]}"#,
+    r#"{"resourceType":"Bundle","type":"batch-response","entry":[{"resource":{"resourceType":"Bundle","type":"history","link":[{"url":"HTTPS:\/\/h.example:443\u002fv2\/x"}],"entry":[{"request":{"url":"https://h.example/v2"}}]},"response":{"location":"https://h.example/v2/Patient/1"}}]}"#,
+    r#"{"link":[{"url":"https://h.example/v2/a"}],"entry":[{"fullUrl":"https://h.example/v2/b"}],"type":"searchset","resourceType":"Bundle"}"#,
+    r#"{"resourceType":"CapabilityStatement","url":"https://h.example/v2/metadata","implementation":{"url":"https://h.example/v2"},"rest":[{"operation":[{"definition":"https://h.example/v2/o"}],"resource":[{"operation":[{"definition":"https://h.example/v2/p"}]}]}]}"#,
+    r#"{"transactionTime":"2026","request":"https://h.example/v2/$export","output":[{"url":"https://h.example/v2/x"}]}"#,
+    r#"{"00081190":{"vr":"UR","Value":["https://h.example/v2/studies/1"]},"00081199":{"vr":"SQ","Value":[{"00081190":{"vr":"UR","Value":["https://h.example/v2/studies/1"]}}]}}"#,
+    r#"{"id":"1","href":"https://h.example/v2/operations/1","resources":["https://h.example/v2/x"],"errors":{"href":"https://h.example/v2"},"operation":{"href":"https://h.example/v2"}}"#,
+    r#"<?xml version="1.0"?><Bundle xmlns="http://hl7.org/fhir"><!-- c --><type value="batch-response"/><link><url value="https://h.example/v2?a=b&amp;c"/></link><entry><resource><Bundle><type value='history'/><entry><fullUrl value='https:&#x2f;/h.example:443/v2/P'/></entry></Bundle></resource><response><location value="https://h.example/v2"/></response></entry><![CDATA[<x>]]></Bundle>"#,
+    r#"s=https://h.example/v2/a,https%3A%2F%2Fh.example%2Fv2&<https://h.example/v2/b>; rel="next", <https://h.example/v2>"#,
+];
+
+const PIECES: [&str; 32] = [
+    "\"",
+    "\\",
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    "\\u002f",
+    "\\/",
+    "\\\"",
+    "https://h.example/v2",
+    "https://h.example:443/v2/",
+    "HTTPS://H.EXAMPLE/v2",
+    "h",
+    "https://",
+    "\"url\":",
+    "\"link\":[",
+    "\"resource\":{",
+    "\"resourceType\":\"Bundle\"",
+    "\"type\":\"searchset\"",
+    "\"entry\":[{",
+    " ",
+    "\u{e9}",
+    "&",
+    "&#47;",
+    "<",
+    "/>",
+    "<link>",
+    "%2C",
+    "=",
+    "?",
+];
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % bound.max(1)
+    }
+
+    fn input(&mut self) -> Vec<u8> {
+        let mut input = vec![0, 0, 0];
+        input.extend_from_slice(SAMPLES[self.below(SAMPLES.len())].as_bytes());
+        for _ in 0..self.below(6) {
+            self.mutate(&mut input);
+        }
+        if self.below(1000) == 0 {
+            // More than is kept back while it is unknown what the document is.
+            let place = 3 + self.below(input.len() - 3);
+            input.splice(place..place, std::iter::repeat_n(b' ', 70_000));
+        }
+        input.resize(input.len().max(3), 0);
+        for choice in &mut input[..3] {
+            *choice = self.below(256) as u8;
+        }
+        input[0] = [0, 0, 1, 2, 3, 4][self.below(6)];
+        input
+    }
+
+    fn mutate(&mut self, input: &mut Vec<u8>) {
+        let start = 3 + self.below(input.len() - 3);
+        let end = input.len().min(start + self.below(40));
+        match self.below(4) {
+            0 => {
+                let piece = PIECES[self.below(PIECES.len())];
+                input.splice(start..start, piece.bytes());
+            }
+            1 => {
+                let piece = PIECES[self.below(PIECES.len())];
+                input.splice(start..end, piece.bytes());
+            }
+            2 => {
+                let copy = input[start..end].to_vec();
+                let place = 3 + self.below(input.len() - 3);
+                input.splice(place..place, copy);
+            }
+            _ => {
+                input.drain(start..end);
+            }
+        }
+    }
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let mut number = |default| {
+        arguments
+            .next()
+            .map_or(default, |text| text.parse().expect("a number"))
+    };
+    let runs = number(1_000_000_u64);
+    let mut dice = Dice(number(0x9e37_79b9_7f4a_7c15) | 1);
+    for run in 0..runs {
+        let input = dice.input();
+        let checked = catch_unwind(AssertUnwindSafe(|| {
+            ahds_proxy_fuzz::json(&input);
+            ahds_proxy_fuzz::xml(&input);
+            ahds_proxy_fuzz::values(&input[3..]);
+        }));
+        if checked.is_err() {
+            eprintln!("run {run}: b\"{}\"", input.escape_ascii());
+            std::process::exit(1);
+        }
+    }
+    println!("{runs} inputs checked");
+}

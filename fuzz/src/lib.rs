@@ -1,0 +1,180 @@
+//! What must hold for the link rewriter, whatever it is given.
+//!
+//! With coverage: `cargo +nightly fuzz run json` (or `xml`, `values`). On stable, with inputs made
+//! from samples by mutation: `cargo run --release --no-default-features --bin mutate -- 10000000`.
+
+use std::sync::{Arc, LazyLock};
+
+use ahds_proxy::{
+    config::ServiceUrl,
+    rewrite::{Bases, JsonRewriter, Plan, XmlRewriter},
+};
+use bytes::Bytes;
+
+/// The base that changes; `:443` may follow its host.
+const FROM: &str = "https://h.example/v2";
+const HOST: &str = "https://h.example";
+/// Occurs in no input that is looked at.
+const TO: &str = "http://proxy.test:1/to";
+const MARK: &[u8] = b"proxy.test";
+
+static BASES: LazyLock<Arc<Bases>> = LazyLock::new(|| {
+    let url = |text| ServiceUrl::parse(text).expect("a base URL");
+    Arc::new(Bases::new([(&url(FROM), &url(TO))]))
+});
+
+const PLANS: [Plan; 5] = [
+    Plan::FhirAnswer,
+    Plan::Request,
+    Plan::SmartConfiguration,
+    Plan::DicomStore,
+    Plan::DicomOperation,
+];
+
+/// The first three bytes choose the plan and the cuts, the rest is a JSON document.
+pub fn json(input: &[u8]) {
+    let Some((plan, cuts, document)) = prepare(input) else {
+        return;
+    };
+    let rewrite = |document: &[u8], cuts: [usize; 2]| {
+        let mut rewriter = JsonRewriter::new(plan, Arc::clone(&BASES));
+        let mut result = pieces(document, cuts, |chunk| rewriter.push(&chunk));
+        result.extend_from_slice(&rewriter.finish());
+        result
+    };
+    let result = rewrite(document, [usize::MAX; 2]);
+    same(&result, &rewrite(document, cuts), "cuts matter");
+    same(&result, &rewrite(&result, cuts), "done twice");
+    only_bases_changed(document, &result, json_character);
+    if serde_json::from_slice::<serde_json::Value>(document).is_ok() {
+        let read = serde_json::from_slice::<serde_json::Value>(&result);
+        assert!(read.is_ok(), "no JSON any more");
+    }
+}
+
+/// The same for XML.
+pub fn xml(input: &[u8]) {
+    let Some((plan, cuts, document)) = prepare(input) else {
+        return;
+    };
+    let rewrite = |document: &[u8], cuts: [usize; 2]| {
+        let mut rewriter = XmlRewriter::new(plan, Arc::clone(&BASES));
+        let mut result = pieces(document, cuts, |chunk| rewriter.push(&chunk));
+        result.extend_from_slice(&rewriter.finish());
+        result
+    };
+    let result = rewrite(document, [usize::MAX; 2]);
+    same(&result, &rewrite(document, cuts), "cuts matter");
+    same(&result, &rewrite(&result, cuts), "done twice");
+    only_bases_changed(document, &result, xml_character);
+}
+
+/// A header field or a query.
+pub fn values(input: &[u8]) {
+    if contains(input, MARK) {
+        return;
+    }
+    if let Some(result) = BASES.rewrite_url(input) {
+        only_bases_changed(input, &result, plain_character);
+    }
+    if let Some(result) = BASES.rewrite_links(input) {
+        only_bases_changed(input, &result, plain_character);
+    }
+    if let Some(result) = BASES.rewrite_query(input) {
+        assert!(contains(&result, MARK), "changed to something else");
+    }
+}
+
+fn prepare(input: &[u8]) -> Option<(Plan, [usize; 2], &[u8])> {
+    let ([plan, first, second], document) = input.split_first_chunk()?;
+    if contains(document, MARK) {
+        return None;
+    }
+    let plan = PLANS[usize::from(*plan) % PLANS.len()];
+    let cuts = [first, second].map(|cut| usize::from(*cut) + 1);
+    Some((plan, cuts, document))
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
+
+fn pieces(document: &[u8], cuts: [usize; 2], mut push: impl FnMut(Bytes) -> Bytes) -> Vec<u8> {
+    let mut rest = Bytes::copy_from_slice(document);
+    let mut result = Vec::new();
+    for cut in cuts.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let chunk = rest.split_to(rest.len().min(*cut));
+        result.extend_from_slice(&push(chunk));
+    }
+    result
+}
+
+#[track_caller]
+fn same(left: &[u8], right: &[u8], what: &str) {
+    assert!(
+        left == right,
+        "{what}:\n{}\n{}",
+        left.escape_ascii(),
+        right.escape_ascii()
+    );
+}
+
+/// Where the result has the new base the document has the old one, in some spelling; all else is equal.
+fn only_bases_changed(document: &[u8], result: &[u8], character: fn(&[u8]) -> Option<(u8, usize)>) {
+    let (mut given, mut made) = (document, result);
+    while !made.is_empty() {
+        if let Some(rest) = made.strip_prefix(TO.as_bytes()) {
+            made = rest;
+            given = without_base(given, character).expect("what changed was a base");
+            continue;
+        }
+        assert_eq!(given.first(), made.first(), "something else changed");
+        (given, made) = (&given[1..], &made[1..]);
+    }
+    assert!(given.is_empty(), "something was lost");
+}
+
+fn without_base(text: &[u8], character: fn(&[u8]) -> Option<(u8, usize)>) -> Option<&[u8]> {
+    let strip = |mut text, wanted: &str, any_case: bool| {
+        for wanted in wanted.bytes() {
+            let (found, len) = character(text)?;
+            let equal = found == wanted || any_case && found.eq_ignore_ascii_case(&wanted);
+            text = equal.then(|| &text[len..])?;
+        }
+        Some(text)
+    };
+    let text = strip(text, HOST, true)?;
+    let text = strip(text, ":443", false).unwrap_or(text);
+    strip(text, &FROM[HOST.len()..], false)
+}
+
+fn plain_character(text: &[u8]) -> Option<(u8, usize)> {
+    Some((*text.first()?, 1))
+}
+
+fn json_character(text: &[u8]) -> Option<(u8, usize)> {
+    match text {
+        [b'\\', b'/', ..] => Some((b'/', 2)),
+        [b'\\', b'u', digits @ ..] => {
+            let digits = std::str::from_utf8(digits.get(..4)?).ok()?;
+            Some((u8::from_str_radix(digits, 16).ok()?, 6))
+        }
+        _ => plain_character(text),
+    }
+}
+
+fn xml_character(text: &[u8]) -> Option<(u8, usize)> {
+    let Some(rest) = text.strip_prefix(b"&#") else {
+        return plain_character(text);
+    };
+    let end = rest.iter().position(|byte| *byte == b';')?;
+    let number = std::str::from_utf8(&rest[..end]).ok()?;
+    let character = match number.strip_prefix('x') {
+        Some(digits) => u8::from_str_radix(digits, 16).ok()?,
+        None => number.parse().ok()?,
+    };
+    Some((character, end + 3))
+}

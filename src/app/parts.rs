@@ -1,0 +1,55 @@
+//! What a configuration is made into, but for its addresses: a reload makes it anew.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    clock::Clock,
+    config::{Config, HttpVersion},
+    credentials::{self, Credential},
+    proxy::Route,
+    token::{Source, TokenCache},
+    upstream::{self, Connections, Origin, Pool},
+};
+
+/// The routes, and where their tokens come from.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) routes: Vec<Arc<Route>>,
+    pub(super) sources: Vec<Arc<Source>>,
+}
+
+impl Parts {
+    /// One credential for each name, one token source for each credential and audience, one pool for
+    /// each upstream and HTTP version, however many routes share them.
+    pub(super) fn new(config: &Config, clock: &Clock) -> Result<Self, upstream::StartError> {
+        let connections = Connections::new(&config.network)?;
+        credentials::withhold(config.secret_variables.iter().cloned());
+        let endpoints = credentials::IdentityEndpoints::new(&connections);
+        let credentials: BTreeMap<&Arc<str>, Arc<Credential>> = config
+            .credentials
+            .iter()
+            .map(|(name, keys)| (name, Arc::new(Credential::new(keys, &endpoints, clock))))
+            .collect();
+        let mut tokens = TokenCache::new(clock.clone());
+        let mut pools: BTreeMap<(String, HttpVersion), Pool<_>> = BTreeMap::new();
+        let routes = config
+            .routes
+            .iter()
+            .map(|route| {
+                let credential = &credentials[&route.credential];
+                let source = tokens.source(&route.credential, credential, route.audience.as_ref());
+                let upstream = &route.upstream;
+                let pool = pools
+                    .entry((upstream.origin(), route.http))
+                    .or_insert_with(|| {
+                        let origin =
+                            Origin::new(upstream.scheme().clone(), upstream.authority().clone());
+                        connections.pool(origin, route.http)
+                    });
+                Arc::new(Route::new(route, source, pool.clone()))
+            })
+            .collect();
+        let sources = tokens.sources().cloned().collect();
+        Ok(Self { routes, sources })
+    }
+}

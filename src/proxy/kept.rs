@@ -1,0 +1,118 @@
+//! A request's body, kept while it is small: an upstream that refuses the token wants it again.
+
+use std::{
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+/// Larger bodies are not kept.
+const LIMIT: usize = 64 << 10;
+
+/// Shares the bytes with the body that is being sent.
+#[derive(Debug)]
+pub(super) struct Kept {
+    state: Mutex<State>,
+    settled: Notify,
+}
+
+#[derive(Debug)]
+enum State {
+    Growing(Vec<Bytes>),
+    Whole(Vec<Bytes>),
+    /// Too large, with trailers, or broken off.
+    Gone,
+}
+
+impl Kept {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::new(State::Growing(Vec::new())),
+            settled: Notify::new(),
+        }
+    }
+
+    /// Notes the next bytes; `length` is how many there are by now.
+    pub(super) fn push(&self, bytes: &Bytes, length: u64) {
+        let mut state = self.state();
+        if length > LIMIT as u64 {
+            *state = State::Gone;
+            self.settled.notify_one();
+        } else if let State::Growing(chunks) = &mut *state {
+            chunks.push(bytes.clone());
+        }
+    }
+
+    /// Notes the body's end.
+    pub(super) fn end(&self) {
+        let mut state = self.state();
+        if let State::Growing(chunks) = &mut *state {
+            *state = State::Whole(mem::take(chunks));
+            self.settled.notify_one();
+        }
+    }
+
+    /// Keeps nothing of a body that is not going to be whole.
+    pub(super) fn give_up(&self) {
+        let mut state = self.state();
+        if matches!(*state, State::Growing(_)) {
+            *state = State::Gone;
+            self.settled.notify_one();
+        }
+    }
+
+    /// The whole body, once. Waits until it is known whether there is one: an upstream may answer
+    /// before it has read what it was sent.
+    pub(super) async fn take(&self) -> Option<Vec<Bytes>> {
+        loop {
+            match &mut *self.state() {
+                State::Growing(_) => {}
+                State::Whole(chunks) => return Some(mem::take(chunks)),
+                State::Gone => return None,
+            }
+            self.settled.notified().await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waits_until_a_body_is_whole() {
+        let kept = Kept::new();
+        kept.push(&Bytes::from_static(b"a"), 1);
+        let rest = async {
+            kept.push(&Bytes::from_static(b"b"), 2);
+            kept.end();
+        };
+        let (taken, ()) = tokio::join!(kept.take(), rest);
+        let chunks = vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")];
+        assert_eq!(taken, Some(chunks));
+    }
+
+    #[tokio::test]
+    async fn does_not_wait_for_what_will_not_come() {
+        let kept = Kept::new();
+        kept.push(&Bytes::from_static(b"a"), 1);
+        let (taken, ()) = tokio::join!(kept.take(), async { kept.give_up() });
+        assert_eq!(taken, None);
+    }
+
+    #[tokio::test]
+    async fn lets_go_of_what_is_too_large() {
+        let chunk = Bytes::from(vec![0; LIMIT]);
+        let kept = Kept::new();
+        kept.push(&chunk, LIMIT as u64);
+        kept.push(&Bytes::from_static(b"a"), LIMIT as u64 + 1);
+        kept.end();
+        assert_eq!(kept.take().await, None);
+    }
+}

@@ -1,0 +1,403 @@
+//! The rewriter for JSON: a tokenizer that is pushed bytes and knows where in the document it is.
+//!
+//! Only what the plan lists is looked at; the rest is skipped by its brackets and not checked. Where
+//! the document turns out not to be JSON, the rest of it passes unchanged.
+//!
+//! Memory is bounded whatever comes: a frame for each open object or array that the plan leads into
+//! (at most [`MAX_DEPTH`]), the start of one URL, and what [`Output`] keeps back. The latter happens
+//! only if a link precedes what decides whether links may be changed: FHIR leaves the order of
+//! members open, though servers write `resourceType` and `type` first. Within a Bundle whose type is
+//! still unknown no `entry[].resource` is looked into.
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+mod unescape;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use memchr::memchr2;
+
+use super::{
+    bases::{Bases, Matcher, Syntax},
+    document::Documents,
+    output::Output,
+    plan::{Element, IGNORED, Kind, Plan, Text},
+    skip::Skip,
+    word::Word,
+};
+use unescape::{Unescape, Unescaped};
+
+/// Objects and arrays within each other that are followed; what lies deeper passes unchanged. No
+/// FHIR or DICOM server known takes as many.
+const MAX_DEPTH: usize = 1024;
+
+/// Changes the links in one JSON document.
+#[derive(Debug)]
+pub struct JsonRewriter {
+    bases: Arc<Bases>,
+    state: State,
+    frames: Vec<Frame>,
+    documents: Documents,
+    /// The key or text being read.
+    word: Word,
+    unescape: Unescape,
+    matcher: Matcher,
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// Before a value; `]` may stand instead of an array's first.
+    Value {
+        element: &'static Element,
+        first: bool,
+    },
+    /// Before a key; `}` may stand instead of an object's first.
+    Key {
+        first: bool,
+    },
+    InKey,
+    /// Between a key and its value.
+    Colon(&'static Element),
+    /// In a string whose content says what the document is.
+    InWord(Text),
+    /// At the start of a string that may be a URL of ours, which lies at this position of the
+    /// chunk; 0 when it began in an earlier one.
+    InUrl {
+        start: usize,
+        only_in: Option<Kind>,
+    },
+    InString {
+        escaped: bool,
+    },
+    /// In a number, `true`, `false` or `null`.
+    InScalar,
+    /// In an object or array of no interest.
+    Skipping(Skip),
+    /// Behind a member or item.
+    Behind,
+    /// The rest is of no interest.
+    Passing,
+}
+
+/// An open object or array.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    element: &'static Element,
+    is_object: bool,
+}
+
+impl JsonRewriter {
+    /// A rewriter for one document.
+    pub fn new(plan: Plan, bases: Arc<Bases>) -> Self {
+        let state = if bases.is_empty() {
+            State::Passing
+        } else {
+            State::Value {
+                element: plan.root(),
+                first: false,
+            }
+        };
+        Self {
+            bases,
+            state,
+            frames: Vec::new(),
+            documents: Documents::default(),
+            word: Word::default(),
+            unescape: Unescape::default(),
+            matcher: Matcher::default(),
+            output: Output::new(Syntax::Json),
+        }
+    }
+
+    /// Takes the next part of the document, cut anywhere, and answers with the next part of the
+    /// rewritten one: the same bytes, uncopied, when nothing changed. May be empty.
+    #[must_use]
+    pub fn push(&mut self, chunk: &Bytes) -> Bytes {
+        self.output.begin(chunk.clone());
+        self.scan(chunk);
+        let unfinished = match &mut self.state {
+            State::InUrl { start, .. } => Some(std::mem::take(start)),
+            _ => None,
+        };
+        let result = self.output.end(unfinished);
+        if self.output.is_full() {
+            self.output.decide(&self.bases, 0, None);
+            if let Some(document) = self.documents.current_mut() {
+                document.kind = Some(Kind::Other);
+            }
+        }
+        result
+    }
+
+    /// What is left to give out at the end of the document, most often nothing.
+    #[must_use]
+    pub fn finish(self) -> Bytes {
+        self.output.finish(&self.bases)
+    }
+
+    fn scan(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        while at < bytes.len() {
+            let byte = bytes[at];
+            match self.state {
+                State::Passing => return,
+                State::Skipping(mut skip) => {
+                    let Some(end) = skip.end(&bytes[at..]) else {
+                        self.state = State::Skipping(skip);
+                        return;
+                    };
+                    at += end;
+                    self.value_ended();
+                    continue;
+                }
+                State::InString { escaped: true } => {
+                    self.state = State::InString { escaped: false }
+                }
+                State::InString { escaped: false } => {
+                    let Some(found) = memchr2(b'"', b'\\', &bytes[at..]) else {
+                        return;
+                    };
+                    at += found;
+                    if bytes[at] == b'"' {
+                        self.value_ended();
+                    } else {
+                        self.state = State::InString { escaped: true };
+                    }
+                }
+                State::InUrl { start, only_in } => self.in_url(byte, start, only_in),
+                State::InKey | State::InWord(_) => self.in_word(byte, at),
+                State::InScalar => match byte {
+                    b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r' => {
+                        self.value_ended();
+                        continue;
+                    }
+                    b'"' | b':' | b'[' | b'{' => self.state = State::Passing,
+                    _ => {}
+                },
+                _ if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => {}
+                State::Value { element, first } => self.value(element, first, bytes, at),
+                State::Key { first } => match byte {
+                    b'"' => {
+                        // Keys are short and rarely cut or escaped.
+                        let rest = &bytes[at + 1..];
+                        let end = rest.iter().position(|&byte| matches!(byte, b'"' | b'\\'));
+                        if let Some(end) = end.filter(|&end| rest[end] == b'"') {
+                            self.key(&rest[..end]);
+                            at += 1 + end;
+                        } else {
+                            self.start_word(State::InKey);
+                        }
+                    }
+                    b'}' if first => self.close(true, at),
+                    _ => self.state = State::Passing,
+                },
+                State::Colon(element) if byte == b':' => {
+                    self.state = State::Value {
+                        element,
+                        first: false,
+                    };
+                }
+                State::Colon(_) => self.state = State::Passing,
+                State::Behind => match (byte, self.frames.last()) {
+                    (b',', Some(Frame { element, is_object })) => {
+                        self.state = if *is_object {
+                            State::Key { first: false }
+                        } else {
+                            State::Value {
+                                element: element.items.unwrap_or(&IGNORED),
+                                first: false,
+                            }
+                        };
+                    }
+                    (b'}', _) => self.close(true, at),
+                    (b']', _) => self.close(false, at),
+                    _ => self.state = State::Passing,
+                },
+            }
+            at += 1;
+        }
+    }
+
+    fn value(&mut self, element: &'static Element, first: bool, bytes: &[u8], at: usize) {
+        self.state = match bytes[at] {
+            b'"' => match element.text {
+                Text::Ignored => State::InString { escaped: false },
+                Text::Url => self.url(bytes, at + 1, None),
+                Text::UrlIn(wanted) => match self.documents.current().map(|document| document.kind)
+                {
+                    Some(Some(kind)) if kind == wanted => self.url(bytes, at + 1, None),
+                    Some(None) => self.url(bytes, at + 1, Some(wanted)),
+                    _ => State::InString { escaped: false },
+                },
+                text @ (Text::ResourceType | Text::BundleType) => {
+                    self.start_word(State::InWord(text));
+                    return;
+                }
+                Text::TransactionTime => {
+                    self.tell(element.text, b"", at);
+                    State::InString { escaped: false }
+                }
+            },
+            b'{' if element.has_no_members() => State::Skipping(Skip::opened()),
+            b'{' if element.document && !self.documents.open(self.frames.len()) => {
+                State::Skipping(Skip::opened())
+            }
+            b'{' => self.open(element, true),
+            b'[' if element.items.is_none() => State::Skipping(Skip::opened()),
+            b'[' => self.open(element, false),
+            b']' if first => return self.close(false, at),
+            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => State::InScalar,
+            _ => State::Passing,
+        };
+    }
+
+    fn open(&mut self, element: &'static Element, is_object: bool) -> State {
+        if self.frames.len() == MAX_DEPTH {
+            return State::Passing;
+        }
+        self.frames.push(Frame { element, is_object });
+        if is_object {
+            State::Key { first: true }
+        } else {
+            State::Value {
+                element: element.items.unwrap_or(&IGNORED),
+                first: true,
+            }
+        }
+    }
+
+    fn close(&mut self, is_object: bool, at: usize) {
+        match self.frames.pop() {
+            Some(frame) if frame.is_object == is_object => {
+                if frame.element.document {
+                    self.close_document(at);
+                }
+                self.value_ended();
+            }
+            _ => self.state = State::Passing,
+        }
+    }
+
+    fn close_document(&mut self, at: usize) {
+        self.documents.close();
+        self.output.decide(&self.bases, at, None);
+    }
+
+    fn value_ended(&mut self) {
+        self.state = if self.frames.is_empty() {
+            State::Passing
+        } else {
+            State::Behind
+        };
+    }
+
+    fn key(&mut self, name: &[u8]) {
+        let element = self.frames.last().map_or(&IGNORED, |frame| frame.element);
+        self.state = State::Colon(element.member(name));
+    }
+
+    fn start_word(&mut self, state: State) {
+        self.word = Word::default();
+        self.unescape = Unescape::default();
+        self.state = state;
+    }
+
+    fn in_word(&mut self, byte: u8, at: usize) {
+        match self.unescape.push(byte) {
+            Unescaped::Part => {}
+            Unescaped::Character(character) => self.word.push(character),
+            Unescaped::NotAscii => self.word.push(0),
+            Unescaped::Invalid => self.state = State::Passing,
+            Unescaped::End => {
+                let word = self.word;
+                match self.state {
+                    State::InKey => self.key(word.bytes()),
+                    State::InWord(text) => self.tell(text, word.bytes(), at),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// A member of the innermost document says something about it.
+    fn tell(&mut self, text: Text, word: &[u8], at: usize) {
+        self.value_ended();
+        let Some(document) = self.documents.current_mut() else {
+            return;
+        };
+        let kind = match text {
+            Text::ResourceType => document.is_of_type(word),
+            Text::BundleType => document.is_bundle_of_type(word),
+            Text::TransactionTime => document.has_transaction_time(),
+            Text::Ignored | Text::Url | Text::UrlIn(_) => None,
+        };
+        if let Some(kind) = kind {
+            self.settle(at, kind);
+        }
+    }
+
+    /// Of which kind the innermost document is. The first word counts.
+    fn settle(&mut self, at: usize, kind: Kind) {
+        let Some(document) = self.documents.current_mut() else {
+            return;
+        };
+        if document.kind.is_some() {
+            return;
+        }
+        if !self.output.decide(&self.bases, at, Some(kind)) {
+            document.kind = Some(Kind::Other);
+            return;
+        }
+        document.kind = Some(kind);
+        if kind == Kind::Other {
+            // What decides it is a member of the document itself, and the rest is of no interest.
+            self.frames.truncate(document.depth);
+            self.documents.close();
+            self.state = State::Skipping(Skip::opened());
+        }
+    }
+
+    fn url(&mut self, bytes: &[u8], start: usize, only_in: Option<Kind>) -> State {
+        let value = &bytes[start..];
+        if !matches!(value.first(), None | Some(b'h' | b'H' | b'\\')) {
+            return State::InString { escaped: false };
+        }
+        if let Some(found) = self.bases.at_start_of(value, Syntax::Json, b'"') {
+            self.output.change(&self.bases, start, found, only_in);
+            return State::InString { escaped: false };
+        }
+        self.unescape = Unescape::default();
+        self.matcher.start(&self.bases);
+        State::InUrl { start, only_in }
+    }
+
+    fn in_url(&mut self, byte: u8, start: usize, only_in: Option<Kind>) {
+        let unescaped = self.unescape.push(byte);
+        let found = match unescaped {
+            Unescaped::Part => return,
+            Unescaped::Character(character) => {
+                let len = self.unescape.len();
+                if self.matcher.feed(&self.bases, character, len) {
+                    return;
+                }
+                self.matcher.found()
+            }
+            Unescaped::End => self.matcher.finish(&self.bases),
+            Unescaped::NotAscii => self.matcher.found(),
+            Unescaped::Invalid => None,
+        };
+        match found {
+            Some(found) => self.output.change(&self.bases, start, found, only_in),
+            None => self.output.keep(),
+        }
+        match unescaped {
+            Unescaped::End => self.value_ended(),
+            Unescaped::Invalid => self.state = State::Passing,
+            _ => self.state = State::InString { escaped: false },
+        }
+    }
+}

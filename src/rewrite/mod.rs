@@ -1,0 +1,21 @@
+//! Makes the links in answers point to the proxy, and those in requests to the service.
+//!
+//! A service writes its own address into its answers. A client that followed such a link would
+//! leave the proxy and be refused for want of a token; a client that sent the proxy's address back
+//! within a resource would have it stored for good. Only links of the protocol are changed
+//! ([`Plan`] lists them), byte by byte where they stand, while the body streams past: what is
+//! stored in a resource is the user's and passes as it is, in both its meaning and its spelling.
+//!
+//! Nothing here reads, writes or waits: bytes in, bytes out.
+
+mod bases;
+mod document;
+mod json;
+mod output;
+mod plan;
+mod skip;
+mod values;
+mod word;
+mod xml;
+
+pub use self::{bases::Bases, json::JsonRewriter, plan::Plan, xml::XmlRewriter};

@@ -1,0 +1,272 @@
+//! Links outside of bodies: in header fields and in queries. `None` says that nothing changes.
+
+use super::bases::{Bases, Match, Matcher, Syntax};
+
+impl Bases {
+    /// A value that is one absolute URL: `Location`, `Content-Location`.
+    pub fn rewrite_url(&self, url: &[u8]) -> Option<Vec<u8>> {
+        let mut matcher = Matcher::default();
+        matcher.start(self);
+        for byte in url {
+            if !matcher.feed(self, *byte, 1) {
+                break;
+            }
+        }
+        // Where the comparison broke off no base is complete, so that this adds none.
+        let found = matcher.finish(self)?;
+        let rest = &url[found.len..];
+        Some([self.replacement(found, Syntax::Plain).as_bytes(), rest].concat())
+    }
+
+    /// A `Link` field (RFC 8288): the target of each `<…>; rel=…`, of which there may be several.
+    pub fn rewrite_links(&self, field: &[u8]) -> Option<Vec<u8>> {
+        let mut result = Vec::new();
+        let mut done = 0;
+        let mut at = 0;
+        let mut in_quotes = false;
+        while let Some(byte) = field.get(at) {
+            match byte {
+                b'\\' if in_quotes => at += 1,
+                b'"' => in_quotes = !in_quotes,
+                b'<' if !in_quotes => {
+                    let target = &field[at + 1..];
+                    let len = memchr::memchr(b'>', target).unwrap_or(target.len());
+                    if let Some(changed) = self.rewrite_url(&target[..len]) {
+                        result.extend_from_slice(&field[done..=at]);
+                        result.extend_from_slice(&changed);
+                        done = at + 1 + len;
+                    }
+                    at += len;
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        finished(result, &field[done..])
+    }
+
+    /// A query, a form, or `If-None-Exist`: each value, and each part of a value with commas, is a
+    /// URL or none. It may be percent-encoded, and then what replaces its base is too.
+    pub fn rewrite_query(&self, query: &[u8]) -> Option<Vec<u8>> {
+        let mut result = Vec::new();
+        let mut done = 0;
+        let mut start = 0;
+        while start < query.len() {
+            let pair = &query[start..];
+            let len = memchr::memchr(b'&', pair).unwrap_or(pair.len());
+            let mut at = memchr::memchr(b'=', &pair[..len]).map_or(len, |name| name + 1);
+            while at < len {
+                let (found, next) = self.first_part(&pair[at..len]);
+                if let Some(found) = found {
+                    let base = start + at..start + at + found.len;
+                    result.extend_from_slice(&query[done..base.start]);
+                    let is_encoded = query[base.clone()].contains(&b'%');
+                    encode(
+                        self.replacement(found, Syntax::Plain),
+                        is_encoded,
+                        &mut result,
+                    );
+                    done = base.end;
+                }
+                at += next;
+            }
+            start += len + 1;
+        }
+        finished(result, &query[done..])
+    }
+
+    /// What a value starts with, up to a comma, and where its next part begins.
+    fn first_part(&self, value: &[u8]) -> (Option<Match>, usize) {
+        let mut matcher = Matcher::default();
+        matcher.start(self);
+        let mut wanted = true;
+        let mut after_backslash = false;
+        let mut at = 0;
+        while at < value.len() {
+            let (character, len) = decode(&value[at..]);
+            // FHIR writes a comma that separates nothing as `\,`.
+            if character == b',' && !after_backslash {
+                return (matcher.finish(self), at + len);
+            }
+            after_backslash = character == b'\\' && !after_backslash;
+            wanted = wanted && matcher.feed(self, character, len);
+            at += len;
+        }
+        (matcher.finish(self), at)
+    }
+}
+
+fn finished(mut result: Vec<u8>, rest: &[u8]) -> Option<Vec<u8>> {
+    // What replaces a base is never empty.
+    if result.is_empty() {
+        return None;
+    }
+    result.extend_from_slice(rest);
+    Some(result)
+}
+
+/// The first character of a part of a query, and how many bytes it takes.
+fn decode(text: &[u8]) -> (u8, usize) {
+    match text {
+        [b'%', high, low, ..] => {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => {
+                    // Two hexadecimal digits fit.
+                    (u8::try_from(high << 4 | low).unwrap_or(b'%'), 3)
+                }
+                _ => (b'%', 1),
+            }
+        }
+        [b'+', ..] => (b' ', 1),
+        [byte, ..] => (*byte, 1),
+        [] => (0, 0),
+    }
+}
+
+/// Writes a base into a query: as sparingly as it was written there, yet so that it stays one
+/// part of one value.
+fn encode(base: &str, is_encoded: bool, result: &mut Vec<u8>) {
+    for byte in base.bytes() {
+        let plain = byte.is_ascii_alphanumeric()
+            || b"-._~".contains(&byte)
+            || (!is_encoded && !b"&+%#,;".contains(&byte));
+        if plain {
+            result.push(byte);
+        } else {
+            result.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bases;
+    use crate::config::ServiceUrl;
+
+    fn bases(from: &str, to: &str) -> Bases {
+        let url = |text| ServiceUrl::parse(text).expect("a base URL");
+        Bases::new([(&url(from), &url(to))])
+    }
+
+    fn answers() -> Bases {
+        bases("https://h.example/v2", "http://localhost:8080/dicom")
+    }
+
+    fn requests() -> Bases {
+        bases("http://localhost:8080/fhir", "https://h.example")
+    }
+
+    #[track_caller]
+    fn is(result: Option<Vec<u8>>, expected: Option<&str>) {
+        let result = result.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        assert_eq!(result.as_deref(), expected);
+    }
+
+    #[test]
+    fn a_location_changes_up_to_its_base() {
+        for (url, expected) in [
+            ("https://h.example/v2", Some("http://localhost:8080/dicom")),
+            (
+                "https://h.example/v2/",
+                Some("http://localhost:8080/dicom/"),
+            ),
+            (
+                "HTTPS://H.example:443/v2/a%20b?c#d",
+                Some("http://localhost:8080/dicom/a%20b?c#d"),
+            ),
+            (
+                "https://h.example/v2?x",
+                Some("http://localhost:8080/dicom?x"),
+            ),
+            (
+                "https://h.example/v2/https://h.example/v2",
+                Some("http://localhost:8080/dicom/https://h.example/v2"),
+            ),
+            ("https://h.example/v22", None),
+            ("https://h.example/v", None),
+            ("https://h.example", None),
+            ("https://h.example:8443/v2", None),
+            ("https://h.example/V2", None),
+            ("http://h.example/v2", None),
+            (" https://h.example/v2", None),
+            ("/v2/studies", None),
+            ("", None),
+        ] {
+            is(answers().rewrite_url(url.as_bytes()), expected);
+        }
+        is(Bases::default().rewrite_url(b"https://h.example"), None);
+    }
+
+    #[test]
+    fn each_target_of_a_link_field_changes() {
+        for (field, expected) in [
+            (
+                "<https://h.example/v2/a>; rel=\"next\", <https://other.example>; title=\"<https://h.example/v2>\\\"\", <https://h.example/v2>",
+                Some(
+                    "<http://localhost:8080/dicom/a>; rel=\"next\", <https://other.example>; title=\"<https://h.example/v2>\\\"\", <http://localhost:8080/dicom>",
+                ),
+            ),
+            (
+                "<https://h.example/v2",
+                Some("<http://localhost:8080/dicom"),
+            ),
+            ("https://h.example/v2", None),
+            ("<>", None),
+            ("\"\\", None),
+            ("", None),
+        ] {
+            is(answers().rewrite_links(field.as_bytes()), expected);
+        }
+    }
+
+    #[test]
+    fn each_value_of_a_query_changes_in_its_own_spelling() {
+        for (query, expected) in [
+            (
+                "subject=http%3A%2F%2Flocalhost%3A8080%2Ffhir%2FPatient%2F1&_count=5",
+                Some("subject=https%3A%2F%2Fh.example%2FPatient%2F1&_count=5"),
+            ),
+            (
+                "a=1&subject=http://localhost:8080/fhir/Patient/1",
+                Some("a=1&subject=https://h.example/Patient/1"),
+            ),
+            (
+                "s=http://localhost:8080/fhir/a,b,HTTP%3a//LOCALHOST:8080/fhir/c%2Chttp://localhost:8080/fhir&t=http://localhost:8080/fhir",
+                Some(
+                    "s=https://h.example/a,b,https%3A%2F%2Fh.example/c%2Chttps://h.example&t=https://h.example",
+                ),
+            ),
+            ("s=x\\,http://localhost:8080/fhir", None),
+            ("s=x%5C%2Chttp://localhost:8080/fhir", None),
+            (
+                "s=x\\\\,http://localhost:8080/fhir",
+                Some("s=x\\\\,https://h.example"),
+            ),
+            (
+                "s=http://localhost:8080/fhir%3Fx",
+                Some("s=https://h.example%3Fx"),
+            ),
+            ("http://localhost:8080/fhir", None),
+            ("http://localhost:8080/fhir=x", None),
+            ("s=http://localhost:8080/fhirx", None),
+            ("s=http://localhost:8080/fhir%2", None),
+            ("s=http://localhost:8080/fhir%zz", None),
+            ("s=+http://localhost:8080/fhir", None),
+            ("s=http%253A%252F%252Flocalhost%253A8080%252Ffhir", None),
+            ("&&=&a&s=,,%2c", None),
+            ("", None),
+        ] {
+            is(requests().rewrite_query(query.as_bytes()), expected);
+        }
+    }
+
+    #[test]
+    fn a_base_put_into_a_query_stays_one_part_of_one_value() {
+        let bases = bases("http://localhost/fhir", "https://h.example/a,b&c%20d");
+        is(
+            bases.rewrite_query(b"s=http://localhost/fhir/x"),
+            Some("s=https://h.example/a%2Cb%26c%2520d/x"),
+        );
+    }
+}

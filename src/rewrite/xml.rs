@@ -1,0 +1,392 @@
+//! The rewriter for FHIR's XML, which the archived open source server can write.
+//!
+//! The same elements as in JSON, in the attribute `value`; the type of a resource is the name of its
+//! element. XML fixes the order of elements, so that a Bundle's type precedes its links: nothing
+//! waits for it, and a link that precedes it stays.
+
+#[cfg(test)]
+mod tests;
+mod unescape;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use memchr::memchr;
+
+use super::{
+    bases::{Bases, Matcher, Syntax},
+    document::Documents,
+    output::Output,
+    plan::{Element, Kind, Plan, Text},
+    word::Word,
+};
+use unescape::{Unescape, Unescaped};
+
+/// Elements within each other that are followed; what lies deeper passes unchanged.
+const MAX_DEPTH: usize = 1024;
+
+/// Changes the links in one XML document.
+#[derive(Debug)]
+pub struct XmlRewriter {
+    bases: Arc<Bases>,
+    plan: Plan,
+    state: State,
+    frames: Vec<Frame>,
+    /// Open elements of no interest.
+    ignored: usize,
+    documents: Documents,
+    /// The name or word being read.
+    word: Word,
+    unescape: Unescape,
+    matcher: Matcher,
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// Between tags.
+    Content,
+    /// Behind `<`.
+    Less,
+    /// Behind `<!`.
+    Declaration,
+    /// In a comment, a CDATA section or an instruction, which ends with `mark`, so many times, and `>`.
+    Until { mark: u8, times: u8, seen: u8 },
+    /// In the name of an opening tag.
+    Name,
+    /// In an opening tag, between attributes.
+    Tag,
+    /// Behind the slash of an empty element.
+    Slash,
+    /// In a closing tag.
+    Closing,
+    /// In an attribute's name, or behind it.
+    Attribute { ended: bool },
+    /// Behind `=`.
+    Equals,
+    /// In an attribute's value of no interest.
+    InValue { quote: u8 },
+    /// In a value that says what the document is.
+    InWord { quote: u8 },
+    /// At the start of a value that may be a URL of ours, which lies at this position of the
+    /// chunk; 0 when it began in an earlier one.
+    InUrl { quote: u8, start: usize },
+    /// The rest is of no interest.
+    Passing,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    element: &'static Element,
+    /// Whether its child is a resource rather than a member.
+    holds_resource: bool,
+}
+
+impl XmlRewriter {
+    /// A rewriter for one document. Plans that are not about resources know no XML: it passes.
+    pub fn new(plan: Plan, bases: Arc<Bases>) -> Self {
+        let state = match plan {
+            Plan::FhirAnswer | Plan::Request if !bases.is_empty() => State::Content,
+            _ => State::Passing,
+        };
+        let element = plan.root();
+        Self {
+            bases,
+            plan,
+            state,
+            frames: vec![Frame {
+                element,
+                holds_resource: element.document,
+            }],
+            ignored: 0,
+            documents: Documents::default(),
+            word: Word::default(),
+            unescape: Unescape::default(),
+            matcher: Matcher::default(),
+            output: Output::new(Syntax::Xml),
+        }
+    }
+
+    /// Takes the next part of the document, cut anywhere, and answers with the next part of the
+    /// rewritten one: the same bytes, uncopied, when nothing changed. May be empty.
+    #[must_use]
+    pub fn push(&mut self, chunk: &Bytes) -> Bytes {
+        self.output.begin(chunk.clone());
+        self.scan(chunk);
+        let unfinished = match &mut self.state {
+            State::InUrl { start, .. } => Some(std::mem::take(start)),
+            _ => None,
+        };
+        self.output.end(unfinished)
+    }
+
+    /// What is left to give out at the end of the document, most often nothing.
+    #[must_use]
+    pub fn finish(self) -> Bytes {
+        self.output.finish(&self.bases)
+    }
+
+    fn scan(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        while at < bytes.len() {
+            let byte = bytes[at];
+            match self.state {
+                State::Passing => return,
+                State::Content => {
+                    let Some(found) = memchr(b'<', &bytes[at..]) else {
+                        return;
+                    };
+                    at += found;
+                    self.state = State::Less;
+                }
+                State::InValue { quote } => {
+                    let Some(found) = memchr(quote, &bytes[at..]) else {
+                        return;
+                    };
+                    at += found;
+                    self.state = State::Tag;
+                }
+                State::Closing => {
+                    let Some(found) = memchr(b'>', &bytes[at..]) else {
+                        return;
+                    };
+                    at += found;
+                    self.close();
+                }
+                State::Less => self.less(byte),
+                State::Declaration => self.declaration(byte),
+                State::Until { mark, times, seen } => {
+                    self.state = if byte == b'>' && seen == times {
+                        State::Content
+                    } else {
+                        let seen = if byte == mark { times.min(seen + 1) } else { 0 };
+                        State::Until { mark, times, seen }
+                    };
+                }
+                State::Name => match byte {
+                    b'/' | b'>' | b' ' | b'\t' | b'\n' | b'\r' => {
+                        self.open();
+                        if matches!(self.state, State::Tag) {
+                            self.tag(byte);
+                        }
+                    }
+                    _ => self.word.push(byte),
+                },
+                State::Tag => self.tag(byte),
+                State::Slash if byte == b'>' => self.close(),
+                State::Attribute { ended } => match byte {
+                    b'=' => self.state = State::Equals,
+                    b' ' | b'\t' | b'\n' | b'\r' => self.state = State::Attribute { ended: true },
+                    b'/' | b'>' | b'<' | b'"' | b'\'' => self.state = State::Passing,
+                    _ if ended => self.state = State::Passing,
+                    _ => self.word.push(byte),
+                },
+                State::Equals => match byte {
+                    b'"' | b'\'' => self.value(byte, bytes, at + 1),
+                    b' ' | b'\t' | b'\n' | b'\r' => {}
+                    _ => self.state = State::Passing,
+                },
+                State::Slash => self.state = State::Passing,
+                State::InWord { quote } => self.in_word(byte, quote),
+                State::InUrl { quote, start } => self.in_url(byte, quote, start),
+            }
+            at += 1;
+        }
+    }
+
+    fn less(&mut self, byte: u8) {
+        self.word = Word::default();
+        self.state = match byte {
+            b'!' => State::Declaration,
+            b'?' => State::Until {
+                mark: b'?',
+                times: 1,
+                seen: 0,
+            },
+            b'/' => State::Closing,
+            b'>' | b' ' | b'\t' | b'\n' | b'\r' => State::Passing,
+            _ => {
+                self.word.push(byte);
+                State::Name
+            }
+        };
+    }
+
+    fn declaration(&mut self, byte: u8) {
+        self.word.push(byte);
+        let mark = match self.word.bytes() {
+            b"--" => b'-',
+            b"[CDATA[" => b']',
+            start if b"--".starts_with(start) || b"[CDATA[".starts_with(start) => return,
+            // FHIR forbids document types, and entities could be defined there.
+            _ => {
+                self.state = State::Passing;
+                return;
+            }
+        };
+        self.state = State::Until {
+            mark,
+            times: 2,
+            seen: 0,
+        };
+    }
+
+    fn tag(&mut self, byte: u8) {
+        self.state = match byte {
+            b' ' | b'\t' | b'\n' | b'\r' => State::Tag,
+            b'/' => State::Slash,
+            b'>' => State::Content,
+            b'<' | b'=' | b'"' | b'\'' => State::Passing,
+            _ => {
+                self.word = Word::default();
+                self.word.push(byte);
+                State::Attribute { ended: false }
+            }
+        };
+    }
+
+    /// An element of the name read begins.
+    fn open(&mut self) {
+        self.state = State::Tag;
+        let Some(parent) = self.frames.last().filter(|_| self.ignored == 0) else {
+            self.ignored += 1;
+            return;
+        };
+        let name = self.word;
+        let frame = if parent.holds_resource {
+            let element = parent.element;
+            if !self.open_document(name.bytes()) {
+                self.ignored = 1;
+                return;
+            }
+            Frame {
+                element,
+                holds_resource: false,
+            }
+        } else {
+            let element = parent.element.member(name.bytes());
+            // What is an array in JSON is an element that comes several times.
+            let element = element.items.unwrap_or(element);
+            Frame {
+                element,
+                holds_resource: element.document,
+            }
+        };
+        if frame.element.has_no_members() && frame.element.text == Text::Ignored {
+            self.ignored = 1;
+        } else if self.frames.len() == MAX_DEPTH {
+            self.state = State::Passing;
+        } else {
+            self.frames.push(frame);
+        }
+    }
+
+    fn open_document(&mut self, resource_type: &[u8]) -> bool {
+        if !self.documents.open(self.frames.len()) {
+            return false;
+        }
+        if let Some(document) = self.documents.current_mut() {
+            document.kind = document.is_of_type(resource_type);
+            if document.depth == 1 && document.kind == Some(Kind::Other) {
+                self.state = State::Passing;
+            }
+        }
+        true
+    }
+
+    fn close(&mut self) {
+        self.state = State::Content;
+        if self.ignored > 0 {
+            self.ignored -= 1;
+        } else {
+            self.frames.pop();
+            let depth = self.documents.current().map(|document| document.depth);
+            if depth == Some(self.frames.len()) {
+                self.documents.close();
+            }
+        }
+        if self.frames.len() <= 1 && self.ignored == 0 {
+            self.state = State::Passing;
+        }
+    }
+
+    /// The value of the attribute read begins at `start`.
+    fn value(&mut self, quote: u8, bytes: &[u8], start: usize) {
+        self.state = State::InValue { quote };
+        let is_listed = match self.word.bytes() {
+            b"value" => true,
+            // Of an extension.
+            b"url" => self.plan == Plan::Request,
+            _ => false,
+        };
+        if !is_listed || self.ignored > 0 {
+            return;
+        }
+        let Some(frame) = self.frames.last() else {
+            return;
+        };
+        let kind = self.documents.current().and_then(|document| document.kind);
+        match frame.element.text {
+            Text::Url => self.url(quote, bytes, start),
+            Text::UrlIn(wanted) if kind == Some(wanted) => self.url(quote, bytes, start),
+            Text::BundleType => {
+                self.word = Word::default();
+                self.unescape = Unescape::default();
+                self.state = State::InWord { quote };
+            }
+            _ => {}
+        }
+    }
+
+    fn in_word(&mut self, byte: u8, quote: u8) {
+        match self.unescape.push(byte, quote) {
+            Unescaped::Part => {}
+            Unescaped::Character(character) => self.word.push(character),
+            Unescaped::Other if byte != quote => self.word.push(0),
+            Unescaped::Other | Unescaped::End => {
+                self.state = State::Tag;
+                let word = self.word;
+                if let Some(document) = self.documents.current_mut() {
+                    let kind = document.is_bundle_of_type(word.bytes());
+                    document.kind = document.kind.or(kind);
+                }
+            }
+        }
+    }
+
+    fn url(&mut self, quote: u8, bytes: &[u8], start: usize) {
+        let found = self.bases.at_start_of(&bytes[start..], Syntax::Xml, quote);
+        if let Some(found) = found {
+            self.output.change(&self.bases, start, found, None);
+            return;
+        }
+        self.unescape = Unescape::default();
+        self.matcher.start(&self.bases);
+        self.state = State::InUrl { quote, start };
+    }
+
+    fn in_url(&mut self, byte: u8, quote: u8, start: usize) {
+        let unescaped = self.unescape.push(byte, quote);
+        let found = match unescaped {
+            Unescaped::Part => return,
+            Unescaped::Character(character) => {
+                let len = self.unescape.len();
+                if self.matcher.feed(&self.bases, character, len) {
+                    return;
+                }
+                self.matcher.found()
+            }
+            Unescaped::Other => self.matcher.found(),
+            Unescaped::End => self.matcher.finish(&self.bases),
+        };
+        match found {
+            Some(found) => self.output.change(&self.bases, start, found, None),
+            None => self.output.keep(),
+        }
+        self.state = if byte == quote {
+            State::Tag
+        } else {
+            State::InValue { quote }
+        };
+    }
+}

@@ -1,0 +1,201 @@
+use super::*;
+use crate::config::ServiceUrl;
+
+const UPSTREAM: &str = "https://fhir.example/r4";
+const PROXY: &str = "http://localhost:8080/fhir";
+
+fn bases(from: &str, to: &str) -> Arc<Bases> {
+    let url = |text| ServiceUrl::parse(text).expect("a base URL");
+    Arc::new(Bases::new([(&url(from), &url(to))]))
+}
+
+/// Holds the result against the expected one for all sizes of pieces.
+#[track_caller]
+fn becomes(plan: Plan, bases: &Arc<Bases>, document: &str, expected: &str) {
+    for piece in (1..=document.len()).rev() {
+        let mut rewriter = XmlRewriter::new(plan, Arc::clone(bases));
+        let mut result = Vec::new();
+        for chunk in document.as_bytes().chunks(piece) {
+            result.extend_from_slice(&rewriter.push(&Bytes::copy_from_slice(chunk)));
+        }
+        result.extend_from_slice(&rewriter.finish());
+        assert_eq!(
+            String::from_utf8_lossy(&result),
+            expected,
+            "in pieces of {piece}"
+        );
+    }
+}
+
+/// In `template`, `@` is a base that changes and `%` the same base where it must stay.
+#[track_caller]
+fn check(plan: Plan, template: &str) {
+    let stays = template.replace('%', UPSTREAM);
+    becomes(
+        plan,
+        &bases(UPSTREAM, PROXY),
+        &stays.replace('@', UPSTREAM),
+        &stays.replace('@', PROXY),
+    );
+}
+
+#[test]
+fn a_search_answers_links_and_full_urls_change() {
+    check(
+        Plan::FhirAnswer,
+        r#"<?xml version="1.0" encoding="utf-8"?><!-- <Bundle><type value="document"/> -- > -->
+        <Bundle xmlns="http://hl7.org/fhir"><id value="%"/><type value="searchset"/><total value="1"/>
+        <link><relation value="next"/><url value="@/Patient?a=b&amp;ct=c"/></link>
+        <link><url id='%' value = '@'></url></link>
+        <entry><link><url value="@/x"/></link><fullUrl value="@/Patient/1"/><resource>
+        <Patient xmlns="http://hl7.org/fhir"><text><div xmlns="http://www.w3.org/1999/xhtml"><br/>
+        <a href="%/x" title='<"/>'>%</a><![CDATA[<link><url value="%"/></link> ]] ]]></div></text>
+        <extension url="%/e"><valueUrl value="%/v"/></extension><link><url value="%"/></link>
+        <identifier><system value="%"/></identifier><fullUrl value="%"/></Patient></resource>
+        <search><mode value="match"/></search></entry><entry><request><url value="@/Patient"/></request>
+        <response><location value="@/Patient/1/_history/1"/><outcome><X><url value="%"/></X></outcome>
+        </response></entry></Bundle><!-- --><Bundle><type value="searchset"/><link><url value="%"/></link></Bundle>"#,
+    );
+}
+
+#[test]
+fn stored_bundles_stay_as_they_are() {
+    for kind in ["document", "collection", "message", "search&#115;et2", ""] {
+        let bundle = format!(
+            r#"<Bundle><type value="{kind}"/><link><url value="%"/></link><entry><fullUrl value="%"/></entry></Bundle>"#
+        );
+        check(Plan::FhirAnswer, &bundle);
+        check(
+            Plan::FhirAnswer,
+            &format!(
+                r#"<Bundle><type value="batch-response"/><entry><resource>{bundle}</resource></entry><link><url value="@"/></link></Bundle>"#
+            ),
+        );
+    }
+    check(
+        Plan::FhirAnswer,
+        r#"<Bundle><link><url value="%"/></link><type value="searchset"/><link><url value="@"/></link>
+        <entry><resource><Bundle><type value="searchset"/><link><url value="%"/></link></Bundle></resource>
+        <fullUrl value="@"/></entry></Bundle>"#,
+    );
+}
+
+#[test]
+fn searches_within_a_batch_are_answers_too() {
+    check(
+        Plan::FhirAnswer,
+        r#"<Bundle><type value='batch-response'/><entry><resource><Bundle><type value="search&#x73;et"/>
+        <link><url value="@/Patient"/></link><entry><fullUrl value="@/Patient/1"/><resource><Patient>
+        <url value="%"/></Patient></resource></entry></Bundle></resource></entry><entry><resource/>
+        <response><location value="@"/></response></entry><entry><resource><CapabilityStatement>
+        <url value="%"/></CapabilityStatement></resource><fullUrl value="@"/></entry></Bundle>"#,
+    );
+}
+
+#[test]
+fn the_capability_statement_tells_its_own_addresses() {
+    check(
+        Plan::FhirAnswer,
+        r#"<CapabilityStatement><url value="@/metadata"/><name value="%"/><implementation><url value="@"/>
+        </implementation><rest><operation><definition value="@/x"/></operation><resource><profile value="%"/>
+        <searchParam><definition value="%"/></searchParam><operation><definition value="@/y"/></operation>
+        </resource></rest></CapabilityStatement>"#,
+    );
+    check(
+        Plan::FhirAnswer,
+        r#"<StructureDefinition><url value="%"/></StructureDefinition>"#,
+    );
+}
+
+#[test]
+fn every_value_of_a_request_refers_to_the_service() {
+    check(
+        Plan::Request,
+        r#"<Patient xmlns="http://hl7.org/fhir"><text><div><a href="%/x">%</a></div></text>
+        <extension url="@/e"><valueUrl value="@/v"/></extension><generalPractitioner>
+        <reference value="@/Practitioner/1"/></generalPractitioner><name><family value="%x"/></name></Patient>"#,
+    );
+}
+
+#[test]
+fn a_base_is_recognised_in_any_spelling() {
+    let bundle = |url: &str| {
+        format!(r#"<Bundle><type value="history"/><link><url value="{url}"/></link></Bundle>"#)
+    };
+    let escaped = UPSTREAM
+        .bytes()
+        .fold(String::new(), |text, byte| text + &format!("&#x{byte:x};"));
+    for (url, expected) in [
+        (
+            "https:&#47;&#x2F;FHIR.example:443/r4&#47;x&amp;y",
+            Some("&#47;x&amp;y"),
+        ),
+        (&*escaped, Some("")),
+        ("https://fhir.example/r4?x", Some("?x")),
+        ("https://fhir.example/r4&#63;", Some("&#63;")),
+        ("https://fhir.example/r4&amp;", None),
+        ("https://fhir.example/r4&", None),
+        ("https://fhir.example/r4&unknown;", None),
+        ("https://fhir.example/r4&averyverylongreferencename;/", None),
+        ("https://fhir.example/r4&#x+2f;", None),
+        ("https://fhir.example/r4&#xe9;", None),
+        ("https://fhir.example/r4é", None),
+        ("https://fhir.example/r45", None),
+        ("hhttps://fhir.example/r4", None),
+        ("https://https://fhir.example/r4", None),
+        (" https://fhir.example/r4", None),
+        ("", None),
+    ] {
+        let wanted = expected.map_or(url.to_owned(), |rest| format!("{PROXY}{rest}"));
+        becomes(
+            Plan::FhirAnswer,
+            &bases(UPSTREAM, PROXY),
+            &bundle(url),
+            &bundle(&wanted),
+        );
+    }
+    becomes(
+        Plan::FhirAnswer,
+        &bases("https://fhir.example/a'b&c", "http://localhost/d'e&f"),
+        &bundle("https://fhir.example/a'b&amp;c/x"),
+        &bundle("http://localhost/d&apos;e&amp;f/x"),
+    );
+}
+
+#[test]
+fn what_is_not_xml_passes_from_there_on() {
+    for broken in [
+        "<!DOCTYPE x>",
+        "<!-x>",
+        "<>",
+        "< a/>",
+        "<a =\"%\"/>",
+        "<a b c=\"%\"/>",
+        "<a b=%>",
+        "<a/ >",
+        "<a b<c>",
+        "<a <b/>",
+    ] {
+        check(
+            Plan::FhirAnswer,
+            &format!(
+                r#"<Bundle><type value="searchset"/><link><url value="@"/></link>{broken}<link><url value="%"/></link></Bundle>"#
+            ),
+        );
+    }
+    let document = format!(r#"<Bundle><type value="history"/><link><url value="{UPSTREAM}"#);
+    for end in 0..=document.len() {
+        let cut = &document[..end];
+        becomes(Plan::FhirAnswer, &bases(UPSTREAM, PROXY), cut, cut);
+    }
+}
+
+#[test]
+fn depth_costs_no_more_than_a_bounded_stack() {
+    let nested = |depth: usize, base: &str| "<a>".repeat(depth) + "<a value=\"" + base + "\"/>";
+    for (depth, base) in [(MAX_DEPTH - 2, PROXY), (MAX_DEPTH - 1, UPSTREAM)] {
+        let mut rewriter = XmlRewriter::new(Plan::Request, bases(UPSTREAM, PROXY));
+        let result = rewriter.push(&nested(depth, UPSTREAM).into());
+        assert!(result == nested(depth, base), "{depth}");
+    }
+}
