@@ -1,7 +1,11 @@
 //! The one integration test binary: a module for each behaviour.
 
+#[cfg(unix)]
+mod aadsts;
 mod admin;
 mod architecture;
+#[cfg(unix)]
+mod auto;
 #[cfg(unix)]
 mod azure_cli;
 #[cfg(unix)]

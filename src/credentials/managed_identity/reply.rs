@@ -6,9 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::super::{
-    AccessToken, CredentialError, Reason, Renewal,
-    entra::{self, Asker},
-    http::Answer,
+    AccessToken, CredentialError, Reason, Renewal, aadsts, entra::Asker, http::Answer,
     token_response::optional_seconds,
 };
 use crate::config::Audience;
@@ -77,13 +75,13 @@ pub(super) fn denied(
             format!("{platform} answered {}", answer.status.as_u16()),
             "ahds-proxy tries again by itself.",
         )
-    } else if let Some(code) = entra::find_code(text) {
+    } else if let Some(code) = aadsts::find_code(text) {
         let asker = Asker {
             tenant: None,
             client_id: None,
             audience,
         };
-        entra::from_code(code, &asker)
+        aadsts::explain(code, &asker, "")
     } else {
         refused()
     };
