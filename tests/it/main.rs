@@ -3,6 +3,7 @@
 #[cfg(unix)]
 mod aadsts;
 mod admin;
+mod anonymous;
 mod architecture;
 #[cfg(unix)]
 mod auto;
@@ -25,6 +26,7 @@ mod forwarding;
 mod guard;
 mod headers;
 mod limits;
+mod links;
 #[cfg(unix)]
 mod managed_identity;
 mod oauth2;
@@ -33,6 +35,7 @@ mod own_answers;
 mod privacy;
 #[cfg(unix)]
 mod process;
+mod references;
 mod refusals;
 mod registration;
 #[cfg(unix)]
@@ -42,6 +45,7 @@ mod slow_clients;
 mod smart;
 mod streaming;
 mod support;
+mod throttling;
 mod tokens;
 mod unauthorized;
 #[cfg(unix)]
