@@ -104,11 +104,11 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         None => None,
     };
     let ports = doors.ports();
-    let parts = Parts::new(config, &ports, &clock)?;
+    let built = Parts::new(config, &ports, &clock)?;
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
-    let proxy = Proxy::new(parts.routes, config);
+    let proxy = Proxy::new(built.routes, config);
     let mut running = Running {
         config: config.clone(),
         clock,
@@ -127,7 +127,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         admin: JoinSet::new(),
         background: JoinSet::new(),
     };
-    running.keep_fresh(&parts.sources);
+    running.keep_fresh(&built.sources);
     let limits = server::Limits {
         head_timeout: HEAD_TIMEOUT,
         keep_alive: KEEP_ALIVE,
@@ -155,7 +155,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     }
     if let Some(listener) = admin_listener {
         tracing::info!(address = listener.address(), "admin address");
-        let admin = Admin::new(config, parts.sources, stopped);
+        let admin = Admin::new(config, built.sources, stopped);
         running.admin_pages = Some(admin.clone());
         let permits = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
         let serve = server::serve(

@@ -114,6 +114,7 @@ impl Proxy {
     }
 
     /// The same for a listener of a route's own.
+    #[must_use]
     pub fn at_root_of(&self, route: Arc<str>) -> Self {
         Self {
             current: self.current.clone(),

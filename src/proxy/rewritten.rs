@@ -74,8 +74,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Rewritten<B> {
             let Some(rewriter) = &mut this.rewriter else {
                 return Poll::Ready(this.trailers.take().map(Ok));
             };
-            match ready!(Pin::new(&mut this.body).poll_frame(cx)).transpose()? {
-                Some(frame) => match frame.into_data() {
+            if let Some(frame) = ready!(Pin::new(&mut this.body).poll_frame(cx)).transpose()? {
+                match frame.into_data() {
                     Ok(data) => {
                         let data = rewriter.push(&data);
                         if !data.is_empty() {
@@ -84,8 +84,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Rewritten<B> {
                         continue;
                     }
                     Err(trailers) => this.trailers = Some(trailers),
-                },
-                None => {}
+                }
             }
             let rest = this
                 .rewriter
