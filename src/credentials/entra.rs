@@ -6,7 +6,11 @@ use std::time::SystemTime;
 use http::Uri;
 use serde::Deserialize;
 
-use super::{AccessToken, CredentialError, Reason, http::Answer, token_response::Granted};
+use super::{
+    AccessToken, CredentialError, Reason,
+    http::{Answer, TRY_AGAIN},
+    token_response::Granted,
+};
 use crate::config::{Audience, ServiceUrl, Tenant};
 
 /// The first-party application that FHIR tokens are for.
@@ -96,7 +100,7 @@ pub(super) fn denied(answer: &Answer, asker: &Asker<'_>, sign_in: &str) -> Crede
             CredentialError::new(
                 Reason::Transient,
                 format!("the token endpoint answered {}", answer.status.as_u16()),
-                "ahds-proxy tries again by itself.",
+                TRY_AGAIN,
             )
         }
         _ => CredentialError::new(
@@ -212,7 +216,7 @@ pub(super) fn explain(code: u64, asker: &Asker<'_>, sign_in: &str) -> Credential
         90_055 | 50_196 => (
             Reason::Transient,
             "Microsoft Entra ID is throttling requests".to_owned(),
-            "ahds-proxy tries again by itself.".to_owned(),
+            TRY_AGAIN.to_owned(),
         ),
         _ => (
             Reason::NeedsAction,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::super::{
     AccessToken, CredentialError, Reason, Renewal,
     entra::{self, Asker},
-    http::Answer,
+    http::{Answer, TRY_AGAIN},
     token_response::optional_seconds,
 };
 use crate::config::Audience;
@@ -75,7 +75,7 @@ pub(super) fn denied(
         CredentialError::new(
             Reason::Transient,
             format!("{platform} answered {}", answer.status.as_u16()),
-            "ahds-proxy tries again by itself.",
+            TRY_AGAIN,
         )
     } else if let Some(code) = entra::find_code(text) {
         let asker = Asker {
