@@ -18,7 +18,7 @@
 //! | 3 | [`token`] | the token cache: one fetch per key, renewal ahead of expiry |
 //! | 2 | [`credentials`] | one file for each way to get a token |
 //! | 1 | [`upstream`], [`telemetry`] | connections to other hosts: DNS, TLS, pool, safe retry; logs |
-//! | 0 | [`config`], [`clock`] | values valid by construction; the wall clock |
+//! | 0 | [`config`], [`clock`], [`x509`] | values valid by construction; the wall clock; certificates read |
 
 pub mod admin;
 pub mod app;
@@ -33,3 +33,4 @@ pub mod server;
 pub mod telemetry;
 pub mod token;
 pub mod upstream;
+pub mod x509;

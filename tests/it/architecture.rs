@@ -15,7 +15,7 @@ const FLOORS: &[(u32, &[&str])] = &[
     (3, &["token"]),
     (2, &["credentials"]),
     (1, &["upstream", "telemetry"]),
-    (0, &["config", "clock"]),
+    (0, &["config", "clock", "x509"]),
 ];
 
 /// The files of `src`, with the module each belongs to.
