@@ -9,7 +9,7 @@ use std::{
 const FLOORS: &[(u32, &[&str])] = &[
     (8, &["main", "cli"]),
     (7, &["app"]),
-    (6, &["admin", "emulator"]),
+    (6, &["admin", "check", "emulator"]),
     (5, &["proxy"]),
     (4, &["server"]),
     (3, &["token"]),

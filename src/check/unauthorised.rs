@@ -1,0 +1,413 @@
+//! 401: which of a token's claims does not suit the service.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, header};
+use jiff::fmt::rfc2822;
+
+use super::{Outcome, answer::Caller, resource::Resource, token::second};
+use crate::config::{RouteKind, Tenant};
+
+/// The leeway that services commonly give.
+const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+const DICOM_AUDIENCE: &str = "https://dicom.healthcareapis.azure.com";
+
+/// What the service says in `WWW-Authenticate` (RFC 6750, section 3), as far as it can be understood:
+/// nothing keeps it from quoting the token, so its words are not repeated.
+#[derive(Debug, Default)]
+struct Challenge {
+    /// From `authorization_uri`.
+    tenant: Option<Tenant>,
+    blames: Option<Blame>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blame {
+    Audience,
+    Time,
+    Issuer,
+    Signature,
+}
+
+impl Challenge {
+    fn read(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(header::WWW_AUTHENTICATE);
+        let texts = values.iter().filter_map(|value| value.to_str().ok());
+        let text = texts.collect::<Vec<_>>().join(", ");
+        let description = parameter(&text, "error_description").unwrap_or_default();
+        Self {
+            tenant: parameter(&text, "authorization_uri").and_then(tenant_of),
+            blames: Blame::of(description),
+        }
+    }
+}
+
+impl Blame {
+    /// The words of Microsoft.IdentityModel, which both services use.
+    fn of(description: &str) -> Option<Self> {
+        let text = description.to_ascii_lowercase();
+        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if has(&["audience"]) {
+            Some(Self::Audience)
+        } else if has(&["expired", "lifetime", "not valid before"]) {
+            Some(Self::Time)
+        } else if has(&["issuer"]) {
+            Some(Self::Issuer)
+        } else if has(&["signature"]) {
+            Some(Self::Signature)
+        } else {
+            None
+        }
+    }
+}
+
+/// The value of `name="…"`.
+fn parameter<'a>(challenge: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = challenge.split_once(&format!("{name}=\""))?;
+    rest.split_once('"').map(|(value, _)| value)
+}
+
+/// The first segment of an authority's path, where it is a tenant's id: a token names no other.
+fn tenant_of(url: &str) -> Option<Tenant> {
+    let (_, rest) = url.split_once("://")?;
+    let segment = rest.split('/').nth(1)?;
+    let is_id = segment.len() == 36 && segment.bytes().filter(|byte| *byte == b'-').count() == 4;
+    is_id.then(|| Tenant::parse(segment).ok())?
+}
+
+/// Compares a refused token with the route, the challenge and the clocks.
+pub(super) fn explain(seen: &str, headers: &HeaderMap, caller: &Caller<'_>) -> Outcome {
+    let challenge = Challenge::read(headers);
+    let (why, remedy) = expired(caller)
+        .or_else(|| clocks_differ(&challenge, headers, caller.now))
+        .or_else(|| wrong_tenant(&challenge, caller))
+        .or_else(|| wrong_audience(&challenge, caller))
+        .unwrap_or_else(|| otherwise(&challenge, caller));
+    Outcome::failed(format!("{seen}: {why}"), remedy)
+}
+
+type Explained = Option<(String, String)>;
+
+fn expired(caller: &Caller<'_>) -> Explained {
+    let seconds = caller.claims.expires_on?;
+    let end = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+    (end <= caller.now).then(|| {
+        (
+            format!("the token expired at {}", second(end)),
+            format!(
+                "Get a new one. {} If the token is new, this machine's clock is wrong: here it is {}.",
+                renewal(caller),
+                second(caller.now)
+            ),
+        )
+    })
+}
+
+fn renewal(caller: &Caller<'_>) -> String {
+    match caller.kind {
+        "azure-cli" => "Run: az login.".to_owned(),
+        "azure-powershell" => "Run: Connect-AzAccount.".to_owned(),
+        "azure-developer-cli" => "Run: azd auth login.".to_owned(),
+        kind => format!(
+            "See what [credentials.{}.{kind}] takes it from.",
+            caller.route.credential
+        ),
+    }
+}
+
+fn clocks_differ(challenge: &Challenge, headers: &HeaderMap, now: SystemTime) -> Explained {
+    let there = headers
+        .get(header::DATE)
+        .and_then(|value| rfc2822::parse(value.to_str().ok()?).ok())
+        .map(|date| SystemTime::from(date.timestamp()));
+    let (apart, word) = match there.map(|there| there.duration_since(now)) {
+        Some(Ok(behind)) => (behind, "behind"),
+        Some(Err(error)) => (error.duration(), "ahead of"),
+        None => (Duration::ZERO, ""),
+    };
+    if apart > TOLERANCE {
+        return Some((
+            format!(
+                "this machine's clock is {} min {word} the service's",
+                apart.as_secs() / 60
+            ),
+            "Set the clock; on Linux: timedatectl set-ntp true.".to_owned(),
+        ));
+    }
+    (challenge.blames == Some(Blame::Time)).then(|| {
+        (
+            "the service says that the token is not valid at this time".to_owned(),
+            "Check this machine's clock and time zone, and get a new token.".to_owned(),
+        )
+    })
+}
+
+fn wrong_tenant(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
+    let held = caller.claims.tenant.as_deref()?;
+    let wanted = challenge.tenant.as_ref()?;
+    if held.eq_ignore_ascii_case(wanted.as_str()) {
+        return None;
+    }
+    let name = &caller.route.credential;
+    let key = format!(
+        "set tenant = \"{wanted}\" in [credentials.{name}.{}]",
+        caller.kind
+    );
+    let remedy = match caller.kind {
+        "azure-cli" => format!("Run: az login --tenant {wanted}; then {key}."),
+        "azure-powershell" => format!("Run: Connect-AzAccount -Tenant {wanted}; then {key}."),
+        "azure-developer-cli" => format!("Run: azd auth login --tenant-id {wanted}; then {key}."),
+        "device-code" | "client-secret" | "client-certificate" | "workload-identity" => {
+            format!("Sign in there: {key}.")
+        }
+        "environment" => {
+            format!("Set AZURE_TENANT_ID to {wanted}, and the application to one there.")
+        }
+        "managed-identity" => format!(
+            "A managed identity has tokens of its own tenant only; use an application of tenant {wanted}."
+        ),
+        _ => format!("Get a token that tenant {wanted} issued."),
+    };
+    Some((
+        format!("the token is of tenant {held}, and the service trusts tenant {wanted}"),
+        remedy,
+    ))
+}
+
+fn wrong_audience(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
+    let route = caller.route;
+    let configured = route.audience.as_ref()?.as_str();
+    let held = &caller.claims.audiences;
+    let differs = !held.is_empty() && !held.iter().any(|audience| audience == configured);
+    if differs {
+        return Some((
+            format!(
+                "the token is for {}, and the route's audience is {configured}",
+                held.join(" ")
+            ),
+            format!(
+                "Get a token for {configured} where [credentials.{}] takes it from, or correct \
+                 `audience` in [routes.{}].",
+                route.credential, route.name
+            ),
+        ));
+    }
+    let usual = match route.kind {
+        RouteKind::Fhir => Some(route.upstream.origin()),
+        RouteKind::Dicom => Some(DICOM_AUDIENCE.to_owned()),
+        RouteKind::Http => None,
+    };
+    let usual = usual.filter(|usual| usual != configured);
+    let is_blamed = challenge.blames == Some(Blame::Audience);
+    if !is_blamed && (usual.is_none() || challenge.blames.is_some()) {
+        return None;
+    }
+    let name = &route.name;
+    let look_up = Resource::of(&route.upstream, route.kind).map_or_else(
+        || "Ask the service's owner for its audience".to_owned(),
+        |resource| format!("See the service's own: {}", resource.audience_command()),
+    );
+    let remedy = match usual {
+        Some(usual) => format!(
+            "Leave `audience` out of [routes.{name}]: the usual one is {usual}. If that is refused too: \
+             {look_up}; then set `audience` to it."
+        ),
+        None => format!("{look_up}; then set `audience` in [routes.{name}] to it, byte for byte."),
+    };
+    Some((
+        format!("the service does not accept the audience {configured}"),
+        remedy,
+    ))
+}
+
+fn otherwise(challenge: &Challenge, caller: &Caller<'_>) -> (String, String) {
+    let look_up = Resource::of(&caller.route.upstream, caller.route.kind).map_or_else(
+        || "Ask the service's owner which authority and audience it trusts.".to_owned(),
+        |resource| {
+            format!(
+                "Compare authority and audience with the service's own: {}",
+                resource.audience_command()
+            )
+        },
+    );
+    let issuer = caller.claims.tenant.as_deref().map_or_else(
+        || "the token's issuer".to_owned(),
+        |tenant| format!("tenant {tenant}, which issued the token"),
+    );
+    let why = match challenge.blames {
+        Some(Blame::Issuer) => format!("the service does not trust {issuer}"),
+        Some(Blame::Signature) => {
+            "the service cannot verify the token's signature: it is of another cloud or issuer"
+                .to_owned()
+        }
+        _ => "the token was refused, though its audience, tenant and expiry look right".to_owned(),
+    };
+    (why, look_up)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::{
+        config::{Overrides, load},
+        credentials::Claims,
+    };
+
+    const HERE: &str = "11111111-1111-4111-8111-111111111111";
+    const THERE: &str = "22222222-2222-4222-8222-222222222222";
+    const AUDIENCE: &str = "https://ws-fhir.fhir.azurehealthcareapis.com";
+    const NOW: u64 = 1_900_000_000;
+
+    fn refused(change: impl FnOnce(&mut Claims), challenge: &str, date: Option<&str>) -> Outcome {
+        let flags = Overrides {
+            fhir: Some(AUDIENCE.to_owned()),
+            ..Overrides::default()
+        };
+        let config = load(&flags, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+        let mut claims = Claims {
+            tenant: Some(HERE.to_owned()),
+            expires_on: Some(NOW + 3000),
+            audiences: vec![AUDIENCE.to_owned()],
+            ..Claims::default()
+        };
+        change(&mut claims);
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_str(challenge).expect("a header"),
+        );
+        if let Some(date) = date {
+            headers.insert(header::DATE, HeaderValue::from_str(date).expect("a header"));
+        }
+        let caller = Caller {
+            route: &config.routes[0],
+            kind: "azure-cli",
+            claims: &claims,
+            is_closed: false,
+            now: UNIX_EPOCH + Duration::from_secs(NOW),
+        };
+        explain("GET /", &headers, &caller)
+    }
+
+    fn challenge(tenant: &str, description: &str) -> String {
+        format!(
+            "Bearer authorization_uri=\"https://login.microsoftonline.com/{tenant}\", \
+             error=\"invalid_token\", error_description=\"{description}\""
+        )
+    }
+
+    #[test]
+    fn finds_what_does_not_suit() {
+        // 1900000000 is Sun, 17 Mar 2030 17:46:40 GMT.
+        let hour_later = Some("Sun, 17 Mar 2030 18:46:40 GMT");
+        let half_an_hour_ago = Some("Sun, 17 Mar 2030 17:16:40 GMT");
+        let same = Some("Sun, 17 Mar 2030 17:46:41 GMT");
+        let audience = "The audience 'https://x' is invalid";
+        type Change = fn(&mut Claims);
+        let as_is: Change = |_| ();
+        let past: Change = |claims| claims.expires_on = Some(NOW - 1);
+        let for_another: Change = |claims| claims.audiences = vec!["https://x".to_owned()];
+        let opaque: Change = |claims| *claims = Claims::default();
+        for (change, challenge, date, why, remedy) in [
+            (
+                past,
+                challenge(HERE, ""),
+                same,
+                "the token expired at 2030-03-17T17:46:39Z",
+                "az login",
+            ),
+            (
+                as_is,
+                challenge(HERE, ""),
+                hour_later,
+                "clock is 60 min behind the service's",
+                "Set the clock",
+            ),
+            (
+                as_is,
+                challenge(HERE, ""),
+                half_an_hour_ago,
+                "clock is 30 min ahead of the service's",
+                "Set the clock",
+            ),
+            (
+                as_is,
+                challenge(HERE, "The token expired at 'x'"),
+                None,
+                "not valid at this time",
+                "clock",
+            ),
+            (
+                as_is,
+                challenge(THERE, audience),
+                same,
+                "the service trusts tenant 2222",
+                "az login --tenant 2222",
+            ),
+            (
+                for_another,
+                challenge(HERE, ""),
+                same,
+                "the token is for https://x, and the route's",
+                "Get a token for",
+            ),
+            (
+                as_is,
+                challenge(HERE, audience),
+                same,
+                "does not accept the audience",
+                "authenticationConfiguration",
+            ),
+            (
+                opaque,
+                challenge(HERE, audience),
+                same,
+                "does not accept the audience",
+                "set `audience`",
+            ),
+            (
+                as_is,
+                challenge(HERE, "The issuer is invalid"),
+                same,
+                "does not trust tenant 1111",
+                "authority",
+            ),
+            (
+                as_is,
+                challenge(HERE, "The signature is invalid"),
+                same,
+                "signature",
+                "authority",
+            ),
+            (
+                as_is,
+                challenge("common", "no"),
+                same,
+                "look right",
+                "authority",
+            ),
+            (as_is, "Bearer".to_owned(), None, "look right", "authority"),
+            (
+                opaque,
+                "Negotiate".to_owned(),
+                None,
+                "look right",
+                "authority",
+            ),
+        ] {
+            let outcome = refused(change, &challenge, date);
+            let found = outcome.remedy.expect("a remedy");
+            assert!(outcome.detail.contains(why), "{why}: {}", outcome.detail);
+            assert!(found.contains(remedy), "{remedy}: {found}");
+        }
+    }
+
+    #[test]
+    fn does_not_repeat_what_a_service_says() {
+        let quoting = challenge(HERE, "The audience in ey.hunter2.sig is invalid");
+        let outcome = refused(|_| (), &quoting, None);
+        assert!(!format!("{outcome:?}").contains("hunter2"));
+    }
+}
