@@ -45,7 +45,7 @@ impl Answer {
 
     pub(super) fn judge_anonymous(&self, route: &Route) -> Outcome {
         match self.status {
-            _ if self.is_from_between(route) => self.from_between(route),
+            _ if self.comes_from_between(route) => self.name_intruder(route),
             status if status.is_success() => Outcome::ok(self.seen()),
             StatusCode::UNAUTHORIZED => Outcome::ok(format!(
                 "{}: the service answers, but not without a token",
@@ -59,7 +59,7 @@ impl Answer {
     pub(super) fn judge_authorised(&self, caller: &Caller<'_>) -> Outcome {
         let route = caller.route;
         match self.status {
-            _ if self.is_from_between(route) => self.from_between(route),
+            _ if self.comes_from_between(route) => self.name_intruder(route),
             status if status.is_success() => Outcome::ok(self.seen()),
             StatusCode::UNAUTHORIZED => unauthorised::explain(&self.seen(), &self.headers, caller),
             StatusCode::FORBIDDEN if caller.is_closed => {
@@ -157,7 +157,7 @@ impl Answer {
 
     /// Whether something between here and the service has answered: it speaks no HTML, but for what
     /// its front end says of failures.
-    fn is_from_between(&self, route: &Route) -> bool {
+    fn comes_from_between(&self, route: &Route) -> bool {
         match self.status {
             StatusCode::PROXY_AUTHENTICATION_REQUIRED
             | StatusCode::NETWORK_AUTHENTICATION_REQUIRED => true,
@@ -165,7 +165,7 @@ impl Answer {
         }
     }
 
-    fn from_between(&self, route: &Route) -> Outcome {
+    fn name_intruder(&self, route: &Route) -> Outcome {
         Outcome::failed(
             format!(
                 "{}: a proxy or captive portal has answered in the service's place",

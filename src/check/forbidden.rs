@@ -49,18 +49,20 @@ pub(super) fn to_the_caller(seen: &str, caller: &Caller<'_>) -> Outcome {
             let hint = if claims.object_id.is_some() {
                 String::new()
             } else {
-                format!(" with the object id of {who} for OBJECT-ID")
+                format!(", with the object id of {who} for OBJECT-ID")
             };
             format!(
-                "Assign a role{hint}, in the service's subscription: az role assignment create --role \
-                 \"{reader}\" --assignee {assignee} --scope \"$({})\". Roles take effect within ten \
-                 minutes. Writing takes \"{writer}\".",
+                "Assign one in the service's subscription{hint}; it takes effect within ten minutes, and \
+                 to write takes \"{writer}\". Run: az role assignment create --role \"{reader}\" \
+                 --assignee {assignee} --scope \"$({})\"",
                 resource.id_command(),
             )
         }
-        None => format!(
-            "Ask the service's owner to let {who} read; on Azure that is the role \"{reader}\"."
-        ),
+        None => {
+            format!(
+                "Ask the service's owner to let {who} read; on Azure that is the role \"{reader}\"."
+            )
+        }
     };
     Outcome::failed(format!("{seen}: {who} has no role that allows it"), remedy)
 }

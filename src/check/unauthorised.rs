@@ -148,20 +148,18 @@ fn wrong_tenant(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
     if held.eq_ignore_ascii_case(wanted.as_str()) {
         return None;
     }
-    let name = &caller.route.credential;
-    let key = format!(
-        "set tenant = \"{wanted}\" in [credentials.{name}.{}]",
-        caller.kind
-    );
-    let remedy = match caller.kind {
-        "azure-cli" => format!("Run: az login --tenant {wanted}; then {key}."),
-        "azure-powershell" => format!("Run: Connect-AzAccount -Tenant {wanted}; then {key}."),
-        "azure-developer-cli" => format!("Run: azd auth login --tenant-id {wanted}; then {key}."),
-        "device-code" | "client-secret" | "client-certificate" | "workload-identity" => {
-            format!("Sign in there: {key}.")
+    let (name, kind) = (&caller.route.credential, caller.kind);
+    let key = format!("Set tenant = \"{wanted}\" in [credentials.{name}.{kind}]");
+    let remedy = match kind {
+        "azure-cli" => format!("{key}, and run: az login --tenant {wanted}"),
+        "azure-powershell" => format!("{key}, and run: Connect-AzAccount -Tenant {wanted}"),
+        "azure-developer-cli" => format!("{key}, and run: azd auth login --tenant-id {wanted}"),
+        "device-code" => format!("{key}."),
+        "client-secret" | "client-certificate" | "workload-identity" => {
+            format!("{key}, and use an application of that tenant.")
         }
         "environment" => {
-            format!("Set AZURE_TENANT_ID to {wanted}, and the application to one there.")
+            format!("Set AZURE_TENANT_ID to {wanted}, and use an application of that tenant.")
         }
         "managed-identity" => format!(
             "A managed identity has tokens of its own tenant only; use an application of tenant {wanted}."
@@ -203,16 +201,18 @@ fn wrong_audience(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
         return None;
     }
     let name = &route.name;
-    let look_up = Resource::of(&route.upstream, route.kind).map_or_else(
-        || "Ask the service's owner for its audience".to_owned(),
-        |resource| format!("See the service's own: {}", resource.audience_command()),
-    );
-    let remedy = match usual {
-        Some(usual) => format!(
-            "Leave `audience` out of [routes.{name}]: the usual one is {usual}. If that is refused too: \
-             {look_up}; then set `audience` to it."
+    let first = usual.map_or_else(String::new, |usual| {
+        format!(
+            "Leave `audience` out of [routes.{name}]: the usual one is {usual}. If that is refused too: "
+        )
+    });
+    let set = format!("Set `audience` in [routes.{name}], byte for byte, to the service's own");
+    let remedy = match Resource::of(&route.upstream, route.kind) {
+        Some(resource) => format!(
+            "{first}{set}, which this prints: {}",
+            resource.audience_command()
         ),
-        None => format!("{look_up}; then set `audience` in [routes.{name}] to it, byte for byte."),
+        None => format!("{first}{set}; its owner knows it."),
     };
     Some((
         format!("the service does not accept the audience {configured}"),
@@ -225,7 +225,7 @@ fn otherwise(challenge: &Challenge, caller: &Caller<'_>) -> (String, String) {
         || "Ask the service's owner which authority and audience it trusts.".to_owned(),
         |resource| {
             format!(
-                "Compare authority and audience with the service's own: {}",
+                "Compare authority and audience with the service's own, which this prints: {}",
                 resource.audience_command()
             )
         },
@@ -298,110 +298,52 @@ mod tests {
         )
     }
 
+    // 1900000000 is Sun, 17 Mar 2030 17:46:40 GMT.
+    const SAME: Option<&str> = Some("Sun, 17 Mar 2030 17:46:41 GMT");
+    const HOUR_LATER: Option<&str> = Some("Sun, 17 Mar 2030 18:46:40 GMT");
+    const HALF_AN_HOUR_AGO: Option<&str> = Some("Sun, 17 Mar 2030 17:16:40 GMT");
+    const INVALID_AUDIENCE: &str = "The audience 'https://x' is invalid";
+    const AS_IS: fn(&mut Claims) = |_| ();
+    const OPAQUE: fn(&mut Claims) = |claims| *claims = Claims::default();
+    const PAST: fn(&mut Claims) = |claims| claims.expires_on = Some(NOW - 1);
+    const FOR_ANOTHER: fn(&mut Claims) = |claims| claims.audiences = vec!["https://x".to_owned()];
+
+    /// What the token says; the tenant, the description and the date in the answer; what is to be said.
+    type Case = (
+        fn(&mut Claims),
+        (&'static str, &'static str),
+        Option<&'static str>,
+        &'static str,
+        &'static str,
+    );
+
+    #[rustfmt::skip]
+    const CASES: &[Case] = &[
+        (PAST, (HERE, ""), SAME, "the token expired at 2030-03-17T17:46:39Z", "az login"),
+        (AS_IS, (HERE, ""), HOUR_LATER, "clock is 60 min behind the service's", "Set the clock"),
+        (AS_IS, (HERE, ""), HALF_AN_HOUR_AGO, "clock is 30 min ahead of the", "Set the clock"),
+        (AS_IS, (HERE, "The token expired at 'x'"), None, "not valid at this time", "clock"),
+        (AS_IS, (THERE, INVALID_AUDIENCE), SAME, "trusts tenant 2222", "az login --tenant 2222"),
+        (FOR_ANOTHER, (HERE, ""), SAME, "is for https://x, and the route's", "Get a token for"),
+        (AS_IS, (HERE, INVALID_AUDIENCE), SAME, "does not accept the audience", "az resource show"),
+        (OPAQUE, (HERE, INVALID_AUDIENCE), SAME, "does not accept the audience", "Set `audience`"),
+        (AS_IS, (HERE, "The issuer is invalid"), SAME, "does not trust tenant 1111", "authority"),
+        (AS_IS, (HERE, "The signature is invalid"), SAME, "signature", "authority"),
+        (AS_IS, ("common", "no"), SAME, "look right", "authority"),
+        (AS_IS, ("", ""), None, "look right", "authority"),
+        (OPAQUE, ("", ""), None, "look right", "authority"),
+    ];
+
     #[test]
     fn finds_what_does_not_suit() {
-        // 1900000000 is Sun, 17 Mar 2030 17:46:40 GMT.
-        let hour_later = Some("Sun, 17 Mar 2030 18:46:40 GMT");
-        let half_an_hour_ago = Some("Sun, 17 Mar 2030 17:16:40 GMT");
-        let same = Some("Sun, 17 Mar 2030 17:46:41 GMT");
-        let audience = "The audience 'https://x' is invalid";
-        type Change = fn(&mut Claims);
-        let as_is: Change = |_| ();
-        let past: Change = |claims| claims.expires_on = Some(NOW - 1);
-        let for_another: Change = |claims| claims.audiences = vec!["https://x".to_owned()];
-        let opaque: Change = |claims| *claims = Claims::default();
-        for (change, challenge, date, why, remedy) in [
-            (
-                past,
-                challenge(HERE, ""),
-                same,
-                "the token expired at 2030-03-17T17:46:39Z",
-                "az login",
-            ),
-            (
-                as_is,
-                challenge(HERE, ""),
-                hour_later,
-                "clock is 60 min behind the service's",
-                "Set the clock",
-            ),
-            (
-                as_is,
-                challenge(HERE, ""),
-                half_an_hour_ago,
-                "clock is 30 min ahead of the service's",
-                "Set the clock",
-            ),
-            (
-                as_is,
-                challenge(HERE, "The token expired at 'x'"),
-                None,
-                "not valid at this time",
-                "clock",
-            ),
-            (
-                as_is,
-                challenge(THERE, audience),
-                same,
-                "the service trusts tenant 2222",
-                "az login --tenant 2222",
-            ),
-            (
-                for_another,
-                challenge(HERE, ""),
-                same,
-                "the token is for https://x, and the route's",
-                "Get a token for",
-            ),
-            (
-                as_is,
-                challenge(HERE, audience),
-                same,
-                "does not accept the audience",
-                "authenticationConfiguration",
-            ),
-            (
-                opaque,
-                challenge(HERE, audience),
-                same,
-                "does not accept the audience",
-                "set `audience`",
-            ),
-            (
-                as_is,
-                challenge(HERE, "The issuer is invalid"),
-                same,
-                "does not trust tenant 1111",
-                "authority",
-            ),
-            (
-                as_is,
-                challenge(HERE, "The signature is invalid"),
-                same,
-                "signature",
-                "authority",
-            ),
-            (
-                as_is,
-                challenge("common", "no"),
-                same,
-                "look right",
-                "authority",
-            ),
-            (as_is, "Bearer".to_owned(), None, "look right", "authority"),
-            (
-                opaque,
-                "Negotiate".to_owned(),
-                None,
-                "look right",
-                "authority",
-            ),
-        ] {
-            let outcome = refused(change, &challenge, date);
+        for (change, (tenant, description), date, why, remedy) in CASES {
+            let outcome = refused(change, &challenge(tenant, description), *date);
             let found = outcome.remedy.expect("a remedy");
             assert!(outcome.detail.contains(why), "{why}: {}", outcome.detail);
             assert!(found.contains(remedy), "{remedy}: {found}");
         }
+        let outcome = refused(AS_IS, "Negotiate", None);
+        assert!(outcome.detail.contains("look right"), "{}", outcome.detail);
     }
 
     #[test]

@@ -39,12 +39,11 @@ pub(super) fn check(config: &Config, output: CheckOutput) -> Result<ExitCode, Ex
             remedy: Some("Correct [network], or this machine's CA certificates.".to_owned()),
         });
     }
-    let printed = match table {
-        Some(_) => answer(&summary(&findings)),
-        None => {
-            let json = serde_json::to_string_pretty(&findings);
-            answer(&format!("{}\n", json.expect("text is JSON")))
-        }
+    let printed = if output == CheckOutput::Text {
+        answer(&summary(&findings))
+    } else {
+        let json = serde_json::to_string_pretty(&findings);
+        answer(&format!("{}\n", json.expect("text is JSON")))
     };
     let has_failed = findings.iter().any(|one| one.status == Status::Failed);
     Ok(if has_failed {
