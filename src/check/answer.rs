@@ -102,18 +102,8 @@ impl Answer {
                     route.kind.as_str()
                 ),
                 format!(
-                    "Check `upstream` and `kind` in [routes.{name}]: {} of Azure have no path in their \
-                     URL{}.",
-                    if route.kind == RouteKind::Dicom {
-                        "DICOM services"
-                    } else {
-                        "FHIR services"
-                    },
-                    if route.kind == RouteKind::Dicom {
-                        " but the version"
-                    } else {
-                        ""
-                    },
+                    "Check `upstream` and `kind` in [routes.{name}]: the URL of a service in Azure has \
+                     no path, but for a DICOM service's version."
                 ),
             ),
             408 | 504 => Outcome::failed(

@@ -4,6 +4,7 @@
 //! read: what a service holds is nobody's business here.
 
 mod answer;
+mod challenge;
 mod finding;
 mod forbidden;
 mod network;

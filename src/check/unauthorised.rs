@@ -5,81 +5,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{HeaderMap, header};
 use jiff::fmt::rfc2822;
 
-use super::{Outcome, answer::Caller, resource::Resource, token::second};
-use crate::config::{RouteKind, Tenant};
+use super::{
+    Outcome,
+    answer::Caller,
+    challenge::{Blame, Challenge},
+    resource::Resource,
+    token::second,
+};
+use crate::config::{DICOM_AUDIENCE, RouteKind};
 
 /// The leeway that services commonly give.
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
-const DICOM_AUDIENCE: &str = "https://dicom.healthcareapis.azure.com";
-
-/// What the service says in `WWW-Authenticate` (RFC 6750, section 3), as far as it can be understood:
-/// nothing keeps it from quoting the token, so its words are not repeated.
-#[derive(Debug, Default)]
-struct Challenge {
-    /// From `authorization_uri`.
-    tenant: Option<Tenant>,
-    blames: Option<Blame>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Blame {
-    Audience,
-    Time,
-    Issuer,
-    Signature,
-}
-
-impl Challenge {
-    fn read(headers: &HeaderMap) -> Self {
-        let values = headers.get_all(header::WWW_AUTHENTICATE);
-        let texts = values.iter().filter_map(|value| value.to_str().ok());
-        let text = texts.collect::<Vec<_>>().join(", ");
-        let description = parameter(&text, "error_description").unwrap_or_default();
-        Self {
-            tenant: parameter(&text, "authorization_uri").and_then(tenant_of),
-            blames: Blame::of(description),
-        }
-    }
-}
-
-impl Blame {
-    /// The words of Microsoft.IdentityModel, which both services use.
-    fn of(description: &str) -> Option<Self> {
-        let text = description.to_ascii_lowercase();
-        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        if has(&["audience"]) {
-            Some(Self::Audience)
-        } else if has(&["expired", "lifetime", "not valid before"]) {
-            Some(Self::Time)
-        } else if has(&["issuer"]) {
-            Some(Self::Issuer)
-        } else if has(&["signature"]) {
-            Some(Self::Signature)
-        } else {
-            None
-        }
-    }
-}
-
-/// The value of `name="…"`.
-fn parameter<'a>(challenge: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = challenge.split_once(&format!("{name}=\""))?;
-    rest.split_once('"').map(|(value, _)| value)
-}
-
-/// The first segment of an authority's path, where it is a tenant's id: a token names no other.
-fn tenant_of(url: &str) -> Option<Tenant> {
-    let (_, rest) = url.split_once("://")?;
-    let segment = rest.split('/').nth(1)?;
-    let is_id = segment.len() == 36 && segment.bytes().filter(|byte| *byte == b'-').count() == 4;
-    is_id.then(|| Tenant::parse(segment).ok())?
-}
 
 /// Compares a refused token with the route, the challenge and the clocks.
 pub(super) fn explain(seen: &str, headers: &HeaderMap, caller: &Caller<'_>) -> Outcome {
     let challenge = Challenge::read(headers);
-    let (why, remedy) = expired(caller)
-        .or_else(|| clocks_differ(&challenge, headers, caller.now))
+    let (why, remedy) = wrong_time(&challenge, headers, caller)
         .or_else(|| wrong_tenant(&challenge, caller))
         .or_else(|| wrong_audience(&challenge, caller))
         .unwrap_or_else(|| otherwise(&challenge, caller));
@@ -87,6 +28,22 @@ pub(super) fn explain(seen: &str, headers: &HeaderMap, caller: &Caller<'_>) -> O
 }
 
 type Explained = Option<(String, String)>;
+
+/// Clocks first: by one that is wrong, any token may look expired or alive.
+fn wrong_time(challenge: &Challenge, headers: &HeaderMap, caller: &Caller<'_>) -> Explained {
+    if !challenge.may_mean(Blame::Time) {
+        return None;
+    }
+    clocks_differ(headers, caller.now)
+        .or_else(|| expired(caller))
+        .or_else(|| {
+            challenge.blames?;
+            Some((
+                "the service says that the token is not valid at this time".to_owned(),
+                "Check this machine's clock and time zone, and get a new token.".to_owned(),
+            ))
+        })
+}
 
 fn expired(caller: &Caller<'_>) -> Explained {
     let seconds = caller.claims.expires_on?;
@@ -108,36 +65,29 @@ fn renewal(caller: &Caller<'_>) -> String {
         "azure-cli" => "Run: az login.".to_owned(),
         "azure-powershell" => "Run: Connect-AzAccount.".to_owned(),
         "azure-developer-cli" => "Run: azd auth login.".to_owned(),
-        kind => format!(
-            "See what [credentials.{}.{kind}] takes it from.",
+        _ => format!(
+            "See what [credentials.{}] takes it from.",
             caller.route.credential
         ),
     }
 }
 
-fn clocks_differ(challenge: &Challenge, headers: &HeaderMap, now: SystemTime) -> Explained {
+fn clocks_differ(headers: &HeaderMap, now: SystemTime) -> Explained {
     let there = headers
         .get(header::DATE)
         .and_then(|value| rfc2822::parse(value.to_str().ok()?).ok())
         .map(|date| SystemTime::from(date.timestamp()));
-    let (apart, word) = match there.map(|there| there.duration_since(now)) {
-        Some(Ok(behind)) => (behind, "behind"),
-        Some(Err(error)) => (error.duration(), "ahead of"),
-        None => (Duration::ZERO, ""),
+    let (apart, word) = match there?.duration_since(now) {
+        Ok(behind) => (behind, "behind"),
+        Err(error) => (error.duration(), "ahead of"),
     };
-    if apart > TOLERANCE {
-        return Some((
+    (apart > TOLERANCE).then(|| {
+        (
             format!(
                 "this machine's clock is {} min {word} the service's",
                 apart.as_secs() / 60
             ),
-            "Set the clock; on Linux: timedatectl set-ntp true.".to_owned(),
-        ));
-    }
-    (challenge.blames == Some(Blame::Time)).then(|| {
-        (
-            "the service says that the token is not valid at this time".to_owned(),
-            "Check this machine's clock and time zone, and get a new token.".to_owned(),
+            "Set the clock; on Linux: timedatectl set-ntp true".to_owned(),
         )
     })
 }
@@ -173,6 +123,9 @@ fn wrong_tenant(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
 }
 
 fn wrong_audience(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
+    if !challenge.may_mean(Blame::Audience) {
+        return None;
+    }
     let route = caller.route;
     let configured = route.audience.as_ref()?.as_str();
     let held = &caller.claims.audiences;
@@ -196,8 +149,7 @@ fn wrong_audience(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
         RouteKind::Http => None,
     };
     let usual = usual.filter(|usual| usual != configured);
-    let is_blamed = challenge.blames == Some(Blame::Audience);
-    if !is_blamed && (usual.is_none() || challenge.blames.is_some()) {
+    if challenge.blames.is_none() && usual.is_none() {
         return None;
     }
     let name = &route.name;
@@ -321,6 +273,9 @@ mod tests {
     const CASES: &[Case] = &[
         (PAST, (HERE, ""), SAME, "the token expired at 2030-03-17T17:46:39Z", "az login"),
         (AS_IS, (HERE, ""), HOUR_LATER, "clock is 60 min behind the service's", "Set the clock"),
+        (PAST, (HERE, ""), HALF_AN_HOUR_AGO, "clock is 30 min ahead of the", "Set the clock"),
+        (AS_IS, (HERE, INVALID_AUDIENCE), HOUR_LATER, "does not accept the audience", "Set `aud"),
+        (FOR_ANOTHER, (HERE, "The issuer is invalid"), SAME, "does not trust tenant 1111", "auth"),
         (AS_IS, (HERE, ""), HALF_AN_HOUR_AGO, "clock is 30 min ahead of the", "Set the clock"),
         (AS_IS, (HERE, "The token expired at 'x'"), None, "not valid at this time", "clock"),
         (AS_IS, (THERE, INVALID_AUDIENCE), SAME, "trusts tenant 2222", "az login --tenant 2222"),
