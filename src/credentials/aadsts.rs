@@ -3,7 +3,7 @@
 //!
 //! The descriptions that come with them are not shown: they change, and may name people.
 
-use super::{CredentialError, Reason, entra::Asker, http::TRIES_AGAIN};
+use super::{CredentialError, Reason, entra::Asker, http::TRY_AGAIN};
 use crate::config::Audience;
 
 /// The first-party application that FHIR tokens are for, whichever service they name.
@@ -73,7 +73,7 @@ fn of_the_service(code: u64) -> Option<Meaning> {
     Some(Meaning {
         reason: Reason::Transient,
         message: message.to_owned(),
-        remedy: TRIES_AGAIN.to_owned(),
+        remedy: TRY_AGAIN.to_owned(),
     })
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     AccessToken, CredentialError, Reason, aadsts,
-    http::{Answer, TRIES_AGAIN},
+    http::{Answer, TRY_AGAIN},
     token_response::Granted,
 };
 use crate::config::{Audience, ServiceUrl, Tenant};
@@ -97,7 +97,7 @@ pub(super) fn denied(answer: &Answer, asker: &Asker<'_>, sign_in: &str) -> Crede
             CredentialError::new(
                 Reason::Transient,
                 format!("the token endpoint answered {}", answer.status.as_u16()),
-                TRIES_AGAIN,
+                TRY_AGAIN,
             )
         }
         _ => CredentialError::new(

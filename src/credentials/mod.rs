@@ -9,7 +9,6 @@ mod az_json;
 mod azure_cli;
 mod azure_developer_cli;
 mod azure_powershell;
-mod certificate;
 mod chain;
 mod claims;
 mod client_certificate;

@@ -94,8 +94,8 @@ const OF_APPLICATIONS: &[Row] = &[
         "a conditional access policy blocks",
         "a device and network that the policy allows",
     ),
-    (90_055, "throttling", "tries again by itself"),
-    (90_033, "a problem of its own", "tries again by itself"),
+    (90_055, "throttling", "Try again in a moment"),
+    (90_033, "a problem of its own", "Try again in a moment"),
     (
         123_456,
         "refused the request",

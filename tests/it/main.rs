@@ -16,6 +16,8 @@ mod azure_powershell_stub;
 #[cfg(unix)]
 mod certificate;
 #[cfg(unix)]
+mod check;
+#[cfg(unix)]
 mod command;
 mod config;
 mod cors;
