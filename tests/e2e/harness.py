@@ -170,6 +170,7 @@ class Emulator:
     entra_port: int
     fhir_port: int
     dicom_port: int
+    identity_port: int
     tenant: str
     client_id: str
     client_secret: str
@@ -343,6 +344,7 @@ class Scenario:
             port("entra"),
             port("fhir"),
             port("dicom"),
+            port("identity"),
             facts["tenant"],
             facts["client_id"],
             facts["client_secret"],
@@ -440,12 +442,10 @@ http {{
         self.cleanup.close()
 
 
-def through_proxy(link: str, upstream: str, base: str) -> str:
-    """Where a client has to send what a link stands for: answers name the upstream itself."""
-    if link.startswith(f"{base}/"):
-        return link
-    check(link.startswith(f"{upstream}/"), f"a link to somewhere else: {link!r}")
-    return base + link.removeprefix(upstream)
+def through_proxy(link: str, base: str) -> str:
+    """The link itself, which has to lead to the proxy."""
+    check(link.startswith(f"{base}/"), f"a link to somewhere else: {link!r}")
+    return link
 
 
 def accepts(port: int) -> bool:

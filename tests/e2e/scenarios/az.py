@@ -53,7 +53,7 @@ def run(scenario: Scenario) -> None:
     created = expect(201, "POST", f"{proxy.fhir}/Patient", patient)
     location = created.headers.get("location", "")
     check("/Patient/" in location, f"Location: {location!r}")
-    location = through_proxy(location, FHIR_AUDIENCE, proxy.fhir)
+    location = through_proxy(location, proxy.fhir)
     equal(expect(200, "GET", location).json()["name"], patient["name"], "the patient that was read")
     equal(expect(200, "GET", f"{proxy.fhir}/Patient").json()["resourceType"], "Bundle", "answer of a search")
     feed = expect(200, "GET", f"{proxy.dicom}/v2/changefeed")
@@ -108,10 +108,10 @@ def unless_served(fhir: str) -> Answer | None:
 class AzureCli:
     """az with a configuration of its own, and a cloud that is the emulator."""
 
-    def __init__(self, scenario: Scenario, emulator: Emulator) -> None:
+    def __init__(self, scenario: Scenario, emulator: Emulator, directory: Path | None = None) -> None:
         self.scenario = scenario
         self.emulator = emulator
-        self.directory = scenario.directory / "azure"
+        self.directory = directory or scenario.directory / "azure"
         bundle = scenario.directory / "az-roots.pem"
         system = Path(ssl.get_default_verify_paths().cafile or ssl.get_default_verify_paths().openssl_cafile)
         roots = system.read_text() if system.exists() else ""
@@ -125,6 +125,8 @@ class AzureCli:
             "AZURE_CORE_LOGIN_EXPERIENCE_V2": "off",
             "REQUESTS_CA_BUNDLE": str(bundle),
             "NO_PROXY": "127.0.0.1,localhost",
+            # In place of the address that virtual machines have for it.
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST": f"http://127.0.0.1:{emulator.identity_port}",
         }
 
     def az(self, *words: str) -> str:

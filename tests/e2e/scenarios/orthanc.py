@@ -63,12 +63,12 @@ def run(scenario: Scenario) -> None:
         )
         proxy = scenario.proxy(route + credential + network, name=f"proxy-http-{version}")
         proxy.wait_ready()
-        exercise(proxy, upstream)
+        exercise(proxy)
         equal(proxy.process.stop(), 0, "exit code after SIGTERM")
         equal(served.protocols(version), {protocol}, f'protocols of http = "{version}"')
 
 
-def exercise(proxy: Proxy, upstream: str) -> None:
+def exercise(proxy: Proxy) -> None:
     client = DICOMwebClient(url=proxy.dicom)
     paths = {name: get_testdata_file(name) for name in FILES}
     check(all(paths.values()), f"pydicom comes without some of {FILES}")
@@ -88,7 +88,7 @@ def exercise(proxy: Proxy, upstream: str) -> None:
     fetched = client.retrieve_instance(image.StudyInstanceUID, image.SeriesInstanceUID, image.SOPInstanceUID)
     equal(fetched.file_meta.TransferSyntaxUID, image.file_meta.TransferSyntaxUID, "transfer syntax of JPEG2000.dcm")
 
-    links(proxy.dicom, upstream, uids[0])
+    links(proxy.dicom, uids[0])
     missing = request("GET", f"{proxy.dicom}/studies/1.2.3/metadata", headers={"Accept": "application/dicom+json"})
     check(400 <= missing.status < 500 and "proxy-status" not in missing.headers, f"an unknown study: {missing}")
     log = proxy.process.errors()
@@ -118,7 +118,7 @@ def retrieve(client: DICOMwebClient, name: str, dataset: pydicom.Dataset) -> Non
             equal(digest(got[0].PixelData), digest(pixels), f"pixel data in the {what} of {name}")
 
 
-def links(dicom: str, upstream: str, study: str) -> None:
+def links(dicom: str, study: str) -> None:
     """The links of a store's answer lead somewhere."""
     path = get_testdata_file("CT_small.dcm")
     with open(path, "rb") as file:
@@ -132,7 +132,7 @@ def links(dicom: str, upstream: str, study: str) -> None:
     urls = [answer["00081190"]["Value"][0]]
     urls += [item["00081190"]["Value"][0] for item in answer["00081199"]["Value"]]
     for url in urls:
-        url = through_proxy(url, upstream, dicom)
+        url = through_proxy(url, dicom)
         check(url.startswith(f"{dicom}/studies/{study}"), f"a link to something else: {url}")
         accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
         check(b"DICM" in expect(200, "GET", url, headers=accept).body, f"no DICOM at {url}")
