@@ -1,5 +1,6 @@
 //! The composition root: makes the parts, joins them, and takes them down again.
 
+mod doors;
 mod parts;
 mod signals;
 
@@ -14,11 +15,12 @@ use crate::{
     admin::Admin,
     clock::Clock,
     config::{Config, Listen},
-    proxy::Proxy,
+    proxy::{Ports, Proxy},
     server::{self, BindError, Listener},
     token::Source,
     upstream,
 };
+use doors::{Door, Doors};
 use parts::Parts;
 use signals::{Asked, Signals};
 
@@ -48,6 +50,7 @@ pub enum StartError {
 pub struct Running {
     config: Config,
     clock: Clock,
+    ports: Ports,
     proxy: Proxy,
     admin_pages: Option<Admin>,
     addresses: Vec<String>,
@@ -95,12 +98,13 @@ pub async fn run_then<E: fmt::Display>(
 /// Binds every address, starts to fetch the first tokens and serves.
 pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ahds-proxy starts");
-    let parts = Parts::new(config, &clock)?;
-    let listeners = bind(&config.listen).await?;
+    let doors = Doors::open(config).await?;
     let admin_listener = match config.admin {
         Some(address) => Some(Listener::tcp(address).await?),
         None => None,
     };
+    let ports = doors.ports();
+    let parts = Parts::new(config, &ports, &clock)?;
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
@@ -108,11 +112,12 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     let mut running = Running {
         config: config.clone(),
         clock,
+        ports,
         proxy: proxy.clone(),
         admin_pages: None,
-        addresses: listeners.iter().map(Listener::address).collect(),
-        socket_addresses: listeners
-            .iter()
+        addresses: doors.listeners().map(Listener::address).collect(),
+        socket_addresses: doors
+            .listeners()
             .filter_map(Listener::socket_address)
             .collect(),
         admin_address: admin_listener.as_ref().and_then(Listener::socket_address),
@@ -130,12 +135,17 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         max_head: (config.limits.request_head * 2).max(server::MIN_HEAD),
     };
     let permits = Arc::new(Semaphore::new(config.limits.connections));
-    for listener in listeners {
-        tracing::info!(address = listener.address(), "listening");
+    for Door { listener, route } in doors.0 {
+        let address = listener.address();
+        tracing::info!(address, route = route.as_deref(), "listening");
+        let proxy = match route {
+            Some(route) => proxy.at_root_of(route),
+            None => proxy.clone(),
+        };
         let permits = permits.clone();
         let serve = server::serve(
             listener,
-            proxy.clone(),
+            proxy,
             limits,
             permits,
             stopped.clone(),
@@ -162,22 +172,6 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     Ok(running)
 }
 
-async fn bind(addresses: &[Listen]) -> Result<Vec<Listener>, StartError> {
-    let mut listeners = Vec::new();
-    for address in addresses {
-        let bound = match address {
-            Listen::Tcp { address, .. } => Listener::tcp(*address).await,
-            Listen::Unix(path) => Listener::unix(path.clone()),
-        };
-        match bound {
-            Ok(listener) => listeners.push(listener),
-            Err(error) if is_optional(address) && error.is_missing_address() => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(listeners)
-}
-
 /// The keys in which two configurations differ and which are read at start only.
 fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
     let mut keys = Vec::new();
@@ -187,6 +181,14 @@ fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
         }
     };
     compare("listen", old.listen == new.listen);
+    let own = |config: &Config| -> Vec<(Arc<str>, Option<Listen>)> {
+        let routes = config.routes.iter();
+        let routes = routes.filter(|route| route.listen.is_some());
+        routes
+            .map(|route| (route.name.clone(), route.listen.clone()))
+            .collect()
+    };
+    compare("routes.NAME.listen", own(old) == own(new));
     compare("admin", old.admin == new.admin);
     compare(
         "limits.connections",
@@ -195,10 +197,6 @@ fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
     compare("log", old.log == new.log);
     compare("shutdown.drain", old.drain == new.drain);
     keys
-}
-
-fn is_optional(address: &Listen) -> bool {
-    matches!(address, Listen::Tcp { optional: true, .. })
 }
 
 /// Tells which routes are served.
@@ -220,7 +218,7 @@ impl Running {
     /// Serves with another configuration from now on, all of it or nothing. Connections and running
     /// requests stay; every token is asked for anew. What a running process cannot change is told.
     pub fn reload(&mut self, config: &Config) {
-        let parts = match Parts::new(config, &self.clock) {
+        let parts = match Parts::new(config, &self.ports, &self.clock) {
             Ok(parts) => parts,
             Err(error) => {
                 tracing::error!("the old configuration keeps serving: {error}");

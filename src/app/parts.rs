@@ -6,7 +6,7 @@ use crate::{
     clock::Clock,
     config::{Config, HttpVersion},
     credentials::{self, Credential},
-    proxy::Route,
+    proxy::{Names, Ports, Route},
     token::{Source, TokenCache},
     upstream::{self, Connections, Origin, Pool},
 };
@@ -21,7 +21,11 @@ pub(super) struct Parts {
 impl Parts {
     /// One credential for each name, one token source for each credential and audience, one pool for
     /// each upstream and HTTP version, however many routes share them.
-    pub(super) fn new(config: &Config, clock: &Clock) -> Result<Self, upstream::StartError> {
+    pub(super) fn new(
+        config: &Config,
+        ports: &Ports,
+        clock: &Clock,
+    ) -> Result<Self, upstream::StartError> {
         let connections = Connections::new(&config.network)?;
         credentials::withhold(config.secret_variables.iter().cloned());
         let endpoints = credentials::IdentityEndpoints::new(&connections);
@@ -35,7 +39,8 @@ impl Parts {
         let routes = config
             .routes
             .iter()
-            .map(|route| {
+            .zip(Names::of_routes(config, ports))
+            .map(|(route, names)| {
                 let credential = &credentials[&route.credential];
                 let source = tokens.source(&route.credential, credential, route.audience.as_ref());
                 let upstream = &route.upstream;
@@ -46,7 +51,7 @@ impl Parts {
                             Origin::new(upstream.scheme().clone(), upstream.authority().clone());
                         connections.pool(origin, route.http)
                     });
-                Arc::new(Route::new(route, source, pool.clone()))
+                Arc::new(Route::new(route, names, source, pool.clone()))
             })
             .collect();
         let sources = tokens.sources().cloned().collect();

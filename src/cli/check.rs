@@ -64,6 +64,18 @@ fn text(config: &Config) -> String {
         if let Some(audience) = &route.audience {
             line(format_args!("        audience {audience}"));
         }
+        if let Some(listen) = &route.listen {
+            line(format_args!("        listen {listen}"));
+        }
+        let links = if route.rewrite_links {
+            "rewrite"
+        } else {
+            "keep"
+        };
+        match &route.public_url {
+            Some(url) => line(format_args!("        links {links}, as {url}")),
+            None => line(format_args!("        links {links}")),
+        }
         line(format_args!(
             "        credential {} ({})",
             route.credential,
@@ -98,6 +110,10 @@ fn json(config: &Config) -> Value {
                     "kind": credential_kind(config, route),
                 },
                 "read_only": route.read_only,
+                "links": if route.rewrite_links { "rewrite" } else { "keep" },
+                "public_url": route.public_url.as_ref().map(ToString::to_string),
+                "listen": route.listen.as_ref().map(ToString::to_string),
+                "retry_throttled": route.retry_throttled,
             })
         })
         .collect();

@@ -36,6 +36,11 @@ pub(super) fn listen(text: &str) -> Result<Listen, ValueError> {
     Ok(Listen::Unix(PathBuf::from(path)))
 }
 
+/// Whether links are changed.
+pub(super) fn rewrite_or_keep(text: &str) -> Result<bool, ValueError> {
+    choice(text, &[("rewrite", true), ("keep", false)])
+}
+
 /// An address, or `off`.
 pub(super) fn admin(text: &str) -> Result<Option<SocketAddr>, ValueError> {
     if text == "off" {

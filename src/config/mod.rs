@@ -108,6 +108,14 @@ pub struct Route {
     pub read_only: bool,
     /// Set on every request to the upstream.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Links in answers point to the proxy, those in requests to the upstream.
+    pub rewrite_links: bool,
+    /// What clients call this route; `None` takes the name each request comes by.
+    pub public_url: Option<ServiceUrl>,
+    /// An address that serves this route alone, at its root.
+    pub listen: Option<Listen>,
+    /// GET and HEAD that the upstream throttles are repeated after the wait it asks for.
+    pub retry_throttled: bool,
 }
 
 /// The kind of service behind a route.

@@ -1,7 +1,8 @@
-//! Both bodies of an exchange, streamed frame by frame: nothing is copied, nothing piles up, and
+//! Both bodies of an exchange, streamed frame by frame: nothing piles up, and
 //! whoever stops reading stops the other side.
 
 use std::{
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -9,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -18,8 +20,11 @@ use tokio::{
 };
 
 use super::{
+    decoded::{DecodeError, Decoded},
     exchange::Exchange,
+    links::Scan,
     record::{Outcome, Record},
+    rewritten::{Rewriter, Rewritten},
 };
 use crate::upstream::Lease;
 
@@ -30,13 +35,22 @@ pub struct UploadBody(Upload);
 #[derive(Debug)]
 enum Upload {
     /// As the client sends it.
-    First {
-        client: Incoming,
-        exchange: Arc<Exchange>,
-        limit: u64,
+    Plain(ClientBody),
+    /// With its links changed.
+    Rewritten(Box<Rewritten<ClientBody>>),
+    /// Held as a whole.
+    Whole {
+        chunks: vec::IntoIter<Bytes>,
+        trailers: Option<Box<HeaderMap>>,
     },
-    /// What was kept of the first.
-    Again(vec::IntoIter<Bytes>),
+}
+
+/// What comes from the client, and who is told of it.
+#[derive(Debug)]
+pub(super) struct ClientBody {
+    client: Incoming,
+    exchange: Arc<Exchange>,
+    limit: u64,
 }
 
 /// Why a request's body broke off.
@@ -46,32 +60,94 @@ pub enum UploadError {
     #[error("the client's body broke off")]
     Client(#[source] hyper::Error),
     /// More than `limits.request_body`.
-    #[error("the request's body is too large")]
-    TooLarge,
+    #[error("the request's body is larger than {limit} bytes")]
+    TooLarge {
+        /// What it may have.
+        limit: u64,
+    },
 }
 
 impl UploadBody {
-    pub(super) fn new(client: Incoming, exchange: Arc<Exchange>, limit: Option<u64>) -> Self {
+    pub(super) fn new(client: ClientBody) -> Self {
         if client.is_end_stream() {
-            exchange.set_sent();
+            client.exchange.set_sent();
         }
-        Self(Upload::First {
+        Self(Upload::Plain(client))
+    }
+
+    pub(super) fn rewritten(client: ClientBody, rewriter: Rewriter) -> Self {
+        Self(Upload::Rewritten(Box::new(Rewritten::new(
+            client, rewriter,
+        ))))
+    }
+
+    /// For a request whose body is there already.
+    pub(super) fn whole(chunks: Vec<Bytes>, trailers: Option<Box<HeaderMap>>) -> Self {
+        Self(Upload::Whole {
+            chunks: chunks.into_iter(),
+            trailers,
+        })
+    }
+}
+
+impl ClientBody {
+    pub(super) fn new(client: Incoming, exchange: Arc<Exchange>, limit: Option<u64>) -> Self {
+        Self {
             client,
             exchange,
             limit: limit.unwrap_or(u64::MAX),
-        })
+        }
+    }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let Self {
+            client,
+            exchange,
+            limit,
+        } = self.get_mut();
+        match Pin::new(client).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                if exchange.uploaded(frame.data_ref()) > *limit {
+                    exchange.set_too_large();
+                    return Poll::Ready(Some(Err(UploadError::TooLarge { limit: *limit })));
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                exchange.set_broken_off();
+                Poll::Ready(Some(Err(UploadError::Client(error))))
+            }
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                exchange.set_waiting_for_client();
+                Poll::Pending
+            }
+        }
     }
 
-    /// For a request that is sent once more.
-    pub(super) fn again(chunks: Vec<Bytes>) -> Self {
-        Self(Upload::Again(chunks.into_iter()))
+    fn is_end_stream(&self) -> bool {
+        self.client.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.client.size_hint()
     }
 }
 
 impl Drop for UploadBody {
     fn drop(&mut self) {
-        if let Upload::First { exchange, .. } = &self.0 {
-            exchange.set_dropped();
+        match &self.0 {
+            Upload::Plain(body) => body.exchange.set_dropped(),
+            Upload::Rewritten(body) => body.inner().exchange.set_dropped(),
+            Upload::Whole { .. } => {}
         }
     }
 }
@@ -84,54 +160,52 @@ impl Body for UploadBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        let (client, exchange, limit) = match &mut self.get_mut().0 {
-            Upload::First {
-                client,
-                exchange,
-                limit,
-            } => (client, exchange, *limit),
-            Upload::Again(chunks) => {
-                return Poll::Ready(chunks.next().map(|chunk| Ok(Frame::data(chunk))));
+        let (polled, is_end, exchange) = match &mut self.get_mut().0 {
+            Upload::Plain(body) => {
+                let polled = Pin::new(&mut *body).poll_frame(cx);
+                (polled, body.is_end_stream(), &body.exchange)
+            }
+            Upload::Rewritten(body) => {
+                let polled = Pin::new(&mut **body).poll_frame(cx);
+                (polled, body.is_end_stream(), &body.inner().exchange)
+            }
+            Upload::Whole { chunks, trailers } => {
+                let frame = match chunks.next() {
+                    Some(chunk) => Some(Frame::data(chunk)),
+                    None => trailers.take().map(|trailers| Frame::trailers(*trailers)),
+                };
+                return Poll::Ready(frame.map(Ok));
             }
         };
-        match Pin::new(&mut *client).poll_frame(cx) {
+        match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                if exchange.uploaded(frame.data_ref()) > limit {
-                    exchange.set_too_large();
-                    return Poll::Ready(Some(Err(UploadError::TooLarge)));
-                }
-                if client.is_end_stream() {
+                exchange.keep(frame.data_ref());
+                if is_end {
                     exchange.set_sent();
                 }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => {
-                exchange.set_broken_off();
-                Poll::Ready(Some(Err(UploadError::Client(error))))
             }
             Poll::Ready(None) => {
                 exchange.moved();
                 exchange.set_sent();
-                Poll::Ready(None)
             }
-            Poll::Pending => {
-                exchange.set_waiting_for_client();
-                Poll::Pending
-            }
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Upload::First { client, .. } => client.is_end_stream(),
-            Upload::Again(chunks) => chunks.len() == 0,
+            Upload::Plain(body) => body.is_end_stream(),
+            Upload::Rewritten(body) => body.is_end_stream(),
+            Upload::Whole { chunks, trailers } => chunks.len() == 0 && trailers.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Upload::First { client, .. } => client.size_hint(),
-            Upload::Again(chunks) => {
+            Upload::Plain(body) => body.size_hint(),
+            Upload::Rewritten(body) => body.size_hint(),
+            Upload::Whole { chunks, .. } => {
                 SizeHint::with_exact(chunks.as_slice().iter().map(|c| c.len() as u64).sum())
             }
         }
@@ -154,12 +228,22 @@ pub enum ResponseBody {
 /// An upstream's body, and all that must last until its end.
 #[derive(Debug)]
 pub struct DownloadBody {
-    upstream: Incoming,
+    upstream: Upstream,
     exchange: Arc<Exchange>,
     record: Record,
     alarm: Option<Pin<Box<Sleep>>>,
     _lease: Lease<UploadBody>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// What comes from the upstream.
+#[derive(Debug)]
+enum Upstream {
+    Plain(Incoming),
+    /// With its links changed.
+    Rewritten(Box<Rewritten<Incoming>>),
+    /// Likewise, no longer compressed.
+    Decoded(Box<Rewritten<Decoded<Incoming>>>),
 }
 
 /// Why a response's body broke off. The client sees its connection or stream end early.
@@ -168,6 +252,9 @@ pub enum DownloadError {
     /// The upstream broke off.
     #[error("the upstream's body broke off")]
     Upstream(#[source] hyper::Error),
+    /// It is not compressed in the way that its head says.
+    #[error("the upstream's body cannot be decoded")]
+    Content(#[source] io::Error),
     /// Nothing moved for `network.idle_timeout`.
     #[error("the upstream's body stopped coming")]
     Idle,
@@ -176,11 +263,22 @@ pub enum DownloadError {
 impl DownloadBody {
     pub(super) fn new(
         upstream: Incoming,
+        scan: Option<Box<Scan>>,
         exchange: Arc<Exchange>,
         record: Record,
         lease: Lease<UploadBody>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
+        let upstream = match scan {
+            None => Upstream::Plain(upstream),
+            Some(scan) => match scan.coding {
+                None => Upstream::Rewritten(Box::new(Rewritten::new(upstream, scan.rewriter))),
+                Some(coding) => {
+                    let upstream = Decoded::new(upstream, coding);
+                    Upstream::Decoded(Box::new(Rewritten::new(upstream, scan.rewriter)))
+                }
+            },
+        };
         Self {
             upstream,
             exchange,
@@ -204,6 +302,48 @@ impl DownloadBody {
             alarm.as_mut().reset(deadline);
         }
         Poll::Pending
+    }
+}
+
+impl Body for Upstream {
+    type Data = Bytes;
+    type Error = DownloadError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        match self.get_mut() {
+            Self::Plain(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(DownloadError::Upstream),
+            Self::Rewritten(body) => Pin::new(&mut **body)
+                .poll_frame(cx)
+                .map_err(DownloadError::Upstream),
+            Self::Decoded(body) => {
+                Pin::new(&mut **body)
+                    .poll_frame(cx)
+                    .map_err(|error| match error {
+                        DecodeError::Body(error) => DownloadError::Upstream(error),
+                        DecodeError::Content(error) => DownloadError::Content(error),
+                    })
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Plain(body) => body.is_end_stream(),
+            Self::Rewritten(body) => body.is_end_stream(),
+            Self::Decoded(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Plain(body) => body.size_hint(),
+            Self::Rewritten(_) | Self::Decoded(_) => SizeHint::default(),
+        }
     }
 }
 
@@ -232,7 +372,7 @@ impl Body for DownloadBody {
             }
             Poll::Ready(Some(Err(error))) => {
                 this.record.set_outcome(Outcome::UpstreamBrokeOff);
-                Poll::Ready(Some(Err(DownloadError::Upstream(error))))
+                Poll::Ready(Some(Err(error)))
             }
             Poll::Pending => this.poll_idle(cx).map(|()| {
                 this.record.set_outcome(Outcome::UpstreamStalled);

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
-use super::kept::Kept;
+use super::{alarm::Alarms, kept::Kept};
 
 /// The limits of `[network]`.
 #[derive(Debug, Clone, Copy)]
@@ -69,18 +69,20 @@ impl Exchange {
         elapsed
     }
 
-    /// Notes bytes of the request, or its trailers; returns how many bytes there are by now.
+    /// Notes bytes that the client has sent, or its trailers; returns how many there are by now.
     pub(super) fn uploaded(&self, data: Option<&Bytes>) -> u64 {
         self.waits_for_client.store(false, Ordering::Relaxed);
         self.moved();
-        let Some(data) = data else {
-            self.kept.give_up();
-            return self.bytes_uploaded();
-        };
-        let bytes = data.len() as u64;
-        let length = self.uploaded.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.kept.push(data, length);
-        length
+        let bytes = data.map_or(0, Bytes::len) as u64;
+        self.uploaded.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
+    /// Keeps what goes to the upstream, in case it wants it again; with trailers nothing is kept.
+    pub(super) fn keep(&self, data: Option<&Bytes>) {
+        match data {
+            Some(data) => self.kept.push(data),
+            None => self.kept.give_up(),
+        }
     }
 
     pub(super) fn bytes_uploaded(&self) -> u64 {
@@ -140,8 +142,31 @@ impl Exchange {
         self.last_moved_at() + self.timeouts.idle
     }
 
+    /// Waits for what has to come before a response's head, for as long as something moves.
+    pub(super) async fn while_moving<T>(
+        &self,
+        alarms: &Alarms,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Late> {
+        let mut future = std::pin::pin!(future);
+        let mut alarm = alarms.at(self.head_deadline().0);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut future => return Ok(result),
+                () = &mut alarm => {
+                    let (deadline, late) = self.head_deadline();
+                    if deadline <= Instant::now() {
+                        return Err(late);
+                    }
+                    alarm.put_off(deadline);
+                }
+            }
+        }
+    }
+
     /// When the wait for a response's head ends, as things stand, and who will have been late.
-    pub(super) fn head_deadline(&self) -> (Instant, Late) {
+    fn head_deadline(&self) -> (Instant, Late) {
         if self.is_sent.load(Ordering::Relaxed) {
             (self.last_moved_at() + self.timeouts.response, Late::Answer)
         } else if self.waits_for_client.load(Ordering::Relaxed) {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
+use super::exchange::{Late, Timeouts};
 use crate::{
     config::RouteKind,
     token::Unavailable,
@@ -187,7 +188,15 @@ impl Failure {
         }
     }
 
-    pub(super) fn client_too_slow() -> Self {
+    pub(super) fn late(late: Late, timeouts: Timeouts) -> Self {
+        match late {
+            Late::Client => Self::client_too_slow(),
+            Late::Upstream => Self::upstream_stalled(timeouts.idle),
+            Late::Answer => Self::upstream_silent(timeouts.response),
+        }
+    }
+
+    fn client_too_slow() -> Self {
         Self::new(
             StatusCode::REQUEST_TIMEOUT,
             "http_request_error",
@@ -196,7 +205,7 @@ impl Failure {
         )
     }
 
-    pub(super) fn upstream_silent(after: Duration) -> Self {
+    fn upstream_silent(after: Duration) -> Self {
         Self::new(
             StatusCode::GATEWAY_TIMEOUT,
             "http_response_timeout",
@@ -208,7 +217,7 @@ impl Failure {
         )
     }
 
-    pub(super) fn upstream_stalled(after: Duration) -> Self {
+    fn upstream_stalled(after: Duration) -> Self {
         Self::new(
             StatusCode::GATEWAY_TIMEOUT,
             "connection_read_timeout",

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 /// Larger bodies are not kept.
-const LIMIT: usize = 64 << 10;
+pub(super) const LIMIT: usize = 64 << 10;
 
 /// Shares the bytes with the body that is being sent.
 #[derive(Debug)]
@@ -20,7 +20,10 @@ pub(super) struct Kept {
 
 #[derive(Debug)]
 enum State {
-    Growing(Vec<Bytes>),
+    Growing {
+        chunks: Vec<Bytes>,
+        length: usize,
+    },
     Whole(Vec<Bytes>),
     /// Too large, with trailers, or broken off.
     Gone,
@@ -29,26 +32,32 @@ enum State {
 impl Kept {
     pub(super) fn new() -> Self {
         Self {
-            state: Mutex::new(State::Growing(Vec::new())),
+            state: Mutex::new(State::Growing {
+                chunks: Vec::new(),
+                length: 0,
+            }),
             settled: Notify::new(),
         }
     }
 
-    /// Notes the next bytes; `length` is how many there are by now.
-    pub(super) fn push(&self, bytes: &Bytes, length: u64) {
+    /// Notes the next bytes.
+    pub(super) fn push(&self, bytes: &Bytes) {
         let mut state = self.state();
-        if length > LIMIT as u64 {
-            *state = State::Gone;
-            self.settled.notify_one();
-        } else if let State::Growing(chunks) = &mut *state {
-            chunks.push(bytes.clone());
+        if let State::Growing { chunks, length } = &mut *state {
+            *length += bytes.len();
+            if *length > LIMIT {
+                *state = State::Gone;
+                self.settled.notify_one();
+            } else {
+                chunks.push(bytes.clone());
+            }
         }
     }
 
     /// Notes the body's end.
     pub(super) fn end(&self) {
         let mut state = self.state();
-        if let State::Growing(chunks) = &mut *state {
+        if let State::Growing { chunks, .. } = &mut *state {
             *state = State::Whole(mem::take(chunks));
             self.settled.notify_one();
         }
@@ -57,7 +66,7 @@ impl Kept {
     /// Keeps nothing of a body that is not going to be whole.
     pub(super) fn give_up(&self) {
         let mut state = self.state();
-        if matches!(*state, State::Growing(_)) {
+        if matches!(*state, State::Growing { .. }) {
             *state = State::Gone;
             self.settled.notify_one();
         }
@@ -68,7 +77,7 @@ impl Kept {
     pub(super) async fn take(&self) -> Option<Vec<Bytes>> {
         loop {
             match &mut *self.state() {
-                State::Growing(_) => {}
+                State::Growing { .. } => {}
                 State::Whole(chunks) => return Some(mem::take(chunks)),
                 State::Gone => return None,
             }
@@ -88,9 +97,9 @@ mod tests {
     #[tokio::test]
     async fn waits_until_a_body_is_whole() {
         let kept = Kept::new();
-        kept.push(&Bytes::from_static(b"a"), 1);
+        kept.push(&Bytes::from_static(b"a"));
         let rest = async {
-            kept.push(&Bytes::from_static(b"b"), 2);
+            kept.push(&Bytes::from_static(b"b"));
             kept.end();
         };
         let (taken, ()) = tokio::join!(kept.take(), rest);
@@ -101,7 +110,7 @@ mod tests {
     #[tokio::test]
     async fn does_not_wait_for_what_will_not_come() {
         let kept = Kept::new();
-        kept.push(&Bytes::from_static(b"a"), 1);
+        kept.push(&Bytes::from_static(b"a"));
         let (taken, ()) = tokio::join!(kept.take(), async { kept.give_up() });
         assert_eq!(taken, None);
     }
@@ -110,8 +119,8 @@ mod tests {
     async fn lets_go_of_what_is_too_large() {
         let chunk = Bytes::from(vec![0; LIMIT]);
         let kept = Kept::new();
-        kept.push(&chunk, LIMIT as u64);
-        kept.push(&Bytes::from_static(b"a"), LIMIT as u64 + 1);
+        kept.push(&chunk);
+        kept.push(&Bytes::from_static(b"a"));
         kept.end();
         assert_eq!(kept.take().await, None);
     }

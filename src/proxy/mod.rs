@@ -1,16 +1,24 @@
 //! The pipeline of one request. [`Proxy::answer`] reads top to bottom; each step is a plain
 //! function in a file of its own.
 
+mod alarm;
+mod anonymous;
 mod body;
 mod challenge;
+mod decoded;
 mod exchange;
 mod failure;
 mod guard;
 mod headers;
 mod kept;
+mod links;
+mod names;
 mod record;
 mod resource;
+mod rewritten;
 mod route;
+mod throttled;
+mod upload;
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -18,13 +26,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep_until,
+    time::sleep,
 };
 
 use crate::{
@@ -34,15 +42,18 @@ use crate::{
     token::Token,
     upstream::{Lease, SendError},
 };
-use body::DownloadBody;
-use exchange::{Exchange, Late};
+use alarm::Alarms;
+use body::{ClientBody, DownloadBody};
+use exchange::Exchange;
 use failure::Failure;
 use guard::Verdict;
+use links::Scan;
 use record::Record;
 
 pub use body::{DownloadError, ResponseBody, UploadBody, UploadError};
 pub use exchange::Timeouts;
 pub use guard::Guard;
+pub use names::{Names, Ports};
 pub use route::Route;
 
 /// By which some gateways let a GET stand for another method.
@@ -52,12 +63,20 @@ const METHOD_OVERRIDES: [&str; 3] = [
     "x-method-override",
 ];
 
-/// Answers the requests of all routes. Clones share everything.
+/// Compressed links cannot be searched.
+const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
+
+/// Answers the requests of all routes, or of one. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Proxy {
     /// A request keeps what it began with when another configuration takes over.
     current: Arc<RwLock<Arc<Shared>>>,
+    /// The only route, served at the root.
+    own: Option<Arc<str>>,
 }
+
+/// An upstream's response, and the connection it comes over.
+type Sent = (Response<Incoming>, Lease<UploadBody>);
 
 #[derive(Debug)]
 struct Shared {
@@ -66,6 +85,7 @@ struct Shared {
     timeouts: Timeouts,
     limits: config::Limits,
     requests: Arc<Semaphore>,
+    alarms: Alarms,
 }
 
 /// What an answer of the proxy's own has to look like.
@@ -89,6 +109,15 @@ impl Proxy {
     pub fn new(routes: Vec<Arc<Route>>, config: &config::Config) -> Self {
         Self {
             current: Arc::new(RwLock::new(Arc::new(Shared::new(routes, config)))),
+            own: None,
+        }
+    }
+
+    /// The same for a listener of a route's own.
+    pub fn at_root_of(&self, route: Arc<str>) -> Self {
+        Self {
+            current: self.current.clone(),
+            own: Some(route),
         }
     }
 
@@ -107,7 +136,11 @@ impl Proxy {
         let shared = self.shared();
         let (head, body) = request.into_parts();
         let mut record = Record::new(Instant::now(), &head.method, &head.headers);
-        let routed = route::find(&shared.routes, head.uri.path());
+        let path = head.uri.path();
+        let routed = match &self.own {
+            Some(name) => route::by_name(&shared.routes, name, path),
+            None => route::find(&shared.routes, path),
+        };
         let shape = Shape::of(&head, routed.map(|(route, _)| route.kind));
 
         let page = match shared.guard.check(&head) {
@@ -121,9 +154,13 @@ impl Proxy {
             Err(failure) => return refuse(failure, shape, record),
         };
         let forwarded = match routed {
-            Some((route, _)) => {
-                let route = route.clone();
-                shared.forward(&route, head, body, &mut record).await
+            Some((route, rest)) => {
+                let target = Target {
+                    route: route.clone(),
+                    rest_at: path.len() - rest.len(),
+                    is_own: self.own.is_some(),
+                };
+                shared.forward(&target, head, body, &mut record).await
             }
             None => Err(Failure::no_such_route(
                 shared.routes.iter().map(|route| route.prefix()),
@@ -140,6 +177,15 @@ impl Proxy {
     }
 }
 
+/// Where a request goes.
+struct Target {
+    route: Arc<Route>,
+    /// Where in the path the upstream's part of it begins.
+    rest_at: usize,
+    /// By the route's own listener.
+    is_own: bool,
+}
+
 impl Shared {
     fn new(routes: Vec<Arc<Route>>, config: &config::Config) -> Self {
         Self {
@@ -150,40 +196,75 @@ impl Shared {
                 idle: config.network.idle_timeout,
             },
             requests: Arc::new(Semaphore::new(config.limits.requests)),
+            alarms: Alarms::default(),
             limits: config.limits.clone(),
         }
     }
 
     async fn forward(
         &self,
-        route: &Route,
+        target: &Target,
         head: Parts,
         body: Incoming,
         record: &mut Record,
     ) -> Result<Answered, Failure> {
-        let rest = route.strip(head.uri.path()).unwrap_or_default();
+        let route = &*target.route;
+        let rest = &head.uri.path()[target.rest_at..];
         record.set_route(&route.name, resource::of(route.kind, rest));
         check_head_size(&head, self.limits.request_head)?;
-        let target = route.target(rest, head.uri.query())?;
+        let links = route.names.as_ref();
+        let links = links.map(|names| names.links(&head, target.is_own));
+        let links = links.as_deref();
+        let query = head.uri.query();
+        let rewritten = links.and_then(|links| links.in_query(query?));
+        let uri = route.target(rest, rewritten.as_deref().or(query))?;
         check_method(route, &head, rest)?;
         check_transfer_coding(&head)?;
         check_body_size(&body, self.limits.request_body)?;
         let permit = self.permit()?;
 
-        let token = route.source.token().await;
-        let token = token.map_err(|unavailable| Failure::no_token(&unavailable))?;
+        let token = if anonymous::is_open(route.kind, &head.method, rest) {
+            route.source.at_hand()
+        } else {
+            let token = route.source.token().await;
+            Some(token.map_err(|unavailable| Failure::no_token(&unavailable))?)
+        };
 
         let exchange = Arc::new(Exchange::new(self.timeouts));
         record.set_exchange(&exchange);
-        let request = upstream_request(route, head, target, &token);
-        let upload = UploadBody::new(body, exchange.clone(), self.limits.request_body);
+        let plan = links.and_then(|_| links::plan(route.kind, &head.method, rest));
+        let rewriter = links.and_then(|links| links.in_request_body(route.kind, &head, rest));
+        let is_repeatable = throttled::is_repeatable(&head.method) && body.is_end_stream();
+        let is_head = head.method == Method::HEAD;
+        let mut request = upstream_request(route, head, uri, token.as_deref());
+        if let Some(links) = links {
+            links.in_request_headers(request.headers_mut());
+        }
+        if plan.is_some() {
+            let headers = request.headers_mut();
+            headers.insert(header::ACCEPT_ENCODING, UNCOMPRESSED);
+        }
+        let client = ClientBody::new(body, exchange.clone(), self.limits.request_body);
+        let upload = match rewriter {
+            None => UploadBody::new(client),
+            // Boxed, since most requests would only carry the room for it about.
+            Some(rewriter) => {
+                let headers = request.headers_mut();
+                let rewriting = upload::rewrite(client, rewriter, headers, &exchange, &self.alarms);
+                Box::pin(rewriting).await?
+            }
+        };
+
         let mut answer = send(route, &request, upload, &exchange, self).await?;
         if answer.0.status() == StatusCode::UNAUTHORIZED {
-            // Boxed, since most requests would only carry the room for it about.
-            let again = self.authorize_again(route, request, &token, &exchange);
+            let again = self.authorize_again(route, &mut request, token.as_ref(), &exchange);
             if let Some(second) = Box::pin(again).await? {
                 answer = second;
             }
+        }
+        if route.retry_throttled && is_repeatable && throttled::wait(&answer.0).is_some() {
+            let again = self.repeat_throttled(route, request, answer, &exchange);
+            answer = Box::pin(again).await?;
         }
         let (response, lease) = answer;
 
@@ -197,9 +278,18 @@ impl Shared {
             challenge::explain(route, &mut head.headers);
         }
         head.version = http::Version::HTTP_11;
+        let mut scan = None;
+        if let Some(links) = links {
+            links.in_answer_headers(&mut head.headers);
+            // What is said of a body to GET is said to HEAD.
+            if is_head || !body.is_end_stream() {
+                scan = plan.and_then(|plan| links.in_answer_body(plan, &mut head));
+            }
+        }
         record.set_head(head.status, &head.headers, exchange.moved());
         Ok(Answered {
             head,
+            scan: scan.filter(|_| !is_head).map(Box::new),
             body,
             exchange,
             lease,
@@ -207,20 +297,23 @@ impl Shared {
         })
     }
 
-    /// Sends a request with a new token in place of the one that the upstream has refused. `None`
-    /// where that is no use or not possible, and the refusal is the answer.
+    /// Sends a request with a new token in place of the one that the upstream has refused, or with
+    /// one at all. `None` where that is no use or not possible, and the refusal is the answer.
     async fn authorize_again(
         &self,
         route: &Route,
-        mut request: Request<()>,
-        refused: &Arc<Token>,
+        request: &mut Request<()>,
+        refused: Option<&Arc<Token>>,
         exchange: &Exchange,
-    ) -> Result<Option<(Response<Incoming>, Lease<UploadBody>)>, Failure> {
-        let token = match route.source.replace(refused).await {
-            Ok(token) => token,
-            Err(unavailable) if unavailable.error.reason == Reason::Transient => None,
-            Err(unavailable) => return Err(Failure::no_token(&unavailable)),
+    ) -> Result<Option<Sent>, Failure> {
+        let token = match refused {
+            Some(refused) => match route.source.replace(refused).await {
+                Err(unavailable) if unavailable.error.reason == Reason::Transient => Ok(None),
+                replaced => replaced,
+            },
+            None => route.source.token().await.map(Some),
         };
+        let token = token.map_err(|unavailable| Failure::no_token(&unavailable))?;
         // The next request profits from a new token even if this one cannot be repeated.
         let Some(token) = token else {
             return Ok(None);
@@ -228,15 +321,42 @@ impl Shared {
         let Some(body) = exchange.take_kept().await else {
             return Ok(None);
         };
-        let authorization = token.authorization.clone();
-        request
-            .headers_mut()
-            .insert(header::AUTHORIZATION, authorization);
+        authorize(request, &token);
         exchange.moved();
-        let upload = UploadBody::again(body);
-        send(route, &request, upload, exchange, self)
-            .await
-            .map(Some)
+        let upload = UploadBody::whole(body, None);
+        send(route, request, upload, exchange, self).await.map(Some)
+    }
+
+    /// Sends a request again after the time that a busy upstream asks for, a few times.
+    async fn repeat_throttled(
+        &self,
+        route: &Route,
+        mut request: Request<()>,
+        mut answer: Sent,
+        exchange: &Exchange,
+    ) -> Result<Sent, Failure> {
+        let mut time_left = throttled::MAX_WAIT;
+        for _ in 0..throttled::MAX_REPEATS {
+            let wait = throttled::wait(&answer.0);
+            let Some((wait, left)) =
+                wait.and_then(|wait| Some((wait, time_left.checked_sub(wait)?)))
+            else {
+                break;
+            };
+            time_left = left;
+            drop(answer);
+            sleep(wait).await;
+            if request.headers().contains_key(header::AUTHORIZATION) {
+                // The one before may have expired meanwhile.
+                let token = route.source.token().await;
+                let token = token.map_err(|unavailable| Failure::no_token(&unavailable))?;
+                authorize(&mut request, &token);
+            }
+            exchange.moved();
+            let upload = UploadBody::whole(Vec::new(), None);
+            answer = send(route, &request, upload, exchange, self).await?;
+        }
+        Ok(answer)
     }
 
     fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
@@ -259,6 +379,8 @@ impl Handler for Proxy {
 struct Answered {
     head: http::response::Parts,
     body: Incoming,
+    /// Boxed, since most bodies are not searched.
+    scan: Option<Box<Scan>>,
     exchange: Arc<Exchange>,
     lease: Lease<UploadBody>,
     permit: OwnedSemaphorePermit,
@@ -269,7 +391,14 @@ impl Answered {
         if self.body.is_end_stream() {
             record.set_outcome(record::Outcome::Complete);
         }
-        let body = DownloadBody::new(self.body, self.exchange, record, self.lease, self.permit);
+        let body = DownloadBody::new(
+            self.body,
+            self.scan,
+            self.exchange,
+            record,
+            self.lease,
+            self.permit,
+        );
         Response::from_parts(self.head, ResponseBody::Upstream(body))
     }
 }
@@ -353,18 +482,32 @@ fn check_body_size(body: &Incoming, limit: Option<u64>) -> Result<(), Failure> {
 }
 
 /// The request as the upstream sees it: its own name, our token, the rest as it came.
-fn upstream_request(route: &Route, head: Parts, target: http::Uri, token: &Token) -> Request<()> {
+fn upstream_request(
+    route: &Route,
+    head: Parts,
+    target: http::Uri,
+    token: Option<&Token>,
+) -> Request<()> {
     let mut headers = head.headers;
     headers::strip_request(&mut headers);
     for (name, value) in &route.headers {
         headers.insert(name, value.clone());
     }
-    headers.insert(header::AUTHORIZATION, token.authorization.clone());
     let mut request = Request::new(());
     *request.method_mut() = head.method;
     *request.uri_mut() = target;
     *request.headers_mut() = headers;
+    if let Some(token) = token {
+        authorize(&mut request, token);
+    }
     request
+}
+
+fn authorize(request: &mut Request<()>, token: &Token) {
+    let authorization = token.authorization.clone();
+    request
+        .headers_mut()
+        .insert(header::AUTHORIZATION, authorization);
 }
 
 /// Sends a request and waits for the response's head, for as long as something moves.
@@ -374,33 +517,17 @@ async fn send(
     upload: UploadBody,
     exchange: &Exchange,
     shared: &Shared,
-) -> Result<(Response<Incoming>, Lease<UploadBody>), Failure> {
+) -> Result<Sent, Failure> {
     let is_repeatable = head.method().is_safe() && upload.is_end_stream();
-    let again = is_repeatable.then_some(|| head.clone().map(|()| UploadBody::again(Vec::new())));
+    let again = || head.clone().map(|()| UploadBody::whole(Vec::new(), None));
+    let again = is_repeatable.then_some(again);
     let request = head.clone().map(|()| upload);
-    let mut sending = std::pin::pin!(route.pool.send(request, again));
-    let mut alarm = std::pin::pin!(sleep_until(exchange.head_deadline().0));
-    loop {
-        tokio::select! {
-            biased;
-            sent = &mut sending => {
-                return sent.map_err(|error| match shared.limits.request_body {
-                    Some(limit) if exchange.is_too_large() => Failure::body_too_large(limit),
-                    _ if exchange.is_broken_off() => Failure::malformed_body(),
-                    _ => Failure::not_sent(&error),
-                });
-            }
-            () = &mut alarm => {
-                let (deadline, late) = exchange.head_deadline();
-                if deadline <= tokio::time::Instant::now() {
-                    return Err(match late {
-                        Late::Client => Failure::client_too_slow(),
-                        Late::Upstream => Failure::upstream_stalled(exchange.timeouts().idle),
-                        Late::Answer => Failure::upstream_silent(exchange.timeouts().response),
-                    });
-                }
-                alarm.as_mut().reset(deadline);
-            }
-        }
-    }
+    let sending = route.pool.send(request, again);
+    let sent = exchange.while_moving(&shared.alarms, sending).await;
+    let sent = sent.map_err(|late| Failure::late(late, exchange.timeouts()))?;
+    sent.map_err(|error| match shared.limits.request_body {
+        Some(limit) if exchange.is_too_large() => Failure::body_too_large(limit),
+        _ if exchange.is_broken_off() => Failure::malformed_body(),
+        _ => Failure::not_sent(&error),
+    })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
 
-use super::{body::UploadBody, failure::Failure};
+use super::{body::UploadBody, failure::Failure, names::Names};
 use crate::{
     config::{self, RouteKind},
     token::Source,
@@ -20,13 +20,21 @@ pub struct Route {
     base_path: String,
     pub(super) read_only: bool,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// `None` where links are kept as they are.
+    pub(super) names: Option<Names>,
+    pub(super) retry_throttled: bool,
     pub(super) source: Arc<Source>,
     pub(super) pool: Pool<UploadBody>,
 }
 
 impl Route {
     /// Puts a route together.
-    pub fn new(config: &config::Route, source: Arc<Source>, pool: Pool<UploadBody>) -> Self {
+    pub fn new(
+        config: &config::Route,
+        names: Option<Names>,
+        source: Arc<Source>,
+        pool: Pool<UploadBody>,
+    ) -> Self {
         Self {
             name: config.name.clone(),
             kind: config.kind,
@@ -34,6 +42,8 @@ impl Route {
             base_path: config.upstream.base_path().to_owned(),
             read_only: config.read_only,
             headers: config.headers.clone(),
+            names,
+            retry_throttled: config.retry_throttled,
             source,
             pool,
         }
@@ -83,6 +93,16 @@ impl Route {
             .map_err(|_| Failure::malformed_target())?;
         Ok(Uri::from(target))
     }
+}
+
+/// The route of that name for a listener of its own, where the whole path is the upstream's.
+pub(super) fn by_name<'a, 'p>(
+    routes: &'a [Arc<Route>],
+    name: &str,
+    path: &'p str,
+) -> Option<(&'a Arc<Route>, &'p str)> {
+    let route = routes.iter().find(|route| &*route.name == name)?;
+    path.starts_with('/').then_some((route, path))
 }
 
 /// The route with the longest prefix that matches, and the path behind that prefix.

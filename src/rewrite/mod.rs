@@ -10,6 +10,7 @@
 
 mod bases;
 mod document;
+mod form;
 mod json;
 mod output;
 mod plan;
@@ -18,4 +19,6 @@ mod values;
 mod word;
 mod xml;
 
-pub use self::{bases::Bases, json::JsonRewriter, plan::Plan, xml::XmlRewriter};
+pub use self::{
+    bases::Bases, form::FormRewriter, json::JsonRewriter, plan::Plan, xml::XmlRewriter,
+};

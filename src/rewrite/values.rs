@@ -48,6 +48,8 @@ impl Bases {
     /// A query, a form, or `If-None-Exist`: each value, and each part of a value with commas, is a
     /// URL or none. It may be percent-encoded, and then what replaces its base is too.
     pub fn rewrite_query(&self, query: &[u8]) -> Option<Vec<u8>> {
+        // Most queries hold no URL at all.
+        memchr::memchr2(b'/', b'%', query)?;
         let mut result = Vec::new();
         let mut done = 0;
         let mut start = 0;

@@ -218,6 +218,12 @@ impl Source {
         Box::pin(self.fetch(generation)).await
     }
 
+    /// The token in use, without waiting for one.
+    pub fn at_hand(&self) -> Option<Arc<Token>> {
+        let token = self.current().token?;
+        token.is_alive(self.clock.now()).then_some(token)
+    }
+
     /// A token in place of one that a service has refused. `None` when there is none: the source gives
     /// out the same one, or has just replaced another.
     pub async fn replace(

@@ -113,6 +113,9 @@ fn the_shortest_call_is_enough() {
     );
     assert_eq!(&*route.credential, "default");
     assert_eq!(route.http, HttpVersion::Auto);
+    assert!(route.rewrite_links);
+    assert_eq!((&route.public_url, &route.listen), (&None, &None));
+    assert!(!route.retry_throttled);
     assert!(matches!(
         config.credentials.get("default"),
         Some(Credential::Auto)
@@ -179,8 +182,18 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(fhir.http, HttpVersion::Http1);
     assert!(fhir.read_only);
     assert_eq!(fhir.headers.len(), 1);
+    assert!(!fhir.rewrite_links);
+    assert_eq!(
+        fhir.public_url.as_ref().map(ToString::to_string).as_deref(),
+        Some("https://proxy.example.org/fhir")
+    );
+    let listen = fhir.listen.as_ref().map(ToString::to_string);
+    assert_eq!(listen.as_deref(), Some("0.0.0.0:8082"));
+    assert!(fhir.retry_throttled);
     let plain = route(&config, "plain");
     assert_eq!((plain.http, &plain.audience), (HttpVersion::Http2, &None));
+    assert!(plain.rewrite_links);
+    assert_eq!((&plain.public_url, plain.retry_throttled), (&None, false));
 
     let Some(Credential::ClientSecret(app)) = config.credentials.get("app") else {
         panic!("{:?}", config.credentials)

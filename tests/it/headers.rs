@@ -9,7 +9,9 @@ use crate::support::{Setup, Stage, client, scripted::Scripted};
 async fn seen(stages: &[Stage], lines: &str) -> Vec<HeaderMap> {
     let mut seen = Vec::new();
     for stage in stages {
-        let request = format!("GET /fhir/Patient HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
+        // A read, for whose answer nothing is asked of the service.
+        let path = "/fhir/Patient/sample-1";
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
         let answer = client::raw(stage.address(), request.as_bytes()).await;
         assert_eq!(answer.status, 200, "{lines:?}: {answer:?}");
         let request = stage.emulator.fhir().traffic().last();
@@ -174,7 +176,7 @@ async fn a_response_keeps_all_but_what_belongs_to_its_connection() {
     )
     .await;
     let stage = upstream.routed().start().await;
-    let request = b"GET /plain HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let request = b"GET /plain/Patient/1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let answer = client::raw(stage.address(), request).await;
     let expected = [
         ("content-length", "2"),

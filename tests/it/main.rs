@@ -1,6 +1,7 @@
 //! The one integration test binary: a module for each behaviour.
 
 mod admin;
+mod anonymous;
 mod architecture;
 #[cfg(unix)]
 mod azure_cli;
@@ -21,6 +22,7 @@ mod forwarding;
 mod guard;
 mod headers;
 mod limits;
+mod links;
 #[cfg(unix)]
 mod managed_identity;
 mod oauth2;
@@ -29,6 +31,7 @@ mod own_answers;
 mod privacy;
 #[cfg(unix)]
 mod process;
+mod references;
 mod refusals;
 mod registration;
 #[cfg(unix)]
@@ -38,6 +41,7 @@ mod slow_clients;
 mod smart;
 mod streaming;
 mod support;
+mod throttling;
 mod tokens;
 mod unauthorized;
 #[cfg(unix)]

@@ -16,8 +16,7 @@ pub(super) use self::{
     routes::RouteTable,
 };
 use super::{
-    ByteSize, Listen, LogFormat, ResolveOverride,
-    grammar::{self, choice},
+    ByteSize, Listen, LogFormat, ResolveOverride, grammar,
     report::{At, Read, Report},
     values::parse_duration,
     walk::{Item, Table},
@@ -279,11 +278,6 @@ fn security(mut table: Table<'_>, report: &mut Report) -> SecurityTable {
     );
     table.finish(report);
     security
-}
-
-/// `links = "keep"`, and the words of other keys that mean what the proxy does anyway.
-fn rewrite_or_keep(text: &str) -> Result<bool, super::ValueError> {
-    choice(text, &[("rewrite", true), ("keep", false)])
 }
 
 #[cfg(test)]

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::{HeaderName, HeaderValue};
 
-use super::rewrite_or_keep;
 use crate::config::{
-    Audience, HttpVersion, Prefix, RouteKind, ServiceUrl, grammar,
-    report::{At, Place, Read, Report},
+    Audience, HttpVersion, Listen, Prefix, RouteKind, ServiceUrl, grammar,
+    report::{Place, Read, Report},
     walk::Table,
 };
 
@@ -24,6 +23,10 @@ pub(in crate::config) struct RouteTable {
     pub(in crate::config) http: Read<HttpVersion>,
     pub(in crate::config) read_only: Read<bool>,
     pub(in crate::config) headers: Read<Vec<(HeaderName, HeaderValue)>>,
+    pub(in crate::config) rewrite_links: Read<bool>,
+    pub(in crate::config) public_url: Read<ServiceUrl>,
+    pub(in crate::config) listen: Read<Listen>,
+    pub(in crate::config) retry_throttled: Read<bool>,
 }
 
 impl RouteTable {
@@ -39,6 +42,10 @@ impl RouteTable {
             http: Read::Absent,
             read_only: Read::Absent,
             headers: Read::Absent,
+            rewrite_links: Read::Absent,
+            public_url: Read::Absent,
+            listen: Read::Absent,
+            retry_throttled: Read::Absent,
         }
     }
 }
@@ -122,29 +129,17 @@ fn route(mut table: Table<'_>, place: Place, report: &mut Report) -> RouteTable 
                 .collect();
             read.into_iter().collect()
         }),
+        rewrite_links: table.read(report, "links", |item, report| {
+            item.parse(report, grammar::rewrite_or_keep)
+        }),
+        public_url: table.read(report, "public_url", |item, report| {
+            item.parse(report, ServiceUrl::parse)
+        }),
+        listen: table.read(report, "listen", |item, report| {
+            item.parse(report, grammar::listen)
+        }),
+        retry_throttled: super::boolean(&mut table, report, "retry_throttled"),
     };
-    let links = table.read(report, "links", |item, report| {
-        item.parse(report, rewrite_or_keep)
-    });
-    if let Read::Given(At { value: true, place }) = links {
-        report.refuse(
-            place,
-            format!("`{}.links = \"rewrite\"` is not available yet", table.path),
-            "write \"keep\" or leave it out: links in answers name the upstream meanwhile",
-        );
-    }
-    table.not_yet(
-        report,
-        "public_url",
-        "leave it out: links in answers name the upstream meanwhile",
-        |item, report| item.parse(report, ServiceUrl::parse),
-    );
-    table.not_yet(
-        report,
-        "listen",
-        "leave it out, and call the route under its prefix; `prefix = \"/\"` serves it at the root",
-        |item, report| item.parse(report, grammar::listen),
-    );
     table.finish(report);
     route
 }

@@ -1,10 +1,13 @@
 //! Where clients and operators connect, and whether that is safe.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use crate::config::{
     Listen, ServiceUrl,
-    file::SecurityTable,
+    file::{RouteTable, SecurityTable},
     report::{At, Place, Read, Report},
 };
 
@@ -15,11 +18,39 @@ const ADMIN_PORT: u16 = 8081;
 pub(super) struct Listeners {
     pub(super) listen: Vec<Listen>,
     pub(super) admin: Option<SocketAddr>,
+    /// Those of single routes.
+    own: Vec<Listen>,
+}
+
+/// An address that a route has for itself, and its key.
+pub(super) struct Own {
+    key: String,
+    at: At<Listen>,
+}
+
+/// In the order of the file, so that the second of two equal addresses is the one reported.
+pub(super) fn of_routes(routes: &BTreeMap<String, RouteTable>) -> Vec<Own> {
+    let mut own: Vec<Own> = routes
+        .iter()
+        .filter_map(|(name, table)| {
+            let at = table.listen.given()?;
+            Some(Own {
+                key: format!("routes.{name}.listen"),
+                at: At {
+                    value: at.value.clone(),
+                    place: at.place,
+                },
+            })
+        })
+        .collect();
+    own.sort_by_key(|own| own.at.place);
+    own
 }
 
 pub(super) fn resolve(
     listen: Read<Vec<At<Listen>>>,
     admin: Read<Option<SocketAddr>>,
+    own: Vec<Own>,
     security: &SecurityTable,
     report: &mut Report,
 ) -> Listeners {
@@ -50,11 +81,17 @@ pub(super) fn resolve(
                 check_local(address, "listen", at.place, report);
             }
         }
+        for own in &own {
+            if let Listen::Tcp { address, .. } = own.at.value {
+                check_local(address, &own.key, own.at.place, report);
+            }
+        }
         if let Some(address) = admin {
             check_local(address, "admin", admin_place, report);
         }
     }
     check_distinct(&listen, report);
+    check_own(&own, &listen, admin, report);
     if let Some(address) = admin {
         for at in &listen {
             if matches!(at.value, Listen::Tcp { address: other, .. } if clash(other, address)) {
@@ -70,6 +107,7 @@ pub(super) fn resolve(
     Listeners {
         listen: listen.into_iter().map(|at| at.value).collect(),
         admin,
+        own: own.into_iter().map(|own| own.at.value).collect(),
     }
 }
 
@@ -107,19 +145,44 @@ fn check_local(address: SocketAddr, key: &str, place: Place, report: &mut Report
 
 fn check_distinct(listen: &[At<Listen>], report: &mut Report) {
     for (i, at) in listen.iter().enumerate() {
-        let double = listen[..i]
+        if listen[..i]
             .iter()
-            .any(|other| match (&at.value, &other.value) {
-                (Listen::Tcp { address: a, .. }, Listen::Tcp { address: b, .. }) => clash(*a, *b),
-                (a, b) => a == b,
-            });
-        if double {
+            .any(|other| are_the_same(&at.value, &other.value))
+        {
             report.refuse(
                 at.place,
                 format!("`listen` has {} twice", at.value),
                 "remove one of the two",
             );
         }
+    }
+}
+
+/// A route's own address must be nobody else's.
+fn check_own(own: &[Own], listen: &[At<Listen>], admin: Option<SocketAddr>, report: &mut Report) {
+    let admin = admin.map(|address| Listen::Tcp {
+        address,
+        optional: false,
+    });
+    for (i, Own { key, at }) in own.iter().enumerate() {
+        let before = own[..i].iter().map(|own| (&*own.key, &own.at.value));
+        let mut others = before
+            .chain(listen.iter().map(|at| ("listen", &at.value)))
+            .chain(admin.iter().map(|admin| ("admin", admin)));
+        if let Some((other, _)) = others.find(|(_, other)| are_the_same(other, &at.value)) {
+            report.refuse(
+                at.place,
+                format!("`{key}` and `{other}` are both {}", at.value),
+                "give each an address of its own",
+            );
+        }
+    }
+}
+
+fn are_the_same(a: &Listen, b: &Listen) -> bool {
+    match (a, b) {
+        (Listen::Tcp { address: a, .. }, Listen::Tcp { address: b, .. }) => clash(*a, *b),
+        (a, b) => a == b,
     }
 }
 
@@ -138,7 +201,8 @@ impl Listeners {
             return None;
         }
         let ip: Option<IpAddr> = url.host().parse().ok();
-        let tcp = self.listen.iter().filter_map(|listen| match listen {
+        let all = self.listen.iter().chain(&self.own);
+        let tcp = all.filter_map(|listen| match listen {
             Listen::Tcp { address, .. } => Some(*address),
             Listen::Unix(_) => None,
         });

@@ -53,7 +53,8 @@ pub fn load_admin(flags: &Overrides, env: &Env<'_>) -> Result<Option<SocketAddr>
         Some((path, place)) => read_file(&path, place, &mut report),
     };
     overrides::apply(flags, env, &mut file, &mut report);
-    let listeners = listeners::resolve(file.listen, file.admin, &file.security, &mut report);
+    let own = listeners::of_routes(&file.routes);
+    let listeners = listeners::resolve(file.listen, file.admin, own, &file.security, &mut report);
     match report.into_errors() {
         Some(errors) => Err(errors),
         None => Ok(listeners.admin),
@@ -144,7 +145,8 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
             "run: ahds-proxy --fhir https://WS-FHIR.fhir.azurehealthcareapis.com",
         );
     }
-    let listeners = listeners::resolve(file.listen, file.admin, &file.security, report);
+    let own = listeners::of_routes(&file.routes);
+    let listeners = listeners::resolve(file.listen, file.admin, own, &file.security, report);
     let credentials = credentials::Known::new(file.credentials, &file.routes);
     let routes = routes::resolve(
         file.routes,

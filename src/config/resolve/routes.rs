@@ -163,6 +163,10 @@ fn route(
         http: table.http.or(HttpVersion::Auto),
         read_only: table.read_only.or(false),
         headers: table.headers.into_value().unwrap_or_default(),
+        rewrite_links: table.rewrite_links.or(kind != RouteKind::Http),
+        public_url: table.public_url.into_value(),
+        listen: table.listen.into_value(),
+        retry_throttled: table.retry_throttled.or(false),
     })
 }
 

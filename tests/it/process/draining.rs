@@ -91,21 +91,6 @@ async fn what_outlasts_the_drain_time_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_hangup_does_not_end_it() {
-    let mut scene = Scene::start(&[], &[]).await;
-    let (proxy, _) = scene.process.addresses().await;
-    scene.process.signal(Signal::HUP);
-    scene
-        .process
-        .until_stderr(|log| log.contains("SIGHUP").then_some(()))
-        .await;
-    assert_eq!(client::get(proxy, "/fhir/Patient").await.status, 200);
-    assert!(scene.process.is_running());
-    scene.process.signal(Signal::TERM);
-    assert_eq!(scene.process.ended().await.code(), Some(0));
-}
-
-#[tokio::test]
 async fn an_idle_connection_does_not_hold_up_the_end() {
     let stage = Stage::start().await;
     let mut stream = TcpStream::connect(stage.address())

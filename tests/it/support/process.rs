@@ -9,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use ahds_proxy::emulator;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::PATIENCE;
@@ -23,14 +24,29 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         }
     }
     command.args(arguments).stdin(Stdio::null());
+    // All there is to say is said, and searched for secrets.
+    command.env("RUST_LOG", "trace");
     command
 }
 
 /// Runs the program to its end, off the runtime that may serve its requests.
 pub(crate) async fn output(mut command: Command) -> Output {
-    tokio::task::spawn_blocking(move || command.output().expect("the program runs"))
+    let output = tokio::task::spawn_blocking(move || command.output().expect("the program runs"))
         .await
-        .expect("the program's end is seen")
+        .expect("the program's end is seen");
+    assert_discreet(&String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// Looks for secrets in what any program of the suite logs: the emulator's secrets, and whatever
+/// looks like a token or a private key. Not in stdout, which may be the token that was asked for.
+fn assert_discreet(written: &str) {
+    let secrets = [emulator::CLIENT_SECRET, emulator::OAUTH_CLIENT_SECRET];
+    let shapes = ["eyJ", "Bearer ey", "PRIVATE KEY"];
+    for secret in secrets.into_iter().chain(shapes) {
+        let line = written.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "{secret} in: {line:?}");
+    }
 }
 
 pub(crate) fn text(bytes: &[u8]) -> &str {
@@ -148,6 +164,13 @@ impl Process {
             .await
     }
 
+    /// Its command line, which every user of the machine may read, holds no secret.
+    fn assert_unlisted(&self) {
+        // Only Linux has the file, and it is empty once the process has ended.
+        let listed = std::fs::read(format!("/proc/{}/cmdline", self.id())).unwrap_or_default();
+        assert_discreet(&String::from_utf8_lossy(&listed));
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).expect("a process id");
         let id = Pid::from_raw(id).expect("a process id");
@@ -177,9 +200,15 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if !thread::panicking() {
+            self.assert_unlisted();
+        }
         // Both fail when it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !thread::panicking() {
+            assert_discreet(&self.stderr());
+        }
     }
 }
 

@@ -1,0 +1,72 @@
+//! The addresses that clients connect to: those of every route, and those of single ones.
+
+use std::sync::Arc;
+
+use crate::{
+    config::{Config, Listen},
+    proxy::Ports,
+    server::{BindError, Listener},
+};
+
+/// A bound address, and the route that it serves alone, if it does.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) listener: Listener,
+    pub(super) route: Option<Arc<str>>,
+}
+
+/// All of them, those of every route first.
+#[derive(Debug)]
+pub(super) struct Doors(pub(super) Vec<Door>);
+
+impl Doors {
+    /// Binds every address.
+    pub(super) async fn open(config: &Config) -> Result<Self, BindError> {
+        let shared = config.listen.iter().map(|listen| (listen, None));
+        let own = config.routes.iter().filter_map(|route| {
+            let listen = route.listen.as_ref()?;
+            Some((listen, Some(route.name.clone())))
+        });
+        let mut doors = Vec::new();
+        for (listen, route) in shared.chain(own) {
+            match bind(listen).await {
+                Ok(listener) => doors.push(Door { listener, route }),
+                Err(error) if is_optional(listen) && error.is_missing_address() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self(doors))
+    }
+
+    pub(super) fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.0.iter().map(|door| &door.listener)
+    }
+
+    /// The ports that clients may name; a Unix socket has none.
+    pub(super) fn ports(&self) -> Ports {
+        let mut ports = Ports::default();
+        for Door { listener, route } in &self.0 {
+            let Some(address) = listener.socket_address() else {
+                continue;
+            };
+            match route {
+                Some(route) => {
+                    ports.own.insert(route.clone(), address.port());
+                }
+                None => ports.shared.push(address.port()),
+            }
+        }
+        ports
+    }
+}
+
+async fn bind(listen: &Listen) -> Result<Listener, BindError> {
+    match listen {
+        Listen::Tcp { address, .. } => Listener::tcp(*address).await,
+        Listen::Unix(path) => Listener::unix(path.clone()),
+    }
+}
+
+fn is_optional(listen: &Listen) -> bool {
+    matches!(listen, Listen::Tcp { optional: true, .. })
+}

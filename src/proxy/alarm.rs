@@ -1,0 +1,110 @@
+//! Timers that are used again. To put one off costs next to nothing; to register one and remove it for
+//! each request costs more than finding the request's route.
+
+use std::{
+    pin::Pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Kept while nobody uses them. Each holds on to the task that used it last.
+const SPARE: usize = 64;
+
+/// Timers that nobody uses now.
+#[derive(Debug, Default)]
+pub(super) struct Alarms(Mutex<Vec<Pin<Box<Sleep>>>>);
+
+impl Alarms {
+    /// A timer that rings at `deadline`.
+    pub(super) fn at(&self, deadline: Instant) -> Alarm<'_> {
+        let spare = self.spare().pop();
+        let sleep = match spare {
+            Some(mut sleep) => {
+                sleep.as_mut().reset(deadline);
+                sleep
+            }
+            None => Box::pin(sleep_until(deadline)),
+        };
+        Alarm {
+            sleep: Some(sleep),
+            owner: self,
+        }
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<Pin<Box<Sleep>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Given back when dropped.
+#[derive(Debug)]
+pub(super) struct Alarm<'a> {
+    sleep: Option<Pin<Box<Sleep>>>,
+    owner: &'a Alarms,
+}
+
+impl Alarm<'_> {
+    pub(super) fn put_off(&mut self, deadline: Instant) {
+        if let Some(sleep) = &mut self.sleep {
+            sleep.as_mut().reset(deadline);
+        }
+    }
+}
+
+impl Future for Alarm<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if let Some(sleep) = self.sleep.take() {
+            let mut spare = self.owner.spare();
+            if spare.len() < SPARE {
+                spare.push(sleep);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{pause, sleep};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_used_timer_rings_at_its_new_time_and_not_at_its_old_one() {
+        pause();
+        let alarms = Alarms::default();
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        {
+            let mut first = alarms.at(start + second);
+            tokio::select! {
+                biased;
+                () = &mut first => panic!("too early"),
+                () = sleep(second / 2) => {}
+            }
+        }
+        assert_eq!(alarms.spare().len(), 1);
+        alarms.at(start + second * 3).await;
+        assert_eq!(start.elapsed().as_secs(), 3);
+        // And one that has rung, and one that is due sooner than the last.
+        alarms.at(start + second * 9).await;
+        drop(alarms.at(start + second * 60));
+        alarms.at(start + second * 10).await;
+        assert_eq!(start.elapsed().as_secs(), 10);
+        assert_eq!(alarms.spare().len(), 1);
+    }
+}

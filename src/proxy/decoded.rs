@@ -1,0 +1,211 @@
+//! A compressed body as what it says. Links are searched in that, and the client gets that: the
+//! upstream was asked not to compress, so that this is for those that do not listen.
+
+use std::{
+    io::{self, Write as _},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf as _, Bytes};
+use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use http::{HeaderMap, header};
+use http_body::{Body, Frame};
+
+/// The content codings that can be decoded (RFC 9110, section 8.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    Gzip,
+    Deflate,
+}
+
+/// A coding, or several, that cannot be decoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unknown;
+
+impl Coding {
+    /// `None` if there is none.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, Unknown> {
+        let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+        let Some(coding) = codings.next() else {
+            return Ok(None);
+        };
+        let coding = coding.as_bytes().trim_ascii();
+        let is = |name: &[u8]| coding.eq_ignore_ascii_case(name);
+        match codings.next() {
+            None if is(b"identity") => Ok(None),
+            None if is(b"gzip") || is(b"x-gzip") => Ok(Some(Self::Gzip)),
+            None if is(b"deflate") => Ok(Some(Self::Deflate)),
+            _ => Err(Unknown),
+        }
+    }
+}
+
+/// Why a decoded body broke off.
+#[derive(Debug)]
+pub(super) enum DecodeError<E> {
+    /// It did not come to its end.
+    Body(E),
+    /// It is not what `Content-Encoding` says.
+    Content(io::Error),
+}
+
+/// A body and what decodes it.
+#[derive(Debug)]
+pub(super) struct Decoded<B> {
+    body: B,
+    decoder: Decoder,
+    /// What is still to be decoded: a small chunk may stand for a large one, and comes out in parts.
+    input: Bytes,
+    is_finished: bool,
+    trailers: Option<Frame<Bytes>>,
+}
+
+#[derive(Debug)]
+enum Decoder {
+    Gzip(MultiGzDecoder<Vec<u8>>),
+    Deflate(ZlibDecoder<Vec<u8>>),
+}
+
+impl Decoder {
+    /// Decodes the start of `input`, into some 32 KiB at most.
+    fn write(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
+        let taken = match self {
+            Self::Gzip(decoder) => decoder.write(input),
+            Self::Deflate(decoder) => decoder.write(input),
+        }?;
+        // What follows the end of the content is nothing.
+        input.advance(if taken == 0 { input.len() } else { taken });
+        Ok(self.take())
+    }
+
+    fn finish(&mut self) -> io::Result<Bytes> {
+        match self {
+            Self::Gzip(decoder) => decoder.try_finish(),
+            Self::Deflate(decoder) => decoder.try_finish(),
+        }?;
+        Ok(self.take())
+    }
+
+    fn take(&mut self) -> Bytes {
+        let output = match self {
+            Self::Gzip(decoder) => decoder.get_mut(),
+            Self::Deflate(decoder) => decoder.get_mut(),
+        };
+        std::mem::take(output).into()
+    }
+}
+
+impl<B> Decoded<B> {
+    pub(super) fn new(body: B, coding: Coding) -> Self {
+        let decoder = match coding {
+            Coding::Gzip => Decoder::Gzip(MultiGzDecoder::new(Vec::new())),
+            Coding::Deflate => Decoder::Deflate(ZlibDecoder::new(Vec::new())),
+        };
+        Self {
+            body,
+            decoder,
+            input: Bytes::new(),
+            is_finished: false,
+            trailers: None,
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Decoded<B> {
+    type Data = Bytes;
+    type Error = DecodeError<B::Error>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        loop {
+            let output = if !this.input.is_empty() {
+                this.decoder.write(&mut this.input)
+            } else if this.is_finished {
+                return Poll::Ready(this.trailers.take().map(Ok));
+            } else {
+                match std::task::ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) => {
+                            this.input = data;
+                            continue;
+                        }
+                        Err(trailers) => this.trailers = Some(trailers),
+                    },
+                    Some(Err(error)) => return Poll::Ready(Some(Err(DecodeError::Body(error)))),
+                    None => {}
+                }
+                this.is_finished = true;
+                this.decoder.finish()
+            };
+            let output = output.map_err(DecodeError::Content)?;
+            if !output.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(output))));
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_finished && self.trailers.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::{
+        Compression,
+        write::{GzEncoder, ZlibEncoder},
+    };
+    use http_body_util::{BodyExt as _, Full};
+
+    use super::*;
+
+    fn encoded(coding: Coding, text: &[u8]) -> Vec<u8> {
+        let best = Compression::best();
+        let result = match coding {
+            Coding::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::new(), best);
+                encoder.write_all(text).and_then(|()| encoder.finish())
+            }
+            Coding::Deflate => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), best);
+                encoder.write_all(text).and_then(|()| encoder.finish())
+            }
+        };
+        result.expect("written to memory")
+    }
+
+    #[tokio::test]
+    async fn a_bomb_comes_out_in_small_parts() {
+        let text = vec![b'a'; 8 << 20];
+        for coding in [Coding::Gzip, Coding::Deflate] {
+            let small = encoded(coding, &text);
+            assert!(small.len() < 64 << 10);
+            let mut body = Decoded::new(Full::new(Bytes::from(small)), coding);
+            let mut length = 0;
+            while let Some(frame) = body.frame().await {
+                let data = frame.expect("it is whole").into_data().expect("data");
+                assert!(data.len() <= 64 << 10, "{}", data.len());
+                assert!(data.iter().all(|byte| *byte == b'a'));
+                length += data.len();
+            }
+            assert_eq!(length, text.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_body_breaks_off() {
+        let whole = encoded(Coding::Gzip, &[b'a'; 1000]);
+        for damaged in [
+            &whole[..whole.len() - 1],
+            b"not compressed at all, whatever it says",
+        ] {
+            let body = Full::new(Bytes::copy_from_slice(damaged));
+            let result = Decoded::new(body, Coding::Gzip).collect().await;
+            assert!(matches!(result, Err(DecodeError::Content(_))), "{result:?}");
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! Which links of a request and of its answer are changed. How is the business of [`crate::rewrite`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{self, Entry},
+    request, response,
+};
+
+use super::{decoded::Coding, rewritten::Rewriter};
+use crate::{
+    config::RouteKind,
+    rewrite::{Bases, FormRewriter, JsonRewriter, Plan, XmlRewriter},
+};
+
+const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
+const DESTINATION: HeaderName = HeaderName::from_static("destination");
+/// A resource, written into a header.
+const PROVENANCE: HeaderName = HeaderName::from_static("x-provenance");
+
+/// FHIR wants agents that change content to say so (hl7.org/fhir/R4/http.html#intermediaries).
+const REQUEST_MODIFIED: HeaderName = HeaderName::from_static("request-modified-ahds-proxy");
+const RESPONSE_MODIFIED: HeaderName = HeaderName::from_static("response-modified-ahds-proxy");
+const IN_REQUESTS: HeaderValue = HeaderValue::from_static("rewrote proxy base URLs");
+const IN_ANSWERS: HeaderValue = HeaderValue::from_static("rewrote service base URLs");
+
+/// What no longer holds of a changed body. `ETag` stays: it is the version of the resource.
+const OF_THE_BYTES: [HeaderName; 5] = [
+    header::CONTENT_LENGTH,
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+];
+
+/// The base URLs to exchange in one exchange.
+#[derive(Debug)]
+pub(super) struct Links {
+    answers: Arc<Bases>,
+    requests: Arc<Bases>,
+}
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Xml,
+    Form,
+}
+
+/// An answer's body that is going to be searched for links.
+#[derive(Debug)]
+pub(super) struct Scan {
+    pub(super) rewriter: Rewriter,
+    pub(super) coding: Option<Coding>,
+}
+
+impl Links {
+    pub(super) fn new(answers: Bases, requests: Bases) -> Self {
+        Self {
+            answers: Arc::new(answers),
+            requests: Arc::new(requests),
+        }
+    }
+
+    /// A request's query, if it names the proxy.
+    pub(super) fn in_query(&self, query: &str) -> Option<String> {
+        let changed = self.requests.rewrite_query(query.as_bytes())?;
+        String::from_utf8(changed).ok()
+    }
+
+    /// The headers of a request that hold URLs.
+    pub(super) fn in_request_headers(&self, headers: &mut HeaderMap) {
+        let bases = &self.requests;
+        change(headers, IF_NONE_EXIST, |value| bases.rewrite_query(value));
+        change(headers, DESTINATION, |value| bases.rewrite_url(value));
+        change(headers, PROVENANCE, |value| {
+            let mut rewriter = JsonRewriter::new(Plan::Request, bases.clone());
+            let start = rewriter.push(&Bytes::copy_from_slice(value));
+            Some([start, rewriter.finish()].concat())
+        });
+    }
+
+    /// What changes the body of a request, if that may hold URLs of ours.
+    pub(super) fn in_request_body(
+        &self,
+        kind: RouteKind,
+        head: &request::Parts,
+        rest: &str,
+    ) -> Option<Rewriter> {
+        let headers = &head.headers;
+        let writes = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
+        if kind == RouteKind::Http || !writes || is_encoded(headers) {
+            return None;
+        }
+        let format = match Media::of(headers)? {
+            Media::Json | Media::FhirJson | Media::DicomJson | Media::OtherJson => Format::Json,
+            Media::FhirXml => Format::Xml,
+            Media::Form if rest.ends_with("_search") => Format::Form,
+            Media::Form => return None,
+        };
+        Some(rewriter(format, Plan::Request, self.requests.clone()))
+    }
+
+    /// The headers of an answer that are URLs of the service.
+    pub(super) fn in_answer_headers(&self, headers: &mut HeaderMap) {
+        let bases = &self.answers;
+        change(headers, header::LOCATION, |value| bases.rewrite_url(value));
+        change(headers, header::CONTENT_LOCATION, |value| {
+            bases.rewrite_url(value)
+        });
+        change(headers, header::LINK, |value| bases.rewrite_links(value));
+    }
+
+    /// What searches the body of an answer, by the plan for its request. The head then says what
+    /// holds of the changed body: whether anything changes is not known until its end.
+    pub(super) fn in_answer_body(&self, plan: Plan, head: &mut response::Parts) -> Option<Scan> {
+        let format = format_of_answer(plan, head)?;
+        let coding = Coding::of(&head.headers).ok()?;
+        let headers = &mut head.headers;
+        forget_bytes(headers);
+        headers.remove(header::ACCEPT_RANGES);
+        headers.insert(RESPONSE_MODIFIED, IN_ANSWERS);
+        if coding.is_some() {
+            headers.remove(header::CONTENT_ENCODING);
+        }
+        Some(Scan {
+            rewriter: rewriter(format, plan, self.answers.clone()),
+            coding,
+        })
+    }
+}
+
+/// Notes in a request's head that its body is not what the client sent.
+pub(super) fn mark_request(headers: &mut HeaderMap) {
+    forget_bytes(headers);
+    headers.insert(REQUEST_MODIFIED, IN_REQUESTS);
+}
+
+/// What the body of the answer to such a request may hold. `None` for what the service has in
+/// store: a resource that is read, or echoed when it is written, is the user's, even if it is a
+/// Bundle that looks like an answer.
+pub(super) fn plan(kind: RouteKind, method: &Method, rest: &str) -> Option<Plan> {
+    match kind {
+        RouteKind::Fhir => fhir_plan(method, rest),
+        RouteKind::Dicom => dicom_plan(method, rest),
+        RouteKind::Http => None,
+    }
+}
+
+fn fhir_plan(method: &Method, rest: &str) -> Option<Plan> {
+    let mut segments = rest.split('/').filter(|segment| !segment.is_empty());
+    let first: [Option<&str>; 5] = std::array::from_fn(|_| segments.next());
+    let is_stored = match first {
+        [Some(".well-known"), Some("smart-configuration"), None, ..] => {
+            return method.is_safe().then_some(Plan::SmartConfiguration);
+        }
+        [Some(_), Some(id), None, ..] => !is_interaction(id),
+        [Some(_), Some(_), Some(history), Some(_), None] => is_interaction(history),
+        _ => false,
+    };
+    let answers = match *method {
+        Method::GET | Method::HEAD => !is_stored,
+        // A batch, a search or an operation; otherwise a resource is created.
+        Method::POST => rest
+            .rsplit('/')
+            .next()
+            .is_none_or(|last| last.is_empty() && first[0].is_none() || is_interaction(last)),
+        _ => false,
+    };
+    answers.then_some(Plan::FhirAnswer)
+}
+
+/// `_history`, `$export` and the like, which no type or id begins as.
+fn is_interaction(segment: &str) -> bool {
+    let start = segment.get(..3).unwrap_or(segment);
+    start.starts_with(['_', '$']) || start == "%24" || start.eq_ignore_ascii_case("%5f")
+}
+
+fn dicom_plan(method: &Method, rest: &str) -> Option<Plan> {
+    // A version comes first, and a partition where there are any.
+    let mut segments = rest
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .take(5);
+    let noun = segments.find(|segment| {
+        matches!(
+            *segment,
+            "studies" | "operations" | "export" | "extendedquerytags" | "workitems"
+        )
+    })?;
+    if noun != "studies" {
+        return Some(Plan::DicomOperation);
+    }
+    if !matches!(*method, Method::POST | Method::PUT) {
+        return None;
+    }
+    Some(match segments.next() {
+        Some(operation) if is_interaction(operation) => Plan::DicomOperation,
+        _ => Plan::DicomStore,
+    })
+}
+
+fn format_of_answer(plan: Plan, head: &response::Parts) -> Option<Format> {
+    let is_answer = match plan {
+        // Even an upload of which nothing was stored has a list of what failed.
+        Plan::DicomStore => head.status.is_success() || head.status == StatusCode::CONFLICT,
+        _ => head.status.is_success(),
+    };
+    // The parts of a body do not show where in the document they are.
+    let is_part = head.status == StatusCode::PARTIAL_CONTENT
+        || head.headers.contains_key(header::CONTENT_RANGE);
+    if !is_answer || is_part || head.status == StatusCode::NO_CONTENT {
+        return None;
+    }
+    match (plan, Media::of(&head.headers)?) {
+        (Plan::FhirAnswer, Media::FhirJson | Media::Json)
+        | (Plan::SmartConfiguration | Plan::DicomOperation, Media::Json)
+        | (Plan::DicomStore, Media::DicomJson) => Some(Format::Json),
+        (Plan::FhirAnswer, Media::FhirXml) => Some(Format::Xml),
+        _ => None,
+    }
+}
+
+fn rewriter(format: Format, plan: Plan, bases: Arc<Bases>) -> Rewriter {
+    match format {
+        Format::Json => Rewriter::Json(JsonRewriter::new(plan, bases)),
+        Format::Xml => Rewriter::Xml(XmlRewriter::new(plan, bases)),
+        Format::Form => Rewriter::Form(FormRewriter::new(bases)),
+    }
+}
+
+/// The media types that may hold links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Media {
+    Json,
+    FhirJson,
+    DicomJson,
+    /// A patch, for example.
+    OtherJson,
+    FhirXml,
+    Form,
+}
+
+impl Media {
+    /// Of a body in UTF-8.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+        let mut parts = text.split(';').map(str::trim);
+        let name = parts.next()?;
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        let media = if is("application/json") {
+            Self::Json
+        } else if is("application/fhir+json") {
+            Self::FhirJson
+        } else if is("application/dicom+json") {
+            Self::DicomJson
+        } else if is("application/fhir+xml") {
+            Self::FhirXml
+        } else if is("application/x-www-form-urlencoded") {
+            Self::Form
+        } else if name.len() > 5 && name.as_bytes()[name.len() - 5..].eq_ignore_ascii_case(b"+json")
+        {
+            Self::OtherJson
+        } else {
+            return None;
+        };
+        parts.all(is_utf8).then_some(media)
+    }
+}
+
+/// Whether a parameter of a media type leaves the text in UTF-8.
+fn is_utf8(parameter: &str) -> bool {
+    let Some((name, value)) = parameter.split_once('=') else {
+        return true;
+    };
+    let value = value.trim().trim_matches('"');
+    !name.trim().eq_ignore_ascii_case("charset")
+        || ["utf-8", "utf8", "us-ascii"]
+            .iter()
+            .any(|known| value.eq_ignore_ascii_case(known))
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::CONTENT_ENCODING)
+}
+
+fn forget_bytes(headers: &mut HeaderMap) {
+    for name in OF_THE_BYTES {
+        headers.remove(name);
+    }
+}
+
+/// Changes each value of a header that `rewrite` has another one for.
+fn change(headers: &mut HeaderMap, name: HeaderName, rewrite: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    let Entry::Occupied(mut values) = headers.entry(name) else {
+        return;
+    };
+    for value in values.iter_mut() {
+        let changed = rewrite(value.as_bytes()).map(Bytes::from);
+        if let Some(Ok(changed)) = changed.map(HeaderValue::from_maybe_shared) {
+            *value = changed;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_a_fhir_service_are_searched_and_what_it_stores_is_not() {
+        for (method, rest, expected) in [
+            ("GET", "/Patient", true),
+            ("GET", "/", true),
+            ("GET", "", true),
+            ("HEAD", "/Patient", true),
+            ("GET", "/metadata", true),
+            ("GET", "/_history", true),
+            ("GET", "/Patient/_history", true),
+            ("GET", "/Patient/1/_history", true),
+            ("GET", "/Patient/1/$everything", true),
+            ("GET", "/Patient/%24export", true),
+            ("GET", "/Patient/1/Observation", true),
+            ("GET", "/_operations/export/1", true),
+            ("POST", "", true),
+            ("POST", "/", true),
+            ("POST", "/_search", true),
+            ("POST", "/Patient/_search", true),
+            ("POST", "/Patient/$match", true),
+            ("GET", "/Bundle/1", false),
+            ("GET", "/Bundle/%31", false),
+            ("GET", "//Bundle//1/", false),
+            ("GET", "/Bundle/1/_history/2", false),
+            ("GET", "/Bundle/1/%5Fhistory/2", false),
+            ("GET", "/Bundle/€", false),
+            ("POST", "/Bundle", false),
+            ("POST", "/Bundle/", false),
+            ("PUT", "/Bundle/1", false),
+            ("PATCH", "/Bundle/1", false),
+            ("DELETE", "/Bundle/1", false),
+        ] {
+            let method = method.parse().expect("a method");
+            let found = plan(RouteKind::Fhir, &method, rest);
+            assert_eq!(
+                found,
+                expected.then_some(Plan::FhirAnswer),
+                "{method} {rest}"
+            );
+        }
+        let smart = plan(
+            RouteKind::Fhir,
+            &Method::GET,
+            "/.well-known/smart-configuration",
+        );
+        assert_eq!(smart, Some(Plan::SmartConfiguration));
+    }
+
+    #[test]
+    fn answers_of_a_dicom_service_are_searched_by_what_was_asked() {
+        for (method, rest, expected) in [
+            ("POST", "/v2/studies", Some(Plan::DicomStore)),
+            ("PUT", "/v2/studies/1.2", Some(Plan::DicomStore)),
+            ("POST", "/v1/partitions/p/studies", Some(Plan::DicomStore)),
+            (
+                "POST",
+                "/v2/studies/$bulkUpdate",
+                Some(Plan::DicomOperation),
+            ),
+            ("GET", "/v2/operations/1", Some(Plan::DicomOperation)),
+            ("POST", "/v2/export", Some(Plan::DicomOperation)),
+            ("GET", "/v2/extendedquerytags", Some(Plan::DicomOperation)),
+            ("POST", "/v2/workitems", Some(Plan::DicomOperation)),
+            ("GET", "/v2/studies", None),
+            ("GET", "/v2/studies/1/metadata", None),
+            ("DELETE", "/v2/studies/1", None),
+            ("GET", "/v2/changefeed", None),
+        ] {
+            let method = method.parse().expect("a method");
+            assert_eq!(
+                plan(RouteKind::Dicom, &method, rest),
+                expected,
+                "{method} {rest}"
+            );
+        }
+        assert_eq!(plan(RouteKind::Http, &Method::GET, "/metadata"), None);
+    }
+
+    #[test]
+    fn media_types_are_known_in_every_spelling() {
+        for (text, expected) in [
+            ("application/fhir+json", Some(Media::FhirJson)),
+            (
+                "Application/FHIR+JSON;charset=\"UTF-8\"",
+                Some(Media::FhirJson),
+            ),
+            ("application/json ; charset=utf-8", Some(Media::Json)),
+            ("application/json; fhirVersion=4.0", Some(Media::Json)),
+            ("application/json-patch+json", Some(Media::OtherJson)),
+            ("application/fhir+json; charset=utf-16", None),
+            ("application/fhir+ndjson", None),
+            ("multipart/related; type=\"application/dicom+json\"", None),
+            ("+json", None),
+            ("", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(text));
+            assert_eq!(Media::of(&headers), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What clients call the proxy, and with it which base URLs are exchanged in links.
+//!
+//! Answers name the proxy as their request did. Requests may name it in any way it can be called,
+//! since a reference learnt by one name may be sent by another; and they may name any route, since
+//! a resource of one service refers to the other.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use http::{header, request::Parts};
+
+use super::links::Links;
+use crate::{
+    config::{Config, ServiceUrl},
+    rewrite::Bases,
+};
+
+/// The ports that are listened on.
+#[derive(Debug, Clone, Default)]
+pub struct Ports {
+    /// For every route.
+    pub shared: Vec<u16>,
+    /// For one route, by its name.
+    pub own: BTreeMap<Arc<str>, u16>,
+}
+
+/// Clients call the proxy by one or two names; a caller who makes up more must not fill the memory.
+const MAX_REMEMBERED: usize = 8;
+
+/// The names of one route whose links are changed.
+#[derive(Debug)]
+pub struct Names {
+    place: usize,
+    all: Arc<All>,
+    recent: Mutex<VecDeque<Recent>>,
+}
+
+#[derive(Debug)]
+struct All {
+    routes: Vec<Served>,
+    /// Each name that is known beforehand, with the upstream that it stands for.
+    known: Vec<(ServiceUrl, ServiceUrl)>,
+}
+
+#[derive(Debug)]
+struct Served {
+    prefix: String,
+    upstream: ServiceUrl,
+    public_url: Option<ServiceUrl>,
+}
+
+#[derive(Debug)]
+struct Recent {
+    host: Box<str>,
+    is_own: bool,
+    links: Arc<Links>,
+}
+
+impl Names {
+    /// For each route of the configuration; `None` where links are kept.
+    pub fn of_routes(config: &Config, ports: &Ports) -> Vec<Option<Self>> {
+        let hosts: Vec<&str> = ["localhost", "127.0.0.1", "[::1]"]
+            .into_iter()
+            .chain(config.security.allowed_hosts.iter().map(String::as_str))
+            .collect();
+        let mut all = All {
+            routes: Vec::new(),
+            known: Vec::new(),
+        };
+        let mut places = Vec::new();
+        for route in &config.routes {
+            if !route.rewrite_links {
+                places.push(None);
+                continue;
+            }
+            places.push(Some(all.routes.len()));
+            let prefix = route.prefix.as_str();
+            let shared = ports.shared.iter().map(|port| (port, prefix));
+            let own = ports.own.get(&route.name).map(|port| (port, ""));
+            for (port, prefix) in shared.chain(own) {
+                let names = hosts
+                    .iter()
+                    .filter_map(|host| base(host, Some(*port), prefix));
+                all.known
+                    .extend(names.map(|name| (name, route.upstream.clone())));
+            }
+            if let Some(url) = &route.public_url {
+                all.known.push((url.clone(), route.upstream.clone()));
+            }
+            all.routes.push(Served {
+                prefix: prefix.to_owned(),
+                upstream: route.upstream.clone(),
+                public_url: route.public_url.clone(),
+            });
+        }
+        let all = Arc::new(all);
+        let names = |place| Self {
+            place,
+            all: all.clone(),
+            recent: Mutex::default(),
+        };
+        places.into_iter().map(|place| place.map(names)).collect()
+    }
+
+    /// What to exchange for a request, which came to the route's own listener or to a shared one.
+    pub(super) fn links(&self, head: &Parts, is_own: bool) -> Arc<Links> {
+        let host = host(head);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |known: &&Recent| &*known.host == host && known.is_own == is_own;
+        if let Some(known) = recent.iter().find(same) {
+            return known.links.clone();
+        }
+        let links = Arc::new(self.make_links(host, is_own));
+        if recent.len() == MAX_REMEMBERED {
+            recent.pop_front();
+        }
+        recent.push_back(Recent {
+            host: host.into(),
+            is_own,
+            links: links.clone(),
+        });
+        links
+    }
+
+    fn make_links(&self, host: &str, is_own: bool) -> Links {
+        let route = &self.all.routes[self.place];
+        let prefix = if is_own { "" } else { &route.prefix };
+        let called = base(host, None, prefix);
+        let ours = route.public_url.as_ref().or(called.as_ref());
+        let answers = Bases::new(ours.map(|ours| (&route.upstream, ours)));
+
+        let mut names = self.all.known.clone();
+        if is_own {
+            names.extend(called.map(|called| (called, route.upstream.clone())));
+        } else {
+            let routes = self.all.routes.iter();
+            names.extend(routes.filter_map(|route| {
+                Some((base(host, None, &route.prefix)?, route.upstream.clone()))
+            }));
+        }
+        let requests = Bases::new(names.iter().map(|(name, upstream)| (name, upstream)));
+        Links::new(answers, requests)
+    }
+}
+
+/// The name that a request calls us by; the guard has seen that there is one.
+fn host(head: &Parts) -> &str {
+    let host = match head.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => head
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default(),
+    };
+    // The port may be empty (RFC 3986, section 3.2.3).
+    host.strip_suffix(':').unwrap_or(host)
+}
+
+/// No listener speaks TLS: where something before the proxy does, `public_url` says so.
+fn base(host: &str, port: Option<u16>, prefix: &str) -> Option<ServiceUrl> {
+    let url = match port {
+        Some(port) => format!("http://{host}:{port}{prefix}"),
+        None => format!("http://{host}{prefix}"),
+    };
+    ServiceUrl::parse(&url).ok()
+}

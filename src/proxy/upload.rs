@@ -1,0 +1,74 @@
+//! A request's body whose links are changed, with the length that the upstream is told.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+
+use super::{
+    alarm::Alarms,
+    body::{ClientBody, UploadBody, UploadError},
+    exchange::Exchange,
+    failure::Failure,
+    kept, links,
+    rewritten::Rewriter,
+};
+
+/// A small body is read first, so that it goes with a length and, if nothing in it changes, as it
+/// came. Of a larger one, or one without a length, the new length is known at its end only: it goes
+/// without.
+pub(super) async fn rewrite(
+    client: ClientBody,
+    mut rewriter: Rewriter,
+    headers: &mut HeaderMap,
+    exchange: &Exchange,
+    alarms: &Alarms,
+) -> Result<UploadBody, Failure> {
+    let length = client.size_hint().exact();
+    if length.is_none_or(|length| length > kept::LIMIT as u64) {
+        links::mark_request(headers);
+        return Ok(UploadBody::rewritten(client, rewriter));
+    }
+    let (body, trailers) = read(client, exchange, alarms).await?;
+    let start = rewriter.push(&body);
+    let end = rewriter.finish();
+    let rewritten = if end.is_empty() {
+        start
+    } else {
+        Bytes::from([start, end].concat())
+    };
+    if rewritten != body {
+        links::mark_request(headers);
+        headers.insert(header::CONTENT_LENGTH, rewritten.len().into());
+    }
+    exchange.keep(Some(&rewritten));
+    if trailers.is_some() {
+        exchange.keep(None);
+    }
+    exchange.set_sent();
+    Ok(UploadBody::whole(vec![rewritten], trailers))
+}
+
+async fn read(
+    mut client: ClientBody,
+    exchange: &Exchange,
+    alarms: &Alarms,
+) -> Result<(Bytes, Option<Box<HeaderMap>>), Failure> {
+    let mut body = BytesMut::new();
+    let mut trailers = None;
+    loop {
+        let frame = exchange.while_moving(alarms, client.frame()).await;
+        let frame = frame.map_err(|late| Failure::late(late, exchange.timeouts()))?;
+        match frame {
+            None => return Ok((body.freeze(), trailers)),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => body.extend_from_slice(&data),
+                Err(frame) => trailers = frame.into_trailers().ok().map(Box::new),
+            },
+            Some(Err(UploadError::Client(_))) => return Err(Failure::malformed_body()),
+            Some(Err(UploadError::TooLarge { limit })) => {
+                return Err(Failure::body_too_large(limit));
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What services tell everybody, before anyone has signed in.
+
+use ahds_proxy::emulator::{Emulator, Fault, Options};
+
+use crate::support::{Setup, Stage, client};
+
+const OPEN: [&str; 5] = [
+    "/fhir/metadata",
+    "/fhir/.well-known/smart-configuration",
+    "/fhir/$versions",
+    "/fhir/health/check",
+    "/dicom/health/check",
+];
+
+async fn without_tokens(fault: Fault) -> Stage {
+    let emulator = Emulator::start(Options::default())
+        .await
+        .expect("the emulator starts");
+    emulator.entra().faults().always(fault);
+    Setup::new().start_before(emulator).await
+}
+
+fn authorizations(stage: &Stage) -> Vec<bool> {
+    let fhir = stage.emulator.fhir().traffic().recorded();
+    let dicom = stage.emulator.dicom().traffic().recorded();
+    let requests = fhir.iter().chain(&dicom);
+    requests
+        .map(|request| request.headers.contains_key("authorization"))
+        .collect()
+}
+
+#[tokio::test]
+async fn open_documents_need_no_token() {
+    for fault in [Fault::respond(500, ""), Fault::Hang] {
+        let stage = without_tokens(fault).await;
+        for path in OPEN {
+            let answer = client::get(stage.address(), path).await;
+            assert_eq!(answer.status, 200, "{path}");
+        }
+        let head = client::request(stage.address(), "HEAD", OPEN[0], &[], b"").await;
+        assert_eq!(head.status, 200);
+        assert_eq!(authorizations(&stage), [false; OPEN.len() + 1]);
+    }
+}
+
+#[tokio::test]
+async fn everything_else_still_needs_one() {
+    let stage = without_tokens(Fault::respond(500, "")).await;
+    for (method, path) in [
+        ("GET", "/fhir/Patient"),
+        ("GET", "/fhir/metadata/"),
+        ("GET", "/dicom/v2/metadata"),
+        ("GET", "/dicom/metadata"),
+        ("POST", "/fhir/metadata"),
+        ("DELETE", "/fhir/OperationDefinition/export"),
+    ] {
+        let answer = client::request(stage.address(), method, path, &[], b"").await;
+        assert_eq!(answer.status, 503, "{method} {path}");
+    }
+    assert_eq!(stage.upstream_hits(), 0);
+}
+
+#[tokio::test]
+async fn a_token_at_hand_goes_along() {
+    let stage = Stage::start().await;
+    for path in OPEN {
+        assert_eq!(client::get(stage.address(), path).await.status, 200);
+    }
+    assert_eq!(authorizations(&stage), [true; OPEN.len()]);
+}
+
+#[tokio::test]
+async fn a_service_that_wants_a_token_all_the_same_gets_one() {
+    let stage = without_tokens(Fault::respond(500, "")).await;
+    stage.emulator.fhir().faults().next(1, Fault::Unauthorized);
+    let answer = client::get(stage.address(), OPEN[0]).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["issue"][0]["code"], "login");
+
+    stage.emulator.entra().faults().clear();
+    stage.ready().await;
+    stage.clock.shift(24 * 3600);
+    stage.emulator.fhir().faults().next(1, Fault::Unauthorized);
+    let answer = client::get(stage.address(), OPEN[0]).await;
+    assert_eq!(answer.status, 200);
+    let sent = authorizations(&stage);
+    assert_eq!(sent[sent.len() - 2..], [false, true]);
+}
