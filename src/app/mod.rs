@@ -50,7 +50,7 @@ pub enum StartError {
 pub struct Running {
     config: Config,
     clock: Clock,
-    ports: Ports,
+    bound: Ports,
     proxy: Proxy,
     admin_pages: Option<Admin>,
     addresses: Vec<String>,
@@ -103,8 +103,8 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         Some(address) => Some(Listener::tcp(address).await?),
         None => None,
     };
-    let ports = doors.ports();
-    let parts = Parts::new(config, &ports, &clock)?;
+    let bound = doors.ports();
+    let parts = Parts::new(config, &bound, &clock)?;
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
@@ -112,7 +112,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     let mut running = Running {
         config: config.clone(),
         clock,
-        ports,
+        bound,
         proxy: proxy.clone(),
         admin_pages: None,
         addresses: doors.listeners().map(Listener::address).collect(),
@@ -218,7 +218,7 @@ impl Running {
     /// Serves with another configuration from now on, all of it or nothing. Connections and running
     /// requests stay; every token is asked for anew. What a running process cannot change is told.
     pub fn reload(&mut self, config: &Config) {
-        let parts = match Parts::new(config, &self.ports, &self.clock) {
+        let parts = match Parts::new(config, &self.bound, &self.clock) {
             Ok(parts) => parts,
             Err(error) => {
                 tracing::error!("the old configuration keeps serving: {error}");

@@ -11,7 +11,7 @@ use http::{
 
 use super::{decoded::Coding, rewritten::Rewriter};
 use crate::{
-    config::RouteKind,
+    config::{RouteKind, ServiceUrl},
     rewrite::{Bases, FormRewriter, JsonRewriter, Plan, XmlRewriter},
 };
 
@@ -19,6 +19,9 @@ const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
 const DESTINATION: HeaderName = HeaderName::from_static("destination");
 /// A resource, written into a header.
 const PROVENANCE: HeaderName = HeaderName::from_static("x-provenance");
+
+/// Compressed links cannot be searched.
+const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
 
 /// FHIR wants agents that change content to say so (hl7.org/fhir/R4/http.html#intermediaries).
 const REQUEST_MODIFIED: HeaderName = HeaderName::from_static("request-modified-ahds-proxy");
@@ -40,6 +43,8 @@ const OF_THE_BYTES: [HeaderName; 5] = [
 pub(super) struct Links {
     answers: Arc<Bases>,
     requests: Arc<Bases>,
+    /// The path of the service's base URL, and of ours.
+    paths: (Box<str>, Box<str>),
 }
 
 /// How a body is written.
@@ -58,10 +63,12 @@ pub(super) struct Scan {
 }
 
 impl Links {
-    pub(super) fn new(answers: Bases, requests: Bases) -> Self {
+    /// `ours` is what the client calls the service `theirs`.
+    pub(super) fn new(theirs: &ServiceUrl, ours: &ServiceUrl, requests: Bases) -> Self {
         Self {
-            answers: Arc::new(answers),
+            answers: Arc::new(Bases::new([(theirs, ours)])),
             requests: Arc::new(requests),
+            paths: (theirs.base_path().into(), ours.base_path().into()),
         }
     }
 
@@ -71,8 +78,11 @@ impl Links {
         String::from_utf8(changed).ok()
     }
 
-    /// The headers of a request that hold URLs.
-    pub(super) fn in_request_headers(&self, headers: &mut HeaderMap) {
+    /// The headers of a request that hold URLs. An answer to be searched must not be compressed.
+    pub(super) fn in_request_headers(&self, plan: Option<Plan>, headers: &mut HeaderMap) {
+        if plan.is_some() {
+            headers.insert(header::ACCEPT_ENCODING, UNCOMPRESSED);
+        }
         let bases = &self.requests;
         change(headers, IF_NONE_EXIST, |value| bases.rewrite_query(value));
         change(headers, DESTINATION, |value| bases.rewrite_url(value));
@@ -106,12 +116,23 @@ impl Links {
 
     /// The headers of an answer that are URLs of the service.
     pub(super) fn in_answer_headers(&self, headers: &mut HeaderMap) {
-        let bases = &self.answers;
-        change(headers, header::LOCATION, |value| bases.rewrite_url(value));
-        change(headers, header::CONTENT_LOCATION, |value| {
-            bases.rewrite_url(value)
+        for name in [header::LOCATION, header::CONTENT_LOCATION] {
+            change(headers, name, |value| self.in_location(value));
+        }
+        change(headers, header::LINK, |value| {
+            self.answers.rewrite_links(value)
         });
-        change(headers, header::LINK, |value| bases.rewrite_links(value));
+    }
+
+    /// A URL, or the path of one, which would lead out of our prefix.
+    fn in_location(&self, value: &[u8]) -> Option<Vec<u8>> {
+        if !value.starts_with(b"/") || value.starts_with(b"//") {
+            return self.answers.rewrite_url(value);
+        }
+        let (theirs, ours) = &self.paths;
+        let rest = value.strip_prefix(theirs.as_bytes())?;
+        let is_below = matches!(rest.first(), None | Some(b'/' | b'?' | b'#'));
+        is_below.then(|| [ours.as_bytes(), rest].concat())
     }
 
     /// What searches the body of an answer, by the plan for its request. The head then says what
@@ -295,6 +316,10 @@ fn forget_bytes(headers: &mut HeaderMap) {
 
 /// Changes each value of a header that `rewrite` has another one for.
 fn change(headers: &mut HeaderMap, name: HeaderName, rewrite: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    // An entry would make room for a value even where there is none.
+    if !headers.contains_key(&name) {
+        return;
+    }
     let Entry::Occupied(mut values) = headers.entry(name) else {
         return;
     };

@@ -26,7 +26,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -62,9 +62,6 @@ const METHOD_OVERRIDES: [&str; 3] = [
     "x-http-method",
     "x-method-override",
 ];
-
-/// Compressed links cannot be searched.
-const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
 
 /// Answers the requests of all routes, or of one. Clones share everything.
 #[derive(Debug, Clone)]
@@ -114,6 +111,7 @@ impl Proxy {
     }
 
     /// The same for a listener of a route's own.
+    #[must_use]
     pub fn at_root_of(&self, route: Arc<str>) -> Self {
         Self {
             current: self.current.clone(),
@@ -233,16 +231,14 @@ impl Shared {
         let exchange = Arc::new(Exchange::new(self.timeouts));
         record.set_exchange(&exchange);
         let plan = links.and_then(|_| links::plan(route.kind, &head.method, rest));
-        let rewriter = links.and_then(|links| links.in_request_body(route.kind, &head, rest));
+        let rewriter = links
+            .filter(|_| !body.is_end_stream())
+            .and_then(|links| links.in_request_body(route.kind, &head, rest));
         let is_repeatable = throttled::is_repeatable(&head.method) && body.is_end_stream();
         let is_head = head.method == Method::HEAD;
         let mut request = upstream_request(route, head, uri, token.as_deref());
         if let Some(links) = links {
-            links.in_request_headers(request.headers_mut());
-        }
-        if plan.is_some() {
-            let headers = request.headers_mut();
-            headers.insert(header::ACCEPT_ENCODING, UNCOMPRESSED);
+            links.in_request_headers(plan, request.headers_mut());
         }
         let client = ClientBody::new(body, exchange.clone(), self.limits.request_body);
         let upload = match rewriter {
@@ -282,9 +278,9 @@ impl Shared {
         if let Some(links) = links {
             links.in_answer_headers(&mut head.headers);
             // What is said of a body to GET is said to HEAD.
-            if is_head || !body.is_end_stream() {
-                scan = plan.and_then(|plan| links.in_answer_body(plan, &mut head));
-            }
+            let has_body = is_head || !body.is_end_stream();
+            let plan = plan.filter(|_| has_body);
+            scan = plan.and_then(|plan| links.in_answer_body(plan, &mut head));
         }
         record.set_head(head.status, &head.headers, exchange.moved());
         Ok(Answered {

@@ -128,8 +128,9 @@ impl Names {
         let route = &self.all.routes[self.place];
         let prefix = if is_own { "" } else { &route.prefix };
         let called = base(host, None, prefix);
+        // A name that is no URL leaves links as they are; the guard lets none through.
         let ours = route.public_url.as_ref().or(called.as_ref());
-        let answers = Bases::new(ours.map(|ours| (&route.upstream, ours)));
+        let ours = ours.unwrap_or(&route.upstream).clone();
 
         let mut names = self.all.known.clone();
         if is_own {
@@ -141,7 +142,7 @@ impl Names {
             }));
         }
         let requests = Bases::new(names.iter().map(|(name, upstream)| (name, upstream)));
-        Links::new(answers, requests)
+        Links::new(&route.upstream, &ours, requests)
     }
 }
 

@@ -74,17 +74,16 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Rewritten<B> {
             let Some(rewriter) = &mut this.rewriter else {
                 return Poll::Ready(this.trailers.take().map(Ok));
             };
-            match ready!(Pin::new(&mut this.body).poll_frame(cx)).transpose()? {
-                Some(frame) => match frame.into_data() {
-                    Ok(data) => {
-                        let data = rewriter.push(&data);
-                        if !data.is_empty() {
-                            return Poll::Ready(Some(Ok(Frame::data(data))));
-                        }
-                        continue;
+            let frame = ready!(Pin::new(&mut this.body).poll_frame(cx)).transpose()?;
+            match frame.map(Frame::into_data) {
+                Some(Ok(data)) => {
+                    let data = rewriter.push(&data);
+                    if !data.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
-                    Err(trailers) => this.trailers = Some(trailers),
-                },
+                    continue;
+                }
+                Some(Err(trailers)) => this.trailers = Some(trailers),
                 None => {}
             }
             let rest = this
@@ -99,5 +98,36 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Rewritten<B> {
 
     fn is_end_stream(&self) -> bool {
         self.rewriter.is_none() && self.trailers.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::{HeaderMap, HeaderValue, header};
+    use http_body_util::{BodyExt as _, Full};
+
+    use super::*;
+    use crate::{
+        config::ServiceUrl,
+        rewrite::{Bases, Plan},
+    };
+
+    #[tokio::test]
+    async fn what_is_held_back_comes_at_the_end_and_trailers_after_it() {
+        let url = |text| ServiceUrl::parse(text).expect("a base URL");
+        let (from, to) = (url("http://localhost"), url("https://h.example"));
+        let bases = Arc::new(Bases::new([(&from, &to)]));
+        let rewriter = Rewriter::Json(JsonRewriter::new(Plan::Request, bases));
+        // The start of a URL that does not go on.
+        let text = b"[\"http://localhost/a\",\"http://lo";
+        let trailers = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("\"1\""))]);
+        let body = Full::new(Bytes::from_static(text)).with_trailers(async { Some(Ok(trailers)) });
+        let body = Rewritten::new(Box::pin(body), rewriter);
+        let collected = body.collect().await.expect("a whole body");
+        assert!(collected.trailers().is_some());
+        let text = collected.to_bytes();
+        assert_eq!(text, "[\"https://h.example/a\",\"http://lo");
     }
 }

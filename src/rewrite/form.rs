@@ -112,7 +112,7 @@ mod tests {
     fn values_change_however_the_form_is_cut() {
         let form = b"subject=http%3A%2F%2Flocalhost%3A8080%2Ffhir%2FPatient%2F1&&a=1&b=http://localhost:8080/fhir";
         let expected = b"subject=https%3A%2F%2Fh.example%2FPatient%2F1&&a=1&b=https://h.example";
-        for piece in 1..form.len() + 1 {
+        for piece in 1..=form.len() {
             assert_eq!(rewritten(form, piece), expected, "{piece}");
         }
         assert_eq!(rewritten(b"", 1), b"");

@@ -2,7 +2,10 @@
 
 use std::{io::Write as _, net::SocketAddr, sync::Arc};
 
-use ahds_proxy::emulator::{DICOM_ORIGIN, FHIR_AUDIENCE, Fault};
+use ahds_proxy::{
+    config::{self, Overrides},
+    emulator::{DICOM_ORIGIN, FHIR_AUDIENCE, Fault},
+};
 use bytes::Bytes;
 use flate2::{
     Compression,
@@ -18,7 +21,7 @@ use tokio::{
 };
 
 use crate::support::{
-    PATIENCE, Setup, Stage,
+    self, PATIENCE, Setup, Stage,
     client::{self, Answer},
     scripted::{self, Scripted},
 };
@@ -356,6 +359,23 @@ async fn headers_of_any_status_are_changed() {
 }
 
 #[tokio::test]
+async fn a_location_without_a_host_leads_into_the_prefix() {
+    let stage = Stage::start().await;
+    for (location, expected) in [
+        ("/Patient/1", "/fhir/Patient/1"),
+        ("/", "/fhir/"),
+        ("Patient/1", "Patient/1"),
+        ("../1?x=/Patient", "../1?x=/Patient"),
+        ("//other.example/Patient/1", "//other.example/Patient/1"),
+    ] {
+        let fault = respond(201, &[("location", location)], "");
+        stage.emulator.fhir().faults().next(1, fault);
+        let answer = client::get(stage.address(), "/fhir/Patient/1").await;
+        assert_eq!(answer.header("location"), Some(expected));
+    }
+}
+
+#[tokio::test]
 async fn with_keep_nothing_is_changed() {
     let setup = Setup::new().with("routes.fhir", "links = \"keep\"");
     let stage = setup.start().await;
@@ -614,7 +634,7 @@ async fn a_public_url_counts_for_more_than_the_host() {
 
 #[tokio::test]
 async fn a_route_of_its_own_listener_is_at_its_root() {
-    let stage = Setup::new()
+    let mut stage = Setup::new()
         .with("routes.dicom", "listen = \"127.0.0.1:0\"")
         .start()
         .await;
@@ -639,11 +659,35 @@ async fn a_route_of_its_own_listener_is_at_its_root() {
         assert_eq!(answer.header("location"), Some(&*expected));
     }
 
+    // Another configuration takes over; the address stays the route's.
+    let lines = vec![("routes.dicom", "listen = \"127.0.0.1:0\"".to_owned())];
+    let file = support::write_config(&stage.emulator, &stage.files, &lines);
+    let flags = Overrides {
+        config: Some(file),
+        ..Overrides::default()
+    };
+    let (shared, own) = (*shared, *own);
+    let config = config::load(&flags, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+    stage.proxy.reload(&config);
+    let headers = [("location", &*url)];
+    stage
+        .emulator
+        .dicom()
+        .faults()
+        .next(1, respond(202, &headers, ""));
+    let answer = client::get(own, "/v2/operations/1").await;
+    let expected = format!("http://{own}/v2/operations/1");
+    assert_eq!(answer.header("location"), Some(&*expected));
+    let reference = format!("x=http://localhost:{}/a", own.port());
+    client::get(shared, &format!("/dicom/v2/studies?{reference}")).await;
+    let sent = stage.emulator.dicom().traffic().last().expect("forwarded");
+    assert_eq!(sent.target, format!("/v2/studies?x={DICOM_ORIGIN}/a"));
+
     // It is no less guarded than the other.
     let evil = b"GET /v2/studies HTTP/1.1\r\nHost: evil.example\r\n\r\n";
-    assert_eq!(client::raw(*own, evil).await.status, 421);
+    assert_eq!(client::raw(own, evil).await.status, 421);
     let headers = [("Origin", "https://evil.example")];
-    let answer = client::request(*own, "GET", "/v2/studies", &headers, b"").await;
+    let answer = client::request(own, "GET", "/v2/studies", &headers, b"").await;
     assert_eq!(answer.status, 403);
 }
 
