@@ -489,14 +489,6 @@ http {{
         self.cleanup.close()
 
 
-def through_proxy(link: str, upstream: str, base: str) -> str:
-    """Where a client has to send what a link stands for: answers name the upstream itself."""
-    if link.startswith(f"{base}/"):
-        return link
-    check(link.startswith(f"{upstream}/"), f"a link to somewhere else: {link!r}")
-    return base + link.removeprefix(upstream)
-
-
 def accepts(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()

@@ -1,6 +1,7 @@
 """Bodies of gigabytes in both directions, byte for byte, in memory that does not grow; a request line of 32 KiB.
 
-`AHDS_E2E_MIB` is the size of each body, 256 by default. By hand: AHDS_E2E_MIB=4096 tests/e2e/run large
+`AHDS_E2E_STUDY_MIB` is the size of each study, 256 by default, and `AHDS_E2E_BUNDLE_MIB` that of the
+bundle, 2048. By hand: AHDS_E2E_STUDY_MIB=4096 AHDS_E2E_BUNDLE_MIB=4096 tests/e2e/run large
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from pathlib import Path
 
 from harness import DEADLINE, Proxy, Scenario, check, equal, expect
 
-SIZE = int(os.environ.get("AHDS_E2E_MIB", "256")) << 20
+STUDY = int(os.environ.get("AHDS_E2E_STUDY_MIB", "256")) << 20
+BUNDLE = int(os.environ.get("AHDS_E2E_BUNDLE_MIB", "2048")) << 20
 CHUNK = 1 << 20
 # What the proxy may hold at its fullest, whatever the size.
 MEMORY_KIB = 64 << 10
@@ -53,7 +55,7 @@ def run(scenario: Scenario) -> None:
     equal(expect(200, "GET", f"{base}{target}").json(), {"target": target}, "a request line of 32 KiB")
 
     peak = peak_memory(proxy)
-    check(peak < MEMORY_KIB, f"the proxy took {peak} KiB for bodies of {SIZE >> 20} MiB")
+    check(peak < MEMORY_KIB, f"the proxy took {peak} KiB at its fullest")
 
 
 def searchset(data: str, links: str) -> Iterator[bytes]:
@@ -68,7 +70,7 @@ def searchset(data: str, links: str) -> Iterator[bytes]:
         f'"div":"{"A patient of many words. " * 40}"}}}},"search":{{"mode":"match"}}}},'
     ).encode()
     block = entry * 1000
-    for _ in range(SIZE // 1_250_000):
+    for _ in range(BUNDLE // 1_250_000):
         yield block
     yield entry[:-1] + b"]}"
 
@@ -77,7 +79,7 @@ def study(data: str) -> Iterator[bytes]:
     """Parts of any bytes, among them what would be a link elsewhere."""
     part = bytes(range(256)) * 3500 + f'"fullUrl":"{data}/Patient/1"'.encode()
     block = b"--edge\r\nContent-Type: application/dicom\r\n\r\n" + part + b"\r\n"
-    for _ in range(SIZE // len(block)):
+    for _ in range(STUDY // len(block)):
         yield block
     yield b"--edge--\r\n"
 

@@ -21,7 +21,6 @@ from harness import (
     expect,
     free_port,
     request,
-    through_proxy,
 )
 
 TOKEN = "a-static-token-of-the-tests"
@@ -73,7 +72,7 @@ def exercise(proxy: Proxy, origin: str, family: str) -> None:
     base = proxy.fhir
     capabilities = expect(200, "GET", f"{base}/metadata").json()
     equal(capabilities["fhirVersion"], "4.0.1", "FHIR version")
-    check(capabilities["implementation"]["url"] in (origin, base), f"implementation.url: {capabilities}")
+    equal(capabilities["implementation"]["url"], base, "implementation.url")
 
     created = [create(base, origin, family, name) for name in ("Avery", "Blake", "Casey")]
     patient = created[0]
@@ -141,12 +140,9 @@ def create(base: str, origin: str, family: str, name: str) -> dict[str, Any]:
     }
     answer = expect(201, "POST", f"{base}/Patient", patient)
     location = answer.headers.get("location", "")
-    check(re.search(r"/Patient/[^/]+/_history/[^/]+$", location), f"Location: {location!r}")
-    equal(
-        expect(200, "GET", through_proxy(location, origin, base)).json()["name"],
-        patient["name"],
-        "the patient at Location",
-    )
+    pattern = re.escape(base) + r"/Patient/[^/]+/_history/[^/]+"
+    check(re.fullmatch(pattern, location), f"Location: {location!r}")
+    equal(expect(200, "GET", location).json()["name"], patient["name"], "the patient at Location")
     return answer.json()
 
 
@@ -158,11 +154,11 @@ def walk(base: str, origin: str, family: str) -> list[str]:
         page = expect(200, "GET", url).json()
         links = {link["relation"]: link["url"] for link in page["link"]}
         for where in [*links.values(), *(entry["fullUrl"] for entry in page["entry"])]:
-            check(through_proxy(where, origin, base).startswith(f"{base}/Patient"), f"not a patient's: {where}")
+            check(where.startswith(f"{base}/Patient"), f"a link to {where}")
         for entry in page["entry"]:
             equal(entry["resource"]["identifier"][0]["system"], f"{origin}/ids", "identifier in a bundle")
             seen.append(entry["resource"]["id"])
-        url = through_proxy(links["next"], origin, base) if "next" in links else None
+        url = links.get("next")
     return seen
 
 
