@@ -61,8 +61,7 @@ def run(scenario: Scenario) -> None:
 def searchset(data: str, links: str) -> Iterator[bytes]:
     """As a service would write it: its own address in links, and in the resources, where it is data."""
     yield (
-        '{"resourceType":"Bundle","type":"searchset","link":'
-        f'[{{"relation":"self","url":"{links}/Patient"}}],"entry":['
+        f'{{"resourceType":"Bundle","type":"searchset","link":[{{"relation":"self","url":"{links}/Patient"}}],"entry":['
     ).encode()
     entry = (
         f'{{"fullUrl":"{links}/Patient/1","resource":{{"resourceType":"Patient","id":"1",'

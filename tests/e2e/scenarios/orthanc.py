@@ -70,9 +70,7 @@ class Orthanc:
 
     def route(self, run: str, route: str = "") -> str:
         """A proxy's, which marks its requests with the name of the run."""
-        return (
-            f'[routes.dicom]\nupstream = "{self.upstream}"\nkind = "dicom"\nheaders = {{ X-Run = "{run}" }}\n{route}'
-        )
+        return f'[routes.dicom]\nupstream = "{self.upstream}"\nkind = "dicom"\nheaders = {{ X-Run = "{run}" }}\n{route}'
 
 
 def run(scenario: Scenario) -> None:
