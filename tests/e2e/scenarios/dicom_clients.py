@@ -1,9 +1,8 @@
-"""dicomweb-client stores pydicom's test files and gets every byte back, under a prefix and from a route's own listener."""
+"""dicomweb-client stores pydicom's test files and gets every byte back: by a prefix, and from a route's own listener."""
 
 from __future__ import annotations
 
 import io
-import json
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -13,7 +12,7 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom.encaps import generate_frames
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
-from harness import DICOM_AUDIENCE, DICOM_HOST, Emulator, Proxy, Scenario, check, equal, expect, free_port, request
+from harness import DICOM_HOST, Proxy, Scenario, check, equal, expect, free_port
 from scenarios.orthanc import Orthanc, value
 
 # Whatever was stored, not a copy in another transfer syntax.
@@ -86,10 +85,10 @@ def exercise(base: str, files: list[pydicom.FileDataset], what: str, is_azure: b
         metadata = client.retrieve_study_metadata(study)
         equal({value(one, "00080018") for one in metadata}, uids, f"metadata by {what}")
         fetched = client.retrieve_study(study, media_types=AS_STORED)
-        for file in fetched:
-            same = encode(file) == sent[str(file.SOPInstanceUID)]
-            check(same, f"{file.SOPInstanceUID} is not what was sent, by {what}")
-        equal({str(file.SOPInstanceUID) for file in fetched}, uids, f"instances in a study by {what}")
+        for got in fetched:
+            same = encode(got) == sent[str(got.SOPInstanceUID)]
+            check(same, f"{got.SOPInstanceUID} is not what was sent, by {what}")
+        equal({str(got.SOPInstanceUID) for got in fetched}, uids, f"instances in a study by {what}")
 
     compared = 0
     for file in files:
@@ -169,7 +168,7 @@ def check_log(proxy: Proxy, files: list[pydicom.FileDataset]) -> None:
         check(str(file.StudyInstanceUID) not in log, "the proxy logged a study's UID")
 
 
-def encode(file: pydicom.FileDataset) -> bytes:
+def encode(file: pydicom.Dataset) -> bytes:
     """As dicomweb-client does."""
     with io.BytesIO() as buffer:
         pydicom.dcmwrite(buffer, file)
