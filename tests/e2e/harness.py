@@ -92,6 +92,7 @@ def request(
     url: str,
     body: bytes | object | None = None,
     headers: Mapping[str, str] | None = None,
+    over: http.client.HTTPConnection | None = None,
 ) -> Answer:
     """One plain HTTP request that follows no redirect and adds no header but Host and a length."""
     parts = urllib.parse.urlsplit(url)
@@ -100,7 +101,7 @@ def request(
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
         sent.setdefault("Content-Type", "application/fhir+json")
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=DEADLINE)
+    connection = over or http.client.HTTPConnection(parts.hostname, parts.port, timeout=DEADLINE)
     try:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request(method, target, body=body, headers=sent)
@@ -115,6 +116,18 @@ def expect(status: int, method: str, url: str, *arguments: Any, **named: Any) ->
     answer = request(method, url, *arguments, **named)
     check(answer.status == status, f"{method} {url}: expected {status}, got {answer}")
     return answer
+
+
+class Resolved(http.client.HTTPSConnection):
+    """To a name that is to be found at a port of this machine."""
+
+    def __init__(self, name: str, port: int, ca_file: Path) -> None:
+        self.trust = ssl.create_default_context(cafile=str(ca_file))
+        super().__init__(name, timeout=DEADLINE, context=self.trust)
+        self.at = ("127.0.0.1", port)
+
+    def connect(self) -> None:
+        self.sock = self.trust.wrap_socket(socket.create_connection(self.at, self.timeout), server_hostname=self.host)
 
 
 @dataclass
@@ -186,6 +199,38 @@ class Emulator:
     def routes(self) -> str:
         return f'[routes.fhir]\nupstream = "https://{FHIR_HOST}"\n[routes.dicom]\nupstream = "https://{DICOM_HOST}"\n'
 
+    def token(self, audience: str) -> str:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "scope": f"{audience}/.default",
+        }
+        answer = request(
+            "POST",
+            f"https://{ENTRA_HOST}/{self.tenant}/oauth2/v2.0/token",
+            urllib.parse.urlencode(form).encode(),
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            over=Resolved(ENTRA_HOST, self.entra_port, self.ca_file),
+        )
+        return str(answer.json()["access_token"])
+
+    def past_the_proxy(
+        self,
+        method: str,
+        url: str,
+        body: bytes | object | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """What a data service itself answers, for instance of what it holds."""
+        host, port, audience = (
+            (FHIR_HOST, self.fhir_port, FHIR_AUDIENCE)
+            if url.startswith(FHIR_AUDIENCE)
+            else (DICOM_HOST, self.dicom_port, DICOM_AUDIENCE)
+        )
+        token = {"Authorization": f"Bearer {self.token(audience)}"}
+        return request(method, url, body, token | dict(headers or {}), over=Resolved(host, port, self.ca_file))
+
     def client_secret_credential(self, directory: Path) -> str:
         secret = directory / "client-secret"
         secret.write_text(self.client_secret)
@@ -244,6 +289,10 @@ class Front:
         """What the requests that carried this X-Run came in."""
         lines = [line.split() for line in self.log.read_text().splitlines()]
         return {protocol for name, protocol in lines if name == run}
+
+    def runs(self) -> set[str]:
+        """Every X-Run that came; "-" is a request without."""
+        return {line.split()[0] for line in self.log.read_text().splitlines()}
 
 
 # What a route may say of its upstream's HTTP, and what that means before a front that speaks both.
@@ -357,7 +406,7 @@ class Scenario:
         path.write_text(f'listen = ["127.0.0.1:0"]\nadmin = "{admin}"\n{config}')
         program = [BIN_DIR / "ahds-proxy", "run", "--config", path, "--log-format", "json"]
         process = self.start(name, program, env)
-        address = process.await_value("address", lambda: listening(process.errors(), admin))
+        address = process.await_value("address", lambda: listening(process.errors(), path.read_text()))
         return Proxy(process, f"http://{address}", f"http://{admin}")
 
     def certificates(self) -> Path:
@@ -442,12 +491,6 @@ http {{
         self.cleanup.close()
 
 
-def through_proxy(link: str, base: str) -> str:
-    """The link itself, which has to lead to the proxy."""
-    check(link.startswith(f"{base}/"), f"a link to somewhere else: {link!r}")
-    return link
-
-
 def accepts(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
@@ -470,10 +513,10 @@ def events(log: str) -> list[dict[str, Any]]:
     return found
 
 
-def listening(log: str, admin: str) -> str | None:
-    """The address the proxy took, from its log."""
+def listening(log: str, config: str) -> str | None:
+    """The address the proxy took, from its log. Those that the configuration names are other listeners."""
     for event in events(log):
         address = str(event.get("address", ""))
-        if event.get("message") == "listening" and address != admin and re.fullmatch(r"127\.0\.0\.1:\d+", address):
+        if event.get("message") == "listening" and address not in config and re.fullmatch(r"127\.0\.0\.1:\d+", address):
             return address
     return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness import HERE, Failure, Scenario
 
-NAMES = sorted(path.stem for path in (HERE / "scenarios").glob("*.py"))
+NAMES = sorted(path.stem.replace("_", "-") for path in (HERE / "scenarios").glob("*.py"))
 
 
 def run(name: str) -> bool:
@@ -18,7 +18,7 @@ def run(name: str) -> bool:
     scenario = Scenario.prepare(name)
     reason = ""
     try:
-        importlib.import_module(f"scenarios.{name}").run(scenario)
+        importlib.import_module(f"scenarios.{name.replace('-', '_')}").run(scenario)
     except Failure as failure:
         reason = str(failure)
     except Exception:  # A scenario that breaks is a scenario that fails; the others still run.
