@@ -12,16 +12,17 @@
 //! |---|---|---|
 //! | 8 | `main`, [`cli`] | what the user typed; the only place that prints and exits |
 //! | 7 | [`app`] | wires the parts together; signals and drain |
-//! | 6 | [`admin`], `emulator` | health and status; a loopback Azure for the demo and the tests |
+//! | 6 | [`admin`], [`check`], `emulator` | health and status; what stands between a route and its service; a loopback Azure for the demo and the tests |
 //! | 5 | [`proxy`] | the pipeline of one request, top to bottom |
 //! | 4 | [`server`] | listeners, connection limits, graceful shutdown; knows no proxy |
 //! | 3 | [`token`] | the token cache: one fetch per key, renewal ahead of expiry |
 //! | 2 | [`credentials`] | one file for each way to get a token |
 //! | 1 | [`upstream`], [`telemetry`], [`rewrite`] | connections to other hosts: DNS, TLS, pool, safe retry; logs; links in bodies and headers |
-//! | 0 | [`config`], [`clock`] | values valid by construction; the wall clock |
+//! | 0 | [`config`], [`clock`], [`x509`] | values valid by construction; the wall clock; certificates read |
 
 pub mod admin;
 pub mod app;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -34,3 +35,4 @@ pub mod server;
 pub mod telemetry;
 pub mod token;
 pub mod upstream;
+pub mod x509;

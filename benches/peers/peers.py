@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import statistics
@@ -22,7 +23,7 @@ CONNECTIONS = int(os.environ.get("AHDS_BENCH_CONNECTIONS", "16"))
 CHOSEN = os.environ.get("AHDS_BENCH_PEERS", "").split(",")
 TICK = os.sysconf("SC_CLK_TCK")
 TOKEN = "a-static-token-about-as-long-as-real-ones-" + "x" * 1500
-PATHS = {"865 B": "/Patient/1", "97 KB": "/Bundle"}
+PATHS = {"865 B": "/Patient/1", "97 KB": "/Bundle", "100 MB": "/studies/1"}
 
 
 def main() -> int:
@@ -73,6 +74,8 @@ def start_upstream(scenario: Scenario) -> int:
     (files / "Patient").mkdir(parents=True)
     (files / "Patient/1").write_text(patient(865))
     (files / "Bundle").write_text(bundle(f"https://localhost:{port}", 97 * 1024))
+    (files / "studies").mkdir()
+    (files / "studies/1").write_bytes(random.Random(1).randbytes(100 * 1000 * 1000))
     certificates = scenario.certificates()
     server = f"""
   default_type "application/fhir+json; charset=utf-8";
@@ -83,6 +86,10 @@ def start_upstream(scenario: Scenario) -> int:
     root {files};
     access_log off;
     open_file_cache max=8;
+    location /studies/ {{
+      default_type "multipart/related; boundary=b";
+      if ($http_authorization != "Bearer {TOKEN}") {{ return 401; }}
+    }}
     location / {{ if ($http_authorization != "Bearer {TOKEN}") {{ return 401; }} }}
   }}"""
     nginx(scenario, "upstream", port, server)
@@ -199,11 +206,19 @@ backend service
 
 
 def start_ahds(scenario: Scenario, upstream: int, logs: bool) -> Peer:
+    return start_own(scenario, "ahds-proxy", "keep", upstream, logs)
+
+
+def start_rewriting(scenario: Scenario, upstream: int, logs: bool) -> Peer:
+    return start_own(scenario, "with rewriting", "rewrite", upstream, logs)
+
+
+def start_own(scenario: Scenario, name: str, links: str, upstream: int, logs: bool) -> Peer:
     """With HTTP/1.1 to the upstream, as nginx and HAProxy speak it."""
     port = free_port()
     token = scenario.directory / "token"
     token.write_text(TOKEN)
-    config = scenario.directory / "ahds-proxy.toml"
+    config = scenario.directory / f"ahds-proxy-{links}.toml"
     config.write_text(
         f"""listen = ["127.0.0.1:{port}"]
 admin = "off"
@@ -211,6 +226,7 @@ admin = "off"
 upstream = "https://localhost:{upstream}"
 kind = "fhir"
 http = 1
+links = "{links}"
 [credentials.default.static]
 token = {{ file = "{token}" }}
 [network]
@@ -219,13 +235,14 @@ ca_file = "{scenario.certificates()}/ca.pem"
     )
     flags = ["--log-format", "text", "--log", "info" if logs else "warn"]
     program = [BIN_DIR / "ahds-proxy", "run", "--config", config, *flags]
-    process = scenario.start(f"ahds-proxy-{logs}", program)
+    process = scenario.start(f"ahds-proxy-{links}-{logs}", program)
     process.await_value("port", lambda: accepts(port))
-    return Peer("ahds-proxy", process, f"http://127.0.0.1:{port}/fhir")
+    return Peer(name, process, f"http://127.0.0.1:{port}/fhir")
 
 
 STARTERS: dict[str, Callable[[Scenario, int, bool], Peer]] = {
     "ahds-proxy": start_ahds,
+    "with rewriting": start_rewriting,
     "nginx": start_nginx,
     "haproxy": start_haproxy,
 }
@@ -240,6 +257,8 @@ def start_peers(scenario: Scenario, upstream: int, logs: bool) -> list[Peer]:
             answer = request("GET", peer.url + path)
             equal(answer.status, 200, f"status of {peer.name} for {size}")
             original = (scenario.directory / "upstream" / path[1:]).read_bytes()
+            if peer.name == "with rewriting" and path == "/Bundle":
+                original = original.replace(f"https://localhost:{upstream}".encode(), peer.url.encode())
             check(answer.body == original, f"{peer.name} changed the body of {size}")
     return peers
 
@@ -257,7 +276,7 @@ def measure(scenario: Scenario, peers: list[Peer]) -> dict[str, dict[str, list[S
         for size, path in PATHS.items():
             for peer in peers if turn % 2 == 0 else reversed(peers):
                 before = peer.cpu_seconds()
-                wrk = scenario.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", peer.url + path])
+                wrk = scenario.run(["wrk", "-t1", f"-c{2 if size == '100 MB' else CONNECTIONS}", f"-d{SECONDS}s", peer.url + path])
                 used = peer.cpu_seconds() - before
                 check(
                     "Non-2xx" not in wrk.stdout and "Socket errors" not in wrk.stdout,

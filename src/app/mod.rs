@@ -50,7 +50,7 @@ pub enum StartError {
 pub struct Running {
     config: Config,
     clock: Clock,
-    bound: Ports,
+    ports: Ports,
     proxy: Proxy,
     admin_pages: Option<Admin>,
     addresses: Vec<String>,
@@ -103,16 +103,16 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         Some(address) => Some(Listener::tcp(address).await?),
         None => None,
     };
-    let bound = doors.ports();
-    let parts = Parts::new(config, &bound, &clock)?;
+    let ports = doors.ports();
+    let built = Parts::new(config, &ports, &clock)?;
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
-    let proxy = Proxy::new(parts.routes, config);
+    let proxy = Proxy::new(built.routes, config);
     let mut running = Running {
         config: config.clone(),
         clock,
-        bound,
+        ports,
         proxy: proxy.clone(),
         admin_pages: None,
         addresses: doors.listeners().map(Listener::address).collect(),
@@ -127,7 +127,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         admin: JoinSet::new(),
         background: JoinSet::new(),
     };
-    running.keep_fresh(&parts.sources);
+    running.keep_fresh(&built.sources);
     let limits = server::Limits {
         head_timeout: HEAD_TIMEOUT,
         keep_alive: KEEP_ALIVE,
@@ -155,7 +155,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     }
     if let Some(listener) = admin_listener {
         tracing::info!(address = listener.address(), "admin address");
-        let admin = Admin::new(config, parts.sources, stopped);
+        let admin = Admin::new(config, built.sources, stopped);
         running.admin_pages = Some(admin.clone());
         let permits = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
         let serve = server::serve(
@@ -218,7 +218,7 @@ impl Running {
     /// Serves with another configuration from now on, all of it or nothing. Connections and running
     /// requests stay; every token is asked for anew. What a running process cannot change is told.
     pub fn reload(&mut self, config: &Config) {
-        let parts = match Parts::new(config, &self.bound, &self.clock) {
+        let parts = match Parts::new(config, &self.ports, &self.clock) {
             Ok(parts) => parts,
             Err(error) => {
                 tracing::error!("the old configuration keeps serving: {error}");

@@ -36,12 +36,12 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Serve; the default when no command is given
     Run,
-    /// Test the configuration without serving
+    /// Test the configuration, and with --online each route up to its service, without serving
     Check {
-        /// Also test DNS, TLS, tokens, upstreams and roles (not available yet)
+        /// Also test DNS, TLS, tokens, upstreams and roles
         #[arg(long)]
         online: bool,
-        /// The shape of the summary
+        /// The shape of what is printed
         #[arg(long, value_enum, default_value_t)]
         output: CheckOutput,
     },

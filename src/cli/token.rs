@@ -8,12 +8,13 @@ use std::{
 
 use jiff::{Timestamp, tz::TimeZone};
 use secrecy::ExposeSecret as _;
+use serde::Serialize;
 use serde_json::json;
 
 use super::{USAGE, answer, args::TokenOutput, complain, runtime};
 use crate::{
     clock::Clock,
-    config::{Config, Route},
+    config::{self, Config, Route},
     credentials::{self, AccessToken, Claims, Credential, IdentityEndpoints, Reason},
     upstream::Connections,
 };
@@ -40,7 +41,10 @@ pub(super) fn token(
     }
     Ok(match output {
         TokenOutput::Raw => answer(&format!("{}\n", token.secret.expose_secret())),
-        TokenOutput::Json => answer(&as_az_prints_it(&token)),
+        TokenOutput::Json => answer(&as_az_prints_it(
+            &token,
+            &config.credentials[&route.credential],
+        )),
     })
 }
 
@@ -68,26 +72,73 @@ async fn fetch(config: &Config, route: &Route) -> Result<AccessToken, ExitCode> 
     }
 }
 
-/// The shape of `az account get-access-token`, so that scripts can swap one for the other.
-fn as_az_prints_it(token: &AccessToken) -> String {
+/// The shape of `az account get-access-token`, so that scripts can swap one for the other: keys in the
+/// order of the alphabet, and only those whose value is known.
+#[derive(Serialize)]
+struct AzAnswer<'a> {
+    #[serde(rename = "accessToken")]
+    access_token: &'a str,
+    #[serde(rename = "expiresOn")]
+    expires_on_local: String,
+    expires_on: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscription: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    #[serde(rename = "tokenType")]
+    token_type: &'static str,
+}
+
+fn as_az_prints_it(token: &AccessToken, keys: &config::Credential) -> String {
     let secret = token.secret.expose_secret();
     let since_epoch = token.expires_on.duration_since(UNIX_EPOCH);
-    let answer = json!({
-        "accessToken": secret,
-        "expiresOn": local_time(token.expires_on),
-        "expires_on": since_epoch.unwrap_or_default().as_secs(),
-        "tenant": Claims::of(secret).tenant,
-        "tokenType": "Bearer",
+    let expires_on = since_epoch.unwrap_or_default().as_secs();
+    let answer = json!(AzAnswer {
+        access_token: secret,
+        expires_on_local: local_time(expires_on, &TimeZone::system()),
+        expires_on,
+        subscription: subscription_id(keys),
+        tenant: Claims::of(secret).tenant,
+        token_type: "Bearer",
     });
     format!("{answer:#}\n")
 }
 
-fn local_time(time: SystemTime) -> Option<String> {
-    let local = Timestamp::try_from(time).ok()?.to_zoned(TimeZone::system());
-    Some(local.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string())
+/// What the token was asked for with, where that is an id: az prints no names.
+fn subscription_id(keys: &config::Credential) -> Option<&str> {
+    let config::Credential::AzureCli(keys) = keys else {
+        return None;
+    };
+    let is_id =
+        |text: &&str| text.len() == 36 && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    keys.subscription.as_deref().filter(is_id)
+}
+
+/// Of a machine's own zone, without saying so, and of a whole second: `expires_on` has no more.
+fn local_time(seconds: u64, zone: &TimeZone) -> String {
+    let end = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let local = end.unwrap_or(Timestamp::MAX).to_zoned(zone.clone());
+    local.strftime("%Y-%m-%d %H:%M:%S.000000").to_string()
 }
 
 fn failed(error: &dyn fmt::Display) -> ExitCode {
     complain(&format_args!("error: {error}"));
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn az_writes_local_time_to_the_microsecond() {
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        assert_eq!(
+            local_time(1_893_553_445, &zone),
+            "2030-01-02 05:04:05.000000"
+        );
+        assert!(local_time(u64::MAX, &zone).starts_with("9999-"));
+    }
 }

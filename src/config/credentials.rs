@@ -4,13 +4,13 @@ use std::{path::PathBuf, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
-use super::{EndpointUrl, SecretRef, ServiceUrl, Tenant};
+use super::{AutoSource, EndpointUrl, SecretRef, ServiceUrl, Tenant};
 
 /// One way to get tokens: `[credentials.NAME.KIND]`.
 #[derive(Debug, Clone)]
 pub enum Credential {
-    /// The first of the others that works.
-    Auto,
+    /// The first of its sources that works.
+    Auto(Auto),
     /// `az account get-access-token`.
     AzureCli(AzureCli),
     /// `Get-AzAccessToken` of Az.Accounts.
@@ -44,7 +44,7 @@ impl Credential {
     /// As written in the configuration, for example `azure-cli`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Auto => "auto",
+            Self::Auto(_) => "auto",
             Self::AzureCli(_) => "azure-cli",
             Self::AzurePowerShell(_) => "azure-powershell",
             Self::AzureDeveloperCli(_) => "azure-developer-cli",
@@ -59,6 +59,15 @@ impl Credential {
             Self::Command(_) => "command",
         }
     }
+}
+
+/// What `auto` tries, as the environment says.
+#[derive(Debug, Clone)]
+pub struct Auto {
+    /// In the order in which they are tried. Never empty.
+    pub sources: &'static [AutoSource],
+    /// The Entra authority; https, or http on loopback.
+    pub authority: ServiceUrl,
 }
 
 /// Keys of `azure-cli`.

@@ -26,15 +26,15 @@ use std::{
 use http::{HeaderName, HeaderValue};
 
 pub use credentials::{
-    AzureCli, ClientAuth, ClientCertificate, ClientSecret, Command, Credential, DeviceCode,
+    Auto, AzureCli, ClientAuth, ClientCertificate, ClientSecret, Command, Credential, DeviceCode,
     HeaderText, ManagedIdentity, OAuth2, OAuth2Client, Registration, SmartAlgorithm,
     SmartBackendServices, SmartEndpoint, Text, Tool, UserAssigned, WorkloadIdentity,
 };
 pub use error::{ConfigErrors, Location, Problem, SourceLine};
-pub use resolve::{Env, Overrides, load, load_admin, parse};
+pub use resolve::{DICOM_AUDIENCE, Env, Overrides, load, load_admin, parse};
 pub use values::{
-    Audience, ByteSize, EndpointUrl, GivenSecret, Prefix, SecretRef, SecretRefError, ServiceUrl,
-    Tenant, ValueError, parse_duration,
+    Audience, AutoSource, ByteSize, EndpointUrl, GivenSecret, Prefix, SecretRef, SecretRefError,
+    ServiceUrl, Tenant, ValueError, parse_duration,
 };
 
 /// Everything a running proxy needs to know.

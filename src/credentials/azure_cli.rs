@@ -6,7 +6,7 @@ use std::{ffi::OsString, time::SystemTime};
 use tokio::sync::Mutex;
 
 use super::{
-    AccessToken, CredentialError, Reason,
+    AccessToken, CredentialError, Reason, aadsts,
     az_json::AzAnswer,
     entra::{self, Asker},
     subprocess::Finished,
@@ -26,6 +26,7 @@ static AZ: Tool = Tool {
     environment: &[
         ("AZURE_CORE_NO_COLOR", Some("true")),
         ("AZURE_CLIENT_SECRET", None),
+        ("AZURE_CLIENT_CERTIFICATE_PASSWORD", None),
     ],
     turn: Mutex::const_new(()),
 };
@@ -85,8 +86,8 @@ impl AzureCli {
             client_id: None,
             audience,
         };
-        if let Some(code) = entra::find_code(&stderr) {
-            return entra::from_code(code, &asker);
+        if let Some(code) = aadsts::find_code(&stderr) {
+            return aadsts::explain(code, &asker, &self.sign_in_again(audience));
         }
         if [
             "NameResolutionError",
@@ -134,6 +135,18 @@ impl AzureCli {
             );
         }
         AZ.failed(finished, &self.sign_in())
+    }
+
+    /// For what a sign-in without this audience would not settle.
+    fn sign_in_again(&self, audience: &Audience) -> String {
+        let tenant = match &self.keys.tenant {
+            Some(tenant) => format!(" --tenant {tenant}"),
+            None => String::new(),
+        };
+        format!(
+            "Run: az logout, then az login{tenant} --scope {}",
+            entra::default_scope(audience)
+        )
     }
 
     fn sign_in(&self) -> String {

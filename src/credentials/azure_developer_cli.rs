@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::{
-    AccessToken, CredentialError, Reason,
+    AccessToken, CredentialError, Reason, aadsts,
     entra::{self, Asker},
     subprocess::Finished,
     tool::{self, Tool},
@@ -29,6 +29,7 @@ static AZD: Tool = Tool {
         ("AZD_SKIP_UPDATE_CHECK", Some("true")),
         ("NO_COLOR", Some("1")),
         ("AZURE_CLIENT_SECRET", None),
+        ("AZURE_CLIENT_CERTIFICATE_PASSWORD", None),
     ],
     turn: Mutex::const_new(()),
 };
@@ -92,8 +93,8 @@ impl AzureDeveloperCli {
             client_id: None,
             audience,
         };
-        if let Some(code) = entra::find_code(&stderr) {
-            return entra::explain(code, &asker, &self.sign_in());
+        if let Some(code) = aadsts::find_code(&stderr) {
+            return aadsts::explain(code, &asker, &self.sign_in());
         }
         if says(&["x509:", "certificate signed by unknown authority"]) {
             return CredentialError::new(

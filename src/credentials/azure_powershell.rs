@@ -12,8 +12,8 @@ use secrecy::SecretString;
 use tokio::sync::Mutex;
 
 use super::{
-    AccessToken, CredentialError, Reason,
-    entra::{self, Asker},
+    AccessToken, CredentialError, Reason, aadsts,
+    entra::Asker,
     subprocess::Finished,
     tool::{self, Tool},
 };
@@ -41,6 +41,7 @@ static POWERSHELL: Tool = Tool {
         ("POWERSHELL_UPDATECHECK", Some("Off")),
         ("NO_COLOR", Some("1")),
         ("AZURE_CLIENT_SECRET", None),
+        ("AZURE_CLIENT_CERTIFICATE_PASSWORD", None),
     ],
     turn: Mutex::const_new(()),
 };
@@ -126,7 +127,7 @@ impl AzurePowerShell {
                 "Run in PowerShell: Set-ExecutionPolicy RemoteSigned -Scope CurrentUser",
             ),
             ["entra", code] => match code.parse() {
-                Ok(code) => entra::explain(code, &asker, &sign_in),
+                Ok(code) => aadsts::explain(code, &asker, &sign_in),
                 Err(_) => POWERSHELL.failed(finished, &sign_in),
             },
             _ => POWERSHELL.failed(finished, &sign_in),

@@ -2,7 +2,7 @@
 //! opaque to clients, and nothing here verifies a signature.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 /// The tenant and identity named in a token, where it is a JWT that names them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,6 +13,12 @@ pub struct Claims {
     pub identity: Option<String>,
     /// `exp`, in seconds since the epoch.
     pub expires_on: Option<u64>,
+    /// `aud`.
+    pub audiences: Vec<String>,
+    /// `oid`: whom roles are assigned to.
+    pub object_id: Option<String>,
+    /// `roles`, of an application.
+    pub roles: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -25,6 +31,35 @@ struct Payload {
     azp: Option<String>,
     oid: Option<String>,
     exp: Option<u64>,
+    #[serde(default)]
+    aud: OneOrMany,
+    #[serde(default)]
+    roles: OneOrMany,
+}
+
+/// RFC 7519, section 4.1.3: one value may stand without its brackets.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+    Other(IgnoredAny),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl From<OneOrMany> for Vec<String> {
+    fn from(values: OneOrMany) -> Self {
+        match values {
+            OneOrMany::One(value) => vec![value],
+            OneOrMany::Many(values) => values,
+            OneOrMany::Other(_) => Vec::new(),
+        }
+    }
 }
 
 impl Claims {
@@ -46,8 +81,11 @@ impl Claims {
                 .or(payload.unique_name)
                 .or(payload.appid)
                 .or(payload.azp)
-                .or(payload.oid),
+                .or_else(|| payload.oid.clone()),
             expires_on: payload.exp,
+            audiences: payload.aud.into(),
+            object_id: payload.oid,
+            roles: payload.roles.into(),
         }
     }
 }
@@ -63,6 +101,21 @@ mod tests {
         assert_eq!(claims.tenant.as_deref(), Some("t1"));
         assert_eq!(claims.identity.as_deref(), Some("app"));
         assert_eq!(claims.expires_on, Some(17));
+        assert_eq!(claims.object_id.as_deref(), Some("o"));
+    }
+
+    #[test]
+    fn takes_one_audience_and_many() {
+        for (aud, expected) in [
+            (r#""a""#, &["a"][..]),
+            (r#"["a","b"]"#, &["a", "b"]),
+            ("7", &[]),
+        ] {
+            let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"aud":{aud},"tid":"t"}}"#));
+            let claims = Claims::of(&format!("e30.{payload}.c2ln"));
+            assert_eq!(claims.audiences, expected, "{aud}");
+            assert_eq!(claims.tenant.as_deref(), Some("t"), "{aud}");
+        }
     }
 
     #[test]

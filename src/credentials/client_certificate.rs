@@ -12,13 +12,13 @@ use serde_json::{Map, Value};
 use super::{
     AccessToken, CredentialError, Reason,
     assertion::{self, ASSERTION_TYPE, Algorithm, SigningKey},
-    certificate::Certificate,
     entra::{self, Asker},
     http::IdentityEndpoints,
 };
 use crate::{
     clock::Clock,
     config::{self, Audience, SecretRef},
+    x509::Certificate,
 };
 
 pub(super) const KIND: &str = "client-certificate";

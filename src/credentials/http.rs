@@ -13,8 +13,9 @@ use crate::upstream::{Connections, Pools};
 const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 1 << 20;
 
-/// What a user has to do about a failure that passes.
-pub(super) const TRIES_AGAIN: &str = "ahds-proxy tries again by itself.";
+/// What to do about a failure that passes. A running proxy does it by itself, `ahds-proxy token` does
+/// not.
+pub(super) const TRY_AGAIN: &str = "Try again in a moment.";
 
 /// A client for identity endpoints. Clones share connections.
 #[derive(Debug, Clone)]
@@ -49,7 +50,7 @@ impl Answer {
     pub(super) fn unexpected(&self, host: &str, key: &str) -> CredentialError {
         let status = self.status.as_u16();
         let (reason, remedy) = if self.is_transient() {
-            (Reason::Transient, TRIES_AGAIN.to_owned())
+            (Reason::Transient, TRY_AGAIN.to_owned())
         } else if self.status.is_success() {
             (
                 Reason::Transient,
@@ -168,6 +169,6 @@ fn unreachable(host: &str, detail: &str) -> CredentialError {
     CredentialError::new(
         Reason::Transient,
         format!("no token from {host}: {detail}"),
-        "Check the network and the host's name; ahds-proxy tries again by itself.",
+        "Check the network and the host's name, and try again.",
     )
 }

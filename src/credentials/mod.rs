@@ -3,12 +3,12 @@
 //! [`crate::token`] is the only caller: it asks one at a time for each audience, keeps what it
 //! gets, and decides when to ask again. Nothing here caches a token.
 
+mod aadsts;
 mod assertion;
 mod az_json;
 mod azure_cli;
 mod azure_developer_cli;
 mod azure_powershell;
-mod certificate;
 mod chain;
 mod claims;
 mod client_certificate;
@@ -145,7 +145,7 @@ impl Credential {
         let endpoints = endpoints.clone();
         let clock = clock.clone();
         match config.clone() {
-            Keys::Auto => Self::Auto(Box::new(chain::Chain::new(&endpoints, &clock))),
+            Keys::Auto(keys) => Self::Auto(Box::new(chain::Chain::new(&keys, &endpoints, &clock))),
             Keys::AzureCli(keys) => Self::AzureCli(azure_cli::AzureCli::new(keys)),
             Keys::AzureDeveloperCli(keys) => {
                 Self::AzureDeveloperCli(azure_developer_cli::AzureDeveloperCli::new(keys))

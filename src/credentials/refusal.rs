@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     AccessToken, CredentialError, Reason,
-    http::{Answer, TRIES_AGAIN},
+    http::{Answer, TRY_AGAIN},
     token_response::Granted,
 };
 
@@ -88,7 +88,7 @@ impl Refusal {
                 "Set `resource` to one that the server knows.",
             ),
             Self::ServerError | Self::TemporarilyUnavailable => {
-                ("has a problem of its own", TRIES_AGAIN)
+                ("has a problem of its own", TRY_AGAIN)
             }
         }
     }

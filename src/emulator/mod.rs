@@ -190,6 +190,8 @@ impl Emulator {
         let fhir_address = fhir_listener.local_addr()?;
         let dicom_address = dicom_listener.local_addr()?;
         let oauth_address = oauth_listener.local_addr()?;
+        // Resource Manager is played at the same address, and managed identities ask for it too.
+        entra.add_audience(&format!("https://{entra_address}/"));
         let identity_listener = bind(0).await?;
         let identity_address = identity_listener.local_addr()?;
 

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use http::{HeaderMap, header};
@@ -43,6 +46,7 @@ impl Denied {
 #[derive(Debug)]
 pub(super) struct TokenCheck {
     audiences: Mutex<Vec<String>>,
+    lacks_role: AtomicBool,
     /// Token to (not before, expires): a signature costs more than all the rest of a small answer.
     verified: Mutex<HashMap<String, (i64, i64)>>,
 }
@@ -51,8 +55,19 @@ impl TokenCheck {
     pub(super) fn new(audiences: &[&str]) -> Self {
         Self {
             audiences: Mutex::new(audiences.iter().map(|&name| name.to_owned()).collect()),
+            lacks_role: AtomicBool::new(false),
             verified: Mutex::default(),
         }
+    }
+
+    /// Whether all who have a good token lack a role, from now on.
+    pub(super) fn set_lacks_role(&self, lacks_role: bool) {
+        self.lacks_role.store(lacks_role, Ordering::Relaxed);
+    }
+
+    /// Whether a caller with a good token is to be answered 403.
+    pub(super) fn lacks_role(&self) -> bool {
+        self.lacks_role.load(Ordering::Relaxed)
     }
 
     /// Replaces the audiences; all remembered tokens are forgotten.
@@ -102,6 +117,10 @@ impl TokenCheck {
         if !lock(&self.audiences).iter().any(|known| known == audience) {
             return Err(invalid("The audience is invalid"));
         }
+        let issuer = parsed.claims["iss"].as_str();
+        if issuer.is_some_and(|issuer| !issuer.contains(super::TENANT)) {
+            return Err(invalid("The issuer is invalid"));
+        }
         let time = |name: &str| parsed.claims[name].as_i64();
         let times = (
             time("nbf").unwrap_or(i64::MIN),
@@ -149,6 +168,11 @@ mod tests {
         assert_eq!(
             outcome(&json!({"aud": "https://a/", "exp": now + 60})),
             Err(Denied::Invalid("The audience is invalid".into()))
+        );
+        let elsewhere = "https://sts.windows.net/elsewhere/";
+        assert_eq!(
+            outcome(&json!({"aud": "https://a", "exp": now + 60, "iss": elsewhere})),
+            Err(Denied::Invalid("The issuer is invalid".into()))
         );
         assert!(matches!(
             outcome(&json!({"aud": "https://a", "exp": now})),

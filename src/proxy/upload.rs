@@ -1,7 +1,7 @@
 //! A request's body whose links are changed, with the length that the upstream is told.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
@@ -38,8 +38,8 @@ pub(super) async fn rewrite(
         Bytes::from([start, end].concat())
     };
     if rewritten != body {
+        // The length goes too; hyper writes that of a whole body by itself.
         links::mark_request(headers);
-        headers.insert(header::CONTENT_LENGTH, rewritten.len().into());
     }
     exchange.keep(Some(&rewritten));
     if trailers.is_some() {

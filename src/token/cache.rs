@@ -141,7 +141,7 @@ impl Drop for OnPanic<'_> {
 fn broken_off() -> CredentialError {
     CredentialError {
         message: "the token request was broken off".to_owned(),
-        remedy: "ahds-proxy tries again by itself.".to_owned(),
+        remedy: "Try again in a moment.".to_owned(),
         reason: Reason::Transient,
         retry_after: None,
     }

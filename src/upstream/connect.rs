@@ -1,7 +1,12 @@
 //! One connection to another host: resolve, connect, TLS, all within one time limit.
 
 use std::{
-    collections::HashMap, error::Error as _, io, net::SocketAddr, sync::Arc, time::Duration,
+    collections::HashMap,
+    error::Error as _,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
 };
 
 use http::{
@@ -10,10 +15,16 @@ use http::{
 };
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use rustls::{ClientConfig, pki_types::ServerName};
+use rustls_platform_verifier::Verifier;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use super::{ConnectError, Origin, StartError, socket::Socket, stream::Stream, tls};
+use super::{
+    ConnectError, Origin, Resolved, StartError,
+    socket::Socket,
+    stream::Stream,
+    tls::{self, Witness},
+};
 use crate::config::{HttpVersion, Network};
 
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -29,6 +40,7 @@ pub struct Connector {
 struct Shared {
     tcp: HttpConnector,
     base_tls: ClientConfig,
+    verifier: Arc<Verifier>,
     resolve: HashMap<(String, u16), SocketAddr>,
     timeout: Duration,
     idle_timeout: Duration,
@@ -40,7 +52,8 @@ impl Connector {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEP_ALIVE));
-        let base_tls = tls::client_config(network)?;
+        let verifier = tls::verifier(network)?;
+        let base_tls = tls::client_config(verifier.clone())?;
         let resolve = network
             .resolve
             .iter()
@@ -51,6 +64,7 @@ impl Connector {
             shared: Arc::new(Shared {
                 tcp,
                 base_tls,
+                verifier,
                 resolve,
                 timeout: network.connect_timeout,
                 idle_timeout: network.idle_timeout,
@@ -67,9 +81,56 @@ impl Connector {
         }
     }
 
+    /// The same connector, and who tells which certificate it was shown.
+    pub(super) fn witnessed(&self) -> (Self, Arc<Witness>) {
+        let (tls, witness) = tls::witnessed(&self.tls, self.shared.verifier.clone());
+        let connector = Self {
+            shared: self.shared.clone(),
+            tls,
+        };
+        (connector, witness)
+    }
+
     /// A connection that is ready for HTTP.
     pub(super) async fn connect(&self, origin: &Origin) -> Result<Stream, ConnectError> {
-        match tokio::time::timeout(self.shared.timeout, self.connect_to(origin)).await {
+        self.in_time(origin, self.connect_to(origin)).await
+    }
+
+    /// Where connections to `origin` would go.
+    pub(super) async fn resolve(&self, origin: &Origin) -> Result<Resolved, ConnectError> {
+        let (host, port) = (origin.host(), origin.port());
+        if let Some(address) = self.shared.resolve.get(&(host.to_owned(), port)) {
+            return Ok(Resolved {
+                addresses: vec![*address],
+                is_override: true,
+            });
+        }
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(Resolved {
+                addresses: vec![(ip, port).into()],
+                is_override: false,
+            });
+        }
+        let found = self.in_time(origin, async {
+            let found = tokio::net::lookup_host((host, port)).await;
+            found.map_err(|_| ConnectError::Dns(host.to_owned()))
+        });
+        let addresses: Vec<SocketAddr> = found.await?.collect();
+        if addresses.is_empty() {
+            return Err(ConnectError::Dns(host.to_owned()));
+        }
+        Ok(Resolved {
+            addresses,
+            is_override: false,
+        })
+    }
+
+    async fn in_time<T>(
+        &self,
+        origin: &Origin,
+        work: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        match tokio::time::timeout(self.shared.timeout, work).await {
             Ok(result) => result,
             Err(_) => Err(ConnectError::Timeout {
                 host: origin.to_string(),

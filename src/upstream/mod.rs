@@ -6,6 +6,7 @@
 mod connect;
 mod connection;
 mod error;
+mod inspect;
 mod lease;
 mod origin;
 mod pool;
@@ -17,6 +18,7 @@ use crate::config::{HttpVersion, Network};
 
 pub use connect::Connector;
 pub use error::{ConnectError, SendError, StartError};
+pub use inspect::{Rejected, Resolved, Session};
 pub use lease::Lease;
 pub use origin::Origin;
 pub use pool::{Pool, PoolBody, Pools};

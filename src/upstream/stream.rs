@@ -13,6 +13,7 @@ use std::{
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use rustls::ProtocolVersion;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::client::TlsStream;
 
@@ -58,6 +59,14 @@ impl Stream {
         match &self.io {
             Io::Plain(_) => false,
             Io::Tls(stream) => stream.inner().get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
+    /// `None` without TLS.
+    pub(super) fn tls_version(&self) -> Option<ProtocolVersion> {
+        match &self.io {
+            Io::Plain(_) => None,
+            Io::Tls(stream) => stream.inner().get_ref().1.protocol_version(),
         }
     }
 

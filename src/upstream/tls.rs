@@ -1,20 +1,26 @@
 //! Which servers are trusted: the system's roots and `network.ca_file`. It cannot be switched off.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rustls::{
-    ClientConfig,
+    ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
+    client::{
+        Resumption,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, pem::PemObject as _},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use rustls_platform_verifier::Verifier;
 
 use super::StartError;
 use crate::config::{HttpVersion, Network};
 
-/// The client side of TLS 1.2 and 1.3, without ALPN.
-pub(super) fn client_config(network: &Network) -> Result<ClientConfig, StartError> {
-    let provider = provider();
+/// Whom to trust.
+pub(super) fn verifier(network: &Network) -> Result<Arc<Verifier>, StartError> {
     let mut extra = match &network.ca_file {
         Some(path) => read_certificates(path)?,
         None => Vec::new(),
@@ -22,14 +28,90 @@ pub(super) fn client_config(network: &Network) -> Result<ClientConfig, StartErro
     if let Some(pem) = &network.ca_pem {
         extra.extend(CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok));
     }
-    let verifier =
-        Verifier::new_with_extra_roots(extra, provider.clone()).map_err(StartError::Roots)?;
-    Ok(ClientConfig::builder_with_provider(provider)
+    Verifier::new_with_extra_roots(extra, provider())
+        .map(Arc::new)
+        .map_err(StartError::Roots)
+}
+
+/// The client side of TLS 1.2 and 1.3, without ALPN.
+pub(super) fn client_config(verifier: Arc<Verifier>) -> Result<ClientConfig, StartError> {
+    Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(StartError::Roots)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth())
+}
+
+/// Remembers what a server presents, and leaves the judgement to the real verifier.
+#[derive(Debug)]
+pub(super) struct Witness {
+    verifier: Arc<Verifier>,
+    seen: Mutex<Option<CertificateDer<'static>>>,
+}
+
+impl Witness {
+    /// The server's own certificate, trusted or not.
+    pub(super) fn seen(&self) -> Option<CertificateDer<'static>> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.clone()
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let certificate = end_entity.clone().into_owned();
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificate);
+        self.verifier
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier
+            .verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
+
+/// A copy of `config` that trusts whom `verifier` trusts and tells what it saw. It resumes no
+/// session, since then no certificate is presented.
+pub(super) fn witnessed(
+    config: &ClientConfig,
+    verifier: Arc<Verifier>,
+) -> (Arc<ClientConfig>, Arc<Witness>) {
+    let witness = Arc::new(Witness {
+        verifier,
+        seen: Mutex::default(),
+    });
+    let mut config = config.clone();
+    config.resumption = Resumption::disabled();
+    config.dangerous().set_certificate_verifier(witness.clone());
+    (Arc::new(config), witness)
 }
 
 /// A copy of `config` that offers `version`. Copies share their session tickets.

@@ -183,6 +183,7 @@ class Emulator:
     entra_port: int
     fhir_port: int
     dicom_port: int
+    identity_port: int
     tenant: str
     client_id: str
     client_secret: str
@@ -392,6 +393,7 @@ class Scenario:
             port("entra"),
             port("fhir"),
             port("dicom"),
+            port("identity"),
             facts["tenant"],
             facts["client_id"],
             facts["client_secret"],

@@ -9,13 +9,13 @@ use std::{
 const FLOORS: &[(u32, &[&str])] = &[
     (8, &["main", "cli"]),
     (7, &["app"]),
-    (6, &["admin", "emulator"]),
+    (6, &["admin", "check", "emulator"]),
     (5, &["proxy"]),
     (4, &["server"]),
     (3, &["token"]),
     (2, &["credentials"]),
     (1, &["upstream", "telemetry", "rewrite"]),
-    (0, &["config", "clock"]),
+    (0, &["config", "clock", "x509"]),
 ];
 
 /// The files of `src`, with the module each belongs to.

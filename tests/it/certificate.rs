@@ -23,7 +23,7 @@ const LIFE: Duration = Duration::from_secs(120);
 const FHIR: &str = "/fhir/Patient?_count=1";
 
 /// RSA keys take a second to make.
-fn rsa_key(name: &'static str) -> &'static KeyPair {
+pub(crate) fn rsa_key(name: &'static str) -> &'static KeyPair {
     static KEYS: OnceLock<HashMap<&str, KeyPair>> = OnceLock::new();
     let keys = KEYS.get_or_init(|| {
         let make =
@@ -33,7 +33,7 @@ fn rsa_key(name: &'static str) -> &'static KeyPair {
     &keys[name]
 }
 
-fn certificate(key: &KeyPair, last_year: i32) -> rcgen::Certificate {
+pub(crate) fn certificate(key: &KeyPair, last_year: i32) -> rcgen::Certificate {
     let mut params = CertificateParams::new(Vec::new()).expect("parameters");
     params.distinguished_name.push(DnType::CommonName, "app");
     params.not_before = date_time_ymd(2020, 1, 1);
@@ -54,7 +54,7 @@ fn keys(more: &str) -> String {
 }
 
 /// Header and claims of the assertion that Entra saw last.
-fn last_assertion(signing_in: &SigningIn) -> (Value, Value) {
+pub(crate) fn last_assertion(signing_in: &SigningIn) -> (Value, Value) {
     let requests = signing_in.emulator.entra().recorded();
     let request = requests.last().expect("a token request");
     assert_eq!(request.field("client_secret"), None);

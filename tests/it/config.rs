@@ -118,7 +118,7 @@ fn the_shortest_call_is_enough() {
     assert!(!route.retry_throttled);
     assert!(matches!(
         config.credentials.get("default"),
-        Some(Credential::Auto)
+        Some(Credential::Auto(_))
     ));
     assert_eq!(config.credentials.len(), 1);
     assert_eq!(config.network.connect_timeout, Duration::from_secs(10));
@@ -280,7 +280,7 @@ fn flags_beat_environment_beats_file() {
     assert_eq!(config.listen.len(), 1, "a flag replaces the list");
     assert_eq!(config.admin, None);
     assert_eq!(config.log.filter, "error");
-    assert!(matches!(config.credentials["default"], Credential::Auto));
+    assert!(matches!(config.credentials["default"], Credential::Auto(_)));
 
     let same_kind = Overrides {
         credential: Some("azure-cli".to_owned()),

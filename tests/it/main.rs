@@ -1,8 +1,12 @@
 //! The one integration test binary: a module for each behaviour.
 
+#[cfg(unix)]
+mod aadsts;
 mod admin;
 mod anonymous;
 mod architecture;
+#[cfg(unix)]
+mod auto;
 #[cfg(unix)]
 mod azure_cli;
 #[cfg(unix)]
@@ -11,6 +15,8 @@ mod azure_developer_cli_stub;
 mod azure_powershell_stub;
 #[cfg(unix)]
 mod certificate;
+#[cfg(unix)]
+mod check;
 #[cfg(unix)]
 mod command;
 mod config;

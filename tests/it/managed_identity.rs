@@ -237,7 +237,7 @@ const OF_APPS: [Refusal; 3] = [
         "does not have this managed identity",
         "az webapp identity assign",
     ),
-    (500, "hunter2", "answered 500", "tries again by itself"),
+    (500, "hunter2", "answered 500", "Try again in a moment"),
 ];
 
 const OF_SHELLS: [Refusal; 1] = [(400, "hunter2", "Cloud Shell answered 400", "audience")];

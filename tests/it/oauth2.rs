@@ -243,7 +243,7 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
         400,
         r#"{"error":"server_error"}"#,
         "has a problem of its own",
-        "tries again by itself",
+        "Try again in a moment",
     ),
     (
         200,
@@ -279,25 +279,25 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
         408,
         "",
         "oauth.demo.example answered 408",
-        "tries again by itself",
+        "Try again in a moment",
     ),
     (
         429,
         "<html>Jane Doe",
         "oauth.demo.example answered 429",
-        "tries again by itself",
+        "Try again in a moment",
     ),
     (
         500,
         r#"{"error":"invalid_client"}"#,
         "oauth.demo.example answered 500",
-        "tries again by itself",
+        "Try again in a moment",
     ),
     (
         503,
         "<html>",
         "oauth.demo.example answered 503",
-        "tries again by itself",
+        "Try again in a moment",
     ),
     (
         200,

@@ -240,13 +240,13 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
         429,
         "<html>Jane Doe",
         "oauth.demo.example answered 429",
-        "tries again by itself",
+        "Try again in a moment",
     ),
     (
         503,
         r#"{"error":"invalid_request"}"#,
         "oauth.demo.example answered 503",
-        "tries again by itself",
+        "Try again in a moment",
     ),
     (
         200,

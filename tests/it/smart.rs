@@ -200,7 +200,7 @@ const DISCOVERIES: &[(u16, &str, &str, &str)] = &[
         503,
         "<html>Jane Doe",
         "oauth.demo.example answered 503",
-        "tries again by itself",
+        "Try again in a moment",
     ),
     (
         200,
@@ -323,7 +323,7 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
         "Set `scope`",
     ),
     (404, "", "answered 404", "Check `token_url`."),
-    (500, "", "answered 500", "tries again by itself"),
+    (500, "", "answered 500", "Try again in a moment"),
     (
         200,
         r#"{"access_token":"hunter2","token_type":"mac"}"#,

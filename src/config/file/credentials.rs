@@ -75,7 +75,10 @@ impl Draft {
     }
 
     pub(in crate::config) fn auto() -> Self {
-        Self::new(Credential::Auto)
+        Self {
+            wants_authority: true,
+            ..Self::new(kinds::auto())
+        }
     }
 
     /// A credential of which only the kind is known; `None` where that is not enough.
@@ -86,7 +89,7 @@ impl Draft {
             timeout: TOOL_TIMEOUT,
         };
         let credential = match kind {
-            "auto" => Credential::Auto,
+            "auto" => return Some(Self::auto()),
             "azure-cli" => Credential::AzureCli(AzureCli {
                 tenant: None,
                 subscription: None,

@@ -7,10 +7,10 @@ use super::{
     secrets::{path, program, program_path, secret},
 };
 use crate::config::{
-    AzureCli, ClientAuth, ClientCertificate, ClientSecret, Command, Credential, DeviceCode,
-    EndpointUrl, HeaderText, ManagedIdentity, OAuth2, OAuth2Client, Registration, ServiceUrl,
-    SmartAlgorithm, SmartBackendServices, SmartEndpoint, Tenant, Text, Tool, UserAssigned,
-    WorkloadIdentity, grammar,
+    Auto, AutoSource, AzureCli, ClientAuth, ClientCertificate, ClientSecret, Command, Credential,
+    DeviceCode, EndpointUrl, HeaderText, ManagedIdentity, OAuth2, OAuth2Client, Registration,
+    ServiceUrl, SmartAlgorithm, SmartBackendServices, SmartEndpoint, Tenant, Text, Tool,
+    UserAssigned, WorkloadIdentity, grammar,
     report::{At, Report},
     walk::Item,
 };
@@ -20,7 +20,10 @@ const AZURE_CLI_CLIENT_ID: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
 pub(super) fn read(kind: &str, keys: &mut Keys<'_, '_>) -> Option<Credential> {
     match kind {
-        "auto" => Some(Credential::Auto),
+        "auto" => {
+            keys.wants_authority = true;
+            Some(auto())
+        }
         "azure-cli" => Some(azure_cli(keys)),
         "azure-developer-cli" => Some(Credential::AzureDeveloperCli(tool(keys))),
         "azure-powershell" => Some(Credential::AzurePowerShell(tool(keys))),
@@ -37,6 +40,14 @@ pub(super) fn read(kind: &str, keys: &mut Keys<'_, '_>) -> Option<Credential> {
         "workload-identity" => Some(workload_identity(keys)),
         _ => None,
     }
+}
+
+/// What the environment says is left to `resolve`.
+pub(super) fn auto() -> Credential {
+    Credential::Auto(Auto {
+        sources: AutoSource::ALL,
+        authority: ServiceUrl::public_authority(),
+    })
 }
 
 fn azure_cli(keys: &mut Keys<'_, '_>) -> Credential {

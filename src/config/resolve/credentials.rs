@@ -7,13 +7,14 @@ use std::{
 
 use super::Env;
 use crate::config::{
-    Credential, SecretRefError, ServiceUrl, Tenant, WorkloadIdentity,
+    Auto, AutoSource, Credential, SecretRefError, ServiceUrl, Tenant, WorkloadIdentity,
     file::{Draft, Needed, RouteTable},
     report::{At, Place, Read, Report},
     walk::suggest,
 };
 
 const AUTHORITY_VARIABLE: &str = "AZURE_AUTHORITY_HOST";
+const AUTO_VARIABLE: &str = "AZURE_TOKEN_CREDENTIALS";
 const TENANT_VARIABLE: &str = "AZURE_TENANT_ID";
 const CLIENT_ID_VARIABLE: &str = "AZURE_CLIENT_ID";
 const TOKEN_FILE_VARIABLE: &str = "AZURE_FEDERATED_TOKEN_FILE";
@@ -104,20 +105,38 @@ fn complete(draft: Draft, name: &str, env: &Env<'_>, report: &mut Report) -> Opt
             None => is_complete = false,
         }
     }
-    if let Credential::WorkloadIdentity(keys) = &mut credential {
-        is_complete &= workload_identity(keys, name, env, report);
+    match &mut credential {
+        Credential::Auto(keys) => is_complete &= auto(keys, env, report),
+        Credential::WorkloadIdentity(keys) => {
+            is_complete &= workload_identity(keys, name, env, report);
+        }
+        _ => {}
     }
     is_complete.then_some(credential)
 }
 
 fn set_authority(credential: &mut Credential, url: ServiceUrl) {
     match credential {
+        Credential::Auto(keys) => keys.authority = url,
         Credential::ClientCertificate(keys) => keys.authority = url,
         Credential::ClientSecret(keys) => keys.authority = url,
         Credential::DeviceCode(keys) => keys.authority = url,
         Credential::WorkloadIdentity(keys) => keys.authority = url,
         _ => {}
     }
+}
+
+/// Leaves the sources that a variable names.
+fn auto(keys: &mut Auto, env: &Env<'_>, report: &mut Report) -> bool {
+    let Some(text) = env(AUTO_VARIABLE).filter(|text| !text.trim().is_empty()) else {
+        return true;
+    };
+    let place = Place::Variable(AUTO_VARIABLE);
+    let selected = report.accept(place, AUTO_VARIABLE, AutoSource::select(&text));
+    if let Some(sources) = selected {
+        keys.sources = sources;
+    }
+    selected.is_some()
 }
 
 /// Fills in what the pod's variables say. Their absence would fail the first request.

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::D
 
 use toml::de::DeTable;
 
-pub use self::overrides::Overrides;
+pub use self::{overrides::Overrides, routes::DICOM_AUDIENCE};
 use super::{
     ByteSize, Config, ConfigErrors, Limits, Log, LogFormat, Network, Security,
     file::{File, LimitsTable, NetworkTable},

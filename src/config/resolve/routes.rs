@@ -9,8 +9,8 @@ use crate::config::{
     report::{At, Read, Report},
 };
 
-/// Shared by all DICOM services of the public cloud.
-const DICOM_AUDIENCE: &str = "https://dicom.healthcareapis.azure.com";
+/// The audience that all DICOM services of the public cloud share.
+pub const DICOM_AUDIENCE: &str = "https://dicom.healthcareapis.azure.com";
 
 pub(super) fn resolve(
     tables: BTreeMap<String, RouteTable>,

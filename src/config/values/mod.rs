@@ -3,6 +3,7 @@
 //! Every `parse` takes the text a user wrote and answers with the value or with a
 //! [`ValueError`] that says what to write instead. None of them reads a file or a variable.
 
+mod auto_source;
 mod endpoint;
 mod names;
 mod quantity;
@@ -11,6 +12,7 @@ mod url;
 
 pub(super) use self::url::is_host_name;
 pub use self::{
+    auto_source::AutoSource,
     endpoint::EndpointUrl,
     names::{Audience, Prefix, Tenant},
     quantity::{ByteSize, parse_duration},

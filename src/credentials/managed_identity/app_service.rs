@@ -61,9 +61,9 @@ impl AppService {
             .get(&url, headers)
             .await
             .map_err(|error| CredentialError {
-                remedy: "Run ahds-proxy inside the app whose IDENTITY_ENDPOINT it is; ahds-proxy \
-                         tries again by itself."
-                    .to_owned(),
+                remedy:
+                    "Run ahds-proxy inside the app whose IDENTITY_ENDPOINT it is, and try again."
+                        .to_owned(),
                 ..error
             })?;
         if answer.status.is_success() {

@@ -19,12 +19,14 @@ use crate::{
 const PATH: &str = "/metadata/identity/oauth2/token";
 const API_VERSION: &str = "2018-02-01";
 const PROBE: Duration = Duration::from_secs(1);
+const ELSEWHERE: &str = "Only machines and containers of Azure have this service; elsewhere use another credential, \
+                         such as azure-cli.";
 
 /// The instance metadata service.
 #[derive(Debug)]
 pub(super) struct Imds {
     base: ServiceUrl,
-    /// Someone has said that it is there.
+    /// Someone has said where it is: whatever answers there is it.
     is_configured: bool,
     identity: Option<UserAssigned>,
 }
@@ -68,9 +70,7 @@ impl Imds {
                 .get(&url, endpoint::metadata_header())
                 .await
                 .map_err(|error| CredentialError {
-                    remedy: "Only machines and containers of Azure have this service; elsewhere \
-                             use another credential, such as azure-cli."
-                        .to_owned(),
+                    remedy: ELSEWHERE.to_owned(),
                     ..error
                 })?;
             if answer.status.is_success() {
@@ -86,18 +86,28 @@ impl Imds {
 
     /// Without the header that every request needs, it says 400 at once. Other clouds have something
     /// else at this address, which says something else.
-    pub(super) async fn is_there(&self, endpoints: &IdentityEndpoints) -> bool {
-        if self.is_configured {
-            return true;
-        }
+    pub(super) async fn probe(&self, endpoints: &IdentityEndpoints) -> Result<(), CredentialError> {
+        let host = self.base.host();
         let url: Uri = format!("{}{PATH}?api-version={API_VERSION}", self.base)
             .parse()
             .expect("a checked URL and a constant path make a URL");
         let asked = endpoints.get(&url, HeaderMap::new());
-        match timeout(PROBE, asked).await {
-            Ok(Ok(answer)) => matches!(answer.status.as_u16(), 400 | 410 | 429),
-            _ => false,
-        }
+        let message = match timeout(PROBE, asked).await {
+            Ok(Ok(answer))
+                if self.is_configured || matches!(answer.status.as_u16(), 400 | 410 | 429) =>
+            {
+                return Ok(());
+            }
+            Ok(Ok(_)) => {
+                format!("what answers at {host} is not Azure's instance metadata service")
+            }
+            Ok(Err(_)) => format!("no instance metadata service can be reached at {host}"),
+            Err(_) => format!(
+                "no instance metadata service answered at {host} within {} s",
+                PROBE.as_secs()
+            ),
+        };
+        Err(CredentialError::new(Reason::Absent, message, ELSEWHERE))
     }
 
     fn denied(&self, answer: &Answer, audience: &Audience) -> CredentialError {
@@ -209,8 +219,9 @@ mod tests {
             let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
             let server = Server::saying([answer]).await;
             let found = unconfigured(&server.url(""))
-                .is_there(&server.endpoints())
-                .await;
+                .probe(&server.endpoints())
+                .await
+                .is_ok();
             assert_eq!(found, is_there, "{status}");
             assert!(!server.heads()[0].contains("metadata: true"));
         }
@@ -221,7 +232,8 @@ mod tests {
         let server = Server::saying([]).await;
         let begun = std::time::Instant::now();
         let imds = unconfigured(&server.url(""));
-        assert!(!imds.is_there(&server.endpoints()).await);
+        let error = imds.probe(&server.endpoints()).await.expect_err("silent");
+        assert_eq!(error.reason, Reason::Absent, "{error}");
         assert!(begun.elapsed() >= PROBE);
         assert!(begun.elapsed() < 3 * PROBE);
     }

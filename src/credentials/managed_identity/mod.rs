@@ -71,10 +71,10 @@ impl ManagedIdentity {
 
     /// Whether this machine seems to have an identity: a variable says so, or the instance
     /// metadata service answers within a second.
-    pub(super) async fn probe(&self) -> bool {
-        match &self.source {
-            Ok(Source::Imds(imds)) => imds.is_there(&self.endpoints).await,
-            _ => true,
+    pub(super) async fn probe(&self) -> Result<(), CredentialError> {
+        match self.source.as_ref().map_err(Clone::clone)? {
+            Source::Imds(imds) => imds.probe(&self.endpoints).await,
+            Source::AppService(_) | Source::Arc(_) | Source::CloudShell(_) => Ok(()),
         }
     }
 }
@@ -133,14 +133,16 @@ fn refuse_user_assigned(
         return Ok(());
     };
     let key = match identity {
-        UserAssigned::ClientId(_) => "client_id",
-        UserAssigned::ObjectId(_) => "object_id",
-        UserAssigned::ResourceId(_) => "resource_id",
+        UserAssigned::ClientId(_) => {
+            "`client_id` from the credential, or unset AZURE_CLIENT_ID for `auto`,"
+        }
+        UserAssigned::ObjectId(_) => "`object_id` from the credential",
+        UserAssigned::ResourceId(_) => "`resource_id` from the credential",
     };
     Err(CredentialError::new(
         Reason::NeedsAction,
         format!("{platform} has no user-assigned identities"),
-        format!("Remove `{key}` from the credential to use the identity that there is."),
+        format!("Remove {key} to use the identity that there is."),
     ))
 }
 

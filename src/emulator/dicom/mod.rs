@@ -73,6 +73,11 @@ impl Dicom {
         self.tokens.set_audiences(vec![audience.to_owned()]);
     }
 
+    /// Whether all callers lack a role: 403 for everything that needs a token.
+    pub fn set_lacks_role(&self, lacks_role: bool) {
+        self.tokens.set_lacks_role(lacks_role);
+    }
+
     /// How many instances there are.
     pub fn count(&self) -> usize {
         self.store().select(&Selection::default()).count()
@@ -121,6 +126,9 @@ impl Dicom {
         if let Err(denied) = self.tokens.check(request.headers()) {
             self.traffic.invalid_token();
             return unauthorized(&denied.challenge());
+        }
+        if self.tokens.lacks_role() {
+            return answer_fault(&Fault::Forbidden);
         }
         if path.starts_with(probe::PREFIX) {
             return probe::answer(request, &self.traffic, connection).await;

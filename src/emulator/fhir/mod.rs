@@ -80,6 +80,11 @@ impl Fhir {
         self.tokens.set_audiences(vec![audience.to_owned()]);
     }
 
+    /// Whether all callers lack a role: 403 for everything that needs a token.
+    pub fn set_lacks_role(&self, lacks_role: bool) {
+        self.tokens.set_lacks_role(lacks_role);
+    }
+
     /// How many polls of an export started from now on answer 202.
     pub fn set_export_polls(&self, polls: u32) {
         self.export_polls.store(polls, Ordering::Relaxed);
@@ -144,6 +149,9 @@ impl Fhir {
             let mut response = Problem::login().into_response();
             body::set(&mut response, header::WWW_AUTHENTICATE, &denied.challenge());
             return response;
+        }
+        if self.tokens.lacks_role() {
+            return Problem::forbidden().into_response();
         }
         if path.starts_with(probe::PREFIX) {
             return probe::answer(request, &self.traffic, connection).await;

@@ -106,10 +106,10 @@ def unless_served(fhir: str) -> Answer | None:
 class AzureCli:
     """az with a configuration of its own, and a cloud that is the emulator."""
 
-    def __init__(self, scenario: Scenario, emulator: Emulator) -> None:
+    def __init__(self, scenario: Scenario, emulator: Emulator, directory: Path | None = None) -> None:
         self.scenario = scenario
         self.emulator = emulator
-        self.directory = scenario.directory / "azure"
+        self.directory = directory or scenario.directory / "azure"
         bundle = scenario.directory / "az-roots.pem"
         system = Path(ssl.get_default_verify_paths().cafile or ssl.get_default_verify_paths().openssl_cafile)
         roots = system.read_text() if system.exists() else ""
@@ -123,6 +123,8 @@ class AzureCli:
             "AZURE_CORE_LOGIN_EXPERIENCE_V2": "off",
             "REQUESTS_CA_BUNDLE": str(bundle),
             "NO_PROXY": "127.0.0.1,localhost",
+            # In place of the address that virtual machines have for it.
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST": f"http://127.0.0.1:{emulator.identity_port}",
         }
 
     def az(self, *words: str) -> str:

@@ -1,15 +1,12 @@
-//! Where `az` is looked for, and what `auto` tries before it.
+//! Where `az` is looked for, and what it gets to see.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Output};
 
-use ahds_proxy::emulator::{
-    AUTHORITY, CLIENT_ID, CLIENT_SECRET, Emulator, FHIR_AUDIENCE, Options, TENANT,
-};
+use ahds_proxy::emulator::{Emulator, FHIR_AUDIENCE, Options};
 
 use crate::support::{
     fake_az::FakeAz,
     process::{self, text},
-    write_config,
 };
 
 fn program(path: &std::path::Path, script: &str) {
@@ -57,67 +54,6 @@ async fn no_az_in_a_relative_folder_is_ever_run() {
 }
 
 #[tokio::test]
-async fn auto_takes_the_environment_before_az() {
-    let emulator = Emulator::start(Options::default()).await.expect("started");
-    let fake = FakeAz::new(&emulator, "answer");
-    let files = tempfile::tempdir().expect("a folder");
-    let lines = [
-        ("routes.fhir", "credential = \"own\"".to_owned()),
-        ("credentials.own.auto", String::new()),
-    ];
-    let config = write_config(&emulator, &files, &lines);
-    let command = |variables: &[(&str, &str)]| {
-        let mut command = process::command(&["token", "fhir", "--config"]);
-        command
-            .arg(&config)
-            .env("PATH", format!("{}:/usr/bin:/bin", fake.folder().display()));
-        command.envs(variables.iter().copied());
-        command
-    };
-    let application = [
-        ("AZURE_TENANT_ID", TENANT),
-        ("AZURE_CLIENT_ID", CLIENT_ID),
-        ("AZURE_CLIENT_SECRET", CLIENT_SECRET),
-        ("AZURE_AUTHORITY_HOST", AUTHORITY),
-    ];
-    let output = process::output(command(&application)).await;
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(emulator.entra().token_requests(), 1);
-    assert_eq!(fake.runs(), 0);
-
-    // An application that was set up and fails is not replaced by whoever is signed in to az.
-    emulator.entra().rotate_secret("another");
-    let output = process::output(command(&application)).await;
-    assert_eq!(output.status.code(), Some(1));
-    let error = text(&output.stderr);
-    assert!(error.contains("AADSTS7000215"), "{error}");
-    assert_eq!(fake.runs(), 0);
-
-    let output = process::output(command(&[])).await;
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(emulator.entra().token_requests(), 2);
-    assert_eq!(fake.runs(), 1);
-}
-
-#[tokio::test]
-async fn auto_lists_every_source_that_gave_nothing() {
-    let fake = FakeAz::bare("echo \"Please run 'az login'\" >&2; exit 1");
-    let output = token(&fake, &["--credential", "auto"]).await;
-    assert_eq!(output.status.code(), Some(1));
-    assert!(output.stdout.is_empty());
-    let error = text(&output.stderr);
-    for expected in [
-        "environment:",
-        "AZURE_CLIENT_SECRET",
-        "azure-cli:",
-        "nobody is signed in",
-        "Run: az login",
-    ] {
-        assert!(error.contains(expected), "{expected} in {error}");
-    }
-}
-
-#[tokio::test]
 async fn an_expired_token_is_not_printed() {
     let fake = FakeAz::bare("echo '{\"accessToken\":\"t\",\"expires_on\":1}'");
     let output = token(&fake, &["--credential", "azure-cli"]).await;
@@ -153,6 +89,7 @@ async fn az_sees_what_it_needs_and_no_secret() {
         .arg(&config)
         .envs(needed)
         .env("AZURE_CLIENT_SECRET", "SECRET-1")
+        .env("AZURE_CLIENT_CERTIFICATE_PASSWORD", "SECRET-3")
         .env("MY_OWN_TOKEN", "SECRET-2");
     let output = process::output(command).await;
     assert_eq!(

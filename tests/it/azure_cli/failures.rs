@@ -39,7 +39,7 @@ const FAILURES: &[(&str, &[&str])] = &[
     ),
     (
         "ERROR: AADSTS90055: The tenant is throttled. Run az login SECRET-CODE",
-        &["throttling", "tries again by itself"],
+        &["throttling", "Try again in a moment"],
     ),
     (
         "Traceback (most recent call last):\n urllib3.exceptions.NameResolutionError: SECRET-CODE Failed to resolve 'login.microsoftonline.com'\nTo re-authenticate, run az login",

@@ -28,10 +28,6 @@ fn the_program_refuses_with_exit_code_2() {
         (&open, "allow_remote"),
         (&["--no-such-flag"], "--no-such-flag"),
         (
-            &["check", "--online", FHIR[0], FHIR[1]],
-            "not available yet",
-        ),
-        (
             &["-c", "tests/it/config/invalid/headers.toml"],
             "Authorization",
         ),
@@ -78,4 +74,42 @@ fn the_program_prints_completions_and_help() {
     for expected in ["--fhir https://WS-FHIR", "Exit codes:", "AHDS_PROXY_FHIR"] {
         assert!(text(&help.stdout).contains(expected), "{expected}");
     }
+}
+
+#[test]
+fn the_program_prints_problems_as_json_too() {
+    let bad = ["-c", "tests/it/config/invalid/headers.toml", "check"];
+    let in_text = program(&bad);
+    assert_eq!(text(&in_text.stdout), "");
+    for online in [false, true] {
+        let mut arguments = [&bad[..], &["--output", "json"]].concat();
+        arguments.extend(online.then_some("--online"));
+        let output = program(&arguments);
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(output.stderr, in_text.stderr);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let first = if online {
+            assert_eq!(json[0]["status"], "failed");
+            let detail = json[0]["detail"].as_str().expect("text");
+            assert!(
+                detail.contains("headers.toml:4:1: `routes.fhir"),
+                "{detail}"
+            );
+            assert_eq!(json.as_array().map(Vec::len), Some(9));
+            &json[0]
+        } else {
+            assert_eq!(json["valid"], false);
+            assert_eq!(json["problems"].as_array().map(Vec::len), Some(9));
+            assert_eq!(json["problems"][0]["line"], 4);
+            &json["problems"][0]
+        };
+        assert!(
+            first["remedy"]
+                .as_str()
+                .is_some_and(|text| text.contains("leave it out"))
+        );
+    }
+    let output = program(&["check", "--output", "json", "--fhir", "nonsense"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["problems"][0]["argument"], "--fhir");
 }

@@ -2,12 +2,13 @@
 
 use std::{net::SocketAddr, process::Output, time::Duration};
 
-use ahds_proxy::emulator::{Fault, TENANT};
+use ahds_proxy::emulator::{Fault, SUBSCRIPTION, TENANT};
 use rustix::process::Signal;
 
 use super::{Scene, emulator};
 use crate::support::{
     client,
+    fake_az::FakeAz,
     process::{self, Process, text},
     write_config,
 };
@@ -40,6 +41,17 @@ async fn token_prints_what_az_would() {
             .expect("text")
             .starts_with("ey")
     );
+    let keys: Vec<&String> = answer.as_object().expect("an object").keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "accessToken",
+            "expiresOn",
+            "expires_on",
+            "tenant",
+            "tokenType"
+        ]
+    );
     assert!(answer["expires_on"].is_u64());
     let local = answer["expiresOn"].as_str().expect("text");
     let shape: String = local
@@ -47,6 +59,7 @@ async fn token_prints_what_az_would() {
         .map(|c| if c.is_ascii_digit() { '0' } else { c })
         .collect();
     assert_eq!(shape, "0000-00-00 00:00:00.000000");
+    assert!(local.ends_with(".000000"), "{local}");
 }
 
 #[tokio::test]
@@ -68,6 +81,43 @@ async fn token_for_an_unknown_route_is_bad_usage() {
     assert!(
         error.contains("`nowhere`") && error.contains("dicom, fhir"),
         "{error}"
+    );
+}
+
+#[tokio::test]
+async fn token_names_the_subscription_that_it_was_asked_for_with() {
+    let emulator = emulator().await;
+    let az = FakeAz::new(&emulator, "answer");
+    for (keys, expected) in [
+        (
+            format!("subscription = \"{SUBSCRIPTION}\""),
+            Some(SUBSCRIPTION),
+        ),
+        ("subscription = \"my sub\"".to_owned(), None),
+    ] {
+        let files = tempfile::tempdir().expect("a folder");
+        let config = write_config(&emulator, &files, &az.lines(&keys));
+        let mut command = process::run(&config);
+        command.args(["token", "fhir"]);
+        let output = process::output(command).await;
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(answer["subscription"].as_str(), expected, "{keys}");
+    }
+}
+
+#[tokio::test]
+async fn token_does_not_promise_to_try_again() {
+    let output = with_emulator(&["token", "fhir"], |emulator| {
+        emulator
+            .entra()
+            .faults()
+            .always(Fault::respond(500, "hunter2"));
+    })
+    .await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(&output.stderr),
+        "error: the token endpoint answered 500. Try again in a moment.\n"
     );
 }
 

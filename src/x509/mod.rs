@@ -1,5 +1,8 @@
-//! What a credential needs to know of an X.509 certificate (RFC 5280, section 4.1): its
-//! thumbprint, its public key and its last day.
+//! What people and credentials need to know of an X.509 certificate (RFC 5280, section 4.1): whose it
+//! is, who issued it, its thumbprint, its public key and its last day.
+
+mod der;
+mod name;
 
 use std::time::SystemTime;
 
@@ -8,20 +11,20 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
-const INTEGER: u8 = 0x02;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
+use self::der::{Element, INTEGER, SEQUENCE};
+
 /// `[0] EXPLICIT`, which holds the version.
 const VERSION: u8 = 0xa0;
 
 /// A certificate. Its signature is not checked: that is for whoever trusts it.
-#[derive(Debug)]
-pub(super) struct Certificate {
+#[derive(Debug, Clone)]
+pub struct Certificate {
     der: CertificateDer<'static>,
+    subject: String,
+    issuer: String,
     not_after: Timestamp,
     /// What is inside the `SubjectPublicKeyInfo`: an algorithm and the key's bits.
     public_key: Vec<u8>,
@@ -29,13 +32,14 @@ pub(super) struct Certificate {
 
 impl Certificate {
     /// All certificates of a PEM text in their order; `None` where one is damaged.
-    pub(super) fn all_from_pem(pem: &str) -> Option<Vec<Self>> {
+    pub fn all_from_pem(pem: &str) -> Option<Vec<Self>> {
         CertificateDer::pem_slice_iter(pem.as_bytes())
             .map(|der| Self::from_der(der.ok()?))
             .collect()
     }
 
-    fn from_der(der: CertificateDer<'static>) -> Option<Self> {
+    /// `None` where it is damaged.
+    pub fn from_der(der: CertificateDer<'static>) -> Option<Self> {
         let certificate = Element::first(&der)?.expect(SEQUENCE)?;
         let to_be_signed = Element::first(certificate.content)?.expect(SEQUENCE)?;
         let mut field = Element::first(to_be_signed.content)?;
@@ -50,80 +54,48 @@ impl Certificate {
         let public_key = subject.next()?.expect(SEQUENCE)?;
         let not_before = Element::first(validity.content)?;
         Some(Self {
-            not_after: time(&not_before.next()?)?,
+            subject: name::of(&subject),
+            issuer: name::of(&issuer),
+            not_after: der::time(&not_before.next()?)?,
             public_key: public_key.content.to_vec(),
             der,
         })
     }
 
+    /// Whose it is; empty where only the names in an extension say so. It may hold any characters.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Who issued it. It may hold any characters.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Its last moment.
+    pub fn not_after(&self) -> Timestamp {
+        self.not_after
+    }
+
     /// The SHA-256 of the certificate, base64url: `x5t#S256` (RFC 7515, section 4.1.8).
-    pub(super) fn thumbprint(&self) -> String {
+    pub fn thumbprint(&self) -> String {
         URL_SAFE_NO_PAD.encode(digest(&SHA256, &self.der))
     }
 
     /// An element of `x5c` (RFC 7515, section 4.1.6).
-    pub(super) fn base64(&self) -> String {
+    pub fn base64(&self) -> String {
         STANDARD.encode(&self.der)
     }
 
     /// Whether the certificate is for this public key, whose bits end the field that holds them.
-    pub(super) fn is_for(&self, public_key: &[u8]) -> bool {
+    pub fn is_for(&self, public_key: &[u8]) -> bool {
         self.public_key.ends_with(public_key)
     }
 
     /// When it ended, if it has.
-    pub(super) fn ended(&self, now: SystemTime) -> Option<Timestamp> {
+    pub fn ended(&self, now: SystemTime) -> Option<Timestamp> {
         (SystemTime::from(self.not_after) < now).then_some(self.not_after)
     }
-}
-
-/// One DER element (X.690), and what follows it.
-struct Element<'a> {
-    tag: u8,
-    content: &'a [u8],
-    rest: &'a [u8],
-}
-
-impl<'a> Element<'a> {
-    fn first(der: &'a [u8]) -> Option<Self> {
-        let (&[tag, length], rest) = der.split_first_chunk()?;
-        let (length, rest) = if length < 0x80 {
-            (usize::from(length), rest)
-        } else {
-            let (octets, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
-            // No certificate has four gigabytes, and an indefinite length is not DER.
-            if octets.is_empty() || octets.len() > 4 {
-                return None;
-            }
-            let length = octets
-                .iter()
-                .fold(0, |length, octet| length << 8 | usize::from(*octet));
-            (length, rest)
-        };
-        let (content, rest) = rest.split_at_checked(length)?;
-        Some(Self { tag, content, rest })
-    }
-
-    fn next(&self) -> Option<Self> {
-        Self::first(self.rest)
-    }
-
-    fn expect(self, tag: u8) -> Option<Self> {
-        (self.tag == tag).then_some(self)
-    }
-}
-
-/// `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ`; two digits are a year from 1950 to 2049.
-fn time(element: &Element<'_>) -> Option<Timestamp> {
-    let text = std::str::from_utf8(element.content).ok()?;
-    let century = match element.tag {
-        GENERALIZED_TIME => "",
-        UTC_TIME if text < "50" => "20",
-        UTC_TIME => "19",
-        _ => return None,
-    };
-    let time = DateTime::strptime("%Y%m%d%H%M%SZ", format!("{century}{text}")).ok()?;
-    Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
 #[cfg(test)]
@@ -154,6 +126,8 @@ CgYIKoZIzj0EAwIDSAAwRQIhAOhgtYfsjmT1DfIEQ/Cn3bWwKhxMKywgSoiP+lx8
         let all = Certificate::all_from_pem(&format!("{PEM}{PEM}")).expect("certificates");
         assert_eq!(all.len(), 2);
         let certificate = &all[0];
+        assert_eq!(certificate.subject(), "app");
+        assert_eq!(certificate.issuer(), "app");
         assert_eq!(
             certificate.thumbprint(),
             "2CIUc8BZieSNmR6LVxtoy30vaWoLbrKodAmqeq2rCD8"
@@ -182,31 +156,6 @@ CgYIKoZIzj0EAwIDSAAwRQIhAOhgtYfsjmT1DfIEQ/Cn3bWwKhxMKywgSoiP+lx8
                 // It must not panic; what a changed byte means is another matter.
                 let _ = Certificate::from_der(CertificateDer::from(changed));
             }
-        }
-    }
-
-    #[test]
-    fn reads_both_forms_of_time() {
-        let read = |tag, text: &str| {
-            let element = Element {
-                tag,
-                content: text.as_bytes(),
-                rest: &[],
-            };
-            time(&element).map(|time| time.to_string())
-        };
-        for (tag, text, expected) in [
-            (UTC_TIME, "491231235959Z", Some("2049-12-31T23:59:59Z")),
-            (UTC_TIME, "500101000000Z", Some("1950-01-01T00:00:00Z")),
-            (
-                GENERALIZED_TIME,
-                "20500101000000Z",
-                Some("2050-01-01T00:00:00Z"),
-            ),
-            (UTC_TIME, "4912312359", None),
-            (INTEGER, "491231235959Z", None),
-        ] {
-            assert_eq!(read(tag, text).as_deref(), expected, "{text}");
         }
     }
 }

@@ -1,25 +1,36 @@
-//! `ahds-proxy check`: is the configuration valid, and what does it amount to?
+//! `ahds-proxy check`: is the configuration valid, and what does it amount to? `online.rs` asks the
+//! services too.
+
+mod online;
+mod problems;
+mod table;
 
 use std::{fmt::Write as _, process::ExitCode};
 
 use serde_json::{Value, json};
 
-use super::{USAGE, answer, args::CheckOutput, complain, load};
-use crate::config::{Config, Listen, Overrides, Route};
+use super::{answer, args::CheckOutput, environment, refused};
+use crate::config::{self, Config, Listen, Overrides, Route};
 
 pub(super) fn check(
     flags: &Overrides,
-    online: bool,
+    is_online: bool,
     output: CheckOutput,
 ) -> Result<ExitCode, ExitCode> {
-    if online {
-        complain(
-            &"error: `check --online` is not available yet\n  = help: leave `--online` out to test \
-              the configuration alone",
-        );
-        return Err(ExitCode::from(USAGE));
+    let config = config::load(flags, &environment).map_err(|errors| {
+        if output == CheckOutput::Json {
+            let problems = if is_online {
+                problems::as_findings(&errors)
+            } else {
+                problems::as_summary(&errors)
+            };
+            answer(&format!("{problems:#}\n"));
+        }
+        refused(&errors)
+    })?;
+    if is_online {
+        return online::check(&config, output);
     }
-    let config = load(flags)?;
     Ok(match output {
         CheckOutput::Text => answer(&text(&config)),
         CheckOutput::Json => answer(&format!("{:#}\n", json(&config))),

@@ -1,0 +1,170 @@
+//! What an answer's status and headers say of the service.
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, StatusCode, header, response::Parts};
+
+use super::{Outcome, forbidden, unauthorised};
+use crate::{
+    config::{Route, RouteKind},
+    credentials::Claims,
+};
+
+/// The head of an answer, and what was asked.
+#[derive(Debug)]
+pub(super) struct Answer {
+    target: String,
+    status: StatusCode,
+    headers: HeaderMap,
+}
+
+/// Who asked with a token.
+#[derive(Debug)]
+pub(super) struct Caller<'a> {
+    pub(super) route: &'a Route,
+    /// The kind of credential that gave the token.
+    pub(super) kind: &'static str,
+    pub(super) claims: &'a Claims,
+    /// The service has refused an anonymous request with 403.
+    pub(super) is_closed: bool,
+    pub(super) now: SystemTime,
+}
+
+impl Answer {
+    pub(super) fn new(target: String, head: Parts) -> Self {
+        Self {
+            target,
+            status: head.status,
+            headers: head.headers,
+        }
+    }
+
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.status == StatusCode::FORBIDDEN
+    }
+
+    pub(super) fn judge_anonymous(&self, route: &Route) -> Outcome {
+        match self.status {
+            _ if self.comes_from_between(route) => self.name_intruder(route),
+            status if status.is_success() => Outcome::ok(self.seen()),
+            StatusCode::UNAUTHORIZED => Outcome::ok(format!(
+                "{}: the service answers, but not without a token",
+                self.seen()
+            )),
+            StatusCode::FORBIDDEN => forbidden::from_here(&self.seen(), self.is_html(), route),
+            _ => self.judge(route),
+        }
+    }
+
+    pub(super) fn judge_authorised(&self, caller: &Caller<'_>) -> Outcome {
+        let route = caller.route;
+        match self.status {
+            _ if self.comes_from_between(route) => self.name_intruder(route),
+            status if status.is_success() => Outcome::ok(self.seen()),
+            StatusCode::UNAUTHORIZED => unauthorised::explain(&self.seen(), &self.headers, caller),
+            StatusCode::FORBIDDEN if caller.is_closed => {
+                forbidden::from_here(&self.seen(), self.is_html(), route)
+            }
+            StatusCode::FORBIDDEN => forbidden::to_the_caller(&self.seen(), caller),
+            // Nobody knows what an unknown service has at its root.
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+                if route.kind == RouteKind::Http =>
+            {
+                Outcome::ok(format!("{}: the token was not refused", self.seen()))
+            }
+            status if status.is_redirection() && route.kind == RouteKind::Http => {
+                Outcome::ok(format!("{}: a redirect, which is passed on", self.seen()))
+            }
+            _ => self.judge(route),
+        }
+    }
+
+    /// The request and its answer's status.
+    fn seen(&self) -> String {
+        format!("GET {}: {}", self.target, self.status.as_u16())
+    }
+
+    fn judge(&self, route: &Route) -> Outcome {
+        let seen = self.seen();
+        let name = &route.name;
+        match self.status.as_u16() {
+            300..=399 => Outcome::failed(
+                format!("{seen}: the service sends callers elsewhere"),
+                format!(
+                    "Set `upstream` in [routes.{name}] to the service's own URL, since redirects are \
+                     passed on, never followed. If it is that, a captive portal has answered: sign in to \
+                     this network in a browser."
+                ),
+            ),
+            404 => Outcome::failed(
+                format!(
+                    "{seen}: there is no {} service at this path",
+                    route.kind.as_str()
+                ),
+                format!(
+                    "Check `upstream` and `kind` in [routes.{name}]: the URL of a service in Azure has \
+                     no path, but for a DICOM service's version."
+                ),
+            ),
+            408 | 504 => Outcome::failed(
+                format!("{seen}: the service itself ran out of time"),
+                "Try again in a moment; if it stays so, look at its load under Metrics in the portal.",
+            ),
+            429 => {
+                let wait = self.headers.get(header::RETRY_AFTER);
+                let wait = wait.and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+                let wait = wait.map_or_else(
+                    || "Wait a moment".to_owned(),
+                    |seconds| format!("Wait {seconds} s"),
+                );
+                Outcome::failed(
+                    format!("{seen}: the service is throttling requests"),
+                    format!(
+                        "{wait} and check again; if it stays so, send it fewer requests at a time."
+                    ),
+                )
+            }
+            500..=599 => Outcome::failed(
+                format!("{seen}: the service has a problem of its own"),
+                "Try again in a moment; if it stays so, look at Resource health in the portal and at \
+                 https://azure.status.microsoft.",
+            ),
+            _ => Outcome::failed(
+                format!("{seen}: the service does not take this request"),
+                format!("Check `upstream`, `kind` and `headers` in [routes.{name}]."),
+            ),
+        }
+    }
+
+    fn is_html(&self) -> bool {
+        self.headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+            value
+                .as_bytes()
+                .to_ascii_lowercase()
+                .starts_with(b"text/html")
+        })
+    }
+
+    /// Whether something between here and the service has answered: it speaks no HTML, but for what
+    /// its front end says of failures.
+    fn comes_from_between(&self, route: &Route) -> bool {
+        match self.status {
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            | StatusCode::NETWORK_AUTHENTICATION_REQUIRED => true,
+            status => route.kind != RouteKind::Http && status.is_success() && self.is_html(),
+        }
+    }
+
+    fn name_intruder(&self, route: &Route) -> Outcome {
+        Outcome::failed(
+            format!(
+                "{}: a proxy or captive portal has answered in the service's place",
+                self.seen()
+            ),
+            format!(
+                "Sign in to this network in a browser, or ask whoever runs its proxy to let {} through.",
+                route.upstream.host()
+            ),
+        )
+    }
+}

@@ -1,0 +1,68 @@
+//! 403: a role is missing, or the network is the wrong one.
+
+use super::{Outcome, answer::Caller, resource::Resource};
+use crate::config::{Route, RouteKind};
+
+/// The service takes no requests from here, whoever sends them.
+pub(super) fn from_here(seen: &str, is_html: bool, route: &Route) -> Outcome {
+    let domain = route.upstream.azure_domain();
+    let remedy = if domain.is_some() {
+        format!(
+            "Public access to the service is disabled, or its firewall does not list this network. \
+             Connect to the network of its private endpoint (VPN) so that {} resolves to a private \
+             address, or enable public access under Networking on the service's page in the portal.",
+            route.upstream.host()
+        )
+    } else {
+        "Ask the service's owner which networks it takes requests from.".to_owned()
+    };
+    let remedy = if is_html {
+        format!("{remedy} Or a proxy on the way refuses, since the answer is HTML.")
+    } else {
+        remedy
+    };
+    Outcome::failed(
+        format!("{seen}, even without a token: the service refuses this network"),
+        remedy,
+    )
+}
+
+/// The service takes requests from here, and the token, but not this request of its holder.
+pub(super) fn to_the_caller(seen: &str, caller: &Caller<'_>) -> Outcome {
+    let claims = caller.claims;
+    let identity = claims.identity.as_deref();
+    let who = identity.unwrap_or("the token's identity");
+    let route = caller.route;
+    let (reader, writer) = match route.kind {
+        RouteKind::Fhir => ("FHIR Data Reader", "FHIR Data Contributor"),
+        RouteKind::Dicom => ("DICOM Data Reader", "DICOM Data Owner"),
+        RouteKind::Http => {
+            return Outcome::failed(
+                format!("{seen}: {who} lacks a permission"),
+                format!("Ask the service's owner to let {who} read."),
+            );
+        }
+    };
+    let assignee = claims.object_id.as_deref().unwrap_or("OBJECT-ID");
+    let remedy = match Resource::of(&route.upstream, route.kind) {
+        Some(resource) => {
+            let hint = if claims.object_id.is_some() {
+                String::new()
+            } else {
+                format!(", with the object id of {who} for OBJECT-ID")
+            };
+            format!(
+                "Assign one in the service's subscription{hint}; it takes effect within ten minutes, and \
+                 to write takes \"{writer}\". Run: az role assignment create --role \"{reader}\" \
+                 --assignee {assignee} --scope \"$({})\"",
+                resource.id_command(),
+            )
+        }
+        None => {
+            format!(
+                "Ask the service's owner to let {who} read; on Azure that is the role \"{reader}\"."
+            )
+        }
+    };
+    Outcome::failed(format!("{seen}: {who} has no role that allows it"), remedy)
+}

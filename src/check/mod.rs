@@ -1,0 +1,160 @@
+//! `check --online`: what stands between each route and its service, from DNS to roles.
+//!
+//! A check that fails keeps only those from being done that build on it. Answers' bodies are never
+//! read: what a service holds is nobody's business here.
+
+mod answer;
+mod challenge;
+mod finding;
+mod forbidden;
+mod network;
+mod probe;
+mod resource;
+mod token;
+mod unauthorised;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    clock::Clock,
+    config::{Config, Route},
+    credentials::{self, Credential, CredentialError, IdentityEndpoints},
+    token::{Source, TokenCache},
+    upstream::{Connections, Origin, StartError},
+};
+
+use self::{answer::Answer, finding::Outcome, probe::Probe};
+
+pub use finding::{Check, Finding, Status};
+
+/// What its user is to see at once.
+#[derive(Debug)]
+pub enum Event {
+    /// A check is done.
+    Found(Finding),
+    /// Somebody has to sign in before the checks go on.
+    Waiting(CredentialError),
+}
+
+/// Checks every route, one after the other. Fails where no connection could be made to any.
+pub async fn run(
+    config: &Config,
+    clock: &Clock,
+    tell: &mut dyn FnMut(Event),
+) -> Result<(), StartError> {
+    let connections = Connections::new(&config.network)?;
+    credentials::withhold(config.secret_variables.iter().cloned());
+    let endpoints = IdentityEndpoints::new(&connections);
+    let credentials: BTreeMap<&Arc<str>, Arc<Credential>> = config
+        .credentials
+        .iter()
+        .map(|(name, keys)| (name, Arc::new(Credential::new(keys, &endpoints, clock))))
+        .collect();
+    // Routes that share a credential and an audience share the token.
+    let mut tokens = TokenCache::new(clock.clone());
+    for route in &config.routes {
+        let credential = &credentials[&route.credential];
+        let upstream = &route.upstream;
+        let walk = Walk {
+            config,
+            route,
+            origin: Origin::new(upstream.scheme().clone(), upstream.authority().clone()),
+            source: tokens.source(&route.credential, credential, route.audience.as_ref()),
+            connections: &connections,
+            clock,
+        };
+        walk.run(tell).await;
+    }
+    Ok(())
+}
+
+/// The way along one route.
+struct Walk<'a> {
+    config: &'a Config,
+    route: &'a Route,
+    origin: Origin,
+    source: Arc<Source>,
+    connections: &'a Connections,
+    clock: &'a Clock,
+}
+
+impl Walk<'_> {
+    async fn run(&self, tell: &mut dyn FnMut(Event)) {
+        let name = self.route.name.to_string();
+        let found = |tell: &mut dyn FnMut(Event), check, outcome: Outcome| {
+            let is_ok = outcome.status == Status::Ok;
+            tell(Event::Found(Finding {
+                route: Some(name.clone()),
+                check,
+                status: outcome.status,
+                detail: outcome.detail,
+                remedy: outcome.remedy,
+            }));
+            is_ok
+        };
+        found(tell, Check::Configuration, self.configuration());
+        let resolved = network::resolve(self.connections, &self.origin, self.route).await;
+        let is_resolved = found(tell, Check::Dns, resolved);
+        let connected = if is_resolved {
+            network::connect(self.connections, &self.origin, self.route).await
+        } else {
+            Outcome::skipped("the host name does not resolve")
+        };
+        let is_connected = found(tell, Check::Tls, connected);
+
+        let token = token::get(&self.source, tell).await;
+        let got = match &token {
+            Ok(token) => token::describe(token, &self.source, self.clock.now()),
+            Err(outcome) => outcome.clone(),
+        };
+        found(tell, Check::Token, got);
+
+        if !is_connected {
+            found(tell, Check::Anonymous, Outcome::skipped("no connection"));
+            found(tell, Check::Authorised, Outcome::skipped("no connection"));
+            return;
+        }
+        let probe = Probe::new(self.connections, &self.origin, self.route, self.config);
+        let open = probe.anonymous().await;
+        let judged = open.as_ref().map(|open| match open {
+            Ok(answer) => answer.judge_anonymous(self.route),
+            Err(outcome) => outcome.clone(),
+        });
+        let nothing = || Outcome::skipped("a route of kind http has nothing that needs no token");
+        found(tell, Check::Anonymous, judged.unwrap_or_else(nothing));
+
+        let outcome = match &token {
+            Err(_) => Outcome::skipped("no token"),
+            Ok(token) => match probe.authorised(token).await {
+                Err(outcome) => outcome,
+                Ok(answer) => answer.judge_authorised(&answer::Caller {
+                    route: self.route,
+                    kind: self.source.status().kind,
+                    claims: &token.claims,
+                    is_closed: matches!(&open, Some(Ok(open)) if open.is_forbidden()),
+                    now: self.clock.now(),
+                }),
+            },
+        };
+        found(tell, Check::Authorised, outcome);
+    }
+
+    fn configuration(&self) -> Outcome {
+        let Route {
+            kind,
+            upstream,
+            audience,
+            credential,
+            ..
+        } = self.route;
+        let source = self.config.credentials[credential].kind();
+        let audience = audience.as_ref().map_or_else(
+            || "no audience".to_owned(),
+            |audience| format!("audience {audience}"),
+        );
+        Outcome::ok(format!(
+            "{}, {upstream}, {audience}, credential {credential} ({source})",
+            kind.as_str()
+        ))
+    }
+}

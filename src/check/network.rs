@@ -1,0 +1,177 @@
+//! Below HTTP: where a route's host is, whether it takes connections, and its certificate.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use rustls::CertificateError;
+
+use super::Outcome;
+use crate::{
+    config::Route,
+    upstream::{ConnectError, Connections, Origin, Rejected, Session},
+    x509::Certificate,
+};
+
+pub(super) async fn resolve(connections: &Connections, origin: &Origin, route: &Route) -> Outcome {
+    let name = &route.name;
+    match connections.resolve(origin).await {
+        Ok(found) => {
+            let mut addresses: Vec<String> = Vec::new();
+            for address in &found.addresses {
+                let address = if found.is_override {
+                    format!("{address} (network.resolve)")
+                } else if is_private(address.ip()) {
+                    format!("{} (private)", address.ip())
+                } else {
+                    address.ip().to_string()
+                };
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+            Outcome::ok(addresses.join(", "))
+        }
+        Err(ConnectError::Timeout { after, .. }) => Outcome::failed(
+            format!("no name server answered within {} s", after.as_secs_f32()),
+            "Check the network, VPN and name servers of this machine.",
+        ),
+        Err(_) => Outcome::failed(
+            format!("the host name {} does not resolve", route.upstream.host()),
+            format!(
+                "Check `upstream` in [routes.{name}] and the network. If the service has a private \
+                 endpoint, its private DNS zone must be reachable from here (VPN), or name its \
+                 address in network.resolve."
+            ),
+        ),
+    }
+}
+
+/// Where private endpoints are (RFC 1918, RFC 4193).
+fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_private(),
+        IpAddr::V6(ip) => ip.is_unique_local(),
+    }
+}
+
+pub(super) async fn connect(connections: &Connections, origin: &Origin, route: &Route) -> Outcome {
+    match connections.inspect(origin, route.http).await {
+        Ok(None) => Outcome::ok("connected; plain HTTP on loopback, without TLS"),
+        Ok(Some(session)) => Outcome::ok(describe(&session)),
+        Err(rejected) => refused(&rejected, route),
+    }
+}
+
+fn describe(session: &Session) -> String {
+    let protocol = if session.is_http2 {
+        "HTTP/2"
+    } else {
+        "HTTP/1.1"
+    };
+    let certificate = session
+        .certificate
+        .as_ref()
+        .map_or_else(|| "a certificate that cannot be read".to_owned(), whose);
+    format!("{}, {protocol}, {certificate}", session.version)
+}
+
+fn whose(certificate: &Certificate) -> String {
+    let name = |name: &str| match name {
+        "" => "(no name)".to_owned(),
+        name => name.to_owned(),
+    };
+    format!(
+        "certificate of {}, issued by {}, valid until {}",
+        name(certificate.subject()),
+        name(certificate.issuer()),
+        day(certificate.not_after())
+    )
+}
+
+/// In UTC.
+fn day(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d").to_string()
+}
+
+fn refused(rejected: &Rejected, route: &Route) -> Outcome {
+    let name = &route.name;
+    let host = route.upstream.host();
+    match &rejected.error {
+        ConnectError::Certificate { reason, .. } => {
+            let (what, remedy) = distrust(reason, &host, name);
+            let shown = rejected.certificate.as_ref().map(whose);
+            let shown = shown.map_or_else(String::new, |shown| format!(": {shown}"));
+            Outcome::failed(format!("{what}{shown}"), remedy)
+        }
+        ConnectError::Tcp { reason, .. } => Outcome::failed(
+            format!("{host} does not accept connections: {reason}"),
+            format!(
+                "Check host and port of `upstream` in [routes.{name}], and whether a firewall or a \
+                 missing VPN keeps this machine from it."
+            ),
+        ),
+        ConnectError::Timeout { after, .. } => Outcome::failed(
+            format!(
+                "{host} accepted no connection within {} s (network.connect_timeout)",
+                after.as_secs_f32()
+            ),
+            "Check whether a firewall or a missing VPN keeps this machine from it.",
+        ),
+        ConnectError::Tls { .. } => Outcome::failed(
+            format!("TLS with {host} failed before it showed a trusted certificate"),
+            format!(
+                "Check the port of `upstream` in [routes.{name}], and whether a firewall or proxy on \
+                 the way breaks TLS connections off."
+            ),
+        ),
+        ConnectError::Dns(_) => Outcome::failed(
+            format!("the host name {host} no longer resolves"),
+            "Check the network, and try again.",
+        ),
+    }
+}
+
+fn distrust(reason: &CertificateError, host: &str, route: &str) -> (String, String) {
+    use CertificateError as Error;
+    match reason {
+        Error::Expired | Error::ExpiredContext { .. } => (
+            "the certificate has expired".to_owned(),
+            "Check this machine's clock. If it is right, the server's owner has to renew the \
+             certificate."
+                .to_owned(),
+        ),
+        Error::NotValidYet | Error::NotValidYetContext { .. } => (
+            "the certificate is not valid yet".to_owned(),
+            "Check this machine's clock.".to_owned(),
+        ),
+        Error::NotValidForName | Error::NotValidForNameContext { .. } => (
+            format!("the certificate is not for {host}"),
+            format!(
+                "Check `upstream` in [routes.{route}] and network.resolve: another server answers \
+                 at this address."
+            ),
+        ),
+        Error::Revoked => (
+            "the certificate was revoked".to_owned(),
+            "Its owner has to replace it; do not trust this server until then.".to_owned(),
+        ),
+        Error::UnknownIssuer => (
+            "the certificate's issuer is not trusted".to_owned(),
+            "If a TLS-inspecting proxy of your organisation or a private CA issued it, set ca_file in \
+             [network] to that CA's certificate (PEM). If not, do not trust this server."
+                .to_owned(),
+        ),
+        // Two CAs of one name: one was made anew, as the demo does at each start.
+        Error::BadSignature => (
+            "the certificate is not of the trusted CA with its issuer's name".to_owned(),
+            "Set ca_file in [network] to the CA's present certificate (PEM). If it is that already, do \
+             not trust this server."
+                .to_owned(),
+        ),
+        other => (
+            format!("the certificate is not acceptable ({other})"),
+            "Its owner has to replace it. Behind a TLS-inspecting proxy, ask whoever runs it."
+                .to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,87 @@
+//! The Azure resource behind a route's upstream, as `az` calls it.
+
+use crate::config::{RouteKind, ServiceUrl};
+
+/// A service of Azure Health Data Services, or an Azure API for FHIR.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Resource {
+    kind: &'static str,
+    /// `workspace/service`, or the account.
+    name: String,
+}
+
+impl Resource {
+    /// From the host's name: `workspace-service.fhir.…`, where a workspace's name has no hyphen.
+    pub(super) fn of(upstream: &ServiceUrl, kind: RouteKind) -> Option<Self> {
+        let host = upstream.host();
+        let name = host.strip_suffix(upstream.azure_domain()?)?;
+        let name = name.strip_suffix('.')?;
+        let Some((service, _)) = name.split_once('.') else {
+            return Some(Self {
+                kind: "Microsoft.HealthcareApis/services",
+                name: name.to_owned(),
+            });
+        };
+        let (workspace, service) = service.split_once('-')?;
+        Some(Self {
+            kind: match kind {
+                RouteKind::Fhir => "Microsoft.HealthcareApis/workspaces/fhirservices",
+                RouteKind::Dicom => "Microsoft.HealthcareApis/workspaces/dicomservices",
+                RouteKind::Http => return None,
+            },
+            name: format!("{workspace}/{service}"),
+        })
+    }
+
+    /// A command that prints its resource id, which holds names that no URL has.
+    pub(super) fn id_command(&self) -> String {
+        let Self { kind, name } = self;
+        format!("az resource list --resource-type {kind} --query \"[?name=='{name}'].id\" -o tsv")
+    }
+
+    /// A command that prints whom its tokens are for.
+    pub(super) fn audience_command(&self) -> String {
+        let id = self.id_command();
+        format!("az resource show --ids \"$({id})\" --query properties.authenticationConfiguration")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_named_by_its_host() {
+        for (url, kind, expected) in [
+            (
+                "https://ws-my-fhir.fhir.azurehealthcareapis.com",
+                RouteKind::Fhir,
+                Some(("workspaces/fhirservices", "ws/my-fhir")),
+            ),
+            (
+                "https://ws-pacs.dicom.azurehealthcareapis.us/v2",
+                RouteKind::Dicom,
+                Some(("workspaces/dicomservices", "ws/pacs")),
+            ),
+            (
+                "https://acct.azurehealthcareapis.com",
+                RouteKind::Fhir,
+                Some(("services", "acct")),
+            ),
+            (
+                "https://nohyphen.fhir.azurehealthcareapis.com",
+                RouteKind::Fhir,
+                None,
+            ),
+            ("https://fhir.example", RouteKind::Fhir, None),
+        ] {
+            let upstream = ServiceUrl::parse(url).expect("a URL");
+            let found = Resource::of(&upstream, kind);
+            let found = found.as_ref().map(|resource| {
+                let kind = resource.kind.strip_prefix("Microsoft.HealthcareApis/");
+                (kind.expect("a prefix"), &*resource.name)
+            });
+            assert_eq!(found, expected, "{url}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `ahds-proxy check --online`: what stands between each route and its service.
+
+use std::process::ExitCode;
+
+use super::{
+    super::{answer, complain, runtime},
+    table::Table,
+};
+use crate::{
+    check::{self, Check, Event, Finding, Status},
+    cli::args::CheckOutput,
+    clock::Clock,
+    config::Config,
+};
+
+/// Text comes line by line, since a check may take its time; JSON comes as a whole.
+pub(super) fn check(config: &Config, output: CheckOutput) -> Result<ExitCode, ExitCode> {
+    let table = (output == CheckOutput::Text).then(|| Table::new(config));
+    let mut findings = Vec::new();
+    let mut note = |finding: Finding| {
+        if let Some(table) = &table {
+            answer(&table.row(&finding));
+        }
+        findings.push(finding);
+    };
+    if let Some(table) = &table {
+        answer(&table.head());
+    }
+    let mut tell = |event| match event {
+        Event::Found(finding) => note(finding),
+        Event::Waiting(error) => complain(&error),
+    };
+    if let Err(error) = runtime::block_on(check::run(config, &Clock::default(), &mut tell))? {
+        note(Finding {
+            route: None,
+            check: Check::Configuration,
+            status: Status::Failed,
+            detail: error.to_string(),
+            remedy: Some("Correct [network], or this machine's CA certificates.".to_owned()),
+        });
+    }
+    let printed = if output == CheckOutput::Text {
+        answer(&summary(&findings))
+    } else {
+        let json = serde_json::to_string_pretty(&findings);
+        answer(&format!("{}\n", json.expect("text is JSON")))
+    };
+    let has_failed = findings.iter().any(|one| one.status == Status::Failed);
+    Ok(if has_failed {
+        ExitCode::FAILURE
+    } else {
+        printed
+    })
+}
+
+fn summary(findings: &[Finding]) -> String {
+    let count = |status| findings.iter().filter(|one| one.status == status).count();
+    format!(
+        "{} checks: {} ok, {} failed, {} skipped\n",
+        findings.len(),
+        count(Status::Ok),
+        count(Status::Failed),
+        count(Status::Skipped)
+    )
+}

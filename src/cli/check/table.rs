@@ -1,0 +1,137 @@
+//! Findings for people: a line each, aligned, with what to do below it.
+
+use std::{
+    fmt::Write as _,
+    io::{IsTerminal as _, stdout},
+};
+
+use crate::{
+    check::{Check, Finding, Status},
+    config::Config,
+};
+
+const NO_ROUTE: &str = "-";
+const ROUTE: &str = "ROUTE";
+/// Of the longest check and the longest status.
+const CHECK_WIDTH: usize = Check::Configuration.as_str().len();
+const STATUS_WIDTH: usize = Status::Skipped.as_str().len();
+
+/// The shape of all lines.
+#[derive(Debug)]
+pub(super) struct Table {
+    route_width: usize,
+    in_colour: bool,
+}
+
+impl Table {
+    pub(super) fn new(config: &Config) -> Self {
+        let names = config.routes.iter().map(|route| route.name.len());
+        Self {
+            route_width: names.chain([ROUTE.len()]).max().unwrap_or_default(),
+            in_colour: stdout().is_terminal() && wants_colour(|name| std::env::var_os(name)),
+        }
+    }
+
+    pub(super) fn head(&self) -> String {
+        let width = self.route_width;
+        format!(
+            "{ROUTE:width$}  {:CHECK_WIDTH$}  {:STATUS_WIDTH$}  DETAIL\n",
+            "CHECK", "STATUS"
+        )
+    }
+
+    pub(super) fn row(&self, finding: &Finding) -> String {
+        let width = self.route_width;
+        let route = finding.route.as_deref().unwrap_or(NO_ROUTE);
+        let status = finding.status.as_str();
+        let mut row = format!("{route:width$}  {:CHECK_WIDTH$}  ", finding.check.as_str());
+        // Writing into a String cannot fail.
+        let _ = if self.in_colour {
+            let colour = colour(finding.status);
+            write!(row, "\u{1b}[{colour}m{status:STATUS_WIDTH$}\u{1b}[0m")
+        } else {
+            write!(row, "{status:STATUS_WIDTH$}")
+        };
+        let _ = writeln!(row, "  {}", printable(&finding.detail));
+        if let Some(remedy) = &finding.remedy {
+            let indent = width + CHECK_WIDTH + STATUS_WIDTH + 3 * "  ".len();
+            let _ = writeln!(row, "{:indent$}= help: {}", "", printable(remedy));
+        }
+        row
+    }
+}
+
+/// See no-color.org.
+fn wants_colour(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
+    variable("NO_COLOR").is_none_or(|value| value.is_empty())
+        && variable("TERM").is_none_or(|value| value != "dumb")
+}
+
+fn colour(status: Status) -> u8 {
+    match status {
+        Status::Ok => 32,
+        Status::Failed => 31,
+        Status::Skipped => 33,
+    }
+}
+
+/// A certificate or a token may hold what would drive the terminal.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(status: Status, remedy: Option<&str>) -> Finding {
+        Finding {
+            route: Some("fhir".to_owned()),
+            check: Check::Dns,
+            status,
+            detail: "a\u{1b}[31m\nb".to_owned(),
+            remedy: remedy.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn columns_stand_below_each_other() {
+        let mut table = Table {
+            route_width: 5,
+            in_colour: false,
+        };
+        let row = table.row(&finding(Status::Failed, Some("Do.")));
+        let expected = "\
+ROUTE  CHECK          STATUS   DETAIL
+fhir   dns            failed   a\\u{1b}[31m\\nb
+                               = help: Do.
+";
+        assert_eq!(table.head() + &row, expected);
+        table.in_colour = true;
+        let coloured = table.row(&finding(Status::Ok, None));
+        assert!(
+            coloured.contains("\u{1b}[32mok     \u{1b}[0m  a\\u{1b}"),
+            "{coloured:?}"
+        );
+    }
+
+    #[test]
+    fn colours_can_be_declined() {
+        let with = |set: &'static [(&str, &str)]| {
+            wants_colour(|name| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| value.into())
+            })
+        };
+        assert!(with(&[]) && with(&[("NO_COLOR", ""), ("TERM", "xterm")]));
+        assert!(!with(&[("NO_COLOR", "1")]) && !with(&[("TERM", "dumb")]));
+    }
+}

@@ -1,0 +1,132 @@
+//! Why the sources of `auto` did not serve, and the one message that says so.
+
+use super::super::{CredentialError, Reason, azure_cli};
+
+/// A source that gave no token.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) name: &'static str,
+    pub(super) error: CredentialError,
+    pub(super) standing: Standing,
+}
+
+/// How far a source got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is not there.
+    Absent,
+    /// It is there, but need not be meant.
+    Found,
+    /// It is meant: no other may take its place.
+    Final,
+}
+
+impl Standing {
+    /// Of a source that need not be meant.
+    pub(super) fn of(error: &CredentialError) -> Self {
+        match error.reason {
+            Reason::Absent => Self::Absent,
+            _ => Self::Found,
+        }
+    }
+}
+
+/// One error that lists each source and why it did not serve, in their order, with the remedy of the
+/// one that came closest.
+pub(super) fn summary(mut failures: Vec<Failure>) -> CredentialError {
+    let list: Vec<String> = failures
+        .iter()
+        .map(|failure| format!("{}: {}", failure.name, failure.error.message))
+        .collect();
+    let message = format!("no credential gave a token ({})", list.join("; "));
+    match closest(&failures) {
+        Some(index) => {
+            let error = failures.swap_remove(index).error;
+            CredentialError {
+                message,
+                reason: match error.reason {
+                    Reason::Absent => Reason::NeedsAction,
+                    reason => reason,
+                },
+                ..error
+            }
+        }
+        None => CredentialError::new(Reason::NeedsAction, message, where_to_begin(&failures)),
+    }
+}
+
+/// A source that is final is the last one. Of those that are there, whoever only lacks an identity
+/// comes after those that somebody can sign in to.
+fn closest(failures: &[Failure]) -> Option<usize> {
+    let last = failures.len().checked_sub(1)?;
+    if failures[last].standing == Standing::Final {
+        return Some(last);
+    }
+    (0..failures.len())
+        .filter(|index| failures[*index].standing == Standing::Found)
+        .min_by_key(|index| failures[*index].error.reason == Reason::Absent)
+}
+
+/// What to do on a machine that has none of them.
+fn where_to_begin(failures: &[Failure]) -> String {
+    if failures
+        .iter()
+        .any(|failure| failure.name == azure_cli::KIND)
+    {
+        return "Install the Azure CLI (https://aka.ms/azure-cli) and run: az login".to_owned();
+    }
+    failures
+        .first()
+        .map(|failure| failure.error.remedy.clone())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(name: &'static str, reason: Reason, standing: Standing) -> Failure {
+        Failure {
+            name,
+            error: CredentialError::new(reason, format!("{name} said no"), format!("Fix {name}.")),
+            standing,
+        }
+    }
+
+    fn remedy(failures: impl IntoIterator<Item = Failure>) -> String {
+        summary(failures.into_iter().collect()).remedy
+    }
+
+    #[test]
+    fn the_remedy_is_that_of_the_source_that_came_closest() {
+        use Reason::{Absent, NeedsAction, Transient};
+        let absent = || failure("environment", Absent, Standing::Absent);
+        let machine = || failure("managed-identity", Absent, Standing::Found);
+        let az = |reason| failure("azure-cli", reason, Standing::Found);
+        let azd = || failure("azure-developer-cli", NeedsAction, Standing::Found);
+        let refused = failure("workload-identity", NeedsAction, Standing::Final);
+        assert_eq!(remedy([absent(), refused]), "Fix workload-identity.");
+        assert_eq!(remedy([absent(), az(NeedsAction), azd()]), "Fix azure-cli.");
+        assert_eq!(remedy([absent(), az(Transient), azd()]), "Fix azure-cli.");
+        assert_eq!(remedy([machine(), az(NeedsAction)]), "Fix azure-cli.");
+        assert_eq!(remedy([absent(), machine()]), "Fix managed-identity.");
+        assert_eq!(remedy([absent()]), "Fix environment.");
+        let no_az = failure("azure-cli", Absent, Standing::Absent);
+        assert!(remedy([absent(), no_az]).ends_with("az login"));
+    }
+
+    #[test]
+    fn every_source_is_listed_in_its_order() {
+        let error = summary(vec![
+            failure("environment", Reason::Absent, Standing::Absent),
+            failure("azure-cli", Reason::Transient, Standing::Found),
+            failure("azure-developer-cli", Reason::Absent, Standing::Absent),
+        ]);
+        assert_eq!(
+            error.message,
+            "no credential gave a token (environment: environment said no; azure-cli: azure-cli said \
+             no; azure-developer-cli: azure-developer-cli said no)"
+        );
+        assert_eq!(error.reason, Reason::Transient);
+    }
+}

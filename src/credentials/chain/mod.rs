@@ -1,0 +1,153 @@
+//! `auto`: the first source that works, in `DefaultAzureCredential`'s order, and that one from then on
+//! (learn.microsoft.com/azure/developer/intro/authentication-overview).
+
+mod environment;
+mod failure;
+mod machine;
+mod source;
+
+use std::sync::OnceLock;
+
+use super::{AccessToken, CredentialError, http::IdentityEndpoints};
+use crate::{
+    clock::Clock,
+    config::{self, Audience},
+};
+use failure::Standing;
+use source::Source;
+
+/// Several sources and the one of them that has worked.
+#[derive(Debug)]
+pub struct Chain {
+    sources: Vec<Source>,
+    /// An index of `sources`.
+    settled: OnceLock<usize>,
+}
+
+impl Chain {
+    pub(super) fn new(keys: &config::Auto, endpoints: &IdentityEndpoints, clock: &Clock) -> Self {
+        let source = |kind: &_| Source::new(*kind, &keys.authority, endpoints, clock);
+        Self {
+            sources: keys.sources.iter().map(source).collect(),
+            settled: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        self.settled().map_or("auto", Source::name)
+    }
+
+    pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
+        let mut failures = Vec::new();
+        for (index, source) in self.sources.iter().enumerate() {
+            // Another audience may have settled it in the meantime.
+            if let Some(settled) = self.settled() {
+                return settled.token(audience).await;
+            }
+            let is_last = index + 1 == self.sources.len();
+            match source.attempt(audience, is_last).await {
+                Ok(token) => return self.settle(index, token, audience).await,
+                Err(failure) => {
+                    let is_final = failure.standing == Standing::Final;
+                    failures.push(failure);
+                    if is_final {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(failure::summary(failures))
+    }
+
+    /// The source of this token is the one from now on, unless another audience's was faster: then
+    /// that one's identity serves them all.
+    async fn settle(
+        &self,
+        index: usize,
+        token: AccessToken,
+        audience: &Audience,
+    ) -> Result<AccessToken, CredentialError> {
+        let settled = *self.settled.get_or_init(|| index);
+        if settled == index {
+            return Ok(token);
+        }
+        self.sources[settled].token(audience).await
+    }
+
+    fn settled(&self) -> Option<&Source> {
+        self.settled.get().map(|index| &self.sources[*index])
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
+
+    use secrecy::ExposeSecret as _;
+    use tempfile::TempDir;
+
+    use super::{
+        super::{azure_cli::AzureCli, azure_developer_cli::AzureDeveloperCli},
+        *,
+    };
+
+    /// As az and azd print it, in one.
+    const ANSWER: &str = r#"{"expires_on":4070908800,"expiresOn":"2099-01-01T00:00:00Z""#;
+
+    fn program(folder: &TempDir, name: &str, script: &str) -> PathBuf {
+        let path = folder.path().join(name);
+        let new = folder.path().join("new");
+        fs::write(&new, format!("#!/bin/sh\n{script}\n")).expect("written");
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).expect("made executable");
+        fs::rename(new, &path).expect("moved into place");
+        path
+    }
+
+    /// az with a script and a time limit, then an azd that works.
+    fn chain(folder: &TempDir, az: &str, timeout: Duration) -> Chain {
+        let az = config::AzureCli {
+            tenant: None,
+            subscription: None,
+            path: Some(program(folder, "az", az)),
+            timeout,
+        };
+        let answer = format!("echo '{ANSWER},\"token\":\"of azd\"}}'");
+        let azd = config::Tool {
+            tenant: None,
+            path: Some(program(folder, "azd", &answer)),
+            timeout: Duration::from_secs(30),
+        };
+        Chain {
+            sources: vec![
+                Source::AzureCli(AzureCli::new(az)),
+                Source::AzureDeveloperCli(AzureDeveloperCli::new(azd)),
+            ],
+            settled: OnceLock::new(),
+        }
+    }
+
+    fn audience() -> Audience {
+        Audience::parse("https://a.example").expect("an audience")
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_hangs_holds_the_next_up_no_longer_than_it_may_run() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let chain = chain(&folder, "exec sleep 600", Duration::from_millis(50));
+        let token = chain.token(&audience()).await.expect("a token");
+        assert_eq!(token.secret.expose_secret(), "of azd");
+        assert_eq!(chain.kind(), "azure-developer-cli");
+    }
+
+    #[tokio::test]
+    async fn the_identity_of_the_fastest_audience_serves_them_all() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let answer = format!("echo '{ANSWER},\"accessToken\":\"of az\"}}'");
+        let chain = chain(&folder, &answer, Duration::from_secs(30));
+        let late = chain.sources[0].token(&audience()).await.expect("a token");
+        assert_eq!(late.secret.expose_secret(), "of az");
+        chain.settled.set(1).expect("not settled before");
+        let token = chain.settle(0, late, &audience()).await.expect("a token");
+        assert_eq!(token.secret.expose_secret(), "of azd");
+    }
+}
