@@ -74,6 +74,7 @@ async fn each_request_makes_exactly_one_event() {
 
     assert_eq!(events[0]["request_id"], REQUEST_ID);
     assert_eq!(events[0]["bytes_out"], found.body.len());
+    assert_eq!(events[0]["outcome"], "complete");
     assert_eq!(events[1]["bytes_in"], patient.len());
     for event in &events {
         assert!(event["duration_us"].is_u64(), "{event}");
