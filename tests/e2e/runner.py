@@ -32,6 +32,7 @@ def run(name: str) -> bool:
 
 
 def main(wanted: list[str]) -> int:
+    wanted = [name.replace("_", "-") for name in wanted]
     unknown = sorted(set(wanted) - set(NAMES))
     if unknown:
         print(f"no scenario {', '.join(unknown)}; there are: {', '.join(NAMES)}", file=sys.stderr)
