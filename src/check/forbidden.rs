@@ -3,6 +3,9 @@
 use super::{Outcome, answer::Caller, resource::Resource};
 use crate::config::{Route, RouteKind};
 
+/// An empty scope would stand for the whole subscription.
+const NOT_FOUND: &str = "not in this subscription: az account set --subscription NAME";
+
 /// The service takes no requests from here, whoever sends them.
 pub(super) fn from_here(seen: &str, is_html: bool, route: &Route) -> Outcome {
     let domain = route.upstream.azure_domain();
@@ -53,8 +56,8 @@ pub(super) fn to_the_caller(seen: &str, caller: &Caller<'_>) -> Outcome {
             };
             format!(
                 "Assign one in the service's subscription{hint}; it takes effect within ten minutes, and \
-                 to write takes \"{writer}\". Run: az role assignment create --role \"{reader}\" \
-                 --assignee {assignee} --scope \"$({})\"",
+                 to write takes \"{writer}\". Run: ID=\"$({})\"; az role assignment create --role \
+                 \"{reader}\" --assignee {assignee} --scope \"${{ID:?{NOT_FOUND}}}\"",
                 resource.id_command(),
             )
         }

@@ -12,6 +12,9 @@ use super::{AccessToken, Renewal, http::Answer};
 /// more often than need be.
 const ASSUMED_LIFE: Duration = Duration::from_secs(300);
 
+/// No token lives as long; larger numbers are an issuer's way to say for ever.
+const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 /// A token that was granted.
 #[derive(Debug, Deserialize)]
 pub(super) struct Granted {
@@ -41,6 +44,7 @@ pub(super) fn optional_seconds<'de, D: Deserializer<'de>>(
 #[serde(untagged)]
 enum Seconds {
     Number(u64),
+    Fraction(f64),
     Text(String),
 }
 
@@ -48,6 +52,9 @@ impl Seconds {
     fn read<E: serde::de::Error>(self) -> Result<u64, E> {
         match self {
             Self::Number(number) => Ok(number),
+            Self::Fraction(number) => Duration::try_from_secs_f64(number)
+                .map(|duration| duration.as_secs())
+                .map_err(E::custom),
             Self::Text(text) => text.parse().map_err(E::custom),
         }
     }
@@ -75,7 +82,7 @@ impl Granted {
     /// The token, whose life began when it was asked for. Times the issuer gives by its own clock
     /// (`created_at`, in seconds or milliseconds) are not looked at.
     pub(super) fn into_token(self, start: SystemTime) -> AccessToken {
-        let after = |seconds| start.checked_add(Duration::from_secs(seconds));
+        let after = |seconds| start.checked_add(Duration::from_secs(seconds).min(LONGEST_LIFE));
         let Some(expires_in) = self.expires_in else {
             return AccessToken {
                 secret: self.access_token,

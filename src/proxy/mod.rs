@@ -37,7 +37,6 @@ use tokio::{
 
 use crate::{
     config::{self, RouteKind},
-    credentials::Reason,
     server::Handler,
     token::Token,
     upstream::{Lease, SendError},
@@ -303,10 +302,7 @@ impl Shared {
         exchange: &Exchange,
     ) -> Result<Option<Sent>, Failure> {
         let token = match refused {
-            Some(refused) => match route.source.replace(refused).await {
-                Err(unavailable) if unavailable.error.reason == Reason::Transient => Ok(None),
-                replaced => replaced,
-            },
+            Some(refused) => route.source.replace(refused).await,
             None => route.source.token().await.map(Some),
         };
         let token = token.map_err(|unavailable| Failure::no_token(&unavailable))?;

@@ -243,17 +243,10 @@ impl Source {
             audience = self.name.audience.as_ref().map(tracing::field::display),
             "the service refuses the token; asking for another"
         );
-        match self.fetch(generation).await {
-            Ok(token) => Ok(Some(token).filter(is_new)),
-            Err(unavailable) => {
-                // What a person has to mend is worth telling at each request; an outage is not worth
-                // losing a token over that others may still take.
-                if unavailable.error.reason != Reason::Transient {
-                    self.drop_token(generation);
-                }
-                Err(unavailable)
-            }
-        }
+        self.drop_token(generation);
+        self.fetch(generation)
+            .await
+            .map(|token| Some(token).filter(is_new))
     }
 
     /// Fetches the first token, then each next one ahead of expiry, for as long as the process runs.
@@ -398,9 +391,8 @@ impl Source {
             });
         }
         let mut token = Token::new(&access, now).ok_or_else(|| CredentialError {
-            message: "the token that was issued holds characters that no header may hold"
-                .to_owned(),
-            remedy: "Check what the credential prints or stores.".to_owned(),
+            message: "what was issued is no bearer token (RFC 6750, section 2.1)".to_owned(),
+            remedy: "Check what the credential prints, stores or is answered.".to_owned(),
             reason: Reason::NeedsAction,
             retry_after: None,
         })?;

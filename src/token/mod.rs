@@ -34,9 +34,12 @@ pub struct Token {
 }
 
 impl Token {
-    /// `None` when the token cannot stand in a header.
+    /// `None` for what is no bearer token, such as another program's prompt or a page of HTML.
     fn new(access: &AccessToken, now: SystemTime) -> Option<Self> {
         let secret = access.secret.expose_secret();
+        if !is_b64token(secret) {
+            return None;
+        }
         let mut authorization = HeaderValue::from_str(&format!("Bearer {secret}")).ok()?;
         authorization.set_sensitive(true);
         Some(Self {
@@ -60,6 +63,13 @@ impl Token {
     pub(crate) fn remaining(&self, now: SystemTime) -> Duration {
         self.expires_on.duration_since(now).unwrap_or_default()
     }
+}
+
+/// RFC 6750, section 2.1.
+fn is_b64token(text: &str) -> bool {
+    let start = text.trim_end_matches('=');
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    !start.is_empty() && start.bytes().all(allowed)
 }
 
 /// No token is renewed sooner than this after it came, whatever its issuer says.
@@ -108,13 +118,29 @@ mod tests {
     }
 
     #[test]
-    fn a_token_with_a_line_break_is_no_header() {
+    fn what_is_no_bearer_token_is_not_sent() {
         let now = SystemTime::now();
-        let access = AccessToken {
-            secret: "a\r\nb".to_owned().into(),
-            expires_on: now,
-            renewal: Renewal::Never,
+        let token = |text: &str| {
+            let access = AccessToken {
+                secret: text.to_owned().into(),
+                expires_on: now,
+                renewal: Renewal::Never,
+            };
+            Token::new(&access, now)
         };
-        assert!(Token::new(&access, now).is_none());
+        for text in [
+            "a\r\nb",
+            "Password:",
+            "<html>",
+            "a b",
+            "abc\u{2603}",
+            "=",
+            "",
+        ] {
+            assert!(token(text).is_none(), "{text}");
+        }
+        for text in ["eyJ0.eyJh.c2ln", "a-._~+/b==", "t"] {
+            assert!(token(text).is_some(), "{text}");
+        }
     }
 }

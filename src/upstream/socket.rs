@@ -24,13 +24,13 @@ use tokio::{
 pub(super) struct Socket {
     stream: TcpStream,
     is_write_closed: bool,
-    /// Read, and not asked for yet. Without room of its own while nothing is on its way.
+    /// Read, and not asked for yet. Takes memory from the first large answer on.
     ahead: BytesMut,
     /// The last read got all that was asked for: there is more.
     has_more: bool,
 }
 
-const READ_AHEAD: usize = 64 << 10;
+const READ_AHEAD: usize = 32 << 10;
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
@@ -45,10 +45,7 @@ impl Socket {
     fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.ahead.reserve(READ_AHEAD);
         let read = pin!(self.stream.read_buf(&mut self.ahead)).poll(cx);
-        if self.ahead.is_empty() {
-            self.ahead = BytesMut::new();
-            self.has_more = false;
-        }
+        self.has_more = !self.ahead.is_empty();
         read.map_ok(|_| ())
     }
 

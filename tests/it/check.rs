@@ -306,8 +306,10 @@ const CASES: &[Case] = &[
         detail: &["403", CLIENT_ID, "no role"],
         remedy: &[
             "az role assignment create --role \"FHIR Data Reader\" --assignee 5e77ab1e-",
-            "--scope \"$(az resource list --resource-type \
-             Microsoft.HealthcareApis/workspaces/fhirservices --query \"[?name=='demo/fhir'].id\" -o tsv)\"",
+            "ID=\"$(az resource list --resource-type Microsoft.HealthcareApis/workspaces/fhirservices \
+             --query \"[?name=='demo/fhir'].id\" -o tsv)\"; az role",
+            // An empty scope would be the whole subscription.
+            "--scope \"${ID:?not in this subscription",
         ],
         skipped: &[],
     },

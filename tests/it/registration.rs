@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use ahds_proxy::emulator::{
-    Fault, OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET, OAUTH_ORIGIN, SOFTWARE_STATEMENT,
+use ahds_proxy::{
+    config::{self, Overrides},
+    emulator::{Fault, OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET, OAUTH_ORIGIN, SOFTWARE_STATEMENT},
 };
+use tokio::time::timeout;
 
 use crate::support::{
-    Setup, Stage, client,
+    PATIENCE, Setup, Stage, client,
     partner::{self, OAUTH2, PATH},
 };
 
@@ -126,6 +128,29 @@ async fn a_new_client_that_is_refused_too_is_the_end_of_it() {
         "{complaint}"
     );
     assert_eq!(targets(&stage), [REGISTER, TOKEN, REGISTER, TOKEN]);
+    // Each registration leaves a client behind: later attempts go without another.
+    let next_attempt = async {
+        while targets(&stage).len() < 5 {
+            client::get(stage.address(), PATH).await;
+        }
+    };
+    timeout(PATIENCE, next_attempt).await.expect("tried again");
+    assert_eq!(targets(&stage)[4..], [TOKEN]);
+}
+
+#[tokio::test]
+async fn a_registered_client_survives_a_reload() {
+    let mut stage = setup("").start().await;
+    assert_eq!(client::get(stage.address(), PATH).await.status, 200);
+    let flags = Overrides {
+        config: Some(stage.files.path().join("ahds-proxy.toml")),
+        ..Overrides::default()
+    };
+    let config = config::load(&flags, &|_| None).expect("the same as before");
+    stage.proxy.reload(&config);
+    assert_eq!(client::get(stage.address(), PATH).await.status, 200);
+    assert_eq!(stage.emulator.oauth().registrations(), 1);
+    assert!(partner::requests(&stage, TOKEN).len() > 1);
 }
 
 #[tokio::test]

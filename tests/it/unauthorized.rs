@@ -122,7 +122,7 @@ where
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_down_leaves_the_refusal_as_the_answer_and_the_token_in_use() {
+async fn a_refused_token_is_dropped_and_nothing_goes_out_while_the_issuer_is_down() {
     let stage = Stage::start().await;
     stage
         .emulator
@@ -130,10 +130,18 @@ async fn an_issuer_that_is_down_leaves_the_refusal_as_the_answer_and_the_token_i
         .faults()
         .always(Fault::respond(503, ""));
     stage.emulator.fhir().faults().next(1, Fault::Unauthorized);
-    assert_eq!(client::get(stage.address(), PATIENTS).await.status, 401);
+    for _ in 0..3 {
+        let answer = client::get(stage.address(), PATIENTS).await;
+        assert_eq!(answer.status, 503);
+        assert!(answer.text().contains("503"), "{}", answer.text());
+    }
+    assert_eq!(hits(&stage), 1);
+    assert_eq!(client::get(stage.admin(), "/readyz").await.status, 503);
+    stage.emulator.entra().faults().clear();
+    stage.ready().await;
     assert_eq!(client::get(stage.address(), PATIENTS).await.status, 200);
     let tokens = tokens(&stage);
-    assert_eq!(tokens[0], tokens[1]);
+    assert_ne!(tokens[0], tokens[1]);
 }
 
 #[tokio::test]

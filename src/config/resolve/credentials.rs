@@ -14,6 +14,7 @@ use crate::config::{
 };
 
 const AUTHORITY_VARIABLE: &str = "AZURE_AUTHORITY_HOST";
+const AUTO_SECRETS: [&str; 2] = ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD"];
 const AUTO_VARIABLE: &str = "AZURE_TOKEN_CREDENTIALS";
 const TENANT_VARIABLE: &str = "AZURE_TENANT_ID";
 const CLIENT_ID_VARIABLE: &str = "AZURE_CLIENT_ID";
@@ -128,6 +129,10 @@ fn set_authority(credential: &mut Credential, url: ServiceUrl) {
 
 /// Leaves the sources that a variable names.
 fn auto(keys: &mut Auto, env: &Env<'_>, report: &mut Report) -> bool {
+    // Its environment source reads them; no other program has to.
+    report
+        .secret_variables
+        .extend(AUTO_SECRETS.map(str::to_owned));
     let Some(text) = env(AUTO_VARIABLE).filter(|text| !text.trim().is_empty()) else {
         return true;
     };

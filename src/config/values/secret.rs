@@ -1,6 +1,11 @@
 //! Secrets by reference: the configuration says where a secret is, never what it is.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -67,12 +72,10 @@ impl SecretRef {
             Self::Env(name) => env(name)
                 .filter(|value| !value.is_empty())
                 .ok_or_else(|| SecretRefError::Env(name.clone()))?,
-            Self::File(path) => {
-                std::fs::read_to_string(path).map_err(|reason| SecretRefError::File {
-                    path: path.clone(),
-                    reason,
-                })?
-            }
+            Self::File(path) => read_file(path).map_err(|reason| SecretRefError::File {
+                path: path.clone(),
+                reason,
+            })?,
             Self::Given(GivenSecret(secret)) => return Ok(secret.clone()),
         };
         // Editors and `echo` leave a newline at the end.
@@ -82,6 +85,25 @@ impl SecretRef {
         }
         Ok(SecretString::from(secret))
     }
+}
+
+/// More than any secret, certificate chain or assertion takes.
+const MAX_FILE: u64 = 1 << 20;
+
+fn read_file(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
+        let problem = "it is larger than 1 MiB";
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        let problem = "it is not text; a certificate or key in binary form (.pfx, .der) has to be PEM: \
+                       openssl pkcs12 -in app.pfx -out app.pem -nodes";
+        io::Error::new(io::ErrorKind::InvalidData, problem)
+    })
 }
 
 /// Names the place, never the secret.

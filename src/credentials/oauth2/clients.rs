@@ -4,9 +4,13 @@
 //! one joins the registration that is under way, and shares its failure. The configured client,
 //! where there is one, is the first.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use moka::future::Cache;
@@ -18,33 +22,94 @@ use crate::{
     credentials::CredentialError,
 };
 
+/// A client that was registered in place of a refused one, and is refused as well, is not replaced
+/// before this has passed: each registration leaves a client behind at the server.
+const REGISTRATION_PAUSE: Duration = Duration::from_secs(600);
+
+/// Registered clients outlive a reload of the configuration, by what they were registered with.
+static REGISTERED: LazyLock<Mutex<HashMap<String, Arc<Registered>>>> =
+    LazyLock::new(Mutex::default);
+
 /// An id and a secret that the token endpoint may know.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: String,
     pub(super) secret: SecretString,
+    since: Instant,
+    has_worked: AtomicBool,
+    is_replacement: AtomicBool,
+}
+
+impl Client {
+    pub(super) fn new(id: String, secret: SecretString) -> Self {
+        Self {
+            id,
+            secret,
+            since: Instant::now(),
+            has_worked: AtomicBool::new(false),
+            is_replacement: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that the token endpoint knows it.
+    pub(super) fn set_worked(&self) {
+        self.has_worked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether another registration may help, now that the token endpoint refuses it.
+    fn is_worth_replacing(&self) -> bool {
+        self.has_worked.load(Ordering::Relaxed)
+            || !self.is_replacement.load(Ordering::Relaxed)
+            || self.since.elapsed() >= REGISTRATION_PAUSE
+    }
 }
 
 /// The clients of one credential. A registered one is kept for as long as the process runs.
 #[derive(Debug)]
 pub(super) struct Clients {
     configured: Option<OAuth2Client>,
-    registered: Cache<u64, Arc<Client>>,
+    registered: Arc<Registered>,
+}
+
+#[derive(Debug)]
+struct Registered {
+    clients: Cache<u64, Arc<Client>>,
     generation: AtomicU64,
+}
+
+impl Registered {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            clients: Cache::builder().build(),
+            generation: AtomicU64::new(0),
+        })
+    }
 }
 
 impl Clients {
     pub(super) fn new(keys: &config::OAuth2) -> Self {
+        let registered = match &keys.registration {
+            None => Registered::new(),
+            Some(registration) => {
+                let configured = keys.client.as_ref().map(|client| &client.id);
+                let key = format!(
+                    "{} {} {configured:?}",
+                    registration.url.uri(),
+                    registration.software_statement
+                );
+                let mut known = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+                known.entry(key).or_insert_with(Registered::new).clone()
+            }
+        };
         Self {
             configured: keys.client.clone(),
-            registered: Cache::builder().build(),
-            generation: AtomicU64::new(0),
+            registered,
         }
     }
 
     /// Which client is in use.
     pub(super) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+        self.registered.generation.load(Ordering::Acquire)
     }
 
     /// The client of a generation, registered where it has to be.
@@ -57,35 +122,42 @@ impl Clients {
         F: Future<Output = Result<Client, CredentialError>>,
     {
         if let (0, Some(configured)) = (generation, &self.configured) {
-            return Ok(Arc::new(Client {
-                id: configured.id.clone(),
-                secret: read(&configured.secret)?,
-            }));
+            let secret = read(&configured.secret)?;
+            return Ok(Arc::new(Client::new(configured.id.clone(), secret)));
         }
         let register = async { register().await.map(Arc::new) };
-        let client = self.registered.try_get_with(generation, register).await;
+        let clients = &self.registered.clients;
+        let client = clients.try_get_with(generation, register).await;
         client.map_err(|error| CredentialError::clone(&error))
     }
 
     /// The client after the one of `generation`, which the server refuses. Should there be none,
-    /// the refused one stays: its secret may be corrected.
+    /// the refused one stays: its secret may be corrected. `None` when it is too soon for another.
     pub(super) async fn replace<F>(
         &self,
         generation: u64,
+        refused: &Client,
         register: impl FnOnce() -> F,
-    ) -> Result<Arc<Client>, CredentialError>
+    ) -> Result<Option<Arc<Client>>, CredentialError>
     where
         F: Future<Output = Result<Client, CredentialError>>,
     {
+        if !refused.is_worth_replacing() {
+            return Ok(None);
+        }
         let next = generation + 1;
         let client = self.get(next, register).await?;
-        let replaced =
-            self.generation
-                .compare_exchange(generation, next, Ordering::AcqRel, Ordering::Relaxed);
+        client.is_replacement.store(true, Ordering::Relaxed);
+        let replaced = self.registered.generation.compare_exchange(
+            generation,
+            next,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
         if let (Ok(_), Some(old)) = (replaced, generation.checked_sub(1)) {
             // Somebody may have looked up `generation` just now, and would register it once more.
-            self.registered.invalidate(&old).await;
+            self.registered.clients.invalidate(&old).await;
         }
-        Ok(client)
+        Ok(Some(client))
     }
 }

@@ -68,10 +68,22 @@ impl OAuth2 {
         let (answer, start) = self.ask(&client).await?;
         if Refusal::of(&answer) != Some(Refusal::InvalidClient) || self.keys.registration.is_none()
         {
+            if answer.status.is_success() {
+                client.set_worked();
+            }
             return refusal::read_token(&answer, host, &REMEDIES, start);
         }
-        let client = self.clients.replace(generation, || self.register()).await?;
+        let replaced = self
+            .clients
+            .replace(generation, &client, || self.register())
+            .await?;
+        let Some(client) = replaced else {
+            return refusal::read_token(&answer, host, &REGISTERED_REMEDIES, start);
+        };
         let (answer, start) = self.ask(&client).await?;
+        if answer.status.is_success() {
+            client.set_worked();
+        }
         refusal::read_token(&answer, host, &REGISTERED_REMEDIES, start)
     }
 

@@ -70,10 +70,7 @@ fn read_client(answer: &Answer, registration: &Registration) -> Result<Client, C
         .flatten()
         .filter(|registered| !registered.client_id.is_empty());
     match registered {
-        Some(registered) => Ok(Client {
-            id: registered.client_id,
-            secret: registered.client_secret,
-        }),
+        Some(registered) => Ok(Client::new(registered.client_id, registered.client_secret)),
         None => Err(refused(answer, registration)),
     }
 }

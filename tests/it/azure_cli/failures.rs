@@ -140,7 +140,7 @@ async fn a_token_that_no_header_may_hold_is_never_sent() {
     let answer = client::get(stage.address(), FHIR).await;
     assert_eq!(answer.status, 503);
     assert!(
-        answer.text().contains("no header may hold"),
+        answer.text().contains("no bearer token"),
         "{}",
         answer.text()
     );
