@@ -1,5 +1,6 @@
 //! A compressed body as what it says. Links are searched in that, and the client gets that: the
-//! upstream was asked not to compress, so that this is for those that do not listen.
+//! upstream was asked not to compress, so that this is for those that do not listen. What only claims
+//! to be compressed passes as it is.
 
 use std::{
     io::{self, Write as _},
@@ -8,7 +9,7 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
-use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 use http_body::{Body, Frame};
 
@@ -63,16 +64,45 @@ pub(super) struct Decoded<B> {
 
 #[derive(Debug)]
 enum Decoder {
+    /// The first two bytes tell which it is; so many are there.
+    Unknown(Coding, Vec<u8>),
     Gzip(MultiGzDecoder<Vec<u8>>),
     Deflate(ZlibDecoder<Vec<u8>>),
+    /// What some servers send as `deflate` (RFC 9110, section 8.4.1.2).
+    RawDeflate(DeflateDecoder<Vec<u8>>),
+    Plain,
+}
+
+/// By the magic numbers of RFC 1952, section 2.3.1, and RFC 1950, section 2.2.
+fn decoder_for(coding: Coding, start: [u8; 2]) -> Decoder {
+    match coding {
+        Coding::Gzip if start == [0x1f, 0x8b] => Decoder::Gzip(MultiGzDecoder::new(Vec::new())),
+        Coding::Gzip => Decoder::Plain,
+        Coding::Deflate if start[0] & 0x0f == 8 && u16::from_be_bytes(start).is_multiple_of(31) => {
+            Decoder::Deflate(ZlibDecoder::new(Vec::new()))
+        }
+        Coding::Deflate => Decoder::RawDeflate(DeflateDecoder::new(Vec::new())),
+    }
 }
 
 impl Decoder {
     /// Decodes the start of `input`, into some 32 KiB at most.
     fn write(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
+        if let Self::Unknown(coding, start) = self {
+            let missing = (2 - start.len()).min(input.len());
+            start.extend_from_slice(&input.split_to(missing));
+            let [first, second] = start[..] else {
+                return Ok(Bytes::new());
+            };
+            let mut start = Bytes::from(vec![first, second]);
+            *self = decoder_for(*coding, [first, second]);
+            return self.write(&mut start);
+        }
         let taken = match self {
+            Self::Unknown(..) | Self::Plain => return Ok(std::mem::take(input)),
             Self::Gzip(decoder) => decoder.write(input),
             Self::Deflate(decoder) => decoder.write(input),
+            Self::RawDeflate(decoder) => decoder.write(input),
         }?;
         // What follows the end of the content is nothing.
         input.advance(if taken == 0 { input.len() } else { taken });
@@ -81,16 +111,21 @@ impl Decoder {
 
     fn finish(&mut self) -> io::Result<Bytes> {
         match self {
+            Self::Unknown(_, start) => return Ok(std::mem::take(start).into()),
+            Self::Plain => return Ok(Bytes::new()),
             Self::Gzip(decoder) => decoder.try_finish(),
             Self::Deflate(decoder) => decoder.try_finish(),
+            Self::RawDeflate(decoder) => decoder.try_finish(),
         }?;
         Ok(self.take())
     }
 
     fn take(&mut self) -> Bytes {
         let output = match self {
+            Self::Unknown(..) | Self::Plain => return Bytes::new(),
             Self::Gzip(decoder) => decoder.get_mut(),
             Self::Deflate(decoder) => decoder.get_mut(),
+            Self::RawDeflate(decoder) => decoder.get_mut(),
         };
         std::mem::take(output).into()
     }
@@ -98,13 +133,9 @@ impl Decoder {
 
 impl<B> Decoded<B> {
     pub(super) fn new(body: B, coding: Coding) -> Self {
-        let decoder = match coding {
-            Coding::Gzip => Decoder::Gzip(MultiGzDecoder::new(Vec::new())),
-            Coding::Deflate => Decoder::Deflate(ZlibDecoder::new(Vec::new())),
-        };
         Self {
             body,
-            decoder,
+            decoder: Decoder::Unknown(coding, Vec::new()),
             input: Bytes::new(),
             is_finished: false,
             trailers: None,
@@ -199,13 +230,48 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_body_breaks_off() {
         let whole = encoded(Coding::Gzip, &[b'a'; 1000]);
-        for damaged in [
-            &whole[..whole.len() - 1],
-            b"not compressed at all, whatever it says",
+        let damaged = &whole[..whole.len() - 1];
+        let body = Full::new(Bytes::copy_from_slice(damaged));
+        let result = Decoded::new(body, Coding::Gzip).collect().await;
+        assert!(matches!(result, Err(DecodeError::Content(_))), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_compressed_passes_and_deflate_may_be_raw() {
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), Compression::best());
+        let raw = encoder.write_all(TEXT).and_then(|()| encoder.finish());
+        let raw = raw.expect("written to memory");
+        for (coding, sent) in [
+            (Coding::Gzip, TEXT),
+            (Coding::Gzip, &encoded(Coding::Gzip, TEXT)),
+            (Coding::Deflate, &encoded(Coding::Deflate, TEXT)),
+            (Coding::Deflate, &raw),
         ] {
-            let body = Full::new(Bytes::copy_from_slice(damaged));
-            let result = Decoded::new(body, Coding::Gzip).collect().await;
-            assert!(matches!(result, Err(DecodeError::Content(_))), "{result:?}");
+            for piece in [1, 2, 3, sent.len()] {
+                let frames = sent.chunks(piece).map(|part| {
+                    Ok::<_, std::convert::Infallible>(Frame::data(Bytes::copy_from_slice(part)))
+                });
+                let body = http_body_util::BodyExt::boxed_unsync(Pieces(frames.collect()));
+                let decoded = Decoded::new(body, coding).collect().await;
+                let decoded = decoded.expect("it is whole").to_bytes();
+                assert_eq!(decoded, TEXT, "{coding:?} in pieces of {piece}");
+            }
+        }
+    }
+
+    const TEXT: &[u8] = b"not compressed at all, whatever it says";
+
+    struct Pieces(std::collections::VecDeque<Result<Frame<Bytes>, std::convert::Infallible>>);
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Ready(self.0.pop_front())
         }
     }
 }

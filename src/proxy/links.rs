@@ -172,7 +172,13 @@ pub(super) fn plan(kind: RouteKind, method: &Method, rest: &str) -> Option<Plan>
 }
 
 fn fhir_plan(method: &Method, rest: &str) -> Option<Plan> {
-    let mut segments = rest.split('/').filter(|segment| !segment.is_empty());
+    // The service's base may lie below the upstream; what it serves starts with a type or in `_$.`.
+    let mut segments = rest
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .skip_while(|segment| {
+            !is_type(segment) && !is_interaction(segment) && !segment.starts_with('.')
+        });
     let first: [Option<&str>; 5] = std::array::from_fn(|_| segments.next());
     let is_stored = match first {
         [Some(".well-known"), Some("smart-configuration"), None, ..] => {
@@ -188,10 +194,14 @@ fn fhir_plan(method: &Method, rest: &str) -> Option<Plan> {
         Method::POST => rest
             .rsplit('/')
             .next()
-            .is_none_or(|last| last.is_empty() && first[0].is_none() || is_interaction(last)),
+            .is_none_or(|last| first[0].is_none() || is_interaction(last)),
         _ => false,
     };
     answers.then_some(Plan::FhirAnswer)
+}
+
+fn is_type(segment: &str) -> bool {
+    segment.starts_with(|first: char| first.is_ascii_uppercase())
 }
 
 /// `_history`, `$export` and the like, which no type or id begins as.
@@ -355,6 +365,12 @@ mod tests {
             ("POST", "/_search", true),
             ("POST", "/Patient/_search", true),
             ("POST", "/Patient/$match", true),
+            ("GET", "/baseR4/Patient", true),
+            ("GET", "/r4/metadata", true),
+            ("POST", "/baseR4", true),
+            ("GET", "/baseR4/Bundle/1", false),
+            ("GET", "/baseR4/Bundle/1/_history/2", false),
+            ("POST", "/baseR4/Bundle", false),
             ("GET", "/Bundle/1", false),
             ("GET", "/Bundle/%31", false),
             ("GET", "//Bundle//1/", false),

@@ -179,6 +179,9 @@ impl JsonRewriter {
                     _ => {}
                 },
                 _ if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => {}
+                // A byte order mark: forbidden (RFC 8259, section 8.1), and written all the same.
+                State::Value { .. }
+                    if self.frames.is_empty() && matches!(byte, 0xEF | 0xBB | 0xBF) => {}
                 State::Value { element, first } => self.value(element, first, bytes, at),
                 State::Key { first } => match byte {
                     b'"' => {

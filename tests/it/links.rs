@@ -492,9 +492,12 @@ async fn a_compressed_answer_is_decoded() {
 
 #[tokio::test]
 async fn a_damaged_compressed_answer_breaks_off() {
-    let upstream = Scripted::answering(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno",
-    )
+    let upstream = Scripted::start(|_, mut conversation| async move {
+        while conversation.request().await.is_some() {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n";
+            conversation.send(&[head.as_bytes(), b"\x1f\x8bno"].concat()).await;
+        }
+    })
     .await;
     let stage = upstream.routed().start().await;
     let request = b"GET /plain/Patient HTTP/1.1\r\nHost: localhost\r\n\r\n";
