@@ -485,6 +485,15 @@ fn a_document_that_breaks_off_loses_nothing() {
 }
 
 #[test]
+fn a_byte_order_mark_hides_nothing() {
+    check(
+        Plan::FhirAnswer,
+        "\u{feff}{\"resourceType\":\"Bundle\",\"type\":\"searchset\",\"link\":[{\"url\":\"@/a\"}]}",
+    );
+    check(Plan::Request, "\u{feff}{\"reference\":\"@/Patient/1\"}");
+}
+
+#[test]
 fn what_follows_the_document_passes() {
     check(Plan::Request, "{\"a\":\"@\"}\n{\"a\":\"%\"}\u{0}\"%\"");
 }
