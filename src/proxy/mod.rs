@@ -5,6 +5,7 @@ mod alarm;
 mod anonymous;
 mod body;
 mod challenge;
+mod checks;
 mod decoded;
 mod exchange;
 mod failure;
@@ -54,13 +55,6 @@ pub use exchange::Timeouts;
 pub use guard::Guard;
 pub use names::{Names, Ports};
 pub use route::Route;
-
-/// By which some gateways let a GET stand for another method.
-const METHOD_OVERRIDES: [&str; 3] = [
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-];
 
 /// Answers the requests of all routes, or of one. Clones share everything.
 #[derive(Debug, Clone)]
@@ -208,16 +202,16 @@ impl Shared {
         let route = &*target.route;
         let rest = &head.uri.path()[target.rest_at..];
         record.set_route(&route.name, resource::of(route.kind, rest));
-        check_head_size(&head, self.limits.request_head)?;
+        checks::head_size(&head, self.limits.request_head)?;
         let links = route.names.as_ref();
         let links = links.map(|names| names.links(&head, target.is_own));
         let links = links.as_deref();
         let query = head.uri.query();
         let rewritten = links.and_then(|links| links.in_query(query?));
         let uri = route.target(rest, rewritten.as_deref().or(query))?;
-        check_method(route, &head, rest)?;
-        check_transfer_coding(&head)?;
-        check_body_size(&body, self.limits.request_body)?;
+        checks::method(route, &head, rest)?;
+        checks::transfer_coding(&head)?;
+        checks::body_size(&body, self.limits.request_body)?;
         let permit = self.permit()?;
 
         let token = if anonymous::is_open(route.kind, &head.method, rest) {
@@ -407,70 +401,6 @@ fn refuse(failure: Failure, shape: Shape, record: Record) -> Response<ResponseBo
     }
     record.refuse(response.status(), response.body().len());
     response.map(|body| ResponseBody::Own(Full::new(body)))
-}
-
-/// hyper reads heads up to twice the limit, so that all but the most absurd get this answer.
-fn check_head_size(head: &Parts, limit: usize) -> Result<(), Failure> {
-    let line = head.method.as_str().len()
-        + head
-            .uri
-            .path_and_query()
-            .map_or(0, |target| target.as_str().len());
-    let fields: usize = head
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
-    if line + fields > limit {
-        Err(Failure::head_too_large(limit))
-    } else {
-        Ok(())
-    }
-}
-
-fn check_method(route: &Route, head: &Parts, rest: &str) -> Result<(), Failure> {
-    let method = &head.method;
-    // RFC 9110, section 9.3.8: no credentials in TRACE.
-    if matches!(*method, Method::TRACE | Method::CONNECT) {
-        return Err(Failure::method_not_supported());
-    }
-    if !route.read_only {
-        return Ok(());
-    }
-    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let searches = *method == Method::POST && (rest == "/_search" || rest.ends_with("/_search"));
-    if !reads && !searches {
-        return Err(Failure::read_only(&route.name));
-    }
-    if METHOD_OVERRIDES
-        .iter()
-        .any(|name| head.headers.contains_key(*name))
-    {
-        return Err(Failure::method_override(&route.name));
-    }
-    Ok(())
-}
-
-/// hyper takes the chunks off; a coding below them would be lost with the header that names it.
-fn check_transfer_coding(head: &Parts) -> Result<(), Failure> {
-    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
-    if codings.all(|coding| {
-        coding
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"chunked")
-    }) {
-        Ok(())
-    } else {
-        Err(Failure::transfer_coding())
-    }
-}
-
-fn check_body_size(body: &Incoming, limit: Option<u64>) -> Result<(), Failure> {
-    match limit {
-        Some(limit) if body.size_hint().lower() > limit => Err(Failure::body_too_large(limit)),
-        _ => Ok(()),
-    }
 }
 
 /// The request as the upstream sees it: its own name, our token, the rest as it came.

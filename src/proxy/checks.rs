@@ -1,0 +1,79 @@
+//! What a request must be before anything is asked for it: small enough, and of a method and a body
+//! that can be passed on.
+
+use http::{Method, header, request::Parts};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::{failure::Failure, route::Route};
+
+/// By which some gateways let a GET stand for another method.
+const METHOD_OVERRIDES: [&str; 3] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
+
+/// hyper reads heads up to twice the limit, so that all but the most absurd get this answer.
+pub(super) fn head_size(head: &Parts, limit: usize) -> Result<(), Failure> {
+    let line = head.method.as_str().len()
+        + head
+            .uri
+            .path_and_query()
+            .map_or(0, |target| target.as_str().len());
+    let fields: usize = head
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if line + fields > limit {
+        Err(Failure::head_too_large(limit))
+    } else {
+        Ok(())
+    }
+}
+
+pub(super) fn method(route: &Route, head: &Parts, rest: &str) -> Result<(), Failure> {
+    let method = &head.method;
+    // RFC 9110, section 9.3.8: no credentials in TRACE.
+    if matches!(*method, Method::TRACE | Method::CONNECT) {
+        return Err(Failure::method_not_supported());
+    }
+    if !route.read_only {
+        return Ok(());
+    }
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let searches = *method == Method::POST && (rest == "/_search" || rest.ends_with("/_search"));
+    if !reads && !searches {
+        return Err(Failure::read_only(&route.name));
+    }
+    if METHOD_OVERRIDES
+        .iter()
+        .any(|name| head.headers.contains_key(*name))
+    {
+        return Err(Failure::method_override(&route.name));
+    }
+    Ok(())
+}
+
+/// hyper takes the chunks off; a coding below them would be lost with the header that names it.
+pub(super) fn transfer_coding(head: &Parts) -> Result<(), Failure> {
+    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+    if codings.all(|coding| {
+        coding
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"chunked")
+    }) {
+        Ok(())
+    } else {
+        Err(Failure::transfer_coding())
+    }
+}
+
+pub(super) fn body_size(body: &Incoming, limit: Option<u64>) -> Result<(), Failure> {
+    match limit {
+        Some(limit) if body.size_hint().lower() > limit => Err(Failure::body_too_large(limit)),
+        _ => Ok(()),
+    }
+}
