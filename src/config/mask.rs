@@ -18,8 +18,8 @@ const TELLING: [&str; 9] = [
 /// Names that contain such a part and say nothing.
 const HARMLESS_ELSEWHERE: [&str; 4] = ["authority", "token_url", "token_file", "key_id"];
 
-/// All that may be shown of a credential.
-const HARMLESS_IN_CREDENTIALS: [&str; 20] = [
+/// All that may be shown of a credential, beside `env` and `file`.
+const HARMLESS_IN_CREDENTIALS: [&str; 18] = [
     "tenant",
     "client_id",
     "subscription",
@@ -38,44 +38,74 @@ const HARMLESS_IN_CREDENTIALS: [&str; 20] = [
     "algorithm",
     "key_id",
     "url",
-    "env",
-    "file",
 ];
 
 /// Masks the secrets of a file that could be parsed.
 pub(super) fn mask_tree(table: &DeTable<'_>, report: &mut Report) {
     for (key, value) in table {
-        mask_value(key.get_ref(), value, key.get_ref() == "credentials", report);
+        match value.get_ref() {
+            // A route's name promises nothing.
+            DeValue::Table(routes) if key.get_ref() == "routes" => {
+                for (name, route) in routes {
+                    match route.get_ref() {
+                        DeValue::Table(route) => mask_each(route, false, report),
+                        _ => mask_value(name.get_ref(), route, false, report),
+                    }
+                }
+            }
+            _ => mask_value(key.get_ref(), value, key.get_ref() == "credentials", report),
+        }
+    }
+}
+
+/// Masks every value, for a key that means nothing here.
+pub(super) fn mask_whole(value: &toml::Spanned<DeValue<'_>>, report: &mut Report) {
+    match value.get_ref() {
+        // Not the table itself: its span may be that of its name.
+        DeValue::Table(table) => table.values().for_each(|value| mask_whole(value, report)),
+        DeValue::Array(array) if !array.is_empty() => {
+            array.iter().for_each(|value| mask_whole(value, report));
+        }
+        _ => report.mask(value.span()),
+    }
+}
+
+/// `is_strict` where all but what is known to be harmless may be a secret.
+fn mask_each(table: &DeTable<'_>, is_strict: bool, report: &mut Report) {
+    for (key, value) in table {
+        mask_value(key.get_ref(), value, is_strict, report);
     }
 }
 
 fn mask_value(
     key: &str,
     value: &toml::Spanned<DeValue<'_>>,
-    in_credentials: bool,
+    is_strict: bool,
     report: &mut Report,
 ) {
     match value.get_ref() {
-        DeValue::Table(table) => {
-            let all = matches!(key, "headers" | "parameters");
+        DeValue::Table(table) if matches!(key, "headers" | "parameters") => {
             for (inner, value) in table {
-                if all && !value.get_ref().is_table() {
-                    report.mask(value.span());
+                if value.get_ref().is_table() {
+                    mask_value(inner.get_ref(), value, true, report);
                 } else {
-                    mask_value(inner.get_ref(), value, in_credentials, report);
+                    report.mask(value.span());
                 }
             }
         }
+        DeValue::Table(table) => mask_each(table, is_strict || is_telling(key), report),
         DeValue::Array(array) if !array.is_empty() => {
             for value in array {
-                mask_value(key, value, in_credentials, report);
+                mask_value(key, value, is_strict, report);
             }
         }
         other => {
-            let harmless = if in_credentials {
-                HARMLESS_IN_CREDENTIALS.contains(&key)
-            } else {
-                !is_telling(key)
+            let harmless = match (key, other.as_str()) {
+                // Where a secret is to be named, it may have been pasted.
+                ("env", Some(name)) => is_variable(name),
+                ("file", Some(path)) => is_path(path),
+                _ if is_strict => HARMLESS_IN_CREDENTIALS.contains(&key),
+                _ => !is_telling(key),
             };
             if !harmless || other.as_str().is_some_and(tells_by_itself) {
                 report.mask(value.span());
@@ -90,6 +120,30 @@ pub(super) fn is_telling(key: &str) -> bool {
     !HARMLESS_ELSEWHERE.contains(&key.as_str()) && TELLING.iter().any(|part| key.contains(part))
 }
 
+/// Whether a text is the name of an environment variable rather than a secret: in capitals, its
+/// words short unless they hold no digit.
+pub(super) fn is_variable(text: &str) -> bool {
+    let is_word = |word: &str| {
+        word.bytes().all(|b| b.is_ascii_uppercase())
+            || word.len() <= 8
+                && word
+                    .bytes()
+                    .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+    };
+    text.starts_with(|c: char| c.is_ascii_uppercase() || c == '_') && text.split('_').all(is_word)
+}
+
+/// Whether a text is a path rather than a secret: it starts like one, or ends in an extension.
+pub(super) fn is_path(text: &str) -> bool {
+    let has_drive = text.as_bytes().get(1) == Some(&b':');
+    text.starts_with(['/', '\\', '.', '~'])
+        || has_drive
+        || text.rsplit_once('.').is_some_and(|(_, extension)| {
+            (1..=5).contains(&extension.len())
+                && extension.bytes().all(|b| b.is_ascii_alphanumeric())
+        })
+}
+
 /// A PEM key, or a URL with user info or a query, where signatures and keys are pasted.
 fn tells_by_itself(value: &str) -> bool {
     value.contains("-----BEGIN") || value.contains(['@', '?'])
@@ -102,7 +156,7 @@ pub(super) fn mask_around(text: &str, at: usize, report: &mut Report) {
     let line_start = text[..at].rfind('\n').map_or(0, |i| i + 1);
     let line_end = text[at..].find('\n').map_or(text.len(), |i| at + i);
     let line = &text[line_start..line_end];
-    if let Some(span) = telling_part(line) {
+    if let Some(span) = telling_part(line).or_else(|| unknown_part(line, &text[..line_start])) {
         report.mask(line_start + span.start..line_start + span.end);
         return;
     }
@@ -133,7 +187,11 @@ fn assigned(line: &str) -> Option<(&str, usize)> {
 
 fn telling_part(line: &str) -> Option<Range<usize>> {
     let all = line.to_ascii_lowercase();
-    let telling = TELLING.iter().any(|part| all.contains(part)) || tells_by_itself(line);
+    let telling = TELLING
+        .iter()
+        .chain(&["headers", "parameters"])
+        .any(|part| all.contains(part))
+        || tells_by_itself(line);
     if !telling {
         return None;
     }
@@ -143,6 +201,17 @@ fn telling_part(line: &str) -> Option<Range<usize>> {
         return None;
     }
     Some(start..line.len())
+}
+
+/// The value of a line whose table holds secrets under names of any kind.
+fn unknown_part(line: &str, before: &str) -> Option<Range<usize>> {
+    let (key, start) = assigned(line)?;
+    let mut above = before.lines().rev().map(str::trim);
+    let header = above.find(|line| line.starts_with('['))?;
+    let is_free = header.contains("headers]") || header.contains("parameters]");
+    let is_known =
+        !header.starts_with("[credentials") || HARMLESS_IN_CREDENTIALS.contains(&key.trim());
+    (is_free || !is_known).then_some(start..line.len())
 }
 
 #[cfg(test)]
@@ -170,6 +239,10 @@ mod tests {
             "key = \"\"\"\n-----BEGIN\nhunter2==",
             "token = \"abc\nhunter2=\"",
             "tokens = [\n  hunter2,\n]",
+            "[credentials.app.static]\ntken = hunter2",
+            "[credentials.app.oauth2-client-credentials.parameters]\nx = hunter2",
+            "[routes.fhir.headers]\nx-site = hunter2",
+            "[routes.fhir]\nheaders = { x-site = hunter2 }",
         ] {
             let shown = shown_at(text, "hunter2");
             assert!(!shown.contains("hunter2"), "{shown}");
@@ -189,6 +262,22 @@ mod tests {
                 shown.contains("| tenant = oops") || shown.contains("oops\n"),
                 "{shown}"
             );
+        }
+    }
+
+    #[test]
+    fn tells_a_name_from_a_secret() {
+        for name in ["S", "SET_SECRET", "_X", "APP2_KEY", "CLIENTSECRET"] {
+            assert!(is_variable(name), "{name}");
+        }
+        for secret in ["s3cr3t", "Hunter2", "JBSWY3DPEHPK3PXP", "A_b8Q", "", "A-B"] {
+            assert!(!is_variable(secret), "{secret}");
+        }
+        for path in ["/run/secrets/db", "./s", "token.txt", "C:\\s", "~/s", "a/b.pem"] {
+            assert!(is_path(path), "{path}");
+        }
+        for secret in ["hunter2", "aB8Q~x.yyyyyyyyy", "eyJh.eyJh.c2lnbmF0dXJl", "a.b~c", "a."] {
+            assert!(!is_path(secret), "{secret}");
         }
     }
 

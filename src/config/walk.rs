@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    ValueError,
+    ValueError, mask,
     report::{At, Place, Read, Report},
 };
 
@@ -102,17 +102,32 @@ impl<'t> Item<'t> {
         report: &mut Report,
         parse: impl Fn(&str) -> Result<T, ValueError>,
     ) -> Option<Vec<At<T>>> {
-        // Collected first, so that every element's problem is noted.
-        let read: Vec<Option<At<T>>> = self
-            .items(report)?
-            .iter()
-            .map(|item| {
-                let value = item.parse(report, &parse)?;
-                let place = item.place;
-                Some(At { value, place })
-            })
-            .collect();
-        read.into_iter().collect()
+        self.each(report, parse)?.into_iter().collect()
+    }
+
+    /// The elements that `parse` accepts, where each is checked further: a bad one must not hide
+    /// its neighbours' problems. None where all were refused.
+    pub(super) fn good_ones<T>(
+        &self,
+        report: &mut Report,
+        parse: impl Fn(&str) -> Result<T, ValueError>,
+    ) -> Option<Vec<At<T>>> {
+        good_ones(self.each(report, parse)?)
+    }
+
+    /// Collected at once, so that every element's problem is noted.
+    fn each<T>(
+        &self,
+        report: &mut Report,
+        parse: impl Fn(&str) -> Result<T, ValueError>,
+    ) -> Option<Vec<Option<At<T>>>> {
+        let items = self.items(report)?;
+        let read = items.iter().map(|item| {
+            let value = item.parse(report, &parse)?;
+            let place = item.place;
+            Some(At { value, place })
+        });
+        Some(read.collect())
     }
 
     pub(super) fn table(&self, report: &mut Report) -> Option<Table<'t>> {
@@ -263,9 +278,10 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// Reports every key that was never asked for.
+    /// Reports every key that was never asked for, and hides its value unless a misspelt key
+    /// tells that it is no secret.
     pub(super) fn finish(self, report: &mut Report) {
-        for key in self.entries.keys() {
+        for (key, value) in self.entries {
             let name = key.get_ref().as_ref();
             if self.known.contains(name) {
                 continue;
@@ -275,6 +291,14 @@ impl<'t> Table<'t> {
             } else {
                 format!(" in `{}`", self.path)
             };
+            let meant = closest(name, self.known.iter().copied());
+            let is_nested = value.get_ref().is_table() || value.get_ref().is_array();
+            // Credentials are masked whatever their keys mean.
+            if !self.path.starts_with("credentials.")
+                && (is_nested || meant.is_none_or(mask::is_telling))
+            {
+                mask::mask_whole(value, report);
+            }
             let remedy = suggest(name, self.known.iter().copied());
             report.refuse(
                 key.span().into(),
@@ -285,18 +309,29 @@ impl<'t> Table<'t> {
     }
 }
 
+/// All but the refused ones; none where nothing else was given.
+pub(super) fn good_ones<T>(read: Vec<Option<T>>) -> Option<Vec<T>> {
+    let is_empty = read.is_empty();
+    let good: Vec<T> = read.into_iter().flatten().collect();
+    (is_empty || !good.is_empty()).then_some(good)
+}
+
+/// The key that was probably meant.
+fn closest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    // `Idle-Timeout` is as good as `idle_timeout`, whatever the distance.
+    let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
+    known
+        .map(|key| (strsim::osa_distance(&plain(name), &plain(key)), key))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, key)| *distance <= key.len().div_ceil(3))
+        .map(|(_, key)| key)
+}
+
 /// Names the key that was probably meant, else all there are.
 pub(super) fn suggest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
     let known: Vec<&str> = known.collect();
-    // `Idle-Timeout` is as good as `idle_timeout`, whatever the distance.
-    let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
-    let closest = known
-        .iter()
-        .map(|key| (strsim::osa_distance(&plain(name), &plain(key)), key))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, key)| *distance <= key.len().div_ceil(3));
-    match closest {
-        Some((_, key)) => format!("did you mean `{key}`?"),
+    match closest(name, known.iter().copied()) {
+        Some(key) => format!("did you mean `{key}`?"),
         None if known.is_empty() => "remove it: nothing is written here".to_owned(),
         None => format!("write one of: {}", known.join(", ")),
     }

@@ -48,7 +48,9 @@ pub(super) const TOOL_TIMEOUT: Duration = Duration::from_secs(60);
 /// One credential as written; what defaults and the environment add is left to `resolve`.
 #[derive(Debug, Clone)]
 pub(in crate::config) struct Draft {
-    pub(in crate::config) credential: Credential,
+    pub(in crate::config) kind: &'static str,
+    /// `None` where a key was refused: what the others refer to is checked all the same.
+    pub(in crate::config) credential: Option<Credential>,
     /// No `authority` was written, the one in `credential` is the public cloud's.
     pub(in crate::config) wants_authority: bool,
     /// What has to be readable.
@@ -68,7 +70,8 @@ pub(in crate::config) struct Needed {
 impl Draft {
     fn new(credential: Credential) -> Self {
         Self {
-            credential,
+            kind: credential.kind(),
+            credential: Some(credential),
             wants_authority: false,
             secrets: Vec::new(),
         }
@@ -175,7 +178,7 @@ fn one_kind(item: &Item<'_>, place: Place, report: &mut Report) -> Option<Draft>
 }
 
 fn read_kind(kind: &At<&str>, keys: &Item<'_>, report: &mut Report) -> Option<Draft> {
-    if !KINDS.contains(&kind.value) {
+    let Some(known) = KINDS.into_iter().find(|known| *known == kind.value) else {
         let remedy = if keys.is_table() {
             suggest(kind.value, KINDS.into_iter())
         } else {
@@ -190,11 +193,11 @@ fn read_kind(kind: &At<&str>, keys: &Item<'_>, report: &mut Report) -> Option<Dr
             remedy,
         );
         return None;
-    }
+    };
     let mut table = keys.table(report)?;
     // The header is where missing keys go.
     table.place = kind.place;
     let mut keys = Keys::new(table, report);
-    let credential = kinds::read(kind.value, &mut keys);
-    keys.finish(credential)
+    let credential = kinds::read(known, &mut keys);
+    Some(keys.finish(known, credential))
 }

@@ -33,14 +33,15 @@ impl<'t, 'r> Keys<'t, 'r> {
         }
     }
 
-    /// Reports the keys nobody asked for. `None` where one was refused.
-    pub(super) fn finish(self, credential: Option<Credential>) -> Option<Draft> {
+    /// Reports the keys nobody asked for.
+    pub(super) fn finish(self, kind: &'static str, credential: Option<Credential>) -> Draft {
         self.table.finish(self.report);
-        Some(Draft {
-            credential: credential.filter(|_| !self.is_refused)?,
+        Draft {
+            kind,
+            credential: credential.filter(|_| !self.is_refused),
             wants_authority: self.wants_authority,
             secrets: self.secrets,
-        })
+        }
     }
 
     pub(super) fn read<T>(

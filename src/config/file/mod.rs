@@ -85,7 +85,7 @@ impl File {
                     let place = item.place;
                     return Some(vec![At { value, place }]);
                 }
-                item.list(report, grammar::listen)
+                item.good_ones(report, grammar::listen)
             }),
             admin: root.read(report, "admin", |item, report| {
                 item.parse(report, grammar::admin)

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::Arc,
 };
 
@@ -9,6 +10,7 @@ use super::Env;
 use crate::config::{
     Auto, AutoSource, Credential, SecretRefError, ServiceUrl, Tenant, WorkloadIdentity,
     file::{Draft, Needed, RouteTable},
+    mask,
     report::{At, Place, Read, Report},
     walk::suggest,
 };
@@ -58,7 +60,7 @@ impl Known {
         report: &mut Report,
     ) -> Option<&'static str> {
         if let Some(read) = self.defined.get(name) {
-            return read.given().map(|at| at.value.credential.kind());
+            return read.given().map(|at| at.value.kind);
         }
         let mut names = self.defined.keys().map(String::as_str);
         let remedy = match (names.next(), names.next()) {
@@ -95,16 +97,16 @@ impl Known {
 }
 
 fn complete(draft: Draft, name: &str, env: &Env<'_>, report: &mut Report) -> Option<Credential> {
-    let mut credential = draft.credential;
     let mut is_complete = true;
     for secret in &draft.secrets {
         is_complete &= check_secret(secret, env, report);
     }
-    if draft.wants_authority {
-        match default_authority(env, report) {
-            Some(authority) => set_authority(&mut credential, authority),
-            None => is_complete = false,
-        }
+    let authority = draft.wants_authority.then(|| default_authority(env, report));
+    let mut credential = draft.credential?;
+    match authority {
+        Some(Some(authority)) => set_authority(&mut credential, authority),
+        Some(None) => is_complete = false,
+        None => {}
     }
     match &mut credential {
         Credential::Auto(keys) => is_complete &= auto(keys, env, report),
@@ -199,9 +201,21 @@ fn check_secret(secret: &Needed, env: &Env<'_>, report: &mut Report) -> bool {
         return true;
     };
     let (message, remedy) = match error {
+        SecretRefError::Env(name) if !mask::is_variable(&name) => (
+            format!("`{key}`: the environment variable named here is not set"),
+            "write the name of a variable that is set; if this is the secret itself, replace it, \
+             since others may have seen this file"
+                .to_owned(),
+        ),
         SecretRefError::Env(variable) => (
             format!("`{key}`: the environment variable {variable} is not set"),
             format!("set {variable} and start ahds-proxy again"),
+        ),
+        SecretRefError::File { path, reason } if !mask::is_path(&as_written(&path, report)) => (
+            format!("`{key}`: the file named here cannot be read: {reason}"),
+            "write the path of a file that this process may read; if this is the secret itself, \
+             replace it, since others may have seen this file"
+                .to_owned(),
         ),
         error @ SecretRefError::File { .. } => (
             format!("`{key}`: {error}"),
@@ -214,6 +228,12 @@ fn check_secret(secret: &Needed, env: &Env<'_>, report: &mut Report) -> bool {
     };
     report.refuse(at.place, message, remedy);
     false
+}
+
+/// A path without the folder that relative ones start at.
+fn as_written(path: &Path, report: &Report) -> String {
+    let relative = path.strip_prefix(report.resolve_path(""));
+    relative.unwrap_or(path).to_string_lossy().into_owned()
 }
 
 /// As Azure's own libraries: the variable may lack the scheme.

@@ -93,15 +93,16 @@ pub(super) fn resolve(
     check_distinct(&listen, report);
     check_own(&own, &listen, admin, report);
     if let Some(address) = admin {
-        for at in &listen {
-            if matches!(at.value, Listen::Tcp { address: other, .. } if clash(other, address)) {
-                let default = admin_place == Place::Nowhere;
-                report.refuse(
-                    if default { at.place } else { admin_place },
-                    format!("the listener and the admin address are both {address}"),
-                    "give the admin address a port of its own with `admin`, or \"off\"",
-                );
-            }
+        let mut clashing = listen.iter().filter(
+            |at| matches!(at.value, Listen::Tcp { address: other, .. } if clash(other, address)),
+        );
+        if let Some(at) = clashing.next() {
+            let default = admin_place == Place::Nowhere;
+            report.refuse(
+                if default { at.place } else { admin_place },
+                format!("the listener and the admin address are both {address}"),
+                "give the admin address a port of its own with `admin`, or \"off\"",
+            );
         }
     }
     Listeners {

@@ -8,7 +8,7 @@ use crate::config::{
     file::{Draft, File, KINDS, RouteTable, needs_keys},
     grammar,
     report::{At, Place, Read, Report},
-    walk::suggest,
+    walk::{good_ones, suggest},
 };
 
 /// The flags as typed; what is `None` or empty was not. See the environment variable beside each.
@@ -64,13 +64,11 @@ pub(super) fn apply(flags: &Overrides, env: &Env<'_>, file: &mut File, report: &
     if let Some(at) = given(&listen, ("--listen", "AHDS_PROXY_LISTEN")) {
         file.listen = read(&at, report, |text, place, report| {
             let addresses = text.split(',').map(str::trim);
-            let read: Vec<_> = addresses
-                .map(|text| {
-                    let value = report.accept(place, "listen", grammar::listen(text))?;
-                    Some(At { value, place })
-                })
-                .collect();
-            read.into_iter().collect()
+            let read = addresses.map(|text| {
+                let value = report.accept(place, "listen", grammar::listen(text))?;
+                Some(At { value, place })
+            });
+            good_ones(read.collect())
         });
     }
     if let Some(at) = given(&flags.admin, ("--admin", "AHDS_PROXY_ADMIN")) {
@@ -127,7 +125,7 @@ fn upstream(route: &str, at: &At<String>, file: &mut File, report: &mut Report) 
 fn credential(at: &At<String>, file: &mut File, report: &mut Report) {
     let kind = at.value.as_str();
     let written = file.credentials.get("default");
-    if written.is_some_and(|d| d.given().is_some_and(|d| d.value.credential.kind() == kind)) {
+    if written.is_some_and(|d| d.given().is_some_and(|d| d.value.kind == kind)) {
         return;
     }
     let draft = Draft::bare(kind);

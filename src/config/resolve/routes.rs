@@ -23,11 +23,13 @@ pub(super) fn resolve(
     let mut tables: Vec<_> = tables.into_iter().collect();
     tables.sort_by_key(|(_, table)| table.place);
     let mut routes: Vec<Route> = Vec::new();
+    let mut prefixes = Vec::new();
     for (name, table) in tables {
         if let Some(at) = table.upstream.given() {
             check_upstream(at, &name, listeners, security, report);
         }
-        if let Some(route) = route(&name, table, &routes, credentials, report) {
+        let prefix = prefix(&name, &table, &mut prefixes, report);
+        if let Some(route) = route(&name, table, prefix, credentials, report) {
             routes.push(route);
         }
     }
@@ -91,10 +93,34 @@ fn check_upstream(
     }
 }
 
+/// A prefix that no route `before` has, whatever else is wrong with either route.
+fn prefix(
+    name: &str,
+    table: &RouteTable,
+    before: &mut Vec<(Prefix, String)>,
+    report: &mut Report,
+) -> Option<Prefix> {
+    let (prefix, place) = match &table.prefix {
+        Read::Given(at) => (at.value.clone(), at.place),
+        Read::Refused => return None,
+        // A name that is no prefix has been reported as no name.
+        Read::Absent => (Prefix::parse(&format!("/{name}")).ok()?, table.place),
+    };
+    if let Some((_, other)) = before.iter().find(|(other, _)| *other == prefix) {
+        report.refuse(
+            place,
+            format!("the routes `{other}` and `{name}` both have the prefix `{prefix}`"),
+            "give one of them a `prefix` of its own",
+        );
+    }
+    before.push((prefix.clone(), name.to_owned()));
+    Some(prefix)
+}
+
 fn route(
     name: &str,
     table: RouteTable,
-    before: &[Route],
+    prefix: Option<Prefix>,
     credentials: &Known,
     report: &mut Report,
 ) -> Option<Route> {
@@ -104,25 +130,6 @@ fn route(
             format!("`routes.{name}` needs the key `upstream`"),
             "add `upstream = \"https://WS-FHIR.fhir.azurehealthcareapis.com\"` with your service's \
              URL to this table",
-        );
-    }
-    let prefix_place = table.prefix.given().map_or(table.place, |at| at.place);
-    let prefix = match table.prefix {
-        Read::Given(at) => Some(at.value),
-        Read::Refused => None,
-        // A name that is no prefix has been reported as no name.
-        Read::Absent => Prefix::parse(&format!("/{name}")).ok(),
-    };
-    if let Some(prefix) = &prefix
-        && let Some(other) = before.iter().find(|route| route.prefix == *prefix)
-    {
-        report.refuse(
-            prefix_place,
-            format!(
-                "the routes `{}` and `{name}` both have the prefix `{prefix}`",
-                other.name
-            ),
-            "give one of them a `prefix` of its own",
         );
     }
     let credential_place = table.credential.given().map_or(table.place, |at| at.place);
@@ -135,11 +142,11 @@ fn route(
         .as_deref()
         .map(|credential| credentials.check(credential, name, credential_place, report));
     let upstream_place = table.upstream.given().map_or(table.place, |at| at.place);
-    let upstream = table.upstream.into_value()?;
+    let upstream = table.upstream.into_value();
     let kind = match table.kind {
         Read::Given(at) => at.value,
         Read::Refused => return None,
-        Read::Absent => kind_of(&upstream, name),
+        Read::Absent => kind_of(upstream.as_ref()?, name),
     };
     let audience = match table.audience {
         Read::Given(at) => Some(at.value),
@@ -148,7 +155,7 @@ fn route(
             let needed = known
                 .flatten()
                 .is_some_and(|kind| !WITHOUT_AUDIENCE.contains(&kind));
-            default_audience(kind, &upstream, name, needed)
+            default_audience(kind, upstream.as_ref(), name, needed)
                 .map_err(|(message, remedy)| report.refuse(upstream_place, message, remedy))
                 .ok()?
         }
@@ -157,7 +164,7 @@ fn route(
         name: name.into(),
         kind,
         prefix: prefix?,
-        upstream,
+        upstream: upstream?,
         audience,
         credential: credential?.into(),
         http: table.http.or(HttpVersion::Auto),
@@ -191,16 +198,20 @@ fn kind_of(upstream: &ServiceUrl, name: &str) -> RouteKind {
     }
 }
 
+/// Without an upstream only what is missing whatever it is; such a route is not used.
 fn default_audience(
     kind: RouteKind,
-    upstream: &ServiceUrl,
+    upstream: Option<&ServiceUrl>,
     name: &str,
     needed: bool,
 ) -> Result<Option<Audience>, (String, String)> {
     let key = format!("routes.{name}.audience");
     let guess = match kind {
-        RouteKind::Fhir => upstream.origin(),
-        RouteKind::Dicom => match upstream.azure_domain() {
+        RouteKind::Fhir => match upstream {
+            Some(upstream) => upstream.origin(),
+            None => return Ok(None),
+        },
+        RouteKind::Dicom => match upstream.and_then(ServiceUrl::azure_domain) {
             Some(domain @ ("azurehealthcareapis.us" | "azurehealthcareapis.cn")) => {
                 return Err((
                     format!(

@@ -74,7 +74,10 @@ impl ServiceUrl {
         if !text.contains("://") {
             return Err(ValueError::new(
                 format!("`{text}` is no absolute URL"),
-                format!("write it with its scheme, for example https://{text}"),
+                format!(
+                    "write it with its scheme, for example https://{}",
+                    text.rsplit_once("//").map_or(text, |(_, rest)| rest)
+                ),
             ));
         }
         let uri: Uri = text
