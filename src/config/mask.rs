@@ -77,12 +77,7 @@ fn mask_each(table: &DeTable<'_>, is_strict: bool, report: &mut Report) {
     }
 }
 
-fn mask_value(
-    key: &str,
-    value: &toml::Spanned<DeValue<'_>>,
-    is_strict: bool,
-    report: &mut Report,
-) {
+fn mask_value(key: &str, value: &toml::Spanned<DeValue<'_>>, is_strict: bool, report: &mut Report) {
     match value.get_ref() {
         DeValue::Table(table) if matches!(key, "headers" | "parameters") => {
             for (inner, value) in table {
@@ -273,10 +268,23 @@ mod tests {
         for secret in ["s3cr3t", "Hunter2", "JBSWY3DPEHPK3PXP", "A_b8Q", "", "A-B"] {
             assert!(!is_variable(secret), "{secret}");
         }
-        for path in ["/run/secrets/db", "./s", "token.txt", "C:\\s", "~/s", "a/b.pem"] {
+        for path in [
+            "/run/secrets/db",
+            "./s",
+            "token.txt",
+            "C:\\s",
+            "~/s",
+            "a/b.pem",
+        ] {
             assert!(is_path(path), "{path}");
         }
-        for secret in ["hunter2", "aB8Q~x.yyyyyyyyy", "eyJh.eyJh.c2lnbmF0dXJl", "a.b~c", "a."] {
+        for secret in [
+            "hunter2",
+            "aB8Q~x.yyyyyyyyy",
+            "eyJh.eyJh.c2lnbmF0dXJl",
+            "a.b~c",
+            "a.",
+        ] {
             assert!(!is_path(secret), "{secret}");
         }
     }

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, pin::pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -20,7 +20,7 @@ use super::{
     Handler, Limits,
     io::Io,
     listener::Stream,
-    stopped,
+    refused_head, stopped,
     tracked::{self, Active, Tracked},
 };
 
@@ -30,19 +30,6 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 const MAX_STREAMS: u32 = 256;
-
-const MAX_HEADERS: usize = 256;
-
-/// Said without hyper, which closes such a connection in silence.
-fn too_slow() -> String {
-    const BODY: &str = "{\"title\":\"Request Timeout\",\"status\":408,\"detail\":\"The request's head did \
-         not come in time. Send it without delay.\"}";
-    format!(
-        "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/problem+json\r\n\
-         proxy-status: ahds-proxy; error=http_request_error\r\ncontent-length: {}\r\n\r\n{BODY}",
-        BODY.len()
-    )
-}
 
 pub(super) async fn run<H: Handler>(
     mut stream: Stream,
@@ -96,7 +83,7 @@ pub(super) async fn run<H: Handler>(
     }
     let mut connection = http1::Builder::new()
         .max_buf_size(limits.max_head)
-        .max_headers(MAX_HEADERS)
+        .max_headers(refused_head::MAX_HEADERS)
         .header_read_timeout(None)
         .serve_connection(io, service);
     let result = tokio::select! {
@@ -111,9 +98,12 @@ pub(super) async fn run<H: Handler>(
     };
     if result.is_err() {
         let mut io = connection.into_parts().io.into_inner();
-        if io.too_slow() {
-            // The client has been slow enough: what does not arrive now never will.
-            let _ = io.write_all(too_slow().as_bytes()).await;
+        if io.too_slow()
+            && let Some(answer) = refused_head::answer(StatusCode::REQUEST_TIMEOUT)
+        {
+            // hyper closes such a connection in silence. The client has been slow enough: what
+            // does not arrive now never will.
+            let _ = io.write_all(&answer).await;
             let _ = io.shutdown().await;
         }
     }

@@ -4,6 +4,9 @@
 //! while; and must keep taking bytes of its answer. A connection is not closed on a client that is
 //! still sending: what is left is read and dropped for a moment, since closing earlier would make
 //! the system throw the answer away (RFC 9112, section 9.6).
+//!
+//! hyper answers a head that it cannot read with nothing but a status. What it writes while every
+//! request is answered can only be that, and is replaced by an answer that says what to do.
 
 use std::{
     io,
@@ -12,13 +15,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Limits, tracked::Active};
+use super::{Limits, refused_head, tracked::Active};
 
 /// How long a client that is still sending is listened to after its answer.
 const LINGER: Duration = Duration::from_secs(5);
@@ -40,6 +43,8 @@ pub(super) struct Io<S> {
     head_deadline: Option<Instant>,
     write_deadline: Option<Instant>,
     linger: Option<Linger>,
+    /// What is left to send instead of hyper's own answer.
+    refusal: Option<Bytes>,
     alarm: Pin<Box<Sleep>>,
     ended: bool,
     too_slow: bool,
@@ -71,6 +76,7 @@ impl<S> Io<S> {
             head_deadline: (!is_http2).then_some(head_deadline),
             write_deadline: None,
             linger: None,
+            refusal: None,
             alarm: Box::pin(sleep_until(head_deadline)),
             ended: false,
             too_slow: false,
@@ -174,6 +180,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// Writes a refusal with a text in place of the bare one that `own` begins. `None` if what hyper
+    /// writes is an answer to a request.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>, own: &[u8]) -> Option<Poll<io::Result<()>>> {
+        if !self.reads_heads || !self.active.is_answered() {
+            return None;
+        }
+        let mut left = match self.refusal.take() {
+            Some(left) => left,
+            None => refused_head::answer(refused_head::status(own)?)?,
+        };
+        while !left.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, &left) {
+                Poll::Ready(Ok(0)) => {
+                    return Some(Poll::Ready(Err(io::ErrorKind::WriteZero.into())));
+                }
+                Poll::Ready(Ok(written)) => left.advance(written),
+                other => {
+                    self.refusal = Some(left);
+                    return Some(self.watch_write(cx, other).map_ok(|_| ()));
+                }
+            }
+        }
+        Some(Poll::Ready(Ok(())))
+    }
+
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         let linger = self.linger.get_or_insert_with(|| Linger {
@@ -215,6 +246,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(refused) = self.poll_refusal(cx, buf) {
+            return refused.map_ok(|()| buf.len());
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.watch_write(cx, written)
     }
@@ -224,6 +258,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let first = bufs.first().map_or(&[][..], |buf| buf);
+        if let Some(refused) = self.poll_refusal(cx, first) {
+            return refused.map_ok(|()| bufs.iter().map(|buf| buf.len()).sum());
+        }
         let mut joined = [0; JOINED];
         let written = match join(bufs, &mut joined) {
             Some(joined) => Pin::new(&mut self.stream).poll_write(cx, joined),
@@ -238,6 +276,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_ready() {
+            self.active.flushed();
+        }
         self.watch_write(cx, flushed)
     }
 

@@ -4,6 +4,7 @@
 mod connection;
 mod io;
 mod listener;
+mod refused_head;
 mod tracked;
 
 use std::{sync::Arc, time::Duration};
@@ -34,7 +35,7 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// A client that takes no byte of an answer for so long is cut off.
     pub write_timeout: Duration,
-    /// Bytes of a request's head that are read at all. Past it hyper answers 431 by itself.
+    /// Bytes of a request's head that are read at all. Past it the server answers 431 by itself.
     pub max_head: usize,
 }
 

@@ -25,6 +25,7 @@ struct Shared {
     /// Milliseconds since `start`.
     last_end: AtomicU64,
     is_stopped: AtomicBool,
+    is_answered: AtomicBool,
 }
 
 /// One of them, until dropped.
@@ -38,16 +39,30 @@ impl Active {
             count: AtomicUsize::new(0),
             last_end: AtomicU64::new(0),
             is_stopped: AtomicBool::new(false),
+            is_answered: AtomicBool::new(true),
         }))
     }
 
     pub(super) fn begin(&self) -> Request {
         self.0.count.fetch_add(1, Ordering::Relaxed);
+        self.0.is_answered.store(false, Ordering::Relaxed);
         Request(self.0.clone())
     }
 
     pub(super) fn any(&self) -> bool {
         self.0.count.load(Ordering::Relaxed) > 0
+    }
+
+    /// Notes that no byte is left to send of the answers that have ended.
+    pub(super) fn flushed(&self) {
+        if !self.any() {
+            self.0.is_answered.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the client has all of every answer to the requests so far.
+    pub(super) fn is_answered(&self) -> bool {
+        self.0.is_answered.load(Ordering::Relaxed)
     }
 
     /// When the last answer ended, or the connection began.

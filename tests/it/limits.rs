@@ -28,7 +28,7 @@ async fn a_head_past_the_limit_is_refused_and_not_reset() {
         .with("limits", "request_head = \"16KiB\"")
         .start()
         .await;
-    for (what, request, status, is_ours) in [
+    for (what, request, status, knows_route) in [
         ("below", with_headers("/fhir/Patient", 15, 1000), 200, false),
         ("above", with_headers("/fhir/Patient", 17, 1000), 431, true),
         (
@@ -49,7 +49,7 @@ async fn a_head_past_the_limit_is_refused_and_not_reset() {
             431,
             true,
         ),
-        // hyper stops reading here and answers by itself.
+        // Not read to the end, so the route is not known.
         (
             "past twice the limit",
             with_headers("/fhir/Patient", 40, 1000),
@@ -71,11 +71,81 @@ async fn a_head_past_the_limit_is_refused_and_not_reset() {
             before + u64::from(status == 200),
             "{what}"
         );
-        if is_ours {
+        if knows_route {
             assert_eq!(answer.json()["issue"][0]["code"], "too-long", "{what}");
-            assert!(answer.header("proxy-status").is_some(), "{what}");
+        }
+        let own = answer.header("proxy-status");
+        assert_eq!(own.is_some(), status != 200, "{what}");
+    }
+}
+
+/// As `raw`, after an answered request on the same connection.
+async fn second(stage: &Stage, request: &[u8]) -> client::Answer {
+    let mut stream = TcpStream::connect(stage.address()).await.expect("accepted");
+    let first = b"GET /fhir/metadata HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(first).await.expect("sent");
+    assert_eq!(client::read_response(&mut stream, false).await.status, 200);
+    let _ = stream.write_all(request).await;
+    timeout(PATIENCE, client::read_response(&mut stream, false))
+        .await
+        .expect("an answer in time")
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read_is_refused_with_a_text() {
+    let stage = Stage::start().await;
+    let long = format!(
+        "GET /fhir/x?{} HTTP/1.1\r\nHost: h\r\n\r\n",
+        "q".repeat(70_000)
+    );
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec();
+    for (what, request, status) in [
+        ("a long target", long.into_bytes(), 414),
+        ("many headers", with_headers("/fhir/Patient", 300, 3), 431),
+        ("TLS", hello, 400),
+        (
+            "a bad header",
+            b"GET /fhir/x HTTP/1.1\r\nHo st: h\r\n\r\n".to_vec(),
+            400,
+        ),
+        (
+            "two lengths",
+            b"POST /fhir/x HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_vec(),
+            400,
+        ),
+    ] {
+        for answer in [
+            client::raw(stage.address(), &request).await,
+            second(&stage, &request).await,
+        ] {
+            assert_eq!(answer.status, status, "{what}");
+            let content_type = answer.header("content-type");
+            assert_eq!(content_type, Some("application/problem+json"), "{what}");
+            let proxy_status = "ahds-proxy; error=http_request_error";
+            assert_eq!(answer.header("proxy-status"), Some(proxy_status), "{what}");
+            let problem = answer.json();
+            assert_eq!(problem["status"], status, "{what}");
+            assert!(problem["detail"].is_string(), "{what}");
         }
     }
+}
+
+/// hyper's status line is part of an answer here, not a refusal of its own.
+#[tokio::test]
+async fn an_answer_that_looks_like_a_refusal_passes() {
+    const BARE: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    let upstream = Scripted::start(|_, mut conversation| async move {
+        while conversation.request().await.is_some() {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", BARE.len());
+            conversation.send(head.as_bytes()).await;
+            tokio::task::yield_now().await;
+            conversation.send(BARE.as_bytes()).await;
+        }
+    })
+    .await;
+    let stage = upstream.routed().start().await;
+    let answer = client::get(stage.address(), "/plain/bare").await;
+    assert_eq!((answer.status, answer.text()), (200, BARE));
 }
 
 #[tokio::test]

@@ -101,7 +101,9 @@ fn complete(draft: Draft, name: &str, env: &Env<'_>, report: &mut Report) -> Opt
     for secret in &draft.secrets {
         is_complete &= check_secret(secret, env, report);
     }
-    let authority = draft.wants_authority.then(|| default_authority(env, report));
+    let authority = draft
+        .wants_authority
+        .then(|| default_authority(env, report));
     let mut credential = draft.credential?;
     match authority {
         Some(Some(authority)) => set_authority(&mut credential, authority),

@@ -1,0 +1,49 @@
+//! What is said to a client whose head never became a request: too slow, too long or malformed.
+//!
+//! Nobody knows the route then, so this is problem+json (RFC 9457) with `Proxy-Status` (RFC 9209)
+//! as for any path that belongs to no route. The connection ends with it.
+
+use bytes::Bytes;
+use http::StatusCode;
+
+/// More headers than any client sends; hyper keeps room for each.
+pub(super) const MAX_HEADERS: usize = 256;
+
+/// The whole answer; `None` where `status` is not that of a refused head.
+pub(super) fn answer(status: StatusCode) -> Option<Bytes> {
+    let detail = match status {
+        StatusCode::BAD_REQUEST => {
+            "This is no HTTP request. Call this address with http://, and send no other \
+             characters in the request's line and headers than HTTP allows."
+        }
+        StatusCode::REQUEST_TIMEOUT => {
+            "The request's head did not come in time. Send it without delay."
+        }
+        StatusCode::URI_TOO_LONG => {
+            "The request's target is too long to be read. Send a long search as POST to _search."
+        }
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            "The request's line and headers exceed limits.request_head by far, or there are more \
+             than 256 headers."
+        }
+        _ => return None,
+    };
+    let (number, title) = (
+        status.as_u16(),
+        status.canonical_reason().unwrap_or_default(),
+    );
+    let body = format!("{{\"title\":\"{title}\",\"status\":{number},\"detail\":\"{detail}\"}}");
+    let answer = format!(
+        "HTTP/1.1 {number} {title}\r\nconnection: close\r\ncontent-type: application/problem+json\r\n\
+         cache-control: no-store\r\nproxy-status: ahds-proxy; error=http_request_error\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    Some(answer.into())
+}
+
+/// The status of an answer from its first bytes.
+pub(super) fn status(answer: &[u8]) -> Option<StatusCode> {
+    let digits = answer.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+    StatusCode::from_bytes(digits).ok()
+}
