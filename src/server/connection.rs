@@ -7,9 +7,9 @@ use http::{Request, Response, StatusCode};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
-    service::service_fn,
+    service::{Service as _, service_fn},
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     sync::watch,
@@ -20,6 +20,7 @@ use super::{
     Handler, Limits,
     io::Io,
     listener::Stream,
+    paced::{Paced, Streams},
     refused_head, stopped,
     tracked::{self, Active, Tracked},
 };
@@ -62,7 +63,14 @@ pub(super) async fn run<H: Handler>(
         respond(handler.clone(), request, requests.begin())
     });
     if is_http2 {
-        let connection = http2::Builder::new(TokioExecutor::new())
+        let service = service_fn(move |request| {
+            let response = service.call(request);
+            async { response.await.map(|response| response.map(Paced::new)) }
+        });
+        let streams = Streams {
+            timeout: limits.write_timeout,
+        };
+        let connection = http2::Builder::new(streams)
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

@@ -4,6 +4,7 @@
 mod connection;
 mod io;
 mod listener;
+mod paced;
 mod refused_head;
 mod tracked;
 

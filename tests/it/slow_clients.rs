@@ -12,7 +12,7 @@ use ahds_proxy::server::{self, Handler, Limits, Listener};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Frame;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
@@ -255,4 +255,54 @@ async fn a_client_that_reads_nothing_is_cut_off() {
         .expect("the answer is given up")
         .expect("the server lives");
     drop(stream);
+}
+
+/// An answer over HTTP/2 without end, for a client that lets so many bytes of it come by itself.
+async fn endless_http2(server: &Server, window: u32) -> Incoming {
+    let stream = TcpStream::connect(server.address)
+        .await
+        .expect("it accepts");
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(window)
+        .handshake(TokioIo::new(stream))
+        .await
+        .expect("HTTP/2 with prior knowledge");
+    tokio::spawn(connection);
+    let request = Request::get("http://localhost/endless")
+        .body(Full::<Bytes>::default())
+        .expect("a valid request");
+    let answer = timeout(PATIENCE, sender.send_request(request)).await;
+    let answer = answer.expect("in time").expect("an answer");
+    assert_eq!(answer.status(), 200);
+    answer.into_body()
+}
+
+/// The window is closed, the connection is not: its pings go on.
+#[tokio::test]
+async fn an_http2_client_that_reads_nothing_is_cut_off() {
+    for window in [0, 65_535] {
+        let mut server = start().await;
+        let start = Instant::now();
+        let mut body = endless_http2(&server, window).await;
+        timeout(PATIENCE, server.ended.wait_for(|ended| *ended))
+            .await
+            .expect("the answer is given up")
+            .expect("the server lives");
+        assert!(start.elapsed() >= WRITE, "{:?}", start.elapsed());
+        let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+        timeout(PATIENCE, rest).await.expect("the stream is reset");
+    }
+}
+
+#[tokio::test]
+async fn an_http2_client_that_reads_slowly_is_not_late() {
+    let server = start().await;
+    let start = Instant::now();
+    let mut body = endless_http2(&server, 16 << 10).await;
+    while start.elapsed() < WRITE * 4 {
+        let frame = timeout(PATIENCE, body.frame()).await.expect("in time");
+        frame.expect("no end").expect("no reset");
+        sleep(WRITE / 8).await;
+    }
+    assert!(!*server.ended.borrow());
 }
