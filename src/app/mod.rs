@@ -88,9 +88,14 @@ pub async fn run_then<E: fmt::Display>(
         }
     }
     tracing::info!(drain_s = config.drain.as_secs_f32(), "stopping");
+    let proxy = running.proxy.clone();
+    let at_once = async {
+        signals.stop().await;
+        proxy.cut_off();
+    };
     tokio::select! {
         () = running.stop() => tracing::info!("stopped"),
-        () = signals.stop() => tracing::warn!("stopped at once"),
+        () = at_once => tracing::warn!("stopped at once"),
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ mod kept;
 mod links;
 mod names;
 mod record;
+mod request_id;
 mod resource;
 mod rewritten;
 mod route;
@@ -22,7 +23,10 @@ mod throttled;
 mod upload;
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -76,6 +80,8 @@ struct Shared {
     limits: config::Limits,
     requests: Arc<Semaphore>,
     alarms: Alarms,
+    /// Told to every request that runs, whichever configuration it began with.
+    is_cut_off: Arc<AtomicBool>,
 }
 
 /// What an answer of the proxy's own has to look like.
@@ -98,7 +104,11 @@ impl Proxy {
     /// Puts the pipeline together.
     pub fn new(routes: Vec<Arc<Route>>, config: &config::Config) -> Self {
         Self {
-            current: Arc::new(RwLock::new(Arc::new(Shared::new(routes, config)))),
+            current: Arc::new(RwLock::new(Arc::new(Shared::new(
+                routes,
+                config,
+                Arc::default(),
+            )))),
             own: None,
         }
     }
@@ -114,8 +124,14 @@ impl Proxy {
 
     /// Serves every request from now on with these routes and this configuration.
     pub fn replace(&self, routes: Vec<Arc<Route>>, config: &config::Config) {
-        let shared = Arc::new(Shared::new(routes, config));
+        let is_cut_off = self.shared().is_cut_off.clone();
+        let shared = Arc::new(Shared::new(routes, config, is_cut_off));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = shared;
+    }
+
+    /// Notes that what still runs is given up now, so that the log does not say the clients left.
+    pub fn cut_off(&self) {
+        self.shared().is_cut_off.store(true, Ordering::Relaxed);
     }
 
     fn shared(&self) -> Arc<Shared> {
@@ -126,7 +142,12 @@ impl Proxy {
     async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         let shared = self.shared();
         let (head, body) = request.into_parts();
-        let mut record = Record::new(Instant::now(), &head.method, &head.headers);
+        let mut record = Record::new(
+            Instant::now(),
+            &head.method,
+            &head.headers,
+            &shared.is_cut_off,
+        );
         let path = head.uri.path();
         let routed = match &self.own {
             Some(name) => route::by_name(&shared.routes, name, path),
@@ -178,8 +199,9 @@ struct Target {
 }
 
 impl Shared {
-    fn new(routes: Vec<Arc<Route>>, config: &config::Config) -> Self {
+    fn new(routes: Vec<Arc<Route>>, config: &config::Config, is_cut_off: Arc<AtomicBool>) -> Self {
         Self {
+            is_cut_off,
             routes,
             guard: Guard::new(&config.security),
             timeouts: Timeouts {
@@ -358,6 +380,10 @@ impl Handler for Proxy {
 
     async fn handle(self, request: Request<Incoming>) -> Response<ResponseBody> {
         self.answer(request).await
+    }
+
+    fn cut_off(&self) {
+        Self::cut_off(self);
     }
 }
 

@@ -2,15 +2,20 @@
 //! Holds nothing of the path but a resource type from a fixed list, and nothing of the query.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::exchange::Exchange;
+use super::{
+    exchange::Exchange,
+    request_id::{self, RequestId},
+};
 
-const REQUEST_ID: &str = "x-request-id";
 /// Logged as the status when the client left before there was one (nginx's number for it).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
@@ -21,6 +26,8 @@ pub(super) enum Outcome {
     /// Answered by the proxy itself.
     Refused,
     ClientLeft,
+    /// The drain time was over, or there was none.
+    CutOff,
     UpstreamBrokeOff,
     UpstreamStalled,
 }
@@ -31,6 +38,7 @@ impl Outcome {
             Self::Complete => "complete",
             Self::Refused => "refused",
             Self::ClientLeft => "client left",
+            Self::CutOff => "cut off at shutdown",
             Self::UpstreamBrokeOff => "upstream broke off",
             Self::UpstreamStalled => "upstream stalled",
         }
@@ -49,11 +57,18 @@ pub(super) struct Record {
     exchange: Option<Arc<Exchange>>,
     upstream_time: Option<Duration>,
     request_id: Option<HeaderValue>,
+    /// The proxy gives up what still runs, for its own reasons.
+    is_cut_off: Arc<AtomicBool>,
     outcome: Outcome,
 }
 
 impl Record {
-    pub(super) fn new(start: Instant, method: &Method, headers: &HeaderMap) -> Self {
+    pub(super) fn new(
+        start: Instant,
+        method: &Method,
+        headers: &HeaderMap,
+        is_cut_off: &Arc<AtomicBool>,
+    ) -> Self {
         Self {
             start,
             method: known_method(method),
@@ -63,7 +78,8 @@ impl Record {
             sent: 0,
             exchange: None,
             upstream_time: None,
-            request_id: request_id(headers),
+            request_id: request_id::given(headers),
+            is_cut_off: is_cut_off.clone(),
             outcome: Outcome::ClientLeft,
         }
     }
@@ -87,7 +103,7 @@ impl Record {
         self.status = status.as_u16();
         self.upstream_time = Some(upstream_time);
         if self.request_id.is_none() {
-            self.request_id = request_id(headers);
+            self.request_id = request_id::given(headers);
         }
     }
 
@@ -109,6 +125,9 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if self.outcome == Outcome::ClientLeft && self.is_cut_off.load(Ordering::Relaxed) {
+            self.outcome = Outcome::CutOff;
+        }
         tracing::info!(
             route = self.route.as_deref().unwrap_or("-"),
             method = self.method,
@@ -121,7 +140,7 @@ impl Drop for Record {
             bytes_out = self.sent,
             duration_us = microseconds(self.start.elapsed()),
             upstream_us = self.upstream_time.map(microseconds),
-            request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok()),
+            request_id = %RequestId::or_own(self.request_id.as_ref()),
             outcome = self.outcome.as_str(),
             "request"
         );
@@ -143,39 +162,5 @@ fn known_method(method: &Method) -> &'static str {
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         _ => "other",
-    }
-}
-
-/// A request id that is a UUID; anything else might be something about a patient.
-fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
-    headers
-        .get(REQUEST_ID)
-        .filter(|id| is_uuid(id.as_bytes()))
-        .cloned()
-}
-
-fn is_uuid(text: &[u8]) -> bool {
-    text.len() == 36
-        && text.iter().enumerate().all(|(index, byte)| match index {
-            8 | 13 | 18 | 23 => *byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_uuid_is_a_request_id() {
-        assert!(is_uuid(b"8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5f"));
-        for text in [
-            "",
-            "Smith",
-            "8f14e45fceea467fa1b20a1b2c3d4e5f",
-            "8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5g",
-        ] {
-            assert!(!is_uuid(text.as_bytes()), "{text}");
-        }
     }
 }

@@ -53,6 +53,9 @@ pub trait Handler: Clone + Send + Sync + 'static {
         self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
+
+    /// Called when the drain time is over, before the requests that still run are dropped.
+    fn cut_off(&self) {}
 }
 
 /// Accepts connections until `stop` turns true, then lets running requests finish within `drain`.
@@ -98,6 +101,7 @@ pub async fn serve<H: Handler>(
         .await
         .is_err()
     {
+        handler.cut_off();
         tracing::warn!(cut_off = tasks.len(), "the drain time is over");
     }
     tasks.shutdown().await;

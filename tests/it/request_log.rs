@@ -73,6 +73,13 @@ async fn each_request_makes_exactly_one_event() {
     assert_eq!(seen, expected);
 
     assert_eq!(events[0]["request_id"], REQUEST_ID);
+    let mut ids: Vec<_> = events
+        .iter()
+        .map(|event| event["request_id"].as_str().expect("an id"))
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), events.len(), "an id of each one's own: {ids:?}");
     assert_eq!(events[0]["bytes_out"], found.body.len());
     assert_eq!(events[0]["outcome"], "complete");
     assert_eq!(events[1]["bytes_in"], patient.len());

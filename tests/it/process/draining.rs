@@ -74,6 +74,7 @@ async fn a_second_signal_ends_at_once() {
     assert!(start.elapsed() < Duration::from_secs(10));
     let log = scene.process.stderr();
     assert!(log.contains("stopped at once"), "{log}");
+    assert!(log.contains("outcome=\"cut off at shutdown\""), "{log}");
 }
 
 #[tokio::test]
@@ -88,6 +89,7 @@ async fn what_outlasts_the_drain_time_is_cut_off() {
     assert!(log.contains("the drain time is over"), "{log}");
     let requests = log.matches("resource=").count();
     assert_eq!(requests, 1, "its one event is written all the same: {log}");
+    assert!(log.contains("outcome=\"cut off at shutdown\""), "{log}");
 }
 
 #[tokio::test]

@@ -1,0 +1,79 @@
+//! What a request is called in the log: as the client or the upstream calls it, else by a number of
+//! its own, which nobody else is told.
+
+use std::{
+    fmt,
+    hash::{BuildHasher as _, RandomState},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use http::{HeaderMap, HeaderValue};
+
+const NAME: &str = "x-request-id";
+
+/// Starts anywhere, so that two runs of the program do not use the same numbers.
+static NEXT: LazyLock<AtomicU64> =
+    LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(0_u8)));
+
+/// Written as text.
+#[derive(Debug)]
+pub(super) enum RequestId<'a> {
+    Given(&'a str),
+    Own(u64),
+}
+
+impl<'a> RequestId<'a> {
+    /// A new number where there is no other.
+    pub(super) fn or_own(given: Option<&'a HeaderValue>) -> Self {
+        given.and_then(|id| id.to_str().ok()).map_or_else(
+            || Self::Own(NEXT.fetch_add(1, Ordering::Relaxed)),
+            Self::Given,
+        )
+    }
+}
+
+impl fmt::Display for RequestId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(id) => f.write_str(id),
+            Self::Own(number) => write!(f, "{number:016x}"),
+        }
+    }
+}
+
+/// A request id that is a UUID; anything else might be something about a patient.
+pub(super) fn given(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers
+        .get(NAME)
+        .filter(|id| is_uuid(id.as_bytes()))
+        .cloned()
+}
+
+fn is_uuid(text: &[u8]) -> bool {
+    text.len() == 36
+        && text.iter().enumerate().all(|(index, byte)| match index {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_uuid_is_a_request_id() {
+        assert!(is_uuid(b"8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5f"));
+        for text in [
+            "",
+            "Smith",
+            "8f14e45fceea467fa1b20a1b2c3d4e5f",
+            "8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5g",
+        ] {
+            assert!(!is_uuid(text.as_bytes()), "{text}");
+        }
+    }
+}
