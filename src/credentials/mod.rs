@@ -110,31 +110,31 @@ impl CredentialError {
 /// A way to get tokens, ready to use.
 #[derive(Debug)]
 pub enum Credential {
-    /// See [`chain::Chain`].
+    /// `auto`: the first source on this machine that works, in the order of `DefaultAzureCredential`.
     Auto(Box<chain::Chain>),
-    /// See [`azure_cli::AzureCli`].
+    /// `azure-cli`: who is signed in to az.
     AzureCli(azure_cli::AzureCli),
-    /// See [`azure_developer_cli::AzureDeveloperCli`].
+    /// `azure-developer-cli`: who is signed in to azd.
     AzureDeveloperCli(azure_developer_cli::AzureDeveloperCli),
-    /// See [`azure_powershell::AzurePowerShell`].
+    /// `azure-powershell`: who is signed in to Azure `PowerShell`.
     AzurePowerShell(azure_powershell::AzurePowerShell),
-    /// See [`client_certificate::ClientCertificate`].
+    /// `client-certificate`: an application that signs an assertion with its key.
     ClientCertificate(client_certificate::ClientCertificate),
-    /// See [`client_secret::ClientSecret`].
+    /// `client-secret`: an application with a secret.
     ClientSecret(client_secret::ClientSecret),
-    /// See [`command::Command`].
+    /// `command`: what another program prints.
     Command(command::Command),
-    /// See [`device_code::DeviceCode`].
+    /// `device-code`: a person who signs in on another device.
     DeviceCode(device_code::DeviceCode),
-    /// See [`managed_identity::ManagedIdentity`].
+    /// `managed-identity`: the identity of the machine, from whichever service it has for that.
     ManagedIdentity(managed_identity::ManagedIdentity),
-    /// See [`oauth2::OAuth2`].
+    /// `oauth2-client-credentials`: a client of any issuer's (RFC 6749, section 4.4).
     OAuth2(oauth2::OAuth2),
-    /// See [`smart::SmartBackendServices`].
+    /// `smart-backend-services`: a client that signs its assertions (HL7 SMART App Launch 2).
     SmartBackendServices(smart::SmartBackendServices),
-    /// See [`static_token::StaticToken`].
+    /// `static`: a token from a file or variable.
     Static(static_token::StaticToken),
-    /// See [`workload_identity::WorkloadIdentity`].
+    /// `workload-identity`: a pod's own token in exchange for one of Entra's.
     WorkloadIdentity(workload_identity::WorkloadIdentity),
 }
 

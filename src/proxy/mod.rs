@@ -1,4 +1,4 @@
-//! The pipeline of one request. [`Proxy::answer`] reads top to bottom; each step is a plain
+//! The pipeline of one request. `Proxy::answer` reads top to bottom; each step is a plain
 //! function in a file of its own.
 
 mod alarm;
