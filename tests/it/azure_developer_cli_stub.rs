@@ -6,14 +6,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use ahds_proxy::{
     config::{Credential as Keys, Tenant, Tool},
     credentials::{AccessToken, CredentialError, Reason},
-    emulator::{Emulator, FHIR_AUDIENCE, Options},
+    emulator::FHIR_AUDIENCE,
 };
 
-use crate::support::{
-    client,
-    process::{self, text},
-    stub::{Stub, ask},
-};
+use crate::support::stub::{Stub, ask, check_both_routes, error_without_program};
 
 const TABLE: &str = "credentials.azd.azure-developer-cli";
 const TENANT: &str = "contoso.example";
@@ -35,18 +31,12 @@ async fn error_of(script: &str) -> CredentialError {
 
 #[tokio::test]
 async fn stub_azd_serves_both_routes() {
-    let emulator = Emulator::start(Options::default()).await.expect("started");
     let script = "case \"$*\" in *dicom*) cat \"$D/dicom\";; *) cat \"$D/fhir\";; esac";
     let stub = Stub::new("azd", script);
-    stub.write_tokens(&emulator, |token| {
+    check_both_routes(&stub, TABLE, |token| {
         format!("{{\"token\":\"{token}\",\"expiresOn\":\"2099-01-01T00:00:00Z\"}}")
-    });
-    let stage = stub.setup(TABLE, "").start_before(emulator).await;
-    for path in ["/fhir/Patient?_count=1", "/dicom/v2/changefeed?limit=1"] {
-        let answer = client::get(stage.address(), path).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-    }
-    assert_eq!(stub.runs(), 2);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -198,14 +188,7 @@ async fn stub_azd_that_hangs_is_ended() {
 
 #[tokio::test]
 async fn a_missing_azd_says_how_to_install_it() {
-    let nothing = tempfile::tempdir().expect("a folder");
-    let mut command = process::command(&["token", "fhir", "--fhir", FHIR_AUDIENCE]);
-    command
-        .args(["--credential", "azure-developer-cli"])
-        .env("PATH", nothing.path());
-    let output = process::output(command).await;
-    assert_eq!(output.status.code(), Some(1));
-    let error = text(&output.stderr);
+    let error = error_without_program("azure-developer-cli").await;
     assert!(error.contains("(azd) is not on PATH"), "{error}");
     assert!(error.contains("https://aka.ms/azd-install"), "{error}");
 }

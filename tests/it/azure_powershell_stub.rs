@@ -10,14 +10,13 @@ use std::{
 use ahds_proxy::{
     config::{Credential as Keys, Tenant, Tool},
     credentials::{AccessToken, CredentialError, Reason},
-    emulator::{Emulator, FHIR_AUDIENCE, Options},
+    emulator::FHIR_AUDIENCE,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::support::{
-    client,
-    process::{self, text},
-    stub::{Stub, ask},
+    process,
+    stub::{Stub, ask, check_both_routes, error_without_program},
 };
 
 const TABLE: &str = "credentials.pwsh.azure-powershell";
@@ -50,19 +49,13 @@ fn decode(argument: &str) -> String {
 
 #[tokio::test]
 async fn stub_pwsh_serves_both_routes() {
-    let emulator = Emulator::start(Options::default()).await.expect("started");
     let script = "echo \"$4\" | base64 -d | tr -d '\\000' >\"$D/script\"\n\
         if grep -q \"audience = '.*dicom\" \"$D/script\"; then cat \"$D/dicom\"; else cat \"$D/fhir\"; fi";
     let stub = Stub::new("pwsh", script);
-    stub.write_tokens(&emulator, |token| {
+    check_both_routes(&stub, TABLE, |token| {
         format!("ahds-proxy token 4070908800 {token}\n")
-    });
-    let stage = stub.setup(TABLE, "").start_before(emulator).await;
-    for path in ["/fhir/Patient?_count=1", "/dicom/v2/changefeed?limit=1"] {
-        let answer = client::get(stage.address(), path).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-    }
-    assert_eq!(stub.runs(), 2);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -251,14 +244,7 @@ async fn stub_pwsh_that_hangs_is_ended() {
 
 #[tokio::test]
 async fn a_missing_pwsh_says_how_to_install_it() {
-    let nothing = tempfile::tempdir().expect("a folder");
-    let mut command = process::command(&["token", "fhir", "--fhir", FHIR_AUDIENCE]);
-    command
-        .args(["--credential", "azure-powershell"])
-        .env("PATH", nothing.path());
-    let output = process::output(command).await;
-    assert_eq!(output.status.code(), Some(1));
-    let error = text(&output.stderr);
+    let error = error_without_program("azure-powershell").await;
     assert!(
         error.contains("PowerShell (pwsh) is not on PATH"),
         "{error}"

@@ -10,12 +10,12 @@ use ahds_proxy::{
     clock::Clock,
     config::{Audience, Credential as Keys},
     credentials::{AccessToken, Credential, CredentialError, IdentityEndpoints},
-    emulator::{DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE},
+    emulator::{DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, Options},
     upstream::Connections,
 };
 use tempfile::TempDir;
 
-use super::Setup;
+use super::{Setup, client, process};
 
 /// A script and the files it keeps, in a folder with a space in its name. In the script `$D` is
 /// that folder.
@@ -100,6 +100,34 @@ impl Stub {
             setup.with(table, lines)
         })
     }
+}
+
+/// A program that answers with good tokens serves both routes and is run once for each.
+pub(crate) async fn check_both_routes(
+    stub: &Stub,
+    table: &'static str,
+    answer: impl Fn(&str) -> String,
+) {
+    let emulator = Emulator::start(Options::default()).await.expect("started");
+    stub.write_tokens(&emulator, answer);
+    let stage = stub.setup(table, "").start_before(emulator).await;
+    for path in ["/fhir/Patient?_count=1", "/dicom/v2/changefeed?limit=1"] {
+        let answer = client::get(stage.address(), path).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(stub.runs(), 2);
+}
+
+/// What a user reads who asks for a token of this kind where PATH holds no program.
+pub(crate) async fn error_without_program(kind: &str) -> String {
+    let nothing = tempfile::tempdir().expect("a folder");
+    let mut command = process::command(&["token", "fhir", "--fhir", FHIR_AUDIENCE]);
+    command
+        .args(["--credential", kind])
+        .env("PATH", nothing.path());
+    let output = process::output(command).await;
+    assert_eq!(output.status.code(), Some(1));
+    process::text(&output.stderr).to_owned()
 }
 
 /// What a credential gives for the FHIR audience.
