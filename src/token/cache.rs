@@ -14,7 +14,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use moka::{Expiry, future::Cache};
@@ -216,6 +216,11 @@ impl Source {
         }
         // Boxed, since most requests would only carry the room for it about.
         Box::pin(self.fetch(generation)).await
+    }
+
+    /// The time by which its tokens expire.
+    pub fn now(&self) -> SystemTime {
+        self.clock.now()
     }
 
     /// The token in use, without waiting for one.
