@@ -251,7 +251,10 @@ impl Shared {
                 answer = second;
             }
         }
-        if route.retry_throttled && is_repeatable && throttled::wait(&answer.0, route.source.now()).is_some() {
+        if route.retry_throttled
+            && is_repeatable
+            && throttled::wait(&answer.0, route.source.now()).is_some()
+        {
             let again = self.repeat_throttled(route, request, answer, &exchange);
             answer = Box::pin(again).await?;
         }

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Limits, tracked::Active};
+use super::{Limits, outgoing::Outgoing, tracked::Active};
 
 /// How long a client that is still sending is listened to after its answer.
 const LINGER: Duration = Duration::from_secs(5);
@@ -33,6 +33,7 @@ pub(super) struct Io<S> {
     /// Bytes that were read to find out the protocol.
     first: Bytes,
     active: Active,
+    outgoing: Outgoing,
     limits: Limits,
     /// Whether bytes after a pause begin a head. HTTP/2 has frames of its own at any time.
     reads_heads: bool,
@@ -58,6 +59,7 @@ impl<S> Io<S> {
         stream: S,
         first: Bytes,
         active: Active,
+        outgoing: Outgoing,
         limits: Limits,
         is_http2: bool,
         head_deadline: Instant,
@@ -66,6 +68,7 @@ impl<S> Io<S> {
             stream,
             first,
             active,
+            outgoing,
             limits,
             reads_heads: !is_http2,
             head_deadline: (!is_http2).then_some(head_deadline),
@@ -162,6 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
+        self.outgoing.wrote(&written);
         if written.is_ready() {
             self.write_deadline = None;
             return written;
