@@ -120,8 +120,12 @@ pub(super) async fn run<H: Handler>(
             let _ = io.write_all(too_slow().as_bytes()).await;
             let _ = io.shutdown().await;
         } else if outgoing.has_broken_off() {
-            // What there is of the answer must not be lost to a client that is still sending.
-            let _ = io.shutdown().await;
+            if outgoing.ends_with_connection() {
+                io.reset();
+            } else {
+                // What there is of the answer must not be lost to a client that is still sending.
+                let _ = io.shutdown().await;
+            }
         }
     }
 }
@@ -149,6 +153,7 @@ async fn respond<H: Handler>(
     active: tracked::Request,
     outgoing: Outgoing,
 ) -> Result<Response<Tracked<H::Body>>, Infallible> {
+    outgoing.asked_in(request.version());
     let response = handler.handle(request).await;
     Ok(response.map(|body| Tracked::new(body, active, outgoing)))
 }

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Limits, outgoing::Outgoing, tracked::Active};
+use super::{Limits, listener::Stream, outgoing::Outgoing, tracked::Active};
 
 /// How long a client that is still sending is listened to after its answer.
 const LINGER: Duration = Duration::from_secs(5);
@@ -123,6 +123,16 @@ impl<S> Io<S> {
             .head_deadline
             .unwrap_or_else(|| self.active.idle_since() + self.limits.keep_alive);
         self.poll_deadline(cx, deadline)
+    }
+}
+
+impl Io<Stream> {
+    /// Ends a connection in a way that nobody takes for an orderly one, where there is such a way.
+    pub(super) fn reset(self) {
+        if let Stream::Tcp(stream) = &self.stream {
+            // Without it the client sees an orderly end, as it does over a Unix socket.
+            let _ = stream.set_zero_linger();
+        }
     }
 }
 

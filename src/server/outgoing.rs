@@ -12,6 +12,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use http::Version;
+
 /// What one connection has written, as far as broken answers want to know.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outgoing(Arc<Shared>);
@@ -20,6 +22,8 @@ pub(super) struct Outgoing(Arc<Shared>);
 struct Shared {
     /// Whether the last write is still to be taken by the system.
     is_blocked: AtomicBool,
+    /// A client of HTTP/1.0 takes the end of the connection for the end of the answer.
+    ends_with_connection: AtomicBool,
     rounds: Mutex<Rounds>,
 }
 
@@ -110,6 +114,17 @@ impl Outgoing {
             rounds.waiting.push(cx.waker().clone());
         }
         Poll::Pending
+    }
+
+    /// Notes the version of a request.
+    pub(super) fn asked_in(&self, version: Version) {
+        let is_old = version < Version::HTTP_11;
+        self.0.ends_with_connection.store(is_old, Ordering::Relaxed);
+    }
+
+    /// Whether a client would take a connection that is closed for the end of its answer.
+    pub(super) fn ends_with_connection(&self) -> bool {
+        self.0.ends_with_connection.load(Ordering::Relaxed)
     }
 
     pub(super) fn has_broken_off(&self) -> bool {

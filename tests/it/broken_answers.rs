@@ -7,7 +7,11 @@ use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::support::{PATIENCE, client, scripted::Scripted};
 
@@ -93,6 +97,24 @@ async fn what_there_is_comes_and_then_the_connection_ends() {
             assert!(received.contains(END), "{case}: {received:?}");
             assert!(!received.ends_with("0\r\n\r\n"), "{case}: {received:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_knows_no_end_but_the_connections_sees_it_reset() {
+    for path in [SEARCH, READ] {
+        let upstream = closing(answer("", None, TEXT)).await;
+        let stage = upstream.routed().start().await;
+        let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        let exchange = async {
+            let mut stream = TcpStream::connect(stage.address()).await.expect("accepted");
+            stream.write_all(request.as_bytes()).await.expect("sent");
+            let mut received = Vec::new();
+            stream.read_to_end(&mut received).await.map(|_| received)
+        };
+        let received = timeout(PATIENCE, exchange).await.expect("in time");
+        let error = received.expect_err("no orderly end");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{path}");
     }
 }
 
