@@ -218,7 +218,7 @@ const FAILURES: &[(&str, Reason, &[&str])] = &[
         Reason::Transient,
         &[
             "PowerShell failed",
-            "Get-AzAccessToken",
+            "Get-AzAccessToken -ResourceUrl https://",
             "Connect-AzAccount",
         ],
     ),
