@@ -246,6 +246,7 @@ impl Source {
         tracing::warn!(
             credential = &*self.name.credential,
             audience = self.name.audience.as_ref().map(tracing::field::display),
+            not_again_for = ?REPLACEMENT_PAUSE,
             "the service refuses the token; asking for another"
         );
         self.drop_token(generation);

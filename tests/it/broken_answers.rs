@@ -167,7 +167,7 @@ async fn a_long_answer_comes_up_to_where_it_breaks_off() {
         let stage = upstream.routed().start().await;
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let received = client::to_the_end(stage.address(), request.as_bytes()).await;
-        let count = received.iter().filter(|byte| **byte == b'x').count();
+        let count = received.split(|byte| *byte == b'x').count() - 1;
         assert!(count >= text.len(), "{path}: {count}");
 
         let (_, body, is_whole) = over_http2(stage.address(), path).await;
