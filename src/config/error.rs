@@ -11,7 +11,8 @@ use std::{fmt, path::PathBuf};
 pub struct ConfigErrors(Vec<Problem>);
 
 impl ConfigErrors {
-    pub(super) fn new(problems: Vec<Problem>) -> Self {
+    /// For at least one problem.
+    pub fn new(problems: Vec<Problem>) -> Self {
         Self(problems)
     }
 

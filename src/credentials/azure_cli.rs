@@ -10,7 +10,7 @@ use super::{
     az_json::AzAnswer,
     entra::{self, Asker},
     subprocess::Finished,
-    tool::{self, Tool},
+    tool::{self, Advice, Tool},
 };
 use crate::config::{self, Audience};
 
@@ -22,7 +22,6 @@ static AZ: Tool = Tool {
     programs: &["az"],
     install: "Install the Azure CLI (https://aka.ms/azure-cli), or set `path` of the azure-cli credential to the az \
               program.",
-    by_hand: "az account get-access-token",
     environment: &[
         ("AZURE_CORE_NO_COLOR", Some("true")),
         ("AZURE_CLIENT_SECRET", None),
@@ -48,13 +47,15 @@ impl AzureCli {
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
         let path = self.keys.path.as_deref();
         let arguments = self.arguments(audience);
-        let finished = AZ
-            .run(path, &arguments, self.keys.timeout, &self.sign_in())
-            .await?;
+        let advice = Advice {
+            by_hand: tool::command_line(AZ.name, path, &arguments),
+            sign_in: self.sign_in(),
+        };
+        let finished = AZ.run(path, &arguments, self.keys.timeout, &advice).await?;
         if !finished.success {
-            return Err(self.failed(&finished, audience));
+            return Err(self.failed(&finished, audience, &advice));
         }
-        read(&finished.stdout)
+        read(&finished.stdout, &advice)
     }
 
     fn arguments(&self, audience: &Audience) -> Vec<OsString> {
@@ -79,7 +80,7 @@ impl AzureCli {
 
     /// What `az` printed is sorted by the few texts that stay the same between versions; it is never
     /// shown or logged, since it can hold codes and account names.
-    fn failed(&self, finished: &Finished, audience: &Audience) -> CredentialError {
+    fn failed(&self, finished: &Finished, audience: &Audience, advice: &Advice) -> CredentialError {
         let stderr = String::from_utf8_lossy(&finished.stderr);
         let asker = Asker {
             tenant: self.keys.tenant.as_ref().map(config::Tenant::as_str),
@@ -134,7 +135,7 @@ impl AzureCli {
                 "Upgrade it: az upgrade",
             );
         }
-        AZ.failed(finished, &self.sign_in())
+        AZ.failed(finished, advice)
     }
 
     /// For what a sign-in without this audience would not settle.
@@ -157,8 +158,8 @@ impl AzureCli {
     }
 }
 
-fn read(stdout: &[u8]) -> Result<AccessToken, CredentialError> {
-    let unreadable = |message: &str| AZ.unreadable(message, "az upgrade");
+fn read(stdout: &[u8], advice: &Advice) -> Result<AccessToken, CredentialError> {
+    let unreadable = |message: &str| AZ.unreadable(message, "az upgrade", advice);
     // Extensions and a wrapped az print notices around the answer, with braces or without.
     let answer = stdout
         .iter()
@@ -181,10 +182,17 @@ fn read(stdout: &[u8]) -> Result<AccessToken, CredentialError> {
 mod tests {
     use super::*;
 
+    fn advice() -> Advice {
+        Advice {
+            by_hand: String::new(),
+            sign_in: String::new(),
+        }
+    }
+
     #[test]
     fn skips_notices_around_the_answer() {
         let text = b"A new {version} is available.\n{\"accessToken\":\"t\",\"expires_on\":\"1900000000\"}\nbye\n";
-        let token = read(text).expect("a token");
+        let token = read(text, &advice()).expect("a token");
         let expiry = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_900_000_000);
         assert_eq!(token.expires_on, expiry);
     }
@@ -200,7 +208,7 @@ mod tests {
             r#"{"accessToken":1,"expires_on":1}"#,
             r#"{"accessToken":"t","expiresOn":"soon"}"#,
         ] {
-            assert!(read(text.as_bytes()).is_err(), "{text}");
+            assert!(read(text.as_bytes(), &advice()).is_err(), "{text}");
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     AccessToken, CredentialError, Reason, aadsts,
     entra::{self, Asker},
     subprocess::Finished,
-    tool::{self, Tool},
+    tool::{self, Advice, Tool},
 };
 use crate::config::{self, Audience};
 
@@ -24,7 +24,6 @@ static AZD: Tool = Tool {
     programs: &["azd"],
     install: "Install the Azure Developer CLI (https://aka.ms/azd-install), or set `path` of the azure-developer-cli \
               credential to the azd program.",
-    by_hand: "azd auth token",
     environment: &[
         ("AZD_SKIP_UPDATE_CHECK", Some("true")),
         ("NO_COLOR", Some("1")),
@@ -56,13 +55,17 @@ impl AzureDeveloperCli {
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
         let path = self.keys.path.as_deref();
         let arguments = self.arguments(audience);
+        let advice = Advice {
+            by_hand: tool::command_line(AZD.name, path, &arguments),
+            sign_in: self.sign_in(),
+        };
         let finished = AZD
-            .run(path, &arguments, self.keys.timeout, &self.sign_in())
+            .run(path, &arguments, self.keys.timeout, &advice)
             .await?;
         if !finished.success {
-            return Err(self.failed(&finished, audience));
+            return Err(self.failed(&finished, audience, &advice));
         }
-        read(&finished.stdout)
+        read(&finished.stdout, &advice)
     }
 
     fn arguments(&self, audience: &Audience) -> Vec<OsString> {
@@ -85,7 +88,7 @@ impl AzureDeveloperCli {
 
     /// `azd` writes its errors as plain text or as lines of JSON, depending on its version; neither is
     /// shown or logged.
-    fn failed(&self, finished: &Finished, audience: &Audience) -> CredentialError {
+    fn failed(&self, finished: &Finished, audience: &Audience, advice: &Advice) -> CredentialError {
         let stderr = String::from_utf8_lossy(&finished.stderr);
         let says = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
         let asker = Asker {
@@ -129,7 +132,7 @@ impl AzureDeveloperCli {
                 "Upgrade it: https://aka.ms/azd-install",
             );
         }
-        AZD.failed(finished, &self.sign_in())
+        AZD.failed(finished, advice)
     }
 
     fn sign_in(&self) -> String {
@@ -140,8 +143,8 @@ impl AzureDeveloperCli {
     }
 }
 
-fn read(stdout: &[u8]) -> Result<AccessToken, CredentialError> {
-    let unreadable = |message: &str| AZD.unreadable(message, "https://aka.ms/azd-install");
+fn read(stdout: &[u8], advice: &Advice) -> Result<AccessToken, CredentialError> {
+    let unreadable = |message: &str| AZD.unreadable(message, "https://aka.ms/azd-install", advice);
     // Notices may come first, and the answer may be spread over lines.
     let answer: Answer = stdout
         .split(|byte| *byte == b'\n')

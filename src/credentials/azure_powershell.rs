@@ -15,7 +15,7 @@ use super::{
     AccessToken, CredentialError, Reason, aadsts,
     entra::Asker,
     subprocess::Finished,
-    tool::{self, Tool},
+    tool::{self, Advice, Tool},
 };
 use crate::config::{self, Audience, Tenant};
 
@@ -36,7 +36,6 @@ static POWERSHELL: Tool = Tool {
     },
     install: "Install PowerShell (https://aka.ms/powershell), or set `path` of the azure-powershell credential to the \
               pwsh program.",
-    by_hand: "Get-AzAccessToken",
     environment: &[
         ("POWERSHELL_UPDATECHECK", Some("Off")),
         ("NO_COLOR", Some("1")),
@@ -66,8 +65,9 @@ impl AzurePowerShell {
             "-EncodedCommand".into(),
             encode(&script).into(),
         ];
+        let advice = self.advice(audience);
         let finished = POWERSHELL
-            .run(path, &arguments, self.keys.timeout, &self.sign_in())
+            .run(path, &arguments, self.keys.timeout, &advice)
             .await?;
         let stdout = String::from_utf8_lossy(&finished.stdout);
         // Terminals' control sequences may come before it on the same line.
@@ -75,8 +75,8 @@ impl AzurePowerShell {
             .lines()
             .find_map(|line| Some(line.split_once(MARK)?.1.trim_end()));
         match said {
-            Some(said) => self.understand(said, &finished, audience),
-            None => Err(POWERSHELL.failed(&finished, &self.sign_in())),
+            Some(said) => self.understand(said, &finished, audience, &advice),
+            None => Err(POWERSHELL.failed(&finished, &advice)),
         }
     }
 
@@ -85,13 +85,14 @@ impl AzurePowerShell {
         said: &str,
         finished: &Finished,
         audience: &Audience,
+        advice: &Advice,
     ) -> Result<AccessToken, CredentialError> {
         let asker = Asker {
             tenant: self.keys.tenant.as_ref().map(Tenant::as_str),
             client_id: None,
             audience,
         };
-        let sign_in = self.sign_in();
+        let sign_in = &advice.sign_in;
         let needs_action = |message: &str, remedy: &str| {
             CredentialError::new(Reason::NeedsAction, message, remedy)
         };
@@ -104,11 +105,11 @@ impl AzurePowerShell {
                     .and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
                 return Ok(AccessToken {
                     secret: SecretString::from(token),
-                    expires_on: expires_on.ok_or_else(unreadable)?,
+                    expires_on: expires_on.ok_or_else(|| unreadable(advice))?,
                     renewal: tool::RENEWAL,
                 });
             }
-            ["token", ..] => unreadable(),
+            ["token", ..] => unreadable(advice),
             // Many machines have PowerShell, few the module: for `auto` there is nothing to use here.
             ["no-module"] => CredentialError::new(
                 Reason::Absent,
@@ -121,17 +122,26 @@ impl AzurePowerShell {
                 "the module Az.Accounts is too old to give out tokens",
                 "Run in PowerShell: Update-Module Az.Accounts",
             ),
-            ["signed-out"] => needs_action("nobody is signed in to Azure PowerShell", &sign_in),
+            ["signed-out"] => needs_action("nobody is signed in to Azure PowerShell", sign_in),
             ["policy"] => needs_action(
                 "the execution policy keeps PowerShell from loading Az.Accounts",
                 "Run in PowerShell: Set-ExecutionPolicy RemoteSigned -Scope CurrentUser",
             ),
             ["entra", code] => match code.parse() {
-                Ok(code) => aadsts::explain(code, &asker, &sign_in),
-                Err(_) => POWERSHELL.failed(finished, &sign_in),
+                Ok(code) => aadsts::explain(code, &asker, sign_in),
+                Err(_) => POWERSHELL.failed(finished, advice),
             },
-            _ => POWERSHELL.failed(finished, &sign_in),
+            _ => POWERSHELL.failed(finished, advice),
         })
+    }
+
+    fn advice(&self, audience: &Audience) -> Advice {
+        let tenant = self.keys.tenant.as_ref();
+        let tenant = tenant.map_or_else(String::new, |tenant| format!(" -TenantId {tenant}"));
+        Advice {
+            by_hand: format!("Get-AzAccessToken -ResourceUrl {audience}{tenant}"),
+            sign_in: self.sign_in(),
+        }
     }
 
     fn sign_in(&self) -> String {
@@ -142,10 +152,11 @@ impl AzurePowerShell {
     }
 }
 
-fn unreadable() -> CredentialError {
+fn unreadable(advice: &Advice) -> CredentialError {
     POWERSHELL.unreadable(
         "PowerShell did not print a token with its expiry",
         "Update-Module Az.Accounts",
+        advice,
     )
 }
 

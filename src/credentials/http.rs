@@ -1,14 +1,14 @@
 //! Small requests to the endpoints that issue tokens: bounded in time and size, never redirected,
 //! never through an HTTP proxy.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 
 use super::{CredentialError, Reason};
-use crate::upstream::{Connections, Pools};
+use crate::upstream::{self, Connections, Pools};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 1 << 20;
@@ -29,13 +29,13 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    pub(super) received: SystemTime,
 }
 
 impl Answer {
-    /// `Retry-After` in seconds (RFC 9110, section 10.2.3); dates are not used by these endpoints.
+    /// How long the endpoint wants to be left alone.
     pub(super) fn retry_after(&self) -> Option<Duration> {
-        let value = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-        value.trim().parse().ok().map(Duration::from_secs)
+        upstream::retry_after(&self.headers, self.received)
     }
 
     /// Whether the same request may be answered better the next time.
@@ -161,6 +161,7 @@ impl IdentityEndpoints {
             status: head.status,
             headers: head.headers,
             body: body.to_bytes(),
+            received: SystemTime::now(),
         })
     }
 }

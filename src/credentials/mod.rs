@@ -216,6 +216,15 @@ impl Credential {
     }
 }
 
+/// What can be told of a credential without asking anybody for a token: whether the key that signs
+/// is there, and of the kind that its algorithm needs.
+pub fn check_key(config: &config::Credential) -> Result<(), CredentialError> {
+    match config {
+        config::Credential::SmartBackendServices(keys) => smart::signing_key(keys).map(drop),
+        _ => Ok(()),
+    }
+}
+
 fn required(audience: Option<&Audience>) -> Result<&Audience, CredentialError> {
     audience.ok_or_else(|| {
         CredentialError::new(

@@ -113,6 +113,7 @@ mod tests {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::new(),
             body: body.into(),
+            received: SystemTime::UNIX_EPOCH,
         })
     }
 

@@ -3,6 +3,7 @@
 
 use std::{
     ffi::OsString,
+    iter,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,6 +19,37 @@ use super::{
 /// would start them over and over for the same token.
 pub(super) const RENEWAL: Renewal = Renewal::NotBefore(Duration::from_secs(4 * 60 + 50));
 
+/// What to do when a tool fails.
+#[derive(Debug)]
+pub(super) struct Advice {
+    /// What to run by hand to see what is wrong: the command that failed.
+    pub(super) by_hand: String,
+    /// How to sign in.
+    pub(super) sign_in: String,
+}
+
+/// A command as it is typed into a shell.
+pub(super) fn command_line(program: &str, path: Option<&Path>, arguments: &[OsString]) -> String {
+    let program = path.map_or_else(|| program.into(), Path::to_string_lossy);
+    let arguments = arguments.iter().map(|argument| argument.to_string_lossy());
+    let words: Vec<String> = iter::once(program)
+        .chain(arguments)
+        .map(|word| quoted(&word))
+        .collect();
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@\\".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else if cfg!(windows) {
+        format!("\"{word}\"")
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 /// One tool and how messages speak of it.
 #[derive(Debug)]
 pub(super) struct Tool {
@@ -29,8 +61,6 @@ pub(super) struct Tool {
     pub(super) programs: &'static [&'static str],
     /// What to do when there is none.
     pub(super) install: &'static str,
-    /// What to run by hand to see what is wrong.
-    pub(super) by_hand: &'static str,
     /// Set for it, or kept from it.
     pub(super) environment: &'static [(&'static str, Option<&'static str>)],
     /// Its caches on disk do not survive parallel runs.
@@ -44,9 +74,9 @@ impl Tool {
         path: Option<&Path>,
         arguments: &[OsString],
         limit: Duration,
-        sign_in: &str,
+        advice: &Advice,
     ) -> Result<Finished, CredentialError> {
-        let program = self.find(path)?;
+        let program = self.find(path, advice)?;
         let call = Call {
             program: &program,
             arguments,
@@ -55,13 +85,13 @@ impl Tool {
             turn: &self.turn,
         };
         let finished = subprocess::run(call).await;
-        finished.map_err(|error| self.not_run(&error, sign_in))
+        finished.map_err(|error| self.not_run(&error, advice))
     }
 
-    fn find(&self, path: Option<&Path>) -> Result<PathBuf, CredentialError> {
+    fn find(&self, path: Option<&Path>, advice: &Advice) -> Result<PathBuf, CredentialError> {
         if let Some(path) = path {
             return subprocess::find(path)
-                .ok_or_else(|| self.not_run(&SubprocessError::NotFound(path.to_owned()), ""));
+                .ok_or_else(|| self.not_run(&SubprocessError::NotFound(path.to_owned()), advice));
         }
         let mut programs = self.programs.iter();
         let found = programs.find_map(|program| subprocess::find(Path::new(program)));
@@ -71,8 +101,9 @@ impl Tool {
         })
     }
 
-    fn not_run(&self, error: &SubprocessError, sign_in: &str) -> CredentialError {
-        let Self { name, by_hand, .. } = self;
+    fn not_run(&self, error: &SubprocessError, advice: &Advice) -> CredentialError {
+        let name = self.name;
+        let Advice { by_hand, sign_in } = advice;
         match error {
             SubprocessError::NotFound(program) => CredentialError::new(
                 Reason::Absent,
@@ -103,23 +134,51 @@ impl Tool {
     }
 
     /// It failed in a way of which nothing is known.
-    pub(super) fn failed(&self, finished: &Finished, sign_in: &str) -> CredentialError {
+    pub(super) fn failed(&self, finished: &Finished, advice: &Advice) -> CredentialError {
         CredentialError::new(
             Reason::Transient,
             format!("{} failed ({})", self.name, finished.status),
-            format!("Run `{}` to see why. {sign_in}", self.by_hand),
+            format!("Run `{}` to see why. {}", advice.by_hand, advice.sign_in),
         )
     }
 
     /// It says that it succeeded, but its answer is of no use.
-    pub(super) fn unreadable(&self, message: impl Into<String>, upgrade: &str) -> CredentialError {
+    pub(super) fn unreadable(
+        &self,
+        message: impl Into<String>,
+        upgrade: &str,
+        advice: &Advice,
+    ) -> CredentialError {
         CredentialError::new(
             Reason::NeedsAction,
             message,
             format!(
                 "Run `{}` to see what it prints; an old {} may need: {upgrade}",
-                self.by_hand, self.name
+                advice.by_hand, self.name
             ),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_command_can_be_typed_as_it_is_shown() {
+        let arguments = [
+            "--resource",
+            "https://a.example",
+            "--subscription",
+            "Jane's own",
+        ];
+        let arguments = arguments.map(OsString::from);
+        assert_eq!(
+            command_line("az", None, &arguments),
+            r"az --resource https://a.example --subscription 'Jane'\''s own'"
+        );
+        let path = Path::new("/opt/my tools/az");
+        assert_eq!(command_line("az", Some(path), &[]), "'/opt/my tools/az'");
     }
 }

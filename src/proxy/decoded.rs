@@ -3,13 +3,13 @@
 //! to be compressed passes as it is.
 
 use std::{
-    io::{self, Write as _},
+    io,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use bytes::{Buf as _, Bytes};
-use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::write::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 use http_body::{Body, Frame};
 
@@ -27,14 +27,16 @@ pub(super) struct Unknown;
 impl Coding {
     /// `None` if there is none.
     pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, Unknown> {
-        let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+        let values = headers.get_all(header::CONTENT_ENCODING).iter();
+        let mut codings = values
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"));
         let Some(coding) = codings.next() else {
             return Ok(None);
         };
-        let coding = coding.as_bytes().trim_ascii();
         let is = |name: &[u8]| coding.eq_ignore_ascii_case(name);
         match codings.next() {
-            None if is(b"identity") => Ok(None),
             None if is(b"gzip") || is(b"x-gzip") => Ok(Some(Self::Gzip)),
             None if is(b"deflate") => Ok(Some(Self::Deflate)),
             _ => Err(Unknown),
@@ -53,12 +55,14 @@ pub(super) enum DecodeError<E> {
 
 /// A body and what decodes it.
 #[derive(Debug)]
-pub(super) struct Decoded<B> {
+pub(super) struct Decoded<B: Body> {
     body: B,
     decoder: Decoder,
     /// What is still to be decoded: a small chunk may stand for a large one, and comes out in parts.
     input: Bytes,
     is_finished: bool,
+    /// Comes once all that could be decoded is out.
+    failure: Option<DecodeError<B::Error>>,
     trailers: Option<Frame<Bytes>>,
 }
 
@@ -66,17 +70,23 @@ pub(super) struct Decoded<B> {
 enum Decoder {
     /// The first two bytes tell which it is; so many are there.
     Unknown(Coding, Vec<u8>),
-    Gzip(MultiGzDecoder<Vec<u8>>),
+    Gzip(GzDecoder<Vec<u8>>),
+    /// Behind a member: another one, or padding, or rubbish, which browsers overlook too.
+    AfterGzip(Vec<u8>),
     Deflate(ZlibDecoder<Vec<u8>>),
     /// What some servers send as `deflate` (RFC 9110, section 8.4.1.2).
     RawDeflate(DeflateDecoder<Vec<u8>>),
     Plain,
+    /// What follows the end of the content is nothing.
+    Ended,
 }
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// By the magic numbers of RFC 1952, section 2.3.1, and RFC 1950, section 2.2.
 fn decoder_for(coding: Coding, start: [u8; 2]) -> Decoder {
     match coding {
-        Coding::Gzip if start == [0x1f, 0x8b] => Decoder::Gzip(MultiGzDecoder::new(Vec::new())),
+        Coding::Gzip if start == GZIP => Decoder::Gzip(GzDecoder::new(Vec::new())),
         Coding::Gzip => Decoder::Plain,
         Coding::Deflate if start[0] & 0x0f == 8 && u16::from_be_bytes(start).is_multiple_of(31) => {
             Decoder::Deflate(ZlibDecoder::new(Vec::new()))
@@ -88,31 +98,58 @@ fn decoder_for(coding: Coding, start: [u8; 2]) -> Decoder {
 impl Decoder {
     /// Decodes the start of `input`, into some 32 KiB at most.
     fn write(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
-        if let Self::Unknown(coding, start) = self {
+        if let Self::Unknown(_, start) | Self::AfterGzip(start) = self {
             let missing = (2 - start.len()).min(input.len());
             start.extend_from_slice(&input.split_to(missing));
             let [first, second] = start[..] else {
                 return Ok(Bytes::new());
             };
             let mut start = Bytes::from(vec![first, second]);
-            *self = decoder_for(*coding, [first, second]);
+            *self = match self {
+                Self::Unknown(coding, _) => decoder_for(*coding, [first, second]),
+                _ if [first, second] == GZIP => Self::Gzip(GzDecoder::new(Vec::new())),
+                _ => Self::Ended,
+            };
             return self.write(&mut start);
         }
-        let taken = match self {
-            Self::Unknown(..) | Self::Plain => return Ok(std::mem::take(input)),
-            Self::Gzip(decoder) => decoder.write(input),
-            Self::Deflate(decoder) => decoder.write(input),
-            Self::RawDeflate(decoder) => decoder.write(input),
-        }?;
-        // What follows the end of the content is nothing.
-        input.advance(if taken == 0 { input.len() } else { taken });
-        Ok(self.take())
+        let Some(writer) = self.writer() else {
+            let rest = std::mem::take(input);
+            return Ok(match self {
+                Self::Plain => rest,
+                _ => Bytes::new(),
+            });
+        };
+        let taken = writer.write(input)?;
+        input.advance(taken);
+        if taken > 0 {
+            if input.is_empty() {
+                // The next input may be long in coming.
+                writer.flush()?;
+            }
+            return Ok(self.take());
+        }
+        let output = self.finish()?;
+        *self = match self {
+            Self::Gzip(_) => Self::AfterGzip(Vec::new()),
+            _ => Self::Ended,
+        };
+        Ok(output)
+    }
+
+    /// Takes nothing once the content is at its end.
+    fn writer(&mut self) -> Option<&mut dyn io::Write> {
+        match self {
+            Self::Gzip(decoder) => Some(decoder),
+            Self::Deflate(decoder) => Some(decoder),
+            Self::RawDeflate(decoder) => Some(decoder),
+            Self::Unknown(..) | Self::AfterGzip(_) | Self::Plain | Self::Ended => None,
+        }
     }
 
     fn finish(&mut self) -> io::Result<Bytes> {
         match self {
             Self::Unknown(_, start) => return Ok(std::mem::take(start).into()),
-            Self::Plain => return Ok(Bytes::new()),
+            Self::AfterGzip(_) | Self::Plain | Self::Ended => return Ok(Bytes::new()),
             Self::Gzip(decoder) => decoder.try_finish(),
             Self::Deflate(decoder) => decoder.try_finish(),
             Self::RawDeflate(decoder) => decoder.try_finish(),
@@ -120,9 +157,18 @@ impl Decoder {
         Ok(self.take())
     }
 
+    /// What could be decoded before it failed.
+    fn salvage(&mut self) -> Bytes {
+        // Fails again, but hands out what it has before that.
+        let _ = self.finish();
+        self.take()
+    }
+
     fn take(&mut self) -> Bytes {
         let output = match self {
-            Self::Unknown(..) | Self::Plain => return Bytes::new(),
+            Self::Unknown(..) | Self::AfterGzip(_) | Self::Plain | Self::Ended => {
+                return Bytes::new();
+            }
             Self::Gzip(decoder) => decoder.get_mut(),
             Self::Deflate(decoder) => decoder.get_mut(),
             Self::RawDeflate(decoder) => decoder.get_mut(),
@@ -131,19 +177,20 @@ impl Decoder {
     }
 }
 
-impl<B> Decoded<B> {
+impl<B: Body> Decoded<B> {
     pub(super) fn new(body: B, coding: Coding) -> Self {
         Self {
             body,
             decoder: Decoder::Unknown(coding, Vec::new()),
             input: Bytes::new(),
             is_finished: false,
+            failure: None,
             trailers: None,
         }
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Decoded<B> {
+impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Decoded<B> {
     type Data = Bytes;
     type Error = DecodeError<B::Error>;
 
@@ -155,6 +202,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Decoded<B> {
         loop {
             let output = if !this.input.is_empty() {
                 this.decoder.write(&mut this.input)
+            } else if let Some(failure) = this.failure.take() {
+                return Poll::Ready(Some(Err(failure)));
             } else if this.is_finished {
                 return Poll::Ready(this.trailers.take().map(Ok));
             } else {
@@ -166,13 +215,23 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Decoded<B> {
                         }
                         Err(trailers) => this.trailers = Some(trailers),
                     },
-                    Some(Err(error)) => return Poll::Ready(Some(Err(DecodeError::Body(error)))),
+                    Some(Err(error)) => this.failure = Some(DecodeError::Body(error)),
                     None => {}
                 }
                 this.is_finished = true;
-                this.decoder.finish()
+                if this.failure.is_some() {
+                    Ok(this.decoder.salvage())
+                } else {
+                    this.decoder.finish()
+                }
             };
-            let output = output.map_err(DecodeError::Content)?;
+            let output = output.unwrap_or_else(|error| {
+                this.input.clear();
+                this.is_finished = true;
+                this.trailers = None;
+                this.failure = Some(DecodeError::Content(error));
+                this.decoder.salvage()
+            });
             if !output.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::data(output))));
             }
@@ -180,12 +239,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Decoded<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_finished && self.trailers.is_none()
+        self.is_finished && self.failure.is_none() && self.trailers.is_none()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use flate2::{
         Compression,
         write::{GzEncoder, ZlibEncoder},
@@ -232,8 +293,36 @@ mod tests {
         let whole = encoded(Coding::Gzip, &[b'a'; 1000]);
         let damaged = &whole[..whole.len() - 1];
         let body = Full::new(Bytes::copy_from_slice(damaged));
-        let result = Decoded::new(body, Coding::Gzip).collect().await;
-        assert!(matches!(result, Err(DecodeError::Content(_))), "{result:?}");
+        let mut body = Decoded::new(body, Coding::Gzip);
+        let data = body.frame().await.expect("a frame").expect("data");
+        assert_eq!(data.into_data().expect("data").len(), 1000);
+        assert!(!body.is_end_stream());
+        let end = body.frame().await.expect("an error");
+        assert!(matches!(end, Err(DecodeError::Content(_))), "{end:?}");
+        assert!(body.frame().await.is_none());
+    }
+
+    #[test]
+    fn codings_are_read_in_every_spelling() {
+        for (values, expected) in [
+            (&[][..], Ok(None)),
+            (&[""], Ok(None)),
+            (&["identity"], Ok(None)),
+            (&["GZip"], Ok(Some(Coding::Gzip))),
+            (&["x-gzip ,"], Ok(Some(Coding::Gzip))),
+            (&["gzip, Identity"], Ok(Some(Coding::Gzip))),
+            (&["identity", "deflate"], Ok(Some(Coding::Deflate))),
+            (&["gzip, gzip"], Err(Unknown)),
+            (&["gzip", "br"], Err(Unknown)),
+            (&["br, identity"], Err(Unknown)),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                let value = http::HeaderValue::from_static(value);
+                headers.append(header::CONTENT_ENCODING, value);
+            }
+            assert_eq!(Coding::of(&headers), expected, "{values:?}");
+        }
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode, Version,
     header::{self, HeaderName},
     request::Parts,
-    uri::Authority,
+    uri::{Authority, Scheme},
 };
 
 use super::failure::Failure;
@@ -63,8 +63,14 @@ impl Guard {
         Some(failure.into_response(None))
     }
 
-    /// The name the client used must be one of ours. A target in absolute form (to an HTTP proxy) is
-    /// no request to us at all.
+    /// The name the client used must be one of ours.
+    ///
+    /// A target in absolute form (`GET http://localhost/fhir/Patient`) wins over Host, which must be
+    /// there and well formed but is ignored (RFC 9112, section 3.2.2): it may be what a forward proxy
+    /// in between is called. Nothing is lost by that. A page whose own name resolves to loopback gets
+    /// its browser to send its own name, in the target or in Host, and it is refused in either; that
+    /// of the two which is used, for links too, is always one that has been checked. What is left is
+    /// refused: `https`, which nothing here speaks, and CONNECT, whose target is another host's.
     pub(super) fn check_host(&self, head: &Parts) -> Result<(), Failure> {
         let mut hosts = head.headers.get_all(header::HOST).iter();
         let host = hosts.next();
@@ -82,9 +88,14 @@ impl Guard {
                 }
                 authority.clone()
             }
+            (Version::HTTP_11, _, None) | (_, None, None) => {
+                return Err(Failure::malformed_host());
+            }
+            (_, Some(authority), _) if head.uri.scheme() == Some(&Scheme::HTTP) => {
+                checked(authority.clone()).ok_or_else(Failure::malformed_target)?
+            }
             (_, Some(_), _) => return Err(Failure::host_not_allowed()),
             (_, None, Some(host)) => host,
-            (_, None, None) => return Err(Failure::malformed_host()),
         };
         if self.is_ours(&name) {
             Ok(())
@@ -146,8 +157,11 @@ impl Guard {
 }
 
 fn parse(host: &HeaderValue) -> Option<Authority> {
-    let authority = Authority::try_from(host.as_bytes()).ok()?;
-    // `Authority` takes anything for a port.
+    checked(Authority::try_from(host.as_bytes()).ok()?)
+}
+
+/// `Authority` takes anything for a port.
+fn checked(authority: Authority) -> Option<Authority> {
     let port = authority.as_str().strip_prefix(authority.host());
     (authority.as_str().contains('@') || port.is_some_and(is_port)).then_some(authority)
 }

@@ -144,9 +144,7 @@ impl Links {
         forget_bytes(headers);
         headers.remove(header::ACCEPT_RANGES);
         headers.insert(RESPONSE_MODIFIED, IN_ANSWERS);
-        if coding.is_some() {
-            headers.remove(header::CONTENT_ENCODING);
-        }
+        headers.remove(header::CONTENT_ENCODING);
         Some(Scan {
             rewriter: rewriter(format, plan, self.answers.clone()),
             coding,

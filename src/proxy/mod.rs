@@ -273,7 +273,10 @@ impl Shared {
                 answer = second;
             }
         }
-        if route.retry_throttled && is_repeatable && throttled::wait(&answer.0).is_some() {
+        if route.retry_throttled
+            && is_repeatable
+            && throttled::wait(&answer.0, route.source.now()).is_some()
+        {
             let again = self.repeat_throttled(route, request, answer, &exchange);
             answer = Box::pin(again).await?;
         }
@@ -345,7 +348,7 @@ impl Shared {
     ) -> Result<Sent, Failure> {
         let mut time_left = throttled::MAX_WAIT;
         for _ in 0..throttled::MAX_REPEATS {
-            let wait = throttled::wait(&answer.0);
+            let wait = throttled::wait(&answer.0, route.source.now());
             let Some((wait, left)) =
                 wait.and_then(|wait| Some((wait, time_left.checked_sub(wait)?)))
             else {

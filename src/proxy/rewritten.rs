@@ -39,18 +39,21 @@ impl Rewriter {
 
 /// A body and what changes it.
 #[derive(Debug)]
-pub(super) struct Rewritten<B> {
+pub(super) struct Rewritten<B: Body> {
     body: B,
     /// `None` once the body has ended.
     rewriter: Option<Rewriter>,
+    /// Comes once all that was held back is out.
+    failure: Option<B::Error>,
     trailers: Option<Frame<Bytes>>,
 }
 
-impl<B> Rewritten<B> {
+impl<B: Body> Rewritten<B> {
     pub(super) fn new(body: B, rewriter: Rewriter) -> Self {
         Self {
             body,
             rewriter: Some(rewriter),
+            failure: None,
             trailers: None,
         }
     }
@@ -61,7 +64,7 @@ impl<B> Rewritten<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Rewritten<B> {
+impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Rewritten<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -72,18 +75,20 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Rewritten<B> {
         let this = &mut *self;
         loop {
             let Some(rewriter) = &mut this.rewriter else {
-                return Poll::Ready(this.trailers.take().map(Ok));
+                let failure = this.failure.take().map(Err);
+                return Poll::Ready(failure.or_else(|| this.trailers.take().map(Ok)));
             };
-            let frame = ready!(Pin::new(&mut this.body).poll_frame(cx)).transpose()?;
-            match frame.map(Frame::into_data) {
-                Some(Ok(data)) => {
+            let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => {
                     let data = rewriter.push(&data);
                     if !data.is_empty() {
                         return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
                     continue;
                 }
-                Some(Err(trailers)) => this.trailers = Some(trailers),
+                Some(Ok(Err(trailers))) => this.trailers = Some(trailers),
+                Some(Err(failure)) => this.failure = Some(failure),
                 None => {}
             }
             let rest = this
@@ -97,7 +102,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Rewritten<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rewriter.is_none() && self.trailers.is_none()
+        self.rewriter.is_none() && self.failure.is_none() && self.trailers.is_none()
     }
 }
 

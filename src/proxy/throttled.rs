@@ -1,13 +1,17 @@
 //! How long a service that has too much to do wants to be left alone.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode};
+
+use crate::upstream::retry_after;
 
 /// In all, however often a request is repeated: after that the client is better off knowing.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);
 /// A service that asks for hardly any time, again and again, is not asked for ever.
 pub(super) const MAX_REPEATS: usize = 10;
+/// A service that asks for no time at all would otherwise get all repeats at once.
+const MIN_WAIT: Duration = Duration::from_millis(100);
 
 /// In milliseconds; services that send it round `Retry-After` up to whole seconds.
 const RETRY_AFTER_MS: &str = "x-ms-retry-after-ms";
@@ -17,18 +21,19 @@ pub(super) fn is_repeatable(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// The wait that an answer asks for. `None` if it is no such answer, or does not say in seconds.
-pub(super) fn wait<B>(answer: &Response<B>) -> Option<Duration> {
+/// The wait that an answer asks for. `None` if it is no such answer, or does not say.
+pub(super) fn wait<B>(answer: &Response<B>, received: SystemTime) -> Option<Duration> {
     if !matches!(
         answer.status(),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
     ) {
         return None;
     }
-    let number = |name: &str| -> Option<u64> {
-        let value = answer.headers().get(name)?.to_str().ok()?;
-        value.trim().parse().ok()
-    };
-    let exactly = number(RETRY_AFTER_MS).map(Duration::from_millis);
-    exactly.or_else(|| number(header::RETRY_AFTER.as_str()).map(Duration::from_secs))
+    let wait = exactly(answer.headers()).or_else(|| retry_after(answer.headers(), received));
+    wait.map(|wait| wait.max(MIN_WAIT))
+}
+
+fn exactly(headers: &HeaderMap) -> Option<Duration> {
+    let milliseconds = headers.get(RETRY_AFTER_MS)?.to_str().ok()?;
+    milliseconds.trim().parse().ok().map(Duration::from_millis)
 }

@@ -20,6 +20,7 @@ use super::{
     Handler, Limits,
     io::Io,
     listener::Stream,
+    outgoing::Outgoing,
     paced::{Paced, Streams},
     refused_head, stopped,
     tracked::{self, Active, Tracked},
@@ -50,17 +51,20 @@ pub(super) async fn run<H: Handler>(
     }
     let is_http2 = first.starts_with(PREFACE);
     let active = Active::none();
+    let outgoing = Outgoing::default();
     let io = TokioIo::new(Io::new(
         stream,
         first,
         active.clone(),
+        outgoing.clone(),
         limits,
         is_http2,
         deadline,
     ));
     let requests = active.clone();
+    let answers = outgoing.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        respond(handler.clone(), request, requests.begin())
+        respond(handler.clone(), request, requests.begin(), answers.clone())
     });
     if is_http2 {
         let service = service_fn(move |request| {
@@ -80,11 +84,11 @@ pub(super) async fn run<H: Handler>(
             .serve_connection(io, service);
         let mut connection = pin!(connection);
         tokio::select! {
-            _ = &mut connection => {}
+            _ = outgoing.drive(&mut connection) => {}
             () = stopped(&mut stopping) => {
                 connection.as_mut().graceful_shutdown();
                 // Errors end a connection, nothing else: the client has seen them too.
-                let _ = connection.await;
+                let _ = outgoing.drive(&mut connection).await;
             }
         }
         return;
@@ -95,13 +99,13 @@ pub(super) async fn run<H: Handler>(
         .header_read_timeout(None)
         .serve_connection(io, service);
     let result = tokio::select! {
-        result = &mut connection => result,
+        result = outgoing.drive(&mut connection) => result,
         () = stopped(&mut stopping) => {
             if !active.any() {
                 active.stop();
             }
             std::pin::Pin::new(&mut connection).graceful_shutdown();
-            (&mut connection).await
+            outgoing.drive(&mut connection).await
         }
     };
     if result.is_err() {
@@ -113,6 +117,13 @@ pub(super) async fn run<H: Handler>(
             // does not arrive now never will.
             let _ = io.write_all(&answer).await;
             let _ = io.shutdown().await;
+        } else if outgoing.has_broken_off() {
+            if outgoing.ends_with_connection() {
+                io.reset();
+            } else {
+                // What there is of the answer must not be lost to a client that is still sending.
+                let _ = io.shutdown().await;
+            }
         }
     }
 }
@@ -138,13 +149,9 @@ async fn respond<H: Handler>(
     handler: H,
     request: Request<Incoming>,
     active: tracked::Request,
+    outgoing: Outgoing,
 ) -> Result<Response<Tracked<H::Body>>, Infallible> {
-    let (head, body) = handler.handle(request).await.into_parts();
-    Ok(Response::from_parts(
-        head,
-        Tracked {
-            body,
-            _request: active,
-        },
-    ))
+    outgoing.asked_in(request.version());
+    let response = handler.handle(request).await;
+    Ok(response.map(|body| Tracked::new(body, active, outgoing)))
 }

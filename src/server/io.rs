@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Limits, refused_head, tracked::Active};
+use super::{Limits, listener::Stream, outgoing::Outgoing, refused_head, tracked::Active};
 
 /// How long a client that is still sending is listened to after its answer.
 const LINGER: Duration = Duration::from_secs(5);
@@ -36,6 +36,7 @@ pub(super) struct Io<S> {
     /// Bytes that were read to find out the protocol.
     first: Bytes,
     active: Active,
+    outgoing: Outgoing,
     limits: Limits,
     /// Whether bytes after a pause begin a head. HTTP/2 has frames of its own at any time.
     reads_heads: bool,
@@ -63,6 +64,7 @@ impl<S> Io<S> {
         stream: S,
         first: Bytes,
         active: Active,
+        outgoing: Outgoing,
         limits: Limits,
         is_http2: bool,
         head_deadline: Instant,
@@ -71,6 +73,7 @@ impl<S> Io<S> {
             stream,
             first,
             active,
+            outgoing,
             limits,
             reads_heads: !is_http2,
             head_deadline: (!is_http2).then_some(head_deadline),
@@ -129,6 +132,16 @@ impl<S> Io<S> {
     }
 }
 
+impl Io<Stream> {
+    /// Ends a connection in a way that nobody takes for an orderly one, where there is such a way.
+    pub(super) fn reset(self) {
+        if let Stream::Tcp(stream) = &self.stream {
+            // Without it the client sees an orderly end, as it does over a Unix socket.
+            let _ = stream.set_zero_linger();
+        }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -168,6 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
+        self.outgoing.wrote(&written);
         if written.is_ready() {
             self.write_deadline = None;
             return written;

@@ -4,6 +4,7 @@
 mod connection;
 mod io;
 mod listener;
+mod outgoing;
 mod paced;
 mod refused_head;
 mod tracked;
@@ -43,8 +44,10 @@ pub struct Limits {
 /// Answers requests. Never fails: an error is a response too.
 pub trait Handler: Clone + Send + Sync + 'static {
     /// The response's body.
-    type Body: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-        + Send
+    type Body: Body<
+            Data = bytes::Bytes,
+            Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + Unpin,
+        > + Send
         + Unpin
         + 'static;
 

@@ -118,11 +118,6 @@ impl<B> Paced<B> {
             progress,
         }
     }
-
-    fn first_piece(&mut self, mut data: Bytes) -> Frame<Bytes> {
-        self.rest = data.split_off(data.len().min(PIECE));
-        Frame::data(data)
-    }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Paced<B> {
@@ -134,22 +129,24 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Paced<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = &mut *self;
-        let frame = if this.rest.is_empty() {
-            Pin::new(&mut this.body).poll_frame(cx)
-        } else {
-            let rest = std::mem::take(&mut this.rest);
-            Poll::Ready(Some(Ok(this.first_piece(rest))))
-        };
-        if let Some(progress) = &this.progress {
-            match &frame {
-                Poll::Ready(_) => progress.hand_out(),
-                Poll::Pending => progress.wait_for_body(),
+        if this.rest.is_empty() {
+            let polled = Pin::new(&mut this.body).poll_frame(cx);
+            if let Some(progress) = &this.progress {
+                match &polled {
+                    Poll::Ready(_) => progress.hand_out(),
+                    Poll::Pending => progress.wait_for_body(),
+                }
             }
+            match ready!(polled).transpose()?.map(Frame::into_data) {
+                Some(Ok(data)) => this.rest = data,
+                Some(Err(other)) => return Poll::Ready(Some(Ok(other))),
+                None => return Poll::Ready(None),
+            }
+        } else if let Some(progress) = &this.progress {
+            progress.hand_out();
         }
-        frame.map_ok(|frame| match frame.into_data() {
-            Ok(data) => this.first_piece(data),
-            Err(other) => other,
-        })
+        let piece = this.rest.split_to(this.rest.len().min(PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,12 +7,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
+
+use super::outgoing::{Moment, Outgoing};
 
 /// The requests being answered on one connection.
 #[derive(Debug, Clone)]
@@ -88,14 +90,28 @@ impl Drop for Request {
     }
 }
 
-/// A response body that ends its request when it ends.
+/// A response body that ends its request when it ends, and fails only once what came of it is on its
+/// way.
 #[derive(Debug)]
-pub(super) struct Tracked<B> {
-    pub(super) body: B,
-    pub(super) _request: Request,
+pub(super) struct Tracked<B: Body> {
+    body: B,
+    failure: Option<(B::Error, Moment)>,
+    outgoing: Outgoing,
+    _request: Request,
 }
 
-impl<B: Body + Unpin> Body for Tracked<B> {
+impl<B: Body> Tracked<B> {
+    pub(super) fn new(body: B, request: Request, outgoing: Outgoing) -> Self {
+        Self {
+            body,
+            failure: None,
+            outgoing,
+            _request: request,
+        }
+    }
+}
+
+impl<B: Body<Error: Unpin> + Unpin> Body for Tracked<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -103,11 +119,21 @@ impl<B: Body + Unpin> Body for Tracked<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let this = &mut *self;
+        if this.failure.is_none() {
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Err(failure)) => this.failure = Some((failure, this.outgoing.break_off())),
+                frame => return Poll::Ready(frame),
+            }
+        }
+        if let Some((_, moment)) = &this.failure {
+            ready!(this.outgoing.poll_written(cx, *moment));
+        }
+        Poll::Ready(this.failure.take().map(|(failure, _)| Err(failure)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.failure.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -14,7 +14,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use moka::{Expiry, future::Cache};
@@ -218,6 +218,11 @@ impl Source {
         Box::pin(self.fetch(generation)).await
     }
 
+    /// The time by which its tokens expire.
+    pub fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
     /// The token in use, without waiting for one.
     pub fn at_hand(&self) -> Option<Arc<Token>> {
         let token = self.current().token?;
@@ -241,6 +246,7 @@ impl Source {
         tracing::warn!(
             credential = &*self.name.credential,
             audience = self.name.audience.as_ref().map(tracing::field::display),
+            not_again_for = ?REPLACEMENT_PAUSE,
             "the service refuses the token; asking for another"
         );
         self.drop_token(generation);

@@ -10,6 +10,7 @@ mod inspect;
 mod lease;
 mod origin;
 mod pool;
+mod retry_after;
 mod socket;
 mod stream;
 mod tls;
@@ -22,6 +23,7 @@ pub use inspect::{Rejected, Resolved, Session};
 pub use lease::Lease;
 pub use origin::Origin;
 pub use pool::{Pool, PoolBody, Pools};
+pub use retry_after::retry_after;
 
 /// What every pool shares: trust roots, TLS session tickets, resolve overrides.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use ahds_proxy::emulator::{Emulator, Fault, Options};
 
-use crate::support::{Setup, Stage, client};
+use crate::support::{Setup, Stage, client, scripted::Scripted};
 
 const OPEN: [&str; 5] = [
     "/fhir/metadata",
@@ -48,7 +48,9 @@ async fn everything_else_still_needs_one() {
     let stage = without_tokens(Fault::respond(500, "")).await;
     for (method, path) in [
         ("GET", "/fhir/Patient"),
-        ("GET", "/fhir/metadata/"),
+        ("GET", "/fhir//metadata"),
+        ("GET", "/fhir/metadata/Patient"),
+        ("GET", "/fhir/%6detadata"),
         ("GET", "/dicom/v2/metadata"),
         ("GET", "/dicom/metadata"),
         ("POST", "/fhir/metadata"),
@@ -57,7 +59,50 @@ async fn everything_else_still_needs_one() {
         let answer = client::request(stage.address(), method, path, &[], b"").await;
         assert_eq!(answer.status, 503, "{method} {path}");
     }
+    for path in [
+        "/fhir/metadata/../Patient",
+        "/fhir/metadata%2f..%2fPatient",
+        "/fhir/OperationDefinition/%2e%2e/Patient",
+    ] {
+        let answer = client::get(stage.address(), path).await;
+        assert_eq!(answer.status, 400, "{path}");
+    }
     assert_eq!(stage.upstream_hits(), 0);
+}
+
+#[tokio::test]
+async fn open_documents_are_known_in_every_spelling() {
+    const PATHS: [&str; 6] = [
+        "/metadata/",
+        "/metadata?mode=terminology&_format=json",
+        "/metadata/?_format=json",
+        "/%24versions",
+        "/.well-known/smart-configuration/",
+        "/OperationDefinition/export",
+    ];
+    let upstream = Scripted::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let emulator = Emulator::start(Options::default())
+        .await
+        .expect("the emulator starts");
+    let faults = emulator.entra().faults();
+    faults.always(Fault::respond(500, ""));
+    let stage = upstream.routed().start_before(emulator).await;
+    for method in ["GET", "HEAD", "OPTIONS"] {
+        for path in PATHS {
+            let target = format!("/plain{path}");
+            let answer = client::request(stage.address(), method, &target, &[], b"").await;
+            assert_eq!(answer.status, 200, "{method} {path}");
+        }
+    }
+    let heads = upstream.heads();
+    assert_eq!(heads.len(), 3 * PATHS.len());
+    for (head, path) in heads.iter().zip(PATHS.iter().cycle()) {
+        assert!(head.contains(&format!(" {path} HTTP/1.1\r\n")), "{head}");
+        assert!(
+            !head.to_ascii_lowercase().contains("authorization"),
+            "{head}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -260,7 +260,8 @@ async fn whoever_is_set_up_and_fails_is_not_replaced() {
     let machine = Machine::new().await;
     let variables = machine.without(&DEPLOYED);
     let identity = machine.signing_in.emulator.identity();
-    identity.faults().always(Fault::respond(403, "hunter2"));
+    let refusal = Fault::respond(403, r#"{"error":"hunter2"}"#);
+    identity.faults().always(refusal);
     let (_, error) = machine.token(&variables).await.expect_err("forbidden");
     assert!(error.contains("managed-identity: "), "{error}");
     assert!(error.contains("answered 403"), "{error}");

@@ -103,7 +103,10 @@ async fn stub_azd_that_prints_no_token_is_not_repeated() {
         let error = error_of(&format!("echo '{output}'")).await;
         assert_eq!(error.reason, Reason::NeedsAction, "{output}");
         let error = error.to_string();
-        assert!(error.contains("azd auth token"), "{error}");
+        assert!(
+            error.contains("/azd' auth token --output json --no-prompt --scope https://"),
+            "{error}"
+        );
         assert!(!error.contains("SECRET-OUTPUT"), "{error}");
     }
 }
@@ -156,7 +159,11 @@ const FAILURES: &[(&str, Reason, &[&str])] = &[
     (
         "panic: SECRET-CODE",
         Reason::Transient,
-        &["azd failed", "azd auth token", "Run: azd auth login"],
+        &[
+            "azd failed",
+            "/azd' auth token --output json --no-prompt --scope https://",
+            "Run: azd auth login",
+        ],
     ),
     ("", Reason::Transient, &["azd failed"]),
 ];
@@ -181,7 +188,11 @@ async fn stub_azd_that_hangs_is_ended() {
     let error = error.expect_err("no token");
     assert_eq!(error.reason, Reason::Transient);
     let error = error.to_string();
-    for text in ["within 0.2 s", "azd auth token", "azd auth login"] {
+    for text in [
+        "within 0.2 s",
+        "/azd' auth token --output json --no-prompt --scope https://",
+        "azd auth login",
+    ] {
         assert!(error.contains(text), "{text} in {error}");
     }
 }

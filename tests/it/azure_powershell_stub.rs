@@ -211,7 +211,7 @@ const FAILURES: &[(&str, Reason, &[&str])] = &[
         Reason::Transient,
         &[
             "PowerShell failed",
-            "Get-AzAccessToken",
+            "Get-AzAccessToken -ResourceUrl https://",
             "Connect-AzAccount",
         ],
     ),

@@ -74,7 +74,6 @@ async fn answers_to_loopback_names_only() {
 async fn is_nobodys_forward_proxy() {
     let stage = Stage::start().await;
     for line in [
-        "GET http://localhost/fhir/metadata HTTP/1.1",
         "GET http://evil.example/fhir/metadata HTTP/1.1",
         "GET https://127.0.0.1/fhir/metadata HTTP/1.1",
         "CONNECT localhost:443 HTTP/1.1",
@@ -86,6 +85,48 @@ async fn is_nobodys_forward_proxy() {
         assert!(answer.header("proxy-status").is_some(), "{line}");
     }
     assert_eq!(stage.upstream_hits(), 0);
+}
+
+#[tokio::test]
+async fn a_target_that_names_the_proxy_counts_and_not_the_host() {
+    let stage = Setup::new()
+        .with("security", "allowed_hosts = [\"proxy.lab.example\"]")
+        .start()
+        .await;
+    for (name, lines, status) in [
+        ("localhost:8080", "Host: localhost:8080", 200),
+        ("localhost:8080", "Host: proxy.lab.example", 200),
+        ("localhost:8080", "Host: evil.example", 200),
+        ("LocalHost", "Host: localhost", 200),
+        ("[::1]:8080", "Host: localhost", 200),
+        ("127.0.0.1:", "Host: localhost", 200),
+        ("proxy.lab.example", "Host: evil.example", 200),
+        ("evil.example", "Host: localhost", 421),
+        ("evil.example", "Host: evil.example", 421),
+        ("localhost.", "Host: localhost", 421),
+        ("127.0.0.1.nip.io", "Host: localhost", 421),
+        ("user@localhost", "Host: localhost", 421),
+        ("localhost@evil.example", "Host: localhost", 421),
+        ("localhost:99999", "Host: localhost", 400),
+        ("localhost", "X-No-Host: 1", 400),
+        ("localhost", "Host: localhost\r\nHost: localhost", 400),
+        ("localhost", "Host: localhost, evil.example", 400),
+        ("localhost", "Host: ", 400),
+    ] {
+        let before = stage.upstream_hits();
+        let request = format!(
+            "GET http://{name}/fhir/metadata HTTP/1.1\r\n{lines}\r\nConnection: close\r\n\r\n"
+        );
+        let answer = client::raw(stage.address(), request.as_bytes()).await;
+        assert_eq!(answer.status, status, "{name} {lines:?}");
+        let sent = u64::from(status == 200);
+        assert_eq!(stage.upstream_hits(), before + sent, "{name} {lines:?}");
+        if status == 200 {
+            let url = answer.json()["url"].as_str().map(str::to_owned);
+            let base = format!("http://{}/fhir/", name.trim_end_matches(':'));
+            assert!(url.is_some_and(|url| url.starts_with(&base)), "{name}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod azure_cli;
 mod azure_developer_cli_stub;
 #[cfg(unix)]
 mod azure_powershell_stub;
+mod broken_answers;
 #[cfg(unix)]
 mod certificate;
 #[cfg(unix)]

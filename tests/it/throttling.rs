@@ -1,6 +1,6 @@
 //! A service that asks to be left alone for a while.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ahds_proxy::emulator::Fault;
 
@@ -63,6 +63,36 @@ async fn reads_are_repeated_after_the_wait() {
 }
 
 #[tokio::test]
+async fn a_wait_may_be_a_date() {
+    let stage = patient().await;
+    let noon = "Wed, 21 Oct 2015 12:00:00 GMT";
+    for (until, repeats) in [
+        ("Wed, 21 Oct 2015 12:00:01 GMT", true),
+        ("Wed, 21 Oct 2015 11:00:00 GMT", true),
+        ("Wed, 21 Oct 2015 12:01:01 GMT", false),
+    ] {
+        let before = requests(&stage);
+        let fault = unavailable(&[("date", noon), ("retry-after", until)]);
+        stage.emulator.fhir().faults().next(1, fault);
+        let answer = client::get(stage.address(), PATH).await;
+        assert_eq!(answer.status == 200, repeats, "{until}");
+        assert_eq!(requests(&stage), before + 1 + u64::from(repeats), "{until}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_asks_for_no_time_gets_some() {
+    let stage = patient().await;
+    let faults = stage.emulator.fhir().faults();
+    faults.next(2, unavailable(&[("retry-after", "0")]));
+    faults.next(1, unavailable(&[("x-ms-retry-after-ms", "1")]));
+    let start = Instant::now();
+    let answer = client::get(stage.address(), PATH).await;
+    assert_eq!(answer.status, 200);
+    assert!(start.elapsed() >= 3 * Duration::from_millis(100));
+}
+
+#[tokio::test]
 async fn writes_are_not_repeated() {
     let stage = patient().await;
     for (method, body) in [("POST", "{}"), ("PUT", "{}"), ("DELETE", ""), ("GET", "{}")] {
@@ -81,7 +111,7 @@ async fn a_wait_that_is_too_long_or_unknown_is_the_clients_to_decide() {
     for fault in [
         Fault::Throttle(Duration::from_secs(61)),
         unavailable(&[]),
-        unavailable(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]),
+        unavailable(&[("retry-after", "later")]),
         Fault::respond(500, ""),
     ] {
         let before = requests(&stage);

@@ -10,14 +10,22 @@ use std::{fmt::Write as _, process::ExitCode};
 use serde_json::{Value, json};
 
 use super::{answer, args::CheckOutput, environment, refused};
-use crate::config::{self, Config, Listen, Overrides, Route};
+use crate::{
+    config::{self, Config, ConfigErrors, Listen, Location, Overrides, Problem, Route},
+    credentials,
+};
 
 pub(super) fn check(
     flags: &Overrides,
     is_online: bool,
     output: CheckOutput,
 ) -> Result<ExitCode, ExitCode> {
-    let config = config::load(flags, &environment).map_err(|errors| {
+    let mut loaded = config::load(flags, &environment);
+    if !is_online {
+        // With it, what is wrong with a key is said of each route that needs it.
+        loaded = loaded.and_then(with_keys_that_fit);
+    }
+    let config = loaded.map_err(|errors| {
         if output == CheckOutput::Json {
             let problems = if is_online {
                 problems::as_findings(&errors)
@@ -35,6 +43,24 @@ pub(super) fn check(
         CheckOutput::Text => answer(&text(&config)),
         CheckOutput::Json => answer(&format!("{:#}\n", json(&config))),
     })
+}
+
+fn with_keys_that_fit(config: Config) -> Result<Config, ConfigErrors> {
+    let problems: Vec<Problem> = config
+        .credentials
+        .iter()
+        .filter_map(|(name, keys)| Some((name, credentials::check_key(keys).err()?)))
+        .map(|(name, error)| Problem {
+            message: format!("credential {name}: {}", error.message),
+            remedy: error.remedy,
+            location: Location::Nowhere,
+        })
+        .collect();
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(ConfigErrors::new(problems))
+    }
 }
 
 fn credential_kind(config: &Config, route: &Route) -> &'static str {

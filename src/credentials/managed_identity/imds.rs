@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, Uri};
+use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -26,7 +27,7 @@ const ELSEWHERE: &str = "Only machines and containers of Azure have this service
 #[derive(Debug)]
 pub(super) struct Imds {
     base: ServiceUrl,
-    /// Someone has said where it is: whatever answers there is it.
+    /// Someone has said where it is.
     is_configured: bool,
     identity: Option<UserAssigned>,
 }
@@ -93,11 +94,7 @@ impl Imds {
             .expect("a checked URL and a constant path make a URL");
         let asked = endpoints.get(&url, HeaderMap::new());
         let message = match timeout(PROBE, asked).await {
-            Ok(Ok(answer))
-                if self.is_configured || matches!(answer.status.as_u16(), 400 | 410 | 429) =>
-            {
-                return Ok(());
-            }
+            Ok(Ok(answer)) if self.is_service(&answer) => return Ok(()),
             Ok(Ok(_)) => {
                 format!("what answers at {host} is not Azure's instance metadata service")
             }
@@ -108,6 +105,13 @@ impl Imds {
             ),
         };
         Err(CredentialError::new(Reason::Absent, message, ELSEWHERE))
+    }
+
+    /// A stand-in for it may ask for no header; but like azure-identity we take nothing for one that
+    /// does not answer in JSON, such as a captive portal.
+    fn is_service(&self, answer: &Answer) -> bool {
+        let is_json = || serde_json::from_slice::<Map<String, Value>>(&answer.body).is_ok();
+        matches!(answer.status.as_u16(), 400 | 410 | 429) || self.is_configured && is_json()
     }
 
     fn denied(&self, answer: &Answer, audience: &Audience) -> CredentialError {
@@ -224,6 +228,27 @@ mod tests {
                 .is_ok();
             assert_eq!(found, is_there, "{status}");
             assert!(!server.heads()[0].contains("metadata: true"));
+        }
+    }
+
+    #[tokio::test]
+    async fn where_it_is_said_to_be_only_json_is_it() {
+        for (status, body, is_there) in [
+            ("400 Bad Request", "", true),
+            ("429 Too Many Requests", "", true),
+            ("404 Not Found", "{\"error\":\"not_found\"}", true),
+            ("200 OK", "{\"access_token\":\"t\"}", true),
+            ("200 OK", "<html>Sign in to the network</html>", false),
+            ("404 Not Found", "", false),
+            ("500 Internal Server Error", "oops", false),
+            ("200 OK", "1", false),
+        ] {
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+            let server = Server::saying([answer]).await;
+            let base = ServiceUrl::parse(&server.url("")).expect("a URL");
+            let found = Imds::at(base, None).probe(&server.endpoints()).await;
+            assert_eq!(found.is_ok(), is_there, "{status} {body}");
         }
     }
 

@@ -109,6 +109,7 @@ mod tests {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::new(),
             body: body.to_owned().into(),
+            received: SystemTime::UNIX_EPOCH,
         }
     }
 

@@ -101,16 +101,7 @@ impl SmartBackendServices {
     }
 
     fn assertion(&self, url: &EndpointUrl, now: SystemTime) -> Result<String, CredentialError> {
-        let place = &self.keys.key;
-        let pem = place.read_text().map_err(|error| {
-            CredentialError::new(
-                Reason::NeedsAction,
-                error.to_string(),
-                "Provide the private key in PEM there.",
-            )
-        })?;
-        let algorithm = algorithm(self.keys.algorithm);
-        let key = SigningKey::from_pem(pem.expose_secret(), place, algorithm)?;
+        let key = signing_key(&self.keys)?;
         let mut claims = assertion::claims(&self.keys.client_id, url.as_str(), now, LIFETIME);
         if let Some(claims) = claims.as_object_mut() {
             // SMART asks for neither, and both fail at a server whose clock is a second behind.
@@ -122,6 +113,21 @@ impl SmartBackendServices {
         }
         Ok(key.sign(header, &claims))
     }
+}
+
+/// The private key, if it is one that the algorithm can sign with.
+pub(super) fn signing_key(
+    keys: &config::SmartBackendServices,
+) -> Result<SigningKey, CredentialError> {
+    let place = &keys.key;
+    let pem = place.read_text().map_err(|error| {
+        CredentialError::new(
+            Reason::NeedsAction,
+            error.to_string(),
+            "Provide the private key in PEM there.",
+        )
+    })?;
+    SigningKey::from_pem(pem.expose_secret(), place, algorithm(keys.algorithm))
 }
 
 fn algorithm(algorithm: SmartAlgorithm) -> Algorithm {

@@ -51,7 +51,11 @@ const FAILURES: &[(&str, &[&str])] = &[
     ),
     (
         "Traceback (most recent call last):\n json.decoder.JSONDecodeError: SECRET-CODE",
-        &["az failed", "az account get-access-token"],
+        &[
+            "az failed",
+            "/az' account get-access-token --output json --resource https://",
+            "--tenant 11111111-2222-4333-8444-555555555555` to see why",
+        ],
     ),
     (
         "ERROR: User 'SECRET-CODE' does not exist in MSAL token cache. Run `az login`.",

@@ -2,6 +2,9 @@
 
 use std::process::{Command, Output};
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 fn program(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ahds-proxy"));
     // Variables of whoever runs the tests must not decide them.
@@ -112,4 +115,43 @@ fn the_program_prints_problems_as_json_too() {
     let output = program(&["check", "--output", "json", "--fhir", "nonsense"]);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(json["problems"][0]["argument"], "--fhir");
+}
+
+#[test]
+fn the_program_finds_a_key_that_its_algorithm_cannot_use() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+    let key = STANDARD.encode(pair.to_pkcs8v1().expect("DER"));
+    let key = format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n");
+    std::fs::write(folder.path().join("key.pem"), key).expect("written");
+    let file = folder.path().join("c.toml");
+    for (algorithm, needed) in [
+        ("RS384", "bits, which RS384 needs"),
+        (
+            "ES384",
+            "is no elliptic curve key on P-384, which ES384 needs",
+        ),
+    ] {
+        let config = format!(
+            "[routes.fhir]\nupstream = \"{}\"\n[credentials.default.smart-backend-services]\n\
+             client_id = \"a\"\nkey = {{ file = \"key.pem\" }}\nalgorithm = \"{algorithm}\"\n\
+             scope = \"system/*.rs\"\ntoken_url = \"https://login.example/token\"\n",
+            FHIR[1]
+        );
+        std::fs::write(&file, config).expect("written");
+        let path = file.to_str().expect("UTF-8");
+        let output = program(&["check", "-c", path]);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("error: credential default: "), "{stderr}");
+        assert!(stderr.contains(needed), "{stderr}");
+        assert!(stderr.contains(" = help: Use such a key"), "{stderr}");
+
+        let output = program(&["check", "--output", "json", "-c", path]);
+        assert_eq!(output.status.code(), Some(2));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(json["valid"], false);
+        let message = json["problems"][0]["message"].as_str().expect("a message");
+        assert!(message.contains(needed), "{message}");
+    }
 }
