@@ -13,6 +13,7 @@ mod guard;
 mod headers;
 mod kept;
 mod links;
+mod media;
 mod names;
 mod record;
 mod resource;
