@@ -2,6 +2,7 @@
 //! whoever stops reading stops the other side.
 
 use std::{
+    collections::VecDeque,
     io,
     pin::Pin,
     sync::Arc,
@@ -24,7 +25,8 @@ use super::{
     exchange::Exchange,
     links::Scan,
     record::{Outcome, Record},
-    rewritten::{Rewriter, Rewritten},
+    rewritten::Rewritten,
+    unpacked::Unpacked,
 };
 use crate::upstream::Lease;
 
@@ -38,6 +40,8 @@ enum Upload {
     Plain(ClientBody),
     /// With its links changed.
     Rewritten(Box<Rewritten<ClientBody>>),
+    /// Likewise, no longer compressed.
+    Unpacked(Box<Rewritten<Unpacked>>),
     /// Held as a whole.
     Whole {
         chunks: vec::IntoIter<Bytes>,
@@ -51,6 +55,8 @@ pub(super) struct ClientBody {
     client: Incoming,
     exchange: Arc<Exchange>,
     limit: u64,
+    /// What was read, and is to be read again.
+    unread: VecDeque<Frame<Bytes>>,
 }
 
 /// Why a request's body broke off.
@@ -65,6 +71,9 @@ pub enum UploadError {
         /// What it may have.
         limit: u64,
     },
+    /// It is not compressed in the way that its head says.
+    #[error("the client's body cannot be decoded")]
+    Content(#[source] io::Error),
 }
 
 impl UploadBody {
@@ -75,10 +84,15 @@ impl UploadBody {
         Self(Upload::Plain(client))
     }
 
-    pub(super) fn rewritten(client: ClientBody, rewriter: Rewriter) -> Self {
-        Self(Upload::Rewritten(Box::new(Rewritten::new(
-            client, rewriter,
-        ))))
+    pub(super) fn rewritten(client: ClientBody, scan: &Scan) -> Self {
+        let rewriter = scan.rewriter();
+        Self(match scan.coding {
+            None => Upload::Rewritten(Box::new(Rewritten::new(client, rewriter))),
+            Some(coding) => {
+                let client = Unpacked::new(client, coding);
+                Upload::Unpacked(Box::new(Rewritten::new(client, rewriter)))
+            }
+        })
     }
 
     /// For a request whose body is there already.
@@ -96,7 +110,35 @@ impl ClientBody {
             client,
             exchange,
             limit: limit.unwrap_or(u64::MAX),
+            unread: VecDeque::new(),
         }
+    }
+
+    /// What a client may send.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Gives back a body that was read to its end.
+    pub(super) fn unread(&mut self, body: Bytes, trailers: Option<Box<HeaderMap>>) {
+        self.unread.push_back(Frame::data(body));
+        let trailers = trailers.map(|trailers| Frame::trailers(*trailers));
+        self.unread.extend(trailers);
+    }
+
+    /// Notes that it has come to so many bytes.
+    pub(super) fn check_length(&self, length: u64) -> Result<(), UploadError> {
+        if length <= self.limit {
+            return Ok(());
+        }
+        self.exchange.set_too_large();
+        Err(UploadError::TooLarge { limit: self.limit })
+    }
+
+    /// Notes that it cannot be decoded.
+    pub(super) fn damaged(&self, error: io::Error) -> UploadError {
+        self.exchange.set_damaged();
+        UploadError::Content(error)
     }
 }
 
@@ -108,17 +150,14 @@ impl Body for ClientBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        let Self {
-            client,
-            exchange,
-            limit,
-        } = self.get_mut();
-        match Pin::new(client).poll_frame(cx) {
+        let this = self.get_mut();
+        if let Some(frame) = this.unread.pop_front() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        let exchange = &this.exchange;
+        match Pin::new(&mut this.client).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                if exchange.uploaded(frame.data_ref()) > *limit {
-                    exchange.set_too_large();
-                    return Poll::Ready(Some(Err(UploadError::TooLarge { limit: *limit })));
-                }
+                this.check_length(exchange.uploaded(frame.data_ref()))?;
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -134,11 +173,15 @@ impl Body for ClientBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.client.is_end_stream()
+        self.unread.is_empty() && self.client.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.client.size_hint()
+        if self.unread.is_empty() {
+            self.client.size_hint()
+        } else {
+            SizeHint::default()
+        }
     }
 }
 
@@ -147,6 +190,7 @@ impl Drop for UploadBody {
         match &self.0 {
             Upload::Plain(body) => body.exchange.set_dropped(),
             Upload::Rewritten(body) => body.inner().exchange.set_dropped(),
+            Upload::Unpacked(body) => body.inner().client().exchange.set_dropped(),
             Upload::Whole { .. } => {}
         }
     }
@@ -168,6 +212,11 @@ impl Body for UploadBody {
             Upload::Rewritten(body) => {
                 let polled = Pin::new(&mut **body).poll_frame(cx);
                 (polled, body.is_end_stream(), &body.inner().exchange)
+            }
+            Upload::Unpacked(body) => {
+                let polled = Pin::new(&mut **body).poll_frame(cx);
+                let client = body.inner().client();
+                (polled, body.is_end_stream(), &client.exchange)
             }
             Upload::Whole { chunks, trailers } => {
                 let frame = match chunks.next() {
@@ -197,6 +246,7 @@ impl Body for UploadBody {
         match &self.0 {
             Upload::Plain(body) => body.is_end_stream(),
             Upload::Rewritten(body) => body.is_end_stream(),
+            Upload::Unpacked(body) => body.is_end_stream(),
             Upload::Whole { chunks, trailers } => chunks.len() == 0 && trailers.is_none(),
         }
     }
@@ -204,7 +254,7 @@ impl Body for UploadBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Upload::Plain(body) => body.size_hint(),
-            Upload::Rewritten(body) => body.size_hint(),
+            Upload::Rewritten(_) | Upload::Unpacked(_) => SizeHint::default(),
             Upload::Whole { chunks, .. } => {
                 SizeHint::with_exact(chunks.as_slice().iter().map(|c| c.len() as u64).sum())
             }
@@ -272,10 +322,10 @@ impl DownloadBody {
         let upstream = match scan {
             None => Upstream::Plain(upstream),
             Some(scan) => match scan.coding {
-                None => Upstream::Rewritten(Box::new(Rewritten::new(upstream, scan.rewriter))),
+                None => Upstream::Rewritten(Box::new(Rewritten::new(upstream, scan.rewriter()))),
                 Some(coding) => {
                     let upstream = Decoded::new(upstream, coding);
-                    Upstream::Decoded(Box::new(Rewritten::new(upstream, scan.rewriter)))
+                    Upstream::Decoded(Box::new(Rewritten::new(upstream, scan.rewriter())))
                 }
             },
         };

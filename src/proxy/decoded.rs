@@ -141,6 +141,11 @@ impl<B> Decoded<B> {
             trailers: None,
         }
     }
+
+    /// The body as it comes.
+    pub(super) fn inner(&self) -> &B {
+        &self.body
+    }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Decoded<B> {

@@ -55,11 +55,25 @@ enum Format {
     Form,
 }
 
-/// An answer's body that is going to be searched for links.
+/// A body that is going to be searched for links.
 #[derive(Debug)]
 pub(super) struct Scan {
-    pub(super) rewriter: Rewriter,
+    format: Format,
+    plan: Plan,
+    bases: Arc<Bases>,
     pub(super) coding: Option<Coding>,
+}
+
+impl Scan {
+    /// What searches it, from its start.
+    pub(super) fn rewriter(&self) -> Rewriter {
+        let (plan, bases) = (self.plan, self.bases.clone());
+        match self.format {
+            Format::Json => Rewriter::Json(JsonRewriter::new(plan, bases)),
+            Format::Xml => Rewriter::Xml(XmlRewriter::new(plan, bases)),
+            Format::Form => Rewriter::Form(FormRewriter::new(bases)),
+        }
+    }
 }
 
 impl Links {
@@ -97,16 +111,17 @@ impl Links {
         });
     }
 
-    /// What changes the body of a request, if that may hold URLs of ours.
+    /// What searches the body of a request, if that may hold URLs of ours. What cannot be decoded
+    /// passes: only the service may know what it is.
     pub(super) fn in_request_body(
         &self,
         kind: RouteKind,
         head: &request::Parts,
         rest: &str,
-    ) -> Option<Rewriter> {
+    ) -> Option<Scan> {
         let headers = &head.headers;
         let writes = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
-        if kind == RouteKind::Http || !writes || is_encoded(headers) {
+        if kind == RouteKind::Http || !writes {
             return None;
         }
         let format = match Media::of(headers)? {
@@ -116,7 +131,12 @@ impl Links {
             Media::Form if rest.ends_with("_search") => Format::Form,
             Media::Xml | Media::Form => return None,
         };
-        Some(rewriter(format, Plan::Request, self.requests.clone()))
+        Some(Scan {
+            format,
+            plan: Plan::Request,
+            bases: self.requests.clone(),
+            coding: Coding::of(headers).ok()?,
+        })
     }
 
     /// The headers of an answer that are URLs of the service.
@@ -153,15 +173,19 @@ impl Links {
             headers.remove(header::CONTENT_ENCODING);
         }
         Some(Scan {
-            rewriter: rewriter(format, plan, self.answers.clone()),
+            format,
+            plan,
+            bases: self.answers.clone(),
             coding,
         })
     }
 }
 
-/// Notes in a request's head that its body is not what the client sent.
+/// Notes in a request's head that its body is not what the client sent: changed, and no longer
+/// compressed.
 pub(super) fn mark_request(headers: &mut HeaderMap) {
     forget_bytes(headers);
+    headers.remove(header::CONTENT_ENCODING);
     headers.insert(REQUEST_MODIFIED, IN_REQUESTS);
 }
 
@@ -260,18 +284,6 @@ fn format_of_answer(plan: Plan, head: &response::Parts) -> Option<Format> {
         (Plan::FhirAnswer, Media::FhirXml | Media::Xml) => Some(Format::Xml),
         _ => None,
     }
-}
-
-fn rewriter(format: Format, plan: Plan, bases: Arc<Bases>) -> Rewriter {
-    match format {
-        Format::Json => Rewriter::Json(JsonRewriter::new(plan, bases)),
-        Format::Xml => Rewriter::Xml(XmlRewriter::new(plan, bases)),
-        Format::Form => Rewriter::Form(FormRewriter::new(bases)),
-    }
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::CONTENT_ENCODING)
 }
 
 fn forget_bytes(headers: &mut HeaderMap) {

@@ -19,6 +19,7 @@ mod certificate;
 mod check;
 #[cfg(unix)]
 mod command;
+mod compressed_uploads;
 mod config;
 mod cors;
 #[cfg(unix)]
@@ -31,6 +32,7 @@ mod limits;
 mod links;
 #[cfg(unix)]
 mod managed_identity;
+mod media_types;
 mod oauth2;
 mod own_answers;
 #[cfg(unix)]
