@@ -38,12 +38,7 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Search {
     place: Place,
-    /// Whether this is a query even where nothing precedes it.
-    is_condition: bool,
-    /// Whether the URL lies below a base.
-    is_ours: bool,
-    /// Whether the URL, as far as it was read, is a relative one.
-    is_relative: bool,
+    owner: Owner,
     after_slash: bool,
     after_backslash: bool,
     /// The start of what may be an encoded character.
@@ -63,6 +58,20 @@ enum Place {
     Value,
     /// The rest is of no interest.
     Passing,
+}
+
+/// Whose query it is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// The service's, whatever precedes it, if anything does.
+    Condition,
+    /// The service's: the URL is a relative one, as far as it was read.
+    #[default]
+    Relative,
+    /// The service's: the URL lies below a base.
+    Ours,
+    /// Nobody's, or somebody else's.
+    Other,
 }
 
 /// Characters of which it is still open whether they encode one, and the bytes each took.
@@ -88,9 +97,11 @@ impl Search {
     /// Prepares for a value that starts at this position of the chunk.
     pub(super) fn start(&mut self, bases: &Bases, text: Text, at: usize) {
         self.place = Place::Url;
-        self.is_condition = text == Text::Condition;
-        self.is_ours = false;
-        self.is_relative = true;
+        self.owner = if text == Text::Condition {
+            Owner::Condition
+        } else {
+            Owner::Relative
+        };
         self.after_slash = false;
         self.percent = Percent::None;
         self.begin(bases, at);
@@ -150,20 +161,20 @@ impl Search {
         self.compare(bases, output, character, len);
         let is_double = character == b'/' && self.after_slash;
         self.after_slash = character == b'/';
-        let in_path = character.is_ascii_alphanumeric() || b"-._~$%/".contains(&character);
-        self.is_relative &= in_path && !is_double || matches!(character, b'?' | b'#');
-        let may_have_query = self.is_condition || self.is_ours || self.is_relative;
-        match character {
-            b'?' if may_have_query => self.place = Place::Name,
-            b'=' if self.is_condition => {
+        let in_path = character.is_ascii_alphanumeric() || b"-._~$%/?#".contains(&character);
+        if self.owner == Owner::Relative && (is_double || !in_path) {
+            self.owner = Owner::Other;
+        }
+        match (character, self.owner) {
+            (b'?', Owner::Condition | Owner::Relative | Owner::Ours) => self.place = Place::Name,
+            (b'=', Owner::Condition) => {
                 let found = self.matcher.found();
                 self.settle(bases, output, found);
                 self.place = Place::Value;
                 self.begin(bases, next);
             }
-            b'#' if !self.is_condition => self.place = Place::Passing,
-            // Nobody's URL, or somebody else's.
-            _ if !may_have_query && self.candidate.is_none() => self.place = Place::Passing,
+            (b'#', Owner::Relative | Owner::Ours) => self.place = Place::Passing,
+            (_, Owner::Other) if self.candidate.is_none() => self.place = Place::Passing,
             _ => {}
         }
     }
@@ -274,7 +285,9 @@ impl Search {
             let base = bases.replacement(found, Syntax::Plain);
             values::encode(base, is_encoded, &mut replacement);
         } else {
-            self.is_ours = true;
+            if self.owner != Owner::Condition {
+                self.owner = Owner::Ours;
+            }
             let base = bases.replacement(found, output.syntax());
             replacement.extend_from_slice(base.as_bytes());
         }

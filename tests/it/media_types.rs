@@ -9,7 +9,7 @@ fn respond(content_type: &str, body: &str) -> Fault {
     Fault::Respond {
         status: 200,
         headers: vec![("content-type".to_owned(), content_type.to_owned())],
-        body: body.to_owned().into(),
+        body: body.to_owned(),
     }
 }
 

@@ -33,7 +33,12 @@ impl JsonRewriter {
             }
             Unescaped::Invalid => {
                 self.search.abort(bases, output);
-                self.state = State::Passing;
+                // As strings of no interest are read: an escape ends before a quote.
+                if byte == b'"' {
+                    return self.value_ended();
+                }
+                let escaped = byte == b'\\';
+                self.state = State::InString { escaped };
                 return;
             }
         };

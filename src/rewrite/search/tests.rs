@@ -183,6 +183,32 @@ fn a_base_put_into_a_query_stays_one_part_of_one_value() {
 }
 
 #[test]
+fn a_broken_escape_ends_no_string_late() {
+    for (broken, expected) in [
+        (r#"[{"url":"?x=\q@"},"@"]"#, r#"[{"url":"?x=\q~"},"@"]"#),
+        (
+            r#"{"url":"?x=\u12","y":"@"}"#,
+            r#"{"url":"?x=\u12","y":"@"}"#,
+        ),
+        (
+            r#"{"url":"?x=\u1\"@","y":"@"}"#,
+            r#"{"url":"?x=\u1\"~","y":"@"}"#,
+        ),
+        (
+            r#"{"url":"?x=@/a\q&y=@","y":"@"}"#,
+            r#"{"url":"?x=@/a\q&y=~","y":"@"}"#,
+        ),
+    ] {
+        let document = broken.replace('@', OURS);
+        let expected = expected.replace('@', THEIRS).replace('~', OURS);
+        for piece in 1..=document.len() {
+            let result = json(document.as_bytes(), &[piece]);
+            assert_eq!(String::from_utf8_lossy(&result), expected);
+        }
+    }
+}
+
+#[test]
 fn length_does_not_matter() {
     let long = "x".repeat(200_000);
     let document = |base: &str| {
@@ -334,7 +360,6 @@ fn base() -> impl Strategy<Value = String> {
         base.bytes()
             .zip(encoded)
             .map(|(byte, encoded)| match how {
-                0 => char::from(byte).to_string(),
                 1 if !byte.is_ascii_alphanumeric() => format!("%{byte:02X}"),
                 2 if encoded => format!("%{byte:02x}"),
                 _ => char::from(byte).to_string(),
@@ -409,7 +434,7 @@ fn in_json(character: char, die: u8) -> String {
         _ => {
             let mut units = [0; 2];
             let units = character.encode_utf16(&mut units).iter();
-            units.map(|unit| format!("\\u{unit:04x}")).collect()
+            units.fold(String::new(), |text, unit| text + &format!("\\u{unit:04x}"))
         }
     }
 }
