@@ -6,6 +6,7 @@ mod anonymous;
 mod body;
 mod challenge;
 mod checks;
+mod client_body;
 mod decoded;
 mod exchange;
 mod failure;
@@ -45,14 +46,16 @@ use crate::{
     upstream::{Lease, SendError},
 };
 use alarm::Alarms;
-use body::{ClientBody, DownloadBody};
+use body::DownloadBody;
+use client_body::ClientBody;
 use exchange::Exchange;
 use failure::Failure;
 use guard::Verdict;
 use links::Scan;
 use record::Record;
 
-pub use body::{DownloadError, ResponseBody, UploadBody, UploadError};
+pub use body::{DownloadError, ResponseBody, UploadBody};
+pub use client_body::UploadError;
 pub use exchange::Timeouts;
 pub use guard::Guard;
 pub use names::{Names, Ports};

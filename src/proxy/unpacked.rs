@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use tokio::task::coop::consume_budget;
 
 use super::{
-    body::{ClientBody, UploadError},
+    client_body::{ClientBody, UploadError},
     decoded::{Coding, DecodeError, Decoded},
     failure::Failure,
     kept,

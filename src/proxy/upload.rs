@@ -7,7 +7,8 @@ use http_body_util::BodyExt as _;
 
 use super::{
     alarm::Alarms,
-    body::{ClientBody, UploadBody, UploadError},
+    body::UploadBody,
+    client_body::{ClientBody, UploadError},
     exchange::Exchange,
     failure::Failure,
     kept,
