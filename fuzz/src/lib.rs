@@ -16,6 +16,8 @@ const FROM: &str = "https://h.example/v2";
 const HOST: &str = "https://h.example";
 /// Occurs in no input that is looked at.
 const TO: &str = "http://proxy.test:1/to";
+/// The same where it takes the place of a percent-encoded one.
+const TO_ENCODED: &str = "http%3A%2F%2Fproxy.test%3A1%2Fto";
 const MARK: &[u8] = b"proxy.test";
 
 static BASES: LazyLock<Arc<Bases>> = LazyLock::new(|| {
@@ -77,11 +79,17 @@ pub fn values(input: &[u8]) {
     if let Some(result) = BASES.rewrite_url(input) {
         only_bases_changed(input, &result, plain_character);
     }
+    if let Some(result) = BASES.rewrite_search(input) {
+        only_bases_changed(input, &result, plain_character);
+    }
+    if let Some(result) = BASES.rewrite_condition(input) {
+        only_bases_changed(input, &result, plain_character);
+    }
     if let Some(result) = BASES.rewrite_links(input) {
         only_bases_changed(input, &result, plain_character);
     }
     if let Some(result) = BASES.rewrite_query(input) {
-        assert!(contains(&result, MARK), "changed to something else");
+        only_bases_changed(input, &result, plain_character);
     }
 }
 
@@ -131,24 +139,50 @@ fn only_bases_changed(document: &[u8], result: &[u8], character: fn(&[u8]) -> Op
             given = without_base(given, character).expect("what changed was a base");
             continue;
         }
+        if let Some(rest) = made.strip_prefix(TO_ENCODED.as_bytes()) {
+            made = rest;
+            let character = |text: &[u8]| percent_encoded(text, character);
+            given = without_base(given, character).expect("what changed was an encoded base");
+            continue;
+        }
         assert_eq!(given.first(), made.first(), "something else changed");
         (given, made) = (&given[1..], &made[1..]);
     }
     assert!(given.is_empty(), "something was lost");
 }
 
-fn without_base(text: &[u8], character: fn(&[u8]) -> Option<(u8, usize)>) -> Option<&[u8]> {
-    let strip = |mut text, wanted: &str, any_case: bool| {
+fn without_base(text: &[u8], character: impl Fn(&[u8]) -> Option<(u8, usize)>) -> Option<&[u8]> {
+    let strip = |at: usize, wanted: &str, any_case: bool| {
+        let mut at = at;
         for wanted in wanted.bytes() {
-            let (found, len) = character(text)?;
+            let (found, len) = character(&text[at..])?;
             let equal = found == wanted || any_case && found.eq_ignore_ascii_case(&wanted);
-            text = equal.then(|| &text[len..])?;
+            at = equal.then_some(at + len)?;
         }
-        Some(text)
+        Some(at)
     };
-    let text = strip(text, HOST, true)?;
-    let text = strip(text, ":443", false).unwrap_or(text);
-    strip(text, &FROM[HOST.len()..], false)
+    let host = strip(0, HOST, true)?;
+    let port = strip(host, ":443", false).unwrap_or(host);
+    let end = strip(port, &FROM[HOST.len()..], false)?;
+    Some(&text[end..])
+}
+
+/// A character of a query, percent-encoded or not.
+fn percent_encoded(
+    text: &[u8],
+    character: fn(&[u8]) -> Option<(u8, usize)>,
+) -> Option<(u8, usize)> {
+    let (sign, len) = character(text)?;
+    let digit = |at: usize| {
+        let (digit, len) = character(&text[at..])?;
+        Some((char::from(digit).to_digit(16)?, at + len))
+    };
+    if sign != b'%' {
+        return Some((sign, len));
+    }
+    let (high, len) = digit(len)?;
+    let (low, len) = digit(len)?;
+    Some((u8::try_from(high << 4 | low).ok()?, len))
 }
 
 fn plain_character(text: &[u8]) -> Option<(u8, usize)> {

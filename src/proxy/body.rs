@@ -20,11 +20,13 @@ use tokio::{
 };
 
 use super::{
+    client_body::{ClientBody, UploadError},
     decoded::{DecodeError, Decoded},
     exchange::Exchange,
     links::Scan,
     record::{Outcome, Record},
-    rewritten::{Rewriter, Rewritten},
+    rewritten::Rewritten,
+    unpacked::Unpacked,
 };
 use crate::upstream::Lease;
 
@@ -38,32 +40,12 @@ enum Upload {
     Plain(ClientBody),
     /// With its links changed.
     Rewritten(Box<Rewritten<ClientBody>>),
+    /// Likewise, no longer compressed.
+    Unpacked(Box<Rewritten<Unpacked>>),
     /// Held as a whole.
     Whole {
         chunks: vec::IntoIter<Bytes>,
         trailers: Option<Box<HeaderMap>>,
-    },
-}
-
-/// What comes from the client, and who is told of it.
-#[derive(Debug)]
-pub(super) struct ClientBody {
-    client: Incoming,
-    exchange: Arc<Exchange>,
-    limit: u64,
-}
-
-/// Why a request's body broke off.
-#[derive(Debug, thiserror::Error)]
-pub enum UploadError {
-    /// The client went away or sent nonsense.
-    #[error("the client's body broke off")]
-    Client(#[source] hyper::Error),
-    /// More than `limits.request_body`.
-    #[error("the request's body is larger than {limit} bytes")]
-    TooLarge {
-        /// What it may have.
-        limit: u64,
     },
 }
 
@@ -75,10 +57,15 @@ impl UploadBody {
         Self(Upload::Plain(client))
     }
 
-    pub(super) fn rewritten(client: ClientBody, rewriter: Rewriter) -> Self {
-        Self(Upload::Rewritten(Box::new(Rewritten::new(
-            client, rewriter,
-        ))))
+    pub(super) fn rewritten(client: ClientBody, scan: &Scan) -> Self {
+        let rewriter = scan.rewriter();
+        Self(match scan.coding {
+            None => Upload::Rewritten(Box::new(Rewritten::new(client, rewriter))),
+            Some(coding) => {
+                let client = Unpacked::new(client, coding);
+                Upload::Unpacked(Box::new(Rewritten::new(client, rewriter)))
+            }
+        })
     }
 
     /// For a request whose body is there already.
@@ -90,63 +77,12 @@ impl UploadBody {
     }
 }
 
-impl ClientBody {
-    pub(super) fn new(client: Incoming, exchange: Arc<Exchange>, limit: Option<u64>) -> Self {
-        Self {
-            client,
-            exchange,
-            limit: limit.unwrap_or(u64::MAX),
-        }
-    }
-}
-
-impl Body for ClientBody {
-    type Data = Bytes;
-    type Error = UploadError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        let Self {
-            client,
-            exchange,
-            limit,
-        } = self.get_mut();
-        match Pin::new(client).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                if exchange.uploaded(frame.data_ref()) > *limit {
-                    exchange.set_too_large();
-                    return Poll::Ready(Some(Err(UploadError::TooLarge { limit: *limit })));
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => {
-                exchange.set_broken_off();
-                Poll::Ready(Some(Err(UploadError::Client(error))))
-            }
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => {
-                exchange.set_waiting_for_client();
-                Poll::Pending
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.client.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.client.size_hint()
-    }
-}
-
 impl Drop for UploadBody {
     fn drop(&mut self) {
         match &self.0 {
             Upload::Plain(body) => body.exchange.set_dropped(),
             Upload::Rewritten(body) => body.inner().exchange.set_dropped(),
+            Upload::Unpacked(body) => body.inner().client().exchange.set_dropped(),
             Upload::Whole { .. } => {}
         }
     }
@@ -168,6 +104,11 @@ impl Body for UploadBody {
             Upload::Rewritten(body) => {
                 let polled = Pin::new(&mut **body).poll_frame(cx);
                 (polled, body.is_end_stream(), &body.inner().exchange)
+            }
+            Upload::Unpacked(body) => {
+                let polled = Pin::new(&mut **body).poll_frame(cx);
+                let client = body.inner().client();
+                (polled, body.is_end_stream(), &client.exchange)
             }
             Upload::Whole { chunks, trailers } => {
                 let frame = match chunks.next() {
@@ -197,6 +138,7 @@ impl Body for UploadBody {
         match &self.0 {
             Upload::Plain(body) => body.is_end_stream(),
             Upload::Rewritten(body) => body.is_end_stream(),
+            Upload::Unpacked(body) => body.is_end_stream(),
             Upload::Whole { chunks, trailers } => chunks.len() == 0 && trailers.is_none(),
         }
     }
@@ -204,7 +146,7 @@ impl Body for UploadBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Upload::Plain(body) => body.size_hint(),
-            Upload::Rewritten(body) => body.size_hint(),
+            Upload::Rewritten(_) | Upload::Unpacked(_) => SizeHint::default(),
             Upload::Whole { chunks, .. } => {
                 SizeHint::with_exact(chunks.as_slice().iter().map(|c| c.len() as u64).sum())
             }
@@ -272,10 +214,10 @@ impl DownloadBody {
         let upstream = match scan {
             None => Upstream::Plain(upstream),
             Some(scan) => match scan.coding {
-                None => Upstream::Rewritten(Box::new(Rewritten::new(upstream, scan.rewriter))),
+                None => Upstream::Rewritten(Box::new(Rewritten::new(upstream, scan.rewriter()))),
                 Some(coding) => {
                     let upstream = Decoded::new(upstream, coding);
-                    Upstream::Decoded(Box::new(Rewritten::new(upstream, scan.rewriter)))
+                    Upstream::Decoded(Box::new(Rewritten::new(upstream, scan.rewriter())))
                 }
             },
         };

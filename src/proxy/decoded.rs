@@ -188,6 +188,11 @@ impl<B: Body> Decoded<B> {
             trailers: None,
         }
     }
+
+    /// The body as it comes.
+    pub(super) fn inner(&self) -> &B {
+        &self.body
+    }
 }
 
 impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Decoded<B> {

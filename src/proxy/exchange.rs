@@ -32,6 +32,7 @@ pub(super) struct Exchange {
     waits_for_client: AtomicBool,
     is_too_large: AtomicBool,
     is_broken_off: AtomicBool,
+    is_damaged: AtomicBool,
     kept: Kept,
 }
 
@@ -57,6 +58,7 @@ impl Exchange {
             waits_for_client: AtomicBool::new(false),
             is_too_large: AtomicBool::new(false),
             is_broken_off: AtomicBool::new(false),
+            is_damaged: AtomicBool::new(false),
             kept: Kept::new(),
         }
     }
@@ -131,6 +133,15 @@ impl Exchange {
 
     pub(super) fn is_broken_off(&self) -> bool {
         self.is_broken_off.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the client's body is not compressed in the way that its head says.
+    pub(super) fn set_damaged(&self) {
+        self.is_damaged.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_too_large(&self) -> bool {

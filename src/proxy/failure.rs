@@ -131,6 +131,13 @@ impl Failure {
         Self::invalid("The request's body is malformed or ended early. Send it again.")
     }
 
+    pub(super) fn damaged_body() -> Self {
+        Self::invalid(
+            "The request's body is not compressed in the way that Content-Encoding says. Send it again, or \
+             uncompressed.",
+        )
+    }
+
     pub(super) fn no_such_route<'a>(prefixes: impl Iterator<Item = &'a str>) -> Self {
         let list = prefixes
             .map(|prefix| format!("{prefix}/"))

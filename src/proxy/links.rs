@@ -9,7 +9,7 @@ use http::{
     request, response,
 };
 
-use super::{decoded::Coding, rewritten::Rewriter};
+use super::{decoded::Coding, media::Media, rewritten::Rewriter};
 use crate::{
     config::{RouteKind, ServiceUrl},
     rewrite::{Bases, FormRewriter, JsonRewriter, Plan, XmlRewriter},
@@ -55,11 +55,25 @@ enum Format {
     Form,
 }
 
-/// An answer's body that is going to be searched for links.
+/// A body that is going to be searched for links.
 #[derive(Debug)]
 pub(super) struct Scan {
-    pub(super) rewriter: Rewriter,
+    format: Format,
+    plan: Plan,
+    bases: Arc<Bases>,
     pub(super) coding: Option<Coding>,
+}
+
+impl Scan {
+    /// What searches it, from its start.
+    pub(super) fn rewriter(&self) -> Rewriter {
+        let (plan, bases) = (self.plan, self.bases.clone());
+        match self.format {
+            Format::Json => Rewriter::Json(JsonRewriter::new(plan, bases)),
+            Format::Xml => Rewriter::Xml(XmlRewriter::new(plan, bases)),
+            Format::Form => Rewriter::Form(FormRewriter::new(bases)),
+        }
+    }
 }
 
 impl Links {
@@ -84,8 +98,12 @@ impl Links {
             headers.insert(header::ACCEPT_ENCODING, UNCOMPRESSED);
         }
         let bases = &self.requests;
-        change(headers, IF_NONE_EXIST, |value| bases.rewrite_query(value));
-        change(headers, DESTINATION, |value| bases.rewrite_url(value));
+        change(headers, IF_NONE_EXIST, |value| {
+            bases.rewrite_condition(value)
+        });
+        for name in [DESTINATION, header::CONTENT_LOCATION] {
+            change(headers, name, |value| bases.rewrite_search(value));
+        }
         change(headers, PROVENANCE, |value| {
             let mut rewriter = JsonRewriter::new(Plan::Request, bases.clone());
             let start = rewriter.push(&Bytes::copy_from_slice(value));
@@ -93,25 +111,32 @@ impl Links {
         });
     }
 
-    /// What changes the body of a request, if that may hold URLs of ours.
+    /// What searches the body of a request, if that may hold URLs of ours. What cannot be decoded
+    /// passes: only the service may know what it is.
     pub(super) fn in_request_body(
         &self,
         kind: RouteKind,
         head: &request::Parts,
         rest: &str,
-    ) -> Option<Rewriter> {
+    ) -> Option<Scan> {
         let headers = &head.headers;
         let writes = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
-        if kind == RouteKind::Http || !writes || is_encoded(headers) {
+        if kind == RouteKind::Http || !writes {
             return None;
         }
         let format = match Media::of(headers)? {
             Media::Json | Media::FhirJson | Media::DicomJson | Media::OtherJson => Format::Json,
             Media::FhirXml => Format::Xml,
+            Media::Xml if kind == RouteKind::Fhir => Format::Xml,
             Media::Form if rest.ends_with("_search") => Format::Form,
-            Media::Form => return None,
+            Media::Xml | Media::Form => return None,
         };
-        Some(rewriter(format, Plan::Request, self.requests.clone()))
+        Some(Scan {
+            format,
+            plan: Plan::Request,
+            bases: self.requests.clone(),
+            coding: Coding::of(headers).ok()?,
+        })
     }
 
     /// The headers of an answer that are URLs of the service.
@@ -146,15 +171,19 @@ impl Links {
         headers.insert(RESPONSE_MODIFIED, IN_ANSWERS);
         headers.remove(header::CONTENT_ENCODING);
         Some(Scan {
-            rewriter: rewriter(format, plan, self.answers.clone()),
+            format,
+            plan,
+            bases: self.answers.clone(),
             coding,
         })
     }
 }
 
-/// Notes in a request's head that its body is not what the client sent.
+/// Notes in a request's head that its body is not what the client sent: changed, and no longer
+/// compressed.
 pub(super) fn mark_request(headers: &mut HeaderMap) {
     forget_bytes(headers);
+    headers.remove(header::CONTENT_ENCODING);
     headers.insert(REQUEST_MODIFIED, IN_REQUESTS);
 }
 
@@ -193,6 +222,8 @@ fn fhir_plan(method: &Method, rest: &str) -> Option<Plan> {
             .rsplit('/')
             .next()
             .is_none_or(|last| first[0].is_none() || is_interaction(last)),
+        // The capability statement, of servers that know this older way to ask for it.
+        Method::OPTIONS => true,
         _ => false,
     };
     answers.then_some(Plan::FhirAnswer)
@@ -247,73 +278,10 @@ fn format_of_answer(plan: Plan, head: &response::Parts) -> Option<Format> {
     match (plan, Media::of(&head.headers)?) {
         (Plan::FhirAnswer, Media::FhirJson | Media::Json)
         | (Plan::SmartConfiguration | Plan::DicomOperation, Media::Json)
-        | (Plan::DicomStore, Media::DicomJson) => Some(Format::Json),
-        (Plan::FhirAnswer, Media::FhirXml) => Some(Format::Xml),
+        | (Plan::DicomStore, Media::DicomJson | Media::Json) => Some(Format::Json),
+        (Plan::FhirAnswer, Media::FhirXml | Media::Xml) => Some(Format::Xml),
         _ => None,
     }
-}
-
-fn rewriter(format: Format, plan: Plan, bases: Arc<Bases>) -> Rewriter {
-    match format {
-        Format::Json => Rewriter::Json(JsonRewriter::new(plan, bases)),
-        Format::Xml => Rewriter::Xml(XmlRewriter::new(plan, bases)),
-        Format::Form => Rewriter::Form(FormRewriter::new(bases)),
-    }
-}
-
-/// The media types that may hold links.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Media {
-    Json,
-    FhirJson,
-    DicomJson,
-    /// A patch, for example.
-    OtherJson,
-    FhirXml,
-    Form,
-}
-
-impl Media {
-    /// Of a body in UTF-8.
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-        let mut parts = text.split(';').map(str::trim);
-        let name = parts.next()?;
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
-        let media = if is("application/json") {
-            Self::Json
-        } else if is("application/fhir+json") {
-            Self::FhirJson
-        } else if is("application/dicom+json") {
-            Self::DicomJson
-        } else if is("application/fhir+xml") {
-            Self::FhirXml
-        } else if is("application/x-www-form-urlencoded") {
-            Self::Form
-        } else if name.len() > 5 && name.as_bytes()[name.len() - 5..].eq_ignore_ascii_case(b"+json")
-        {
-            Self::OtherJson
-        } else {
-            return None;
-        };
-        parts.all(is_utf8).then_some(media)
-    }
-}
-
-/// Whether a parameter of a media type leaves the text in UTF-8.
-fn is_utf8(parameter: &str) -> bool {
-    let Some((name, value)) = parameter.split_once('=') else {
-        return true;
-    };
-    let value = value.trim().trim_matches('"');
-    !name.trim().eq_ignore_ascii_case("charset")
-        || ["utf-8", "utf8", "us-ascii"]
-            .iter()
-            .any(|known| value.eq_ignore_ascii_case(known))
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::CONTENT_ENCODING)
 }
 
 fn forget_bytes(headers: &mut HeaderMap) {
@@ -366,6 +334,10 @@ mod tests {
             ("GET", "/baseR4/Patient", true),
             ("GET", "/r4/metadata", true),
             ("POST", "/baseR4", true),
+            ("OPTIONS", "", true),
+            ("OPTIONS", "/", true),
+            ("OPTIONS", "/baseR4", true),
+            ("OPTIONS", "/Patient/1", true),
             ("GET", "/baseR4/Bundle/1", false),
             ("GET", "/baseR4/Bundle/1/_history/2", false),
             ("POST", "/baseR4/Bundle", false),
@@ -425,28 +397,5 @@ mod tests {
             );
         }
         assert_eq!(plan(RouteKind::Http, &Method::GET, "/metadata"), None);
-    }
-
-    #[test]
-    fn media_types_are_known_in_every_spelling() {
-        for (text, expected) in [
-            ("application/fhir+json", Some(Media::FhirJson)),
-            (
-                "Application/FHIR+JSON;charset=\"UTF-8\"",
-                Some(Media::FhirJson),
-            ),
-            ("application/json ; charset=utf-8", Some(Media::Json)),
-            ("application/json; fhirVersion=4.0", Some(Media::Json)),
-            ("application/json-patch+json", Some(Media::OtherJson)),
-            ("application/fhir+json; charset=utf-16", None),
-            ("application/fhir+ndjson", None),
-            ("multipart/related; type=\"application/dicom+json\"", None),
-            ("+json", None),
-            ("", None),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(text));
-            assert_eq!(Media::of(&headers), expected, "{text}");
-        }
     }
 }

@@ -6,6 +6,7 @@ mod anonymous;
 mod body;
 mod challenge;
 mod checks;
+mod client_body;
 mod decoded;
 mod exchange;
 mod failure;
@@ -13,6 +14,7 @@ mod guard;
 mod headers;
 mod kept;
 mod links;
+mod media;
 mod names;
 mod record;
 mod request_id;
@@ -20,6 +22,7 @@ mod resource;
 mod rewritten;
 mod route;
 mod throttled;
+mod unpacked;
 mod upload;
 
 use std::{
@@ -47,14 +50,16 @@ use crate::{
     upstream::{Lease, SendError},
 };
 use alarm::Alarms;
-use body::{ClientBody, DownloadBody};
+use body::DownloadBody;
+use client_body::ClientBody;
 use exchange::Exchange;
 use failure::Failure;
 use guard::Verdict;
 use links::Scan;
 use record::Record;
 
-pub use body::{DownloadError, ResponseBody, UploadBody, UploadError};
+pub use body::{DownloadError, ResponseBody, UploadBody};
+pub use client_body::UploadError;
 pub use exchange::Timeouts;
 pub use guard::Guard;
 pub use names::{Names, Ports};
@@ -246,7 +251,7 @@ impl Shared {
         let exchange = Arc::new(Exchange::new(self.timeouts));
         record.set_exchange(&exchange);
         let plan = links.and_then(|_| links::plan(route.kind, &head.method, rest));
-        let rewriter = links
+        let search = links
             .filter(|_| !body.is_end_stream())
             .and_then(|links| links.in_request_body(route.kind, &head, rest));
         let is_repeatable = throttled::is_repeatable(&head.method) && body.is_end_stream();
@@ -256,12 +261,12 @@ impl Shared {
             links.in_request_headers(plan, request.headers_mut());
         }
         let client = ClientBody::new(body, exchange.clone(), self.limits.request_body);
-        let upload = match rewriter {
+        let upload = match search {
             None => UploadBody::new(client),
             // Boxed, since most requests would only carry the room for it about.
-            Some(rewriter) => {
+            Some(scan) => {
                 let headers = request.headers_mut();
-                let rewriting = upload::rewrite(client, rewriter, headers, &exchange, &self.alarms);
+                let rewriting = upload::rewrite(client, &scan, headers, &exchange, &self.alarms);
                 Box::pin(rewriting).await?
             }
         };
@@ -479,6 +484,7 @@ async fn send(
     sent.map_err(|error| match shared.limits.request_body {
         Some(limit) if exchange.is_too_large() => Failure::body_too_large(limit),
         _ if exchange.is_broken_off() => Failure::malformed_body(),
+        _ if exchange.is_damaged() => Failure::damaged_body(),
         _ => Failure::not_sent(&error),
     })
 }

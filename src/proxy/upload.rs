@@ -7,19 +7,22 @@ use http_body_util::BodyExt as _;
 
 use super::{
     alarm::Alarms,
-    body::{ClientBody, UploadBody, UploadError},
+    body::UploadBody,
+    client_body::{ClientBody, UploadError},
     exchange::Exchange,
     failure::Failure,
-    kept, links,
+    kept,
+    links::{self, Scan},
     rewritten::Rewriter,
+    unpacked::{self, Finding},
 };
 
 /// A small body is read first, so that it goes with a length and, if nothing in it changes, as it
-/// came. Of a larger one, or one without a length, the new length is known at its end only: it goes
-/// without.
+/// came, compressed or not. Of a larger one, or one without a length, the new length is known at its
+/// end only: it goes without, and is not compressed.
 pub(super) async fn rewrite(
-    client: ClientBody,
-    mut rewriter: Rewriter,
+    mut client: ClientBody,
+    scan: &Scan,
     headers: &mut HeaderMap,
     exchange: &Exchange,
     alarms: &Alarms,
@@ -27,20 +30,29 @@ pub(super) async fn rewrite(
     let length = client.size_hint().exact();
     if length.is_none_or(|length| length > kept::LIMIT as u64) {
         links::mark_request(headers);
-        return Ok(UploadBody::rewritten(client, rewriter));
+        return Ok(UploadBody::rewritten(client, scan));
     }
-    let (body, trailers) = read(client, exchange, alarms).await?;
-    let start = rewriter.push(&body);
-    let end = rewriter.finish();
-    let rewritten = if end.is_empty() {
-        start
-    } else {
-        Bytes::from([start, end].concat())
+    let (body, trailers) = read(&mut client, exchange, alarms).await?;
+    let rewriter = scan.rewriter();
+    let finding = match scan.coding {
+        None => rewritten(&body, rewriter),
+        Some(coding) => {
+            unpacked::look_through(body.clone(), coding, rewriter, client.limit()).await?
+        }
     };
-    if rewritten != body {
-        // The length goes too; hyper writes that of a whole body by itself.
-        links::mark_request(headers);
-    }
+    let rewritten = match finding {
+        Finding::Same => body,
+        Finding::Changed(rewritten) => {
+            // The length goes too; hyper writes that of a whole body by itself.
+            links::mark_request(headers);
+            rewritten
+        }
+        Finding::ChangedAndLarge => {
+            links::mark_request(headers);
+            client.unread(body, trailers);
+            return Ok(UploadBody::rewritten(client, scan));
+        }
+    };
     exchange.keep(Some(&rewritten));
     if trailers.is_some() {
         exchange.keep(None);
@@ -49,8 +61,23 @@ pub(super) async fn rewrite(
     Ok(UploadBody::whole(vec![rewritten], trailers))
 }
 
+fn rewritten(body: &Bytes, mut rewriter: Rewriter) -> Finding {
+    let start = rewriter.push(body);
+    let end = rewriter.finish();
+    let rewritten = if end.is_empty() {
+        start
+    } else {
+        Bytes::from([start, end].concat())
+    };
+    if rewritten == body {
+        Finding::Same
+    } else {
+        Finding::Changed(rewritten)
+    }
+}
+
 async fn read(
-    mut client: ClientBody,
+    client: &mut ClientBody,
     exchange: &Exchange,
     alarms: &Alarms,
 ) -> Result<(Bytes, Option<Box<HeaderMap>>), Failure> {
@@ -65,7 +92,9 @@ async fn read(
                 Ok(data) => body.extend_from_slice(&data),
                 Err(frame) => trailers = frame.into_trailers().ok().map(Box::new),
             },
-            Some(Err(UploadError::Client(_))) => return Err(Failure::malformed_body()),
+            Some(Err(UploadError::Client(_) | UploadError::Content(_))) => {
+                return Err(Failure::malformed_body());
+            }
             Some(Err(UploadError::TooLarge { limit })) => {
                 return Err(Failure::body_too_large(limit));
             }

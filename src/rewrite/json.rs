@@ -11,6 +11,7 @@
 
 #[cfg(test)]
 mod properties;
+mod search;
 #[cfg(test)]
 mod tests;
 mod unescape;
@@ -25,6 +26,7 @@ use super::{
     document::Documents,
     output::Output,
     plan::{Element, IGNORED, Kind, Plan, Text},
+    search::Search,
     skip::Skip,
     word::Word,
 };
@@ -45,6 +47,7 @@ pub struct JsonRewriter {
     word: Word,
     unescape: Unescape,
     matcher: Matcher,
+    search: Search,
     output: Output,
 }
 
@@ -70,6 +73,8 @@ enum State {
         start: usize,
         only_in: Option<Kind>,
     },
+    /// In a string that may be a search or its query.
+    InSearch,
     InString {
         escaped: bool,
     },
@@ -109,6 +114,7 @@ impl JsonRewriter {
             word: Word::default(),
             unescape: Unescape::default(),
             matcher: Matcher::default(),
+            search: Search::default(),
             output: Output::new(Syntax::Json),
         }
     }
@@ -121,6 +127,7 @@ impl JsonRewriter {
         self.scan(chunk);
         let unfinished = match &mut self.state {
             State::InUrl { start, .. } => Some(std::mem::take(start)),
+            State::InSearch => self.search.unfinished(),
             _ => None,
         };
         let result = self.output.end(unfinished);
@@ -169,6 +176,7 @@ impl JsonRewriter {
                     }
                 }
                 State::InUrl { start, only_in } => self.in_url(byte, start, only_in),
+                State::InSearch => self.in_search(byte, at),
                 State::InKey | State::InWord(_) => self.in_word(byte, at),
                 State::InScalar => match byte {
                     b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r' => {
@@ -230,6 +238,7 @@ impl JsonRewriter {
             b'"' => match element.text {
                 Text::Ignored => State::InString { escaped: false },
                 Text::Url => self.url(bytes, at + 1, None),
+                text @ (Text::Search | Text::Condition) => self.search(bytes, at + 1, text),
                 Text::UrlIn(wanted) => match self.documents.current().map(|document| document.kind)
                 {
                     Some(Some(kind)) if kind == wanted => self.url(bytes, at + 1, None),
@@ -336,7 +345,7 @@ impl JsonRewriter {
             Text::ResourceType => document.is_of_type(word),
             Text::BundleType => document.is_bundle_of_type(word),
             Text::TransactionTime => document.has_transaction_time(),
-            Text::Ignored | Text::Url | Text::UrlIn(_) => None,
+            Text::Ignored | Text::Url | Text::Search | Text::Condition | Text::UrlIn(_) => None,
         };
         if let Some(kind) = kind {
             self.settle(at, kind);

@@ -118,6 +118,21 @@ impl Output {
         self.started.clear();
     }
 
+    /// Puts something else in place of the `len` bytes that start at `start`.
+    pub(super) fn replace(&mut self, start: usize, len: usize, with: &[u8]) {
+        self.take_until(start);
+        let (before, after) = self.started.split_at(len.min(self.started.len()));
+        self.done = start + (len - before.len());
+        self.sink.append(with);
+        self.sink.append(after);
+        self.started.clear();
+    }
+
+    /// How what is put in has to be written.
+    pub(super) fn syntax(&self) -> Syntax {
+        self.syntax
+    }
+
     /// The document's kind is known at `at`: makes the changes that wait for it. `None` undoes them.
     ///
     /// Answers `false` if too much had to wait for it: then nothing was changed, nor should be.

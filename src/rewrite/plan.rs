@@ -23,7 +23,8 @@ pub enum Plan {
     /// Operations, extended query tags and the like of a DICOM service: `href`, `resources[]`,
     /// `errors.href`, `operation.href`; not `errorHref`, which lies in a storage account.
     DicomOperation,
-    /// A request: every string, so that no reference to a proxy's address is ever stored.
+    /// A request: every string, so that no reference to a proxy's address is ever stored. Of some
+    /// the query too ([`super::search`] says which).
     Request,
 }
 
@@ -63,6 +64,10 @@ pub(super) enum Text {
     Ignored,
     /// It may be one of our URLs.
     Url,
+    /// It may be one of our URLs, or a search that names some.
+    Search,
+    /// It may be a query that names some.
+    Condition,
     /// It may be one of our URLs if the document is of this kind.
     UrlIn(Kind),
     /// It names the type of the resource.
@@ -227,8 +232,27 @@ static OPERATION: Element = Element {
 static HREF: Element = object(&[("href", &URL)]);
 
 static ANYTHING: Element = Element {
+    members: &[
+        ("url", &SEARCH),
+        ("fullUrl", &SEARCH),
+        ("reference", &SEARCH),
+        ("criteria", &SEARCH),
+        ("valueUri", &SEARCH),
+        ("valueUrl", &SEARCH),
+        ("ifNoneExist", &CONDITION),
+    ],
     others: Some(&ANYTHING),
     items: Some(&ANYTHING),
     text: Text::Url,
     ..NOTHING
+};
+static SEARCH: Element = Element {
+    items: Some(&SEARCH),
+    text: Text::Search,
+    ..ANYTHING
+};
+static CONDITION: Element = Element {
+    items: Some(&CONDITION),
+    text: Text::Condition,
+    ..ANYTHING
 };

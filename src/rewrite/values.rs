@@ -127,12 +127,12 @@ fn decode(text: &[u8]) -> (u8, usize) {
 }
 
 /// Writes a base into a query: as sparingly as it was written there, yet so that it stays one
-/// part of one value.
-fn encode(base: &str, is_encoded: bool, result: &mut Vec<u8>) {
+/// part of one value, and of one attribute of XML.
+pub(super) fn encode(base: &str, is_encoded: bool, result: &mut Vec<u8>) {
     for byte in base.bytes() {
         let plain = byte.is_ascii_alphanumeric()
             || b"-._~".contains(&byte)
-            || (!is_encoded && !b"&+%#,;".contains(&byte));
+            || (!is_encoded && !b"&+%#,;'".contains(&byte));
         if plain {
             result.push(byte);
         } else {

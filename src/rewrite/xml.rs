@@ -4,6 +4,7 @@
 //! element. XML fixes the order of elements, so that a Bundle's type precedes its links: nothing
 //! waits for it, and a link that precedes it stays.
 
+mod search;
 #[cfg(test)]
 mod tests;
 mod unescape;
@@ -18,6 +19,7 @@ use super::{
     document::Documents,
     output::Output,
     plan::{Element, Kind, Plan, Text},
+    search::Search,
     word::Word,
 };
 use unescape::{Unescape, Unescaped};
@@ -39,6 +41,7 @@ pub struct XmlRewriter {
     word: Word,
     unescape: Unescape,
     matcher: Matcher,
+    search: Search,
     output: Output,
 }
 
@@ -71,6 +74,8 @@ enum State {
     /// At the start of a value that may be a URL of ours, which lies at this position of the
     /// chunk; 0 when it began in an earlier one.
     InUrl { quote: u8, start: usize },
+    /// In a value that may be a search or its query.
+    InSearch { quote: u8 },
     /// The rest is of no interest.
     Passing,
 }
@@ -103,6 +108,7 @@ impl XmlRewriter {
             word: Word::default(),
             unescape: Unescape::default(),
             matcher: Matcher::default(),
+            search: Search::default(),
             output: Output::new(Syntax::Xml),
         }
     }
@@ -115,6 +121,7 @@ impl XmlRewriter {
         self.scan(chunk);
         let unfinished = match &mut self.state {
             State::InUrl { start, .. } => Some(std::mem::take(start)),
+            State::InSearch { .. } => self.search.unfinished(),
             _ => None,
         };
         self.output.end(unfinished)
@@ -189,6 +196,7 @@ impl XmlRewriter {
                 State::Slash => self.state = State::Passing,
                 State::InWord { quote } => self.in_word(byte, quote),
                 State::InUrl { quote, start } => self.in_url(byte, quote, start),
+                State::InSearch { quote } => self.in_search(byte, quote, at),
             }
             at += 1;
         }
@@ -328,6 +336,7 @@ impl XmlRewriter {
         let kind = self.documents.current().and_then(|document| document.kind);
         match frame.element.text {
             Text::Url => self.url(quote, bytes, start),
+            text @ (Text::Search | Text::Condition) => self.search(quote, start, text),
             Text::UrlIn(wanted) if kind == Some(wanted) => self.url(quote, bytes, start),
             Text::BundleType => {
                 self.word = Word::default();

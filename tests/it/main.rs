@@ -20,6 +20,7 @@ mod certificate;
 mod check;
 #[cfg(unix)]
 mod command;
+mod compressed_uploads;
 mod config;
 mod cors;
 #[cfg(unix)]
@@ -32,6 +33,7 @@ mod limits;
 mod links;
 #[cfg(unix)]
 mod managed_identity;
+mod media_types;
 mod oauth2;
 mod own_answers;
 #[cfg(unix)]

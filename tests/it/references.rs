@@ -157,6 +157,95 @@ async fn queries_and_conditions_name_the_service() {
 }
 
 #[tokio::test]
+async fn searches_within_bodies_name_the_service() {
+    let stage = Stage::start().await;
+    let ours = format!("http://{}/fhir", stage.address());
+    let encoded = |base: &str| base.replace(':', "%3A").replace('/', "%2F");
+    // The same with either name: in these places, and beside them where it stays.
+    let resource = |base: &str| {
+        json!({
+            "resourceType": "Observation",
+            "id": "o",
+            "subject": {"reference": format!("Patient?organization={base}/Organization/1")},
+            "note": [{"text": format!("Observation?subject={ours}/Patient/1")}],
+            "text": {"div": format!("<a href='{ours}/Patient?x={ours}'>")},
+            "contained": [{
+                "resourceType": "Subscription",
+                "criteria": format!("Observation?subject={base}/Patient/1&code=http://loinc.org|1"),
+            }],
+        })
+    };
+    let bundle = |base: &str| {
+        json!({
+            "resourceType": "Bundle",
+            "type": "batch",
+            "entry": [
+                {"request": {"method": "GET", "url": format!("Observation?subject={base}/Patient/1")}},
+                {"request": {"method": "GET", "url":
+                    format!("{base}/Observation?subject={}%2FPatient%2F1,{base}/x", encoded(base))}},
+                {"resource": {"resourceType": "Observation"}, "request": {"method": "POST", "url": "Observation",
+                    "ifNoneExist": format!("subject={base}/Patient/1&code=x")}},
+            ],
+        })
+    };
+    let body = resource(&ours).to_string();
+    let answer = put(&stage, "/fhir/Observation/o", body.as_bytes()).await;
+    assert_eq!(answer.status, 201);
+    let read = client::get(stage.address(), "/fhir/Observation/o").await;
+    let expected = resource(FHIR_AUDIENCE);
+    for member in ["subject", "note", "text", "contained"] {
+        assert_eq!(read.json()[member], expected[member]);
+    }
+
+    let body = bundle(&ours).to_string();
+    let answer = client::request(stage.address(), "POST", "/fhir", &[JSON], body.as_bytes()).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(last(&stage).body, bundle(FHIR_AUDIENCE).to_string());
+
+    let xml = |base: &str| {
+        format!(
+            r#"<Subscription xmlns="http://hl7.org/fhir"><reason value="x?y={ours}"/><criteria
+            value="Observation?code=1&amp;subject={base}/Patient/1"/></Subscription>"#
+        )
+    };
+    for content_type in ["application/fhir+xml", "application/xml", "text/xml"] {
+        let headers = [("Content-Type", content_type)];
+        let body = xml(&ours);
+        let path = "/fhir/Subscription/x";
+        client::request(stage.address(), "PUT", path, &headers, body.as_bytes()).await;
+        assert_eq!(last(&stage).body, xml(FHIR_AUDIENCE), "{content_type}");
+    }
+}
+
+#[tokio::test]
+async fn urls_in_headers_are_changed_with_their_queries() {
+    let stage = Stage::start().await;
+    let ours = format!("http://{}/fhir", stage.address());
+    let url = |base: &str| format!("{base}/Patient?organization={base}/Organization/1&x=1");
+    let relative = |base: &str| format!("Patient?organization={base}/Organization/1");
+    for value in [url, relative] {
+        let sent = value(&ours);
+        let headers = [
+            JSON,
+            ("If-None-Exist", &*sent),
+            ("Destination", &*sent),
+            ("Content-Location", &*sent),
+        ];
+        let body = observation("Patient/1");
+        let path = "/fhir/Observation";
+        client::request(stage.address(), "POST", path, &headers, body.as_bytes()).await;
+        let arrived = last(&stage);
+        for name in ["if-none-exist", "destination", "content-location"] {
+            assert_eq!(
+                header(&arrived, name),
+                Some(&*value(FHIR_AUDIENCE)),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_names_no_proxy_arrives_byte_for_byte() {
     let stage = Stage::start().await;
     let ours = format!("http://{}/fhir/Patient/1", stage.address());

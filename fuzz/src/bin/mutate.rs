@@ -3,7 +3,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const SAMPLES: [&str; 9] = [
+const SAMPLES: [&str; 11] = [
+    r#"{"resourceType":"Bundle","entry":[{"resource":{"subject":{"reference":"Patient?organization=https:\/\/h.example/v2/Organization/1,https%3A%2F%2Fh.example%2fv2"},"criteria":"Observation?a=\\,b&subject=https:\u002f%2fh.example/v2"},"request":{"url":"https://h.example/v2/Patient?x=https://h.example/v2/1#y","ifNoneExist":"subject=https://h.example/v2/1&x:y=https://h.example/v2"}}]}"#,
+    r#"<Bundle><entry><resource><X><reference value="Patient?a=1&amp;b=https:&#x2f;/h.example/v2/x,https%3a&#37;2F/h.example/v2"/></X></resource><request><ifNoneExist value='a=https://h.example/v2&amp;b'/><url value="https://h.example/v2/P?x=https%3A//h.example/v2"/></request></entry></Bundle>"#,
     r#"{"resourceType":"Bundle","id":"1","type":"searchset","link":[{"relation":"next","url":"https://h.example/v2/Patient?ct=1"}],"entry":[{"fullUrl":"https://h.example/v2/Patient/1","resource":{"resourceType":"Patient","text":{"div":"<a href=\"https://h.example/v2\">\\</a>"},"link":[{"url":"https://h.example/v2"}]},"search":{"mode":"match"}}]}"#,
     r#"{"resourceType":"Bundle","type":"batch-response","entry":[{"resource":{"resourceType":"Bundle","type":"history","link":[{"url":"HTTPS:\/\/h.example:443\u002fv2\/x"}],"entry":[{"request":{"url":"https://h.example/v2"}}]},"response":{"location":"https://h.example/v2/Patient/1"}}]}"#,
     r#"{"link":[{"url":"https://h.example/v2/a"}],"entry":[{"fullUrl":"https://h.example/v2/b"}],"type":"searchset","resourceType":"Bundle"}"#,
@@ -15,7 +17,11 @@ const SAMPLES: [&str; 9] = [
     r#"s=https://h.example/v2/a,https%3A%2F%2Fh.example%2Fv2&<https://h.example/v2/b>; rel="next", <https://h.example/v2>"#,
 ];
 
-const PIECES: [&str; 32] = [
+const PIECES: [&str; 36] = [
+    "https%3A%2F%2Fh.example%2Fv2",
+    "\"reference\":\"",
+    "\"ifNoneExist\":\"",
+    "%",
     "\"",
     "\\",
     "{",

@@ -1,0 +1,50 @@
+//! Strings that may be searches.
+
+use memchr::memchr3;
+
+use super::{JsonRewriter, State, Text, Unescape, Unescaped};
+
+impl JsonRewriter {
+    pub(super) fn search(&mut self, bytes: &[u8], start: usize, text: Text) -> State {
+        if text == Text::Search {
+            // Most are not, and end soon.
+            let value = &bytes[start..];
+            let end = memchr3(b'"', b'\\', b'?', value);
+            if end.is_some_and(|end| value[end] == b'"') {
+                return self.url(bytes, start, None);
+            }
+        }
+        self.unescape = Unescape::default();
+        self.search.start(&self.bases, text, start);
+        State::InSearch
+    }
+
+    pub(super) fn in_search(&mut self, byte: u8, at: usize) {
+        let (bases, output) = (&*self.bases, &mut self.output);
+        let unescaped = self.unescape.push(byte);
+        let character = match unescaped {
+            Unescaped::Part => return,
+            Unescaped::Character(character) => character,
+            // In no base and no number.
+            Unescaped::NotAscii => 0xFF,
+            Unescaped::End => {
+                self.search.finish(bases, output);
+                return self.value_ended();
+            }
+            Unescaped::Invalid => {
+                self.search.abort(bases, output);
+                // As strings of no interest are read: an escape ends before a quote.
+                if byte == b'"' {
+                    return self.value_ended();
+                }
+                let escaped = byte == b'\\';
+                self.state = State::InString { escaped };
+                return;
+            }
+        };
+        let len = self.unescape.len();
+        if !self.search.push(bases, output, character, len, at + 1) {
+            self.state = State::InString { escaped: false };
+        }
+    }
+}
