@@ -14,6 +14,7 @@ mod form;
 mod json;
 mod output;
 mod plan;
+mod sink;
 mod skip;
 mod values;
 mod word;

@@ -3,10 +3,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const SAMPLES: [&str; 9] = [
+const SAMPLES: [&str; 10] = [
     r#"{"resourceType":"Bundle","id":"1","type":"searchset","link":[{"relation":"next","url":"https://h.example/v2/Patient?ct=1"}],"entry":[{"fullUrl":"https://h.example/v2/Patient/1","resource":{"resourceType":"Patient","text":{"div":"<a href=\"https://h.example/v2\">\\</a>"},"link":[{"url":"https://h.example/v2"}]},"search":{"mode":"match"}}]}"#,
     r#"{"resourceType":"Bundle","type":"batch-response","entry":[{"resource":{"resourceType":"Bundle","type":"history","link":[{"url":"HTTPS:\/\/h.example:443\u002fv2\/x"}],"entry":[{"request":{"url":"https://h.example/v2"}}]},"response":{"location":"https://h.example/v2/Patient/1"}}]}"#,
     r#"{"link":[{"url":"https://h.example/v2/a"}],"entry":[{"fullUrl":"https://h.example/v2/b"}],"type":"searchset","resourceType":"Bundle"}"#,
+    r#"{"entry":[{"resource":{"link":[{"url":"https://h.example/v2/a"}],"entry":[{"fullUrl":"https://h.example/v2/b"}],"type":"searchset","resourceType":"Bundle"},"fullUrl":"https://h.example/v2/c"}],"type":"batch-response","resourceType":"Bundle"}"#,
     r#"{"resourceType":"CapabilityStatement","url":"https://h.example/v2/metadata","implementation":{"url":"https://h.example/v2"},"rest":[{"operation":[{"definition":"https://h.example/v2/o"}],"resource":[{"operation":[{"definition":"https://h.example/v2/p"}]}]}]}"#,
     r#"{"transactionTime":"2026","request":"https://h.example/v2/$export","output":[{"url":"https://h.example/v2/x"}]}"#,
     r#"{"00081190":{"vr":"UR","Value":["https://h.example/v2/studies/1"]},"00081199":{"vr":"SQ","Value":[{"00081190":{"vr":"UR","Value":["https://h.example/v2/studies/1"]}}]}}"#,
@@ -66,10 +67,10 @@ impl Dice {
         for _ in 0..self.below(6) {
             self.mutate(&mut input);
         }
-        if self.below(1000) == 0 {
+        if self.below(50_000) == 0 {
             // More than is kept back while it is unknown what the document is.
             let place = 3 + self.below(input.len() - 3);
-            input.splice(place..place, std::iter::repeat_n(b' ', 70_000));
+            input.splice(place..place, std::iter::repeat_n(b' ', 5 << 20));
         }
         input.resize(input.len().max(3), 0);
         for choice in &mut input[..3] {
