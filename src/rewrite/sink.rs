@@ -89,12 +89,10 @@ impl Sink {
     /// to wait for.
     pub(super) fn settle(&mut self, verdict: &Verdict, bases: &Bases, syntax: Syntax) {
         self.check_limit();
-        // None are left of those before, if all were given up in between.
-        let since = verdict.since.min(self.waiting.len());
         // Only what waits for this document is visited: each change as often as it lies within
-        // documents of unknown kind, which are limited in depth.
-        let mut kept = since;
-        for index in since..self.waiting.len() {
+        // documents of unknown kind, which are limited in depth. It is none if all was given up.
+        let mut kept = verdict.since;
+        for index in verdict.since..self.waiting.len() {
             if verdict.allows(self.waiting[index].condition) {
                 self.waiting.swap(kept, index);
                 self.waiting[kept].condition = Condition::HoldsAnswers;

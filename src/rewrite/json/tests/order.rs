@@ -221,6 +221,22 @@ fn what_turned_out_to_stay_is_not_kept_back_any_longer() {
 }
 
 #[test]
+fn what_exceeds_the_limit_goes_out_at_once() {
+    let mut rewriter = JsonRewriter::new(Plan::FhirAnswer, bases(&[(UPSTREAM, PROXY)]));
+    rewriter.output.hold_at_most(100);
+    let link = Bytes::from(format!(r#"{{"link":[{{"url":"{UPSTREAM}/a"}}]"#));
+    let start = rewriter.push(&link);
+    assert!(link.len() > start.len() && link.starts_with(&start));
+    let filling = Bytes::from(format!(r#","id":"{}"#, "x".repeat(100)));
+    let rest = rewriter.push(&filling);
+    assert_eq!([start, rest].concat(), [&*link, &*filling].concat());
+    // Nor is anything kept back thereafter, which makes it as cheap as if there were no link.
+    let more = Bytes::from(format!(r#"","entry":[{{"fullUrl":"{UPSTREAM}/b"}},"#));
+    assert_eq!(rewriter.push(&more), more);
+    assert!(rewriter.finish().is_empty());
+}
+
+#[test]
 fn a_late_type_is_waited_for_over_some_megabytes() {
     let bases = bases(&[(UPSTREAM, PROXY)]);
     for (filling, changes) in [(MAX_HELD - 1024, true), (MAX_HELD + 1024, false)] {
