@@ -75,7 +75,6 @@ impl Sink {
 
     /// Lets a change of the bytes that are appended next wait.
     pub(super) fn hold(&mut self, found: Match, condition: Condition) {
-        self.check_limit();
         if !self.gave_up {
             self.waiting.push(Change {
                 at: self.held.len(),

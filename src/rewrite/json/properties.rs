@@ -66,6 +66,11 @@ fn cuts() -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(1..100_usize, 1..8)
 }
 
+/// As much as some of the documents need.
+fn limit() -> impl Strategy<Value = usize> {
+    prop_oneof![0..100_usize, 100..600_usize]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
@@ -83,7 +88,7 @@ proptest! {
         value in document(),
         dice in dice(),
         cuts in cuts(),
-        limit in 0..600_usize,
+        limit in limit(),
     ) {
         let printed = print(&mark_fhir(&value), &dice);
         let rewrite = |limit, cuts: &[usize]| {
@@ -113,7 +118,7 @@ proptest! {
         dice in dice(),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cuts in cuts(),
-        limit in prop_oneof![0..600_usize, Just(MAX_HELD)],
+        limit in prop_oneof![limit(), Just(MAX_HELD)],
     ) {
         let mut bytes = print(&mark_fhir(&value), &dice).text.into_bytes();
         for (place, byte) in damage {
