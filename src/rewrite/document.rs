@@ -1,7 +1,7 @@
 //! What a FHIR document is: the resource type decides, of a Bundle its type too.
 //!
 //! FHIR leaves the order of members open, so that both may follow links, or a whole document within
-//! the one they decide about. Of each two words that say the same thing the first counts.
+//! the one they decide about. Where a word comes twice, the first counts.
 
 use super::plan::{Holds, Kind};
 

@@ -8,8 +8,8 @@ use super::{
 };
 
 /// So much is kept back. Servers write what decides about a link, the resource type and the
-/// bundle's type, in the first few hundred bytes; only one that sorts members by name puts a
-/// Bundle's entries before its type.
+/// Bundle's type, in the first few hundred bytes; only what sorts members by name puts a Bundle's
+/// entries before its type.
 pub(super) const MAX_HELD: usize = 4 * 1024 * 1024;
 
 pub(super) struct Sink {
@@ -107,8 +107,8 @@ impl Sink {
         }
     }
 
-    /// Whatever the chunks, so that how they are cut does not matter: what came in one with the
-    /// verdict is given up as well.
+    /// Gives up if too much is kept back: at the end of each chunk, which bounds memory, and before
+    /// each verdict, so that it does not matter how chunks are cut.
     fn check_limit(&mut self) {
         if self.held.len() > self.limit {
             self.gave_up = true;
