@@ -1,4 +1,7 @@
 //! What a FHIR document is: the resource type decides, of a Bundle its type too.
+//!
+//! FHIR leaves the order of members open, so that both may follow links, or a whole document within
+//! the one they decide about. Where a word comes twice, the first counts.
 
 use super::plan::{Holds, Kind};
 
@@ -7,7 +10,11 @@ pub(super) const MAX_BUNDLES: usize = 8;
 
 /// The documents open, outermost first.
 #[derive(Debug, Default)]
-pub(super) struct Documents(Vec<Document>);
+pub(super) struct Documents {
+    open: Vec<Document>,
+    /// How many of them are of unknown kind.
+    unknown: usize,
+}
 
 /// An open document.
 #[derive(Debug)]
@@ -18,48 +25,113 @@ pub(super) struct Document {
     is_bundle: bool,
     /// The Bundle's type, once it was named.
     holds: Option<Holds>,
-    /// Unknown until what decides it was read; the first word counts.
-    pub(super) kind: Option<Kind>,
+    /// Unknown until what decides it was read.
+    kind: Option<Kind>,
+    /// How many links waited when it began.
+    since: usize,
+}
+
+/// What the innermost document of unknown kind has to turn out to be if a link is to be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// Of this kind: the link is its own.
+    Is(Kind),
+    /// A Bundle of answers: the link belongs to one of them.
+    HoldsAnswers,
+}
+
+/// What a document turned out to be, for the links that waited for it.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// So many links waited already when it began, for documents around it.
+    pub(super) since: usize,
+    /// None if it ended without saying so.
+    kind: Option<Kind>,
+    holds_answers: bool,
+    /// Whether no document of unknown kind is left around it.
+    pub(super) is_last: bool,
+}
+
+impl Verdict {
+    pub(super) fn allows(&self, condition: Condition) -> bool {
+        match condition {
+            Condition::Is(kind) => self.kind == Some(kind),
+            Condition::HoldsAnswers => self.holds_answers,
+        }
+    }
 }
 
 impl Documents {
-    /// Begins a document, unless it is stored data or may be.
-    pub(super) fn open(&mut self, depth: usize) -> bool {
-        let is_answer = self.0.last().is_none_or(|around| {
-            around.kind == Some(Kind::AnswerBundle) && around.holds == Some(Holds::Answers)
-        });
-        if !is_answer || self.0.len() == MAX_BUNDLES {
+    /// Begins a document, unless it is stored data. As long as what is around it may turn out to be
+    /// a Bundle of answers, it is looked into on trial.
+    pub(super) fn open(&mut self, depth: usize, waiting: usize) -> bool {
+        let may_be_answer = self.open.last().is_none_or(Document::may_hold_answers);
+        if !may_be_answer || self.open.len() == MAX_BUNDLES {
             return false;
         }
-        self.0.push(Document {
+        self.open.push(Document {
             depth,
-            is_root: self.0.is_empty(),
+            is_root: self.open.is_empty(),
             is_bundle: false,
             holds: None,
             kind: None,
+            since: waiting,
         });
+        self.unknown += 1;
         true
     }
 
-    pub(super) fn close(&mut self) {
-        self.0.pop();
+    /// The innermost is of this kind, unless it was known before.
+    pub(super) fn settle(&mut self, kind: Kind) -> Option<Verdict> {
+        let document = self.open.last_mut()?;
+        if document.kind.is_some() {
+            return None;
+        }
+        document.kind = Some(kind);
+        self.unknown -= 1;
+        Some(document.verdict(self.unknown == 0))
+    }
+
+    /// The innermost ends. If its kind is unknown still, it has no links.
+    pub(super) fn close(&mut self) -> Option<Verdict> {
+        let document = self.open.pop()?;
+        if document.kind.is_some() {
+            return None;
+        }
+        self.unknown -= 1;
+        Some(document.verdict(self.unknown == 0))
     }
 
     /// The innermost.
     pub(super) fn current(&self) -> Option<&Document> {
-        self.0.last()
+        self.open.last()
     }
 
     pub(super) fn current_mut(&mut self) -> Option<&mut Document> {
-        self.0.last_mut()
+        self.open.last_mut()
+    }
+
+    /// Whether the innermost is of this kind, or may turn out to be.
+    pub(super) fn may_be(&self, wanted: Kind) -> bool {
+        let current = self.open.last();
+        current.is_some_and(|document| document.kind.is_none_or(|kind| kind == wanted))
+    }
+
+    /// What a link has to wait for that the innermost has if it is of this kind.
+    pub(super) fn condition(&self, wanted: Kind) -> Option<Condition> {
+        if self.unknown == 0 {
+            return None;
+        }
+        let kind = self.open.last().and_then(|document| document.kind);
+        Some(kind.map_or(Condition::Is(wanted), |_| Condition::HoldsAnswers))
     }
 }
 
-/// Each answers with the kind as far as it is now known.
 impl Document {
-    /// The document names its resource type.
+    /// The document names its resource type. Answers with the kind as far as it is now known.
     pub(super) fn is_of_type(&mut self, name: &[u8]) -> Option<Kind> {
         match name {
+            _ if self.is_bundle => None,
             b"Bundle" => {
                 self.is_bundle = true;
                 self.bundle_kind()
@@ -83,5 +155,19 @@ impl Document {
     fn bundle_kind(&self) -> Option<Kind> {
         let holds = self.holds.filter(|_| self.is_bundle)?;
         Some(holds.kind())
+    }
+
+    fn may_hold_answers(&self) -> bool {
+        self.kind.is_none_or(|kind| kind == Kind::AnswerBundle)
+            && self.holds.is_none_or(|holds| holds == Holds::Answers)
+    }
+
+    fn verdict(&self, is_last: bool) -> Verdict {
+        Verdict {
+            since: self.since,
+            kind: self.kind,
+            holds_answers: self.kind.is_some() && self.may_hold_answers(),
+            is_last,
+        }
     }
 }

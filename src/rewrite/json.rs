@@ -6,8 +6,7 @@
 //! Memory is bounded whatever comes: a frame for each open object or array that the plan leads into
 //! (at most [`MAX_DEPTH`]), the start of one URL, and what [`Output`] keeps back. The latter happens
 //! only if a link precedes what decides whether links may be changed: FHIR leaves the order of
-//! members open, though servers write `resourceType` and `type` first. Within a Bundle whose type is
-//! still unknown no `entry[].resource` is looked into.
+//! members open, though servers write `resourceType` and `type` first.
 
 #[cfg(test)]
 mod properties;
@@ -23,7 +22,7 @@ use memchr::memchr2;
 
 use super::{
     bases::{Bases, Matcher, Syntax},
-    document::Documents,
+    document::{Condition, Documents},
     output::Output,
     plan::{Element, IGNORED, Kind, Plan, Text},
     search::Search,
@@ -71,7 +70,7 @@ enum State {
     /// chunk; 0 when it began in an earlier one.
     InUrl {
         start: usize,
-        only_in: Option<Kind>,
+        only_if: Option<Condition>,
     },
     /// In a string that may be a search or its query.
     InSearch,
@@ -130,20 +129,13 @@ impl JsonRewriter {
             State::InSearch => self.search.unfinished(),
             _ => None,
         };
-        let result = self.output.end(unfinished);
-        if self.output.is_full() {
-            self.output.decide(&self.bases, 0, None);
-            if let Some(document) = self.documents.current_mut() {
-                document.kind = Some(Kind::Other);
-            }
-        }
-        result
+        self.output.end(unfinished)
     }
 
     /// What is left to give out at the end of the document, most often nothing.
     #[must_use]
     pub fn finish(self) -> Bytes {
-        self.output.finish(&self.bases)
+        self.output.finish()
     }
 
     fn scan(&mut self, bytes: &[u8]) {
@@ -175,7 +167,7 @@ impl JsonRewriter {
                         self.state = State::InString { escaped: true };
                     }
                 }
-                State::InUrl { start, only_in } => self.in_url(byte, start, only_in),
+                State::InUrl { start, only_if } => self.in_url(byte, start, only_if),
                 State::InSearch => self.in_search(byte, at),
                 State::InKey | State::InWord(_) => self.in_word(byte, at),
                 State::InScalar => match byte {
@@ -236,15 +228,12 @@ impl JsonRewriter {
     fn value(&mut self, element: &'static Element, first: bool, bytes: &[u8], at: usize) {
         self.state = match bytes[at] {
             b'"' => match element.text {
-                Text::Ignored => State::InString { escaped: false },
                 Text::Url => self.url(bytes, at + 1, None),
                 text @ (Text::Search | Text::Condition) => self.search(bytes, at + 1, text),
-                Text::UrlIn(wanted) => match self.documents.current().map(|document| document.kind)
-                {
-                    Some(Some(kind)) if kind == wanted => self.url(bytes, at + 1, None),
-                    Some(None) => self.url(bytes, at + 1, Some(wanted)),
-                    _ => State::InString { escaped: false },
-                },
+                Text::UrlIn(kind) if self.documents.may_be(kind) => {
+                    self.url(bytes, at + 1, self.documents.condition(kind))
+                }
+                Text::Ignored | Text::UrlIn(_) => State::InString { escaped: false },
                 text @ (Text::ResourceType | Text::BundleType) => {
                     self.start_word(State::InWord(text));
                     return;
@@ -255,9 +244,7 @@ impl JsonRewriter {
                 }
             },
             b'{' if element.has_no_members() => State::Skipping(Skip::opened()),
-            b'{' if element.document && !self.documents.open(self.frames.len()) => {
-                State::Skipping(Skip::opened())
-            }
+            b'{' if element.document && !self.open_document() => State::Skipping(Skip::opened()),
             b'{' => self.open(element, true),
             b'[' if element.items.is_none() => State::Skipping(Skip::opened()),
             b'[' => self.open(element, false),
@@ -294,9 +281,15 @@ impl JsonRewriter {
         }
     }
 
+    fn open_document(&mut self) -> bool {
+        self.documents
+            .open(self.frames.len(), self.output.waiting())
+    }
+
     fn close_document(&mut self, at: usize) {
-        self.documents.close();
-        self.output.decide(&self.bases, at, None);
+        if let Some(verdict) = self.documents.close() {
+            self.output.settle(&self.bases, at, &verdict);
+        }
     }
 
     fn value_ended(&mut self) {
@@ -352,42 +345,39 @@ impl JsonRewriter {
         }
     }
 
-    /// Of which kind the innermost document is. The first word counts.
+    /// Of which kind the innermost document is, unless that is known.
     fn settle(&mut self, at: usize, kind: Kind) {
-        let Some(document) = self.documents.current_mut() else {
+        let Some(verdict) = self.documents.settle(kind) else {
             return;
         };
-        if document.kind.is_some() {
-            return;
-        }
-        if !self.output.decide(&self.bases, at, Some(kind)) {
-            document.kind = Some(Kind::Other);
-            return;
-        }
-        document.kind = Some(kind);
+        self.output.settle(&self.bases, at, &verdict);
         if kind == Kind::Other {
             // What decides it is a member of the document itself, and the rest is of no interest.
-            self.frames.truncate(document.depth);
+            let depth = self
+                .documents
+                .current()
+                .map_or(0, |document| document.depth);
+            self.frames.truncate(depth);
             self.documents.close();
             self.state = State::Skipping(Skip::opened());
         }
     }
 
-    fn url(&mut self, bytes: &[u8], start: usize, only_in: Option<Kind>) -> State {
+    fn url(&mut self, bytes: &[u8], start: usize, only_if: Option<Condition>) -> State {
         let value = &bytes[start..];
         if !matches!(value.first(), None | Some(b'h' | b'H' | b'\\')) {
             return State::InString { escaped: false };
         }
         if let Some(found) = self.bases.at_start_of(value, Syntax::Json, b'"') {
-            self.output.change(&self.bases, start, found, only_in);
+            self.output.change(&self.bases, start, found, only_if);
             return State::InString { escaped: false };
         }
         self.unescape = Unescape::default();
         self.matcher.start(&self.bases);
-        State::InUrl { start, only_in }
+        State::InUrl { start, only_if }
     }
 
-    fn in_url(&mut self, byte: u8, start: usize, only_in: Option<Kind>) {
+    fn in_url(&mut self, byte: u8, start: usize, only_if: Option<Condition>) {
         let unescaped = self.unescape.push(byte);
         let found = match unescaped {
             Unescaped::Part => return,
@@ -403,7 +393,7 @@ impl JsonRewriter {
             Unescaped::Invalid => None,
         };
         match found {
-            Some(found) => self.output.change(&self.bases, start, found, only_in),
+            Some(found) => self.output.change(&self.bases, start, found, only_if),
             None => self.output.keep(),
         }
         match unescaped {

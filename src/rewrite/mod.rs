@@ -15,6 +15,7 @@ mod json;
 mod output;
 mod plan;
 mod search;
+mod sink;
 mod skip;
 mod values;
 mod word;

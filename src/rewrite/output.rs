@@ -5,16 +5,13 @@
 
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{
     bases::{Bases, Match, Syntax},
-    plan::Kind,
+    document::{Condition, Verdict},
+    sink::Sink,
 };
-
-/// So much is kept back while it is unknown whether a link in it is to be changed. Servers write
-/// what decides it, the resource type and the bundle's type, in the first few hundred bytes.
-const MAX_HELD: usize = 64 * 1024;
 
 pub(super) struct Output {
     syntax: Syntax,
@@ -27,26 +24,6 @@ pub(super) struct Output {
     sink: Sink,
 }
 
-#[derive(Default)]
-struct Sink {
-    changed: BytesMut,
-    held: Option<Held>,
-}
-
-/// What follows the first link of a document of unknown kind.
-#[derive(Default)]
-struct Held {
-    bytes: Vec<u8>,
-    changes: Vec<Change>,
-}
-
-struct Change {
-    at: usize,
-    found: Match,
-    /// Made if the document turns out to be of this kind.
-    only_in: Kind,
-}
-
 impl Output {
     pub(super) fn new(syntax: Syntax) -> Self {
         Self {
@@ -56,6 +33,11 @@ impl Output {
             started: Vec::new(),
             sink: Sink::default(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn hold_at_most(&mut self, limit: usize) {
+        self.sink.hold_at_most(limit);
     }
 
     pub(super) fn begin(&mut self, chunk: Bytes) {
@@ -73,14 +55,13 @@ impl Output {
             return chunk.slice(done..upto);
         }
         self.sink.append(&chunk[done..upto]);
-        self.sink.changed.split().freeze()
+        self.sink.take().freeze()
     }
 
     /// Gives out whatever was kept back.
-    pub(super) fn finish(mut self, bases: &Bases) -> Bytes {
-        self.sink.release(bases, self.syntax, None);
+    pub(super) fn finish(mut self) -> Bytes {
         self.sink.append(&self.started);
-        self.sink.changed.freeze()
+        self.sink.finish().freeze()
     }
 
     /// The URL begun in an earlier chunk turned out to be none of ours.
@@ -89,25 +70,30 @@ impl Output {
         self.started.clear();
     }
 
+    /// How many changes wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.sink.waiting()
+    }
+
     /// Changes the base of the URL that starts at `start`; with a condition, not before
-    /// [`Output::decide`] says of which kind the document is.
+    /// [`Output::settle`] says that it is met.
     pub(super) fn change(
         &mut self,
         bases: &Bases,
         start: usize,
         found: Match,
-        only_in: Option<Kind>,
+        only_if: Option<Condition>,
     ) {
         // One allocation for the chunk: what is put in may be longer than what it replaces.
         if self.sink.is_empty() {
-            self.sink.changed.reserve(self.chunk.len() + 64);
+            self.sink.reserve(self.chunk.len() + 64);
         }
         self.take_until(start);
         let (before, after) = self.started.split_at(found.len.min(self.started.len()));
         let here = start..start + (found.len - before.len());
         self.done = here.end;
-        if let Some(only_in) = only_in {
-            self.sink.hold(found, only_in);
+        if let Some(condition) = only_if {
+            self.sink.hold(found, condition);
             self.sink.append(before);
             self.sink.append(&self.chunk[here]);
         } else {
@@ -133,25 +119,12 @@ impl Output {
         self.syntax
     }
 
-    /// The document's kind is known at `at`: makes the changes that wait for it. `None` undoes them.
-    ///
-    /// Answers `false` if too much had to wait for it: then nothing was changed, nor should be.
-    pub(super) fn decide(&mut self, bases: &Bases, at: usize, kind: Option<Kind>) -> bool {
-        if self.sink.held.is_none() {
-            return true;
+    /// What a document is, or that it ended without saying so, is known at `at`.
+    pub(super) fn settle(&mut self, bases: &Bases, at: usize, verdict: &Verdict) {
+        if self.sink.is_holding() {
+            self.take_until(at);
         }
-        self.take_until(at);
-        // Not changed even if all came in one chunk: how chunks are cut must not matter.
-        let in_time = !self.is_full();
-        self.sink
-            .release(bases, self.syntax, kind.filter(|_| in_time));
-        in_time
-    }
-
-    /// Whether more was kept back than may be.
-    pub(super) fn is_full(&self) -> bool {
-        let held = self.sink.held.as_ref();
-        held.is_some_and(|held| held.bytes.len() > MAX_HELD)
+        self.sink.settle(verdict, bases, self.syntax);
     }
 
     fn take_until(&mut self, at: usize) {
@@ -164,42 +137,5 @@ impl Output {
 impl fmt::Debug for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Output").finish_non_exhaustive()
-    }
-}
-
-impl Sink {
-    fn is_empty(&self) -> bool {
-        self.held.is_none() && self.changed.is_empty()
-    }
-
-    fn append(&mut self, bytes: &[u8]) {
-        match &mut self.held {
-            Some(held) => held.bytes.extend_from_slice(bytes),
-            None => self.changed.extend_from_slice(bytes),
-        }
-    }
-
-    fn hold(&mut self, found: Match, only_in: Kind) {
-        let held = self.held.get_or_insert_default();
-        held.changes.push(Change {
-            at: held.bytes.len(),
-            found,
-            only_in,
-        });
-    }
-
-    fn release(&mut self, bases: &Bases, syntax: Syntax, kind: Option<Kind>) {
-        let Some(held) = self.held.take() else {
-            return;
-        };
-        let mut done = 0;
-        for change in held.changes {
-            if kind == Some(change.only_in) {
-                self.append(&held.bytes[done..change.at]);
-                self.append(bases.replacement(change.found, syntax).as_bytes());
-                done = change.at + change.found.len;
-            }
-        }
-        self.append(&held.bytes[done..]);
     }
 }

@@ -1,8 +1,8 @@
 //! The rewriter for FHIR's XML, which the archived open source server can write.
 //!
 //! The same elements as in JSON, in the attribute `value`; the type of a resource is the name of its
-//! element. XML fixes the order of elements, so that a Bundle's type precedes its links: nothing
-//! waits for it, and a link that precedes it stays.
+//! element. The schema puts a Bundle's type before its links; where a server does not, they wait for
+//! it as in JSON.
 
 mod search;
 #[cfg(test)]
@@ -16,7 +16,7 @@ use memchr::memchr;
 
 use super::{
     bases::{Bases, Matcher, Syntax},
-    document::Documents,
+    document::{Condition, Documents},
     output::Output,
     plan::{Element, Kind, Plan, Text},
     search::Search,
@@ -73,7 +73,11 @@ enum State {
     InWord { quote: u8 },
     /// At the start of a value that may be a URL of ours, which lies at this position of the
     /// chunk; 0 when it began in an earlier one.
-    InUrl { quote: u8, start: usize },
+    InUrl {
+        quote: u8,
+        start: usize,
+        only_if: Option<Condition>,
+    },
     /// In a value that may be a search or its query.
     InSearch { quote: u8 },
     /// The rest is of no interest.
@@ -130,7 +134,7 @@ impl XmlRewriter {
     /// What is left to give out at the end of the document, most often nothing.
     #[must_use]
     pub fn finish(self) -> Bytes {
-        self.output.finish(&self.bases)
+        self.output.finish()
     }
 
     fn scan(&mut self, bytes: &[u8]) {
@@ -158,7 +162,7 @@ impl XmlRewriter {
                         return;
                     };
                     at += found;
-                    self.close();
+                    self.close(at);
                 }
                 State::Less => self.less(byte),
                 State::Declaration => self.declaration(byte),
@@ -172,7 +176,7 @@ impl XmlRewriter {
                 }
                 State::Name => match byte {
                     b'/' | b'>' | b' ' | b'\t' | b'\n' | b'\r' => {
-                        self.open();
+                        self.open(at);
                         if matches!(self.state, State::Tag) {
                             self.tag(byte);
                         }
@@ -180,7 +184,7 @@ impl XmlRewriter {
                     _ => self.word.push(byte),
                 },
                 State::Tag => self.tag(byte),
-                State::Slash if byte == b'>' => self.close(),
+                State::Slash if byte == b'>' => self.close(at),
                 State::Attribute { ended } => match byte {
                     b'=' => self.state = State::Equals,
                     b' ' | b'\t' | b'\n' | b'\r' => self.state = State::Attribute { ended: true },
@@ -194,8 +198,12 @@ impl XmlRewriter {
                     _ => self.state = State::Passing,
                 },
                 State::Slash => self.state = State::Passing,
-                State::InWord { quote } => self.in_word(byte, quote),
-                State::InUrl { quote, start } => self.in_url(byte, quote, start),
+                State::InWord { quote } => self.in_word(byte, quote, at),
+                State::InUrl {
+                    quote,
+                    start,
+                    only_if,
+                } => self.in_url(byte, quote, start, only_if),
                 State::InSearch { quote } => self.in_search(byte, quote, at),
             }
             at += 1;
@@ -254,7 +262,7 @@ impl XmlRewriter {
     }
 
     /// An element of the name read begins.
-    fn open(&mut self) {
+    fn open(&mut self, at: usize) {
         self.state = State::Tag;
         let Some(parent) = self.frames.last().filter(|_| self.ignored == 0) else {
             self.ignored += 1;
@@ -263,7 +271,7 @@ impl XmlRewriter {
         let name = self.word;
         let frame = if parent.holds_resource {
             let element = parent.element;
-            if !self.open_document(name.bytes()) {
+            if !self.open_document(name.bytes(), at) {
                 self.ignored = 1;
                 return;
             }
@@ -289,28 +297,38 @@ impl XmlRewriter {
         }
     }
 
-    fn open_document(&mut self, resource_type: &[u8]) -> bool {
-        if !self.documents.open(self.frames.len()) {
+    fn open_document(&mut self, resource_type: &[u8], at: usize) -> bool {
+        let depth = self.frames.len();
+        if !self.documents.open(depth, self.output.waiting()) {
             return false;
         }
-        if let Some(document) = self.documents.current_mut() {
-            document.kind = document.is_of_type(resource_type);
-            if document.depth == 1 && document.kind == Some(Kind::Other) {
-                self.state = State::Passing;
-            }
+        let document = self.documents.current_mut();
+        let kind = document.and_then(|document| document.is_of_type(resource_type));
+        self.settle(at, kind);
+        if depth == 1 && kind == Some(Kind::Other) {
+            self.state = State::Passing;
         }
         true
     }
 
-    fn close(&mut self) {
+    /// Of which kind the innermost document is, if it is known now and was not before.
+    fn settle(&mut self, at: usize, kind: Option<Kind>) {
+        if let Some(verdict) = kind.and_then(|kind| self.documents.settle(kind)) {
+            self.output.settle(&self.bases, at, &verdict);
+        }
+    }
+
+    fn close(&mut self, at: usize) {
         self.state = State::Content;
         if self.ignored > 0 {
             self.ignored -= 1;
         } else {
             self.frames.pop();
             let depth = self.documents.current().map(|document| document.depth);
-            if depth == Some(self.frames.len()) {
-                self.documents.close();
+            if depth == Some(self.frames.len())
+                && let Some(verdict) = self.documents.close()
+            {
+                self.output.settle(&self.bases, at, &verdict);
             }
         }
         if self.frames.len() <= 1 && self.ignored == 0 {
@@ -333,11 +351,12 @@ impl XmlRewriter {
         let Some(frame) = self.frames.last() else {
             return;
         };
-        let kind = self.documents.current().and_then(|document| document.kind);
         match frame.element.text {
-            Text::Url => self.url(quote, bytes, start),
             text @ (Text::Search | Text::Condition) => self.search(quote, start, text),
-            Text::UrlIn(wanted) if kind == Some(wanted) => self.url(quote, bytes, start),
+            Text::Url => self.url(quote, bytes, start, None),
+            Text::UrlIn(kind) if self.documents.may_be(kind) => {
+                self.url(quote, bytes, start, self.documents.condition(kind));
+            }
             Text::BundleType => {
                 self.word = Word::default();
                 self.unescape = Unescape::default();
@@ -347,7 +366,7 @@ impl XmlRewriter {
         }
     }
 
-    fn in_word(&mut self, byte: u8, quote: u8) {
+    fn in_word(&mut self, byte: u8, quote: u8, at: usize) {
         match self.unescape.push(byte, quote) {
             Unescaped::Part => {}
             Unescaped::Character(character) => self.word.push(character),
@@ -355,26 +374,29 @@ impl XmlRewriter {
             Unescaped::Other | Unescaped::End => {
                 self.state = State::Tag;
                 let word = self.word;
-                if let Some(document) = self.documents.current_mut() {
-                    let kind = document.is_bundle_of_type(word.bytes());
-                    document.kind = document.kind.or(kind);
-                }
+                let document = self.documents.current_mut();
+                let kind = document.and_then(|document| document.is_bundle_of_type(word.bytes()));
+                self.settle(at, kind);
             }
         }
     }
 
-    fn url(&mut self, quote: u8, bytes: &[u8], start: usize) {
+    fn url(&mut self, quote: u8, bytes: &[u8], start: usize, only_if: Option<Condition>) {
         let found = self.bases.at_start_of(&bytes[start..], Syntax::Xml, quote);
         if let Some(found) = found {
-            self.output.change(&self.bases, start, found, None);
+            self.output.change(&self.bases, start, found, only_if);
             return;
         }
         self.unescape = Unescape::default();
         self.matcher.start(&self.bases);
-        self.state = State::InUrl { quote, start };
+        self.state = State::InUrl {
+            quote,
+            start,
+            only_if,
+        };
     }
 
-    fn in_url(&mut self, byte: u8, quote: u8, start: usize) {
+    fn in_url(&mut self, byte: u8, quote: u8, start: usize, only_if: Option<Condition>) {
         let unescaped = self.unescape.push(byte, quote);
         let found = match unescaped {
             Unescaped::Part => return,
@@ -389,7 +411,7 @@ impl XmlRewriter {
             Unescaped::End => self.matcher.finish(&self.bases),
         };
         match found {
-            Some(found) => self.output.change(&self.bases, start, found, None),
+            Some(found) => self.output.change(&self.bases, start, found, only_if),
             None => self.output.keep(),
         }
         self.state = if byte == quote {

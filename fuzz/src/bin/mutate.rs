@@ -3,12 +3,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const SAMPLES: [&str; 11] = [
+const SAMPLES: [&str; 12] = [
     r#"{"resourceType":"Bundle","entry":[{"resource":{"subject":{"reference":"Patient?organization=https:\/\/h.example/v2/Organization/1,https%3A%2F%2Fh.example%2fv2"},"criteria":"Observation?a=\\,b&subject=https:\u002f%2fh.example/v2"},"request":{"url":"https://h.example/v2/Patient?x=https://h.example/v2/1#y","ifNoneExist":"subject=https://h.example/v2/1&x:y=https://h.example/v2"}}]}"#,
     r#"<Bundle><entry><resource><X><reference value="Patient?a=1&amp;b=https:&#x2f;/h.example/v2/x,https%3a&#37;2F/h.example/v2"/></X></resource><request><ifNoneExist value='a=https://h.example/v2&amp;b'/><url value="https://h.example/v2/P?x=https%3A//h.example/v2"/></request></entry></Bundle>"#,
     r#"{"resourceType":"Bundle","id":"1","type":"searchset","link":[{"relation":"next","url":"https://h.example/v2/Patient?ct=1"}],"entry":[{"fullUrl":"https://h.example/v2/Patient/1","resource":{"resourceType":"Patient","text":{"div":"<a href=\"https://h.example/v2\">\\</a>"},"link":[{"url":"https://h.example/v2"}]},"search":{"mode":"match"}}]}"#,
     r#"{"resourceType":"Bundle","type":"batch-response","entry":[{"resource":{"resourceType":"Bundle","type":"history","link":[{"url":"HTTPS:\/\/h.example:443\u002fv2\/x"}],"entry":[{"request":{"url":"https://h.example/v2"}}]},"response":{"location":"https://h.example/v2/Patient/1"}}]}"#,
     r#"{"link":[{"url":"https://h.example/v2/a"}],"entry":[{"fullUrl":"https://h.example/v2/b"}],"type":"searchset","resourceType":"Bundle"}"#,
+    r#"{"entry":[{"resource":{"link":[{"url":"https://h.example/v2/a"}],"entry":[{"fullUrl":"https://h.example/v2/b"}],"type":"searchset","resourceType":"Bundle"},"fullUrl":"https://h.example/v2/c"}],"type":"batch-response","resourceType":"Bundle"}"#,
     r#"{"resourceType":"CapabilityStatement","url":"https://h.example/v2/metadata","implementation":{"url":"https://h.example/v2"},"rest":[{"operation":[{"definition":"https://h.example/v2/o"}],"resource":[{"operation":[{"definition":"https://h.example/v2/p"}]}]}]}"#,
     r#"{"transactionTime":"2026","request":"https://h.example/v2/$export","output":[{"url":"https://h.example/v2/x"}]}"#,
     r#"{"00081190":{"vr":"UR","Value":["https://h.example/v2/studies/1"]},"00081199":{"vr":"SQ","Value":[{"00081190":{"vr":"UR","Value":["https://h.example/v2/studies/1"]}}]}}"#,
@@ -72,10 +73,10 @@ impl Dice {
         for _ in 0..self.below(6) {
             self.mutate(&mut input);
         }
-        if self.below(1000) == 0 {
+        if self.below(50_000) == 0 {
             // More than is kept back while it is unknown what the document is.
             let place = 3 + self.below(input.len() - 3);
-            input.splice(place..place, std::iter::repeat_n(b' ', 70_000));
+            input.splice(place..place, std::iter::repeat_n(b' ', 5 << 20));
         }
         input.resize(input.len().max(3), 0);
         for choice in &mut input[..3] {

@@ -1,3 +1,5 @@
+mod order;
+
 use super::{super::document::MAX_BUNDLES, *};
 use crate::config::ServiceUrl;
 
@@ -14,7 +16,11 @@ fn bases(pairs: &[(&str, &str)]) -> Arc<Bases> {
 }
 
 fn in_pieces(plan: Plan, bases: &Arc<Bases>, document: &[u8], piece: usize) -> Vec<u8> {
-    let mut rewriter = JsonRewriter::new(plan, Arc::clone(bases));
+    let rewriter = JsonRewriter::new(plan, Arc::clone(bases));
+    by_pieces(rewriter, document, piece)
+}
+
+fn by_pieces(mut rewriter: JsonRewriter, document: &[u8], piece: usize) -> Vec<u8> {
     let mut result = Vec::new();
     for chunk in document.chunks(piece) {
         result.extend_from_slice(&rewriter.push(&Bytes::copy_from_slice(chunk)));
@@ -161,61 +167,6 @@ fn searches_within_a_batch_are_answers_too() {
         64,
     );
     assert_eq!(String::from_utf8_lossy(&result), stays.replace('@', PROXY));
-}
-
-#[test]
-fn links_wait_for_what_decides_about_them() {
-    let body = r#""link":[{"url":"@/a"}],"id":"é","entry":[{"fullUrl":"@/b"},{"fullUrl":"c"}]"#;
-    let after = r#","total":2,"link":[{"url":"@/d"}]"#;
-    for order in [
-        r#"{BODY,"resourceType":"Bundle","type":"searchset"AFTER}"#,
-        r#"{BODY,"type":"searchset","resourceType":"Bundle"AFTER}"#,
-        r#"{"resourceType":"Bundle",BODY,"type":"searchset"AFTER}"#,
-        r#"{"type":"searchset",BODY,"resourceType":"Bundle"AFTER}"#,
-        r#"{"url":"%/x","request":"%",BODY,"type":"searchset","resourceType":"Bundle"AFTER}"#,
-    ] {
-        check(
-            Plan::FhirAnswer,
-            &order.replace("BODY", body).replace("AFTER", after),
-        );
-    }
-    let stays = body.replace('@', "%");
-    for order in [
-        r#"{BODY,"resourceType":"Bundle","type":"document"AFTER}"#,
-        r#"{"resourceType":"Bundle",BODY,"type":"document"AFTER}"#,
-        r#"{"resourceType":"Bundle",BODYAFTER}"#,
-        r#"{BODY,"resourceType":"Patient"AFTER}"#,
-        r"{BODYAFTER}",
-        r"{BODYAFTER",
-        r#"{BODY,"resourceType":"Patient","resourceType":"Bundle","type":"searchset"AFTER}"#,
-        r#"{BODY,"type":"document","type":"searchset","resourceType":"Bundle"AFTER}"#,
-    ] {
-        let after = after.replace('@', "%");
-        check(
-            Plan::FhirAnswer,
-            &order.replace("BODY", &stays).replace("AFTER", &after),
-        );
-    }
-}
-
-#[test]
-fn too_much_is_not_kept_back_for_late_words() {
-    let bases = bases(&[(UPSTREAM, PROXY)]);
-    for (filling, changes) in [(60 * 1024, true), (70 * 1024, false)] {
-        let document = format!(
-            r#"{{"resourceType":"Bundle","link":[{{"url":"{UPSTREAM}/a"}}],"id":"{}","type":"searchset","entry":[{{"fullUrl":"{UPSTREAM}/b"}}]}}"#,
-            "x".repeat(filling)
-        );
-        let expected = if changes {
-            document.replace(UPSTREAM, PROXY)
-        } else {
-            document.clone()
-        };
-        for piece in [1000, 20_000, 65_700, 70_000, document.len()] {
-            let result = in_pieces(Plan::FhirAnswer, &bases, document.as_bytes(), piece);
-            assert!(result == expected.as_bytes(), "{filling} by {piece}");
-        }
-    }
 }
 
 #[test]

@@ -9,16 +9,21 @@ fn bases(from: &str, to: &str) -> Arc<Bases> {
     Arc::new(Bases::new([(&url(from), &url(to))]))
 }
 
+fn by_pieces(mut rewriter: XmlRewriter, document: &str, piece: usize) -> Vec<u8> {
+    let mut result = Vec::new();
+    for chunk in document.as_bytes().chunks(piece) {
+        result.extend_from_slice(&rewriter.push(&Bytes::copy_from_slice(chunk)));
+    }
+    result.extend_from_slice(&rewriter.finish());
+    result
+}
+
 /// Holds the result against the expected one for all sizes of pieces.
 #[track_caller]
 fn becomes(plan: Plan, bases: &Arc<Bases>, document: &str, expected: &str) {
     for piece in (1..=document.len()).rev() {
-        let mut rewriter = XmlRewriter::new(plan, Arc::clone(bases));
-        let mut result = Vec::new();
-        for chunk in document.as_bytes().chunks(piece) {
-            result.extend_from_slice(&rewriter.push(&Bytes::copy_from_slice(chunk)));
-        }
-        result.extend_from_slice(&rewriter.finish());
+        let rewriter = XmlRewriter::new(plan, Arc::clone(bases));
+        let result = by_pieces(rewriter, document, piece);
         assert_eq!(
             String::from_utf8_lossy(&result),
             expected,
@@ -74,10 +79,65 @@ fn stored_bundles_stay_as_they_are() {
     }
     check(
         Plan::FhirAnswer,
-        r#"<Bundle><link><url value="%"/></link><type value="searchset"/><link><url value="@"/></link>
-        <entry><resource><Bundle><type value="searchset"/><link><url value="%"/></link></Bundle></resource>
-        <fullUrl value="@"/></entry></Bundle>"#,
+        r#"<Bundle><type value="searchset"/><link><url value="@"/></link><entry><resource><Bundle>
+        <type value="searchset"/><link><url value="%"/></link></Bundle></resource><fullUrl value="@"/></entry></Bundle>"#,
     );
+}
+
+#[test]
+fn links_wait_for_a_type_that_follows_them() {
+    let template = r#"<Bundle><link><url value="<o>"/></link><entry><fullUrl value="<o>&#47;é"/><resource><Bundle>
+        <entry><fullUrl value="<i>"/></entry>INNER<link><url value="<i>"/></link></Bundle></resource></entry><entry>
+        <resource><Patient><link><url value="%"/></link><type value="searchset"/></Patient></resource></entry>
+        <entry><resource><Bundle><link><url value="%"/></link></Bundle></resource></entry>OUTER
+        <link><url value="<o>"/></link></Bundle>"#;
+    let named = |kind: &str| {
+        if kind.is_empty() {
+            String::new()
+        } else {
+            format!(r#"<type value="{kind}"/><type value="batch-response"/>"#)
+        }
+    };
+    for (outer, inner, outer_mark, inner_mark) in [
+        ("batch-response", "searchset", "@", "@"),
+        ("transaction-response", "batch-response", "@", "@"),
+        ("batch-response", "document", "@", "%"),
+        ("batch-response", "", "@", "%"),
+        ("history", "searchset", "@", "%"),
+        ("message", "batch-response", "%", "%"),
+        ("", "searchset", "%", "%"),
+    ] {
+        let filled = template
+            .replace("<o>", outer_mark)
+            .replace("<i>", inner_mark)
+            .replace("OUTER", &named(outer))
+            .replace("INNER", &named(inner));
+        check(Plan::FhirAnswer, &filled);
+    }
+}
+
+#[test]
+fn rewriting_resumes_when_all_is_known_again() {
+    let before =
+        r#"<Bundle><type value="batch-response"/><entry><resource><Bundle><link><url value=""#;
+    let held = r#"O"/></link><entry><fullUrl value="O"/></entry><type value="searchset"#;
+    let after = r#""/><link><url value="@"/></link></Bundle></resource><fullUrl value="@"/></entry><entry><resource>
+        <Bundle><link><url value="@"/></link><type value="history"/></Bundle></resource></entry></Bundle>"#;
+    let limit = held.replace('O', UPSTREAM).len();
+    for (limit, base) in [(limit, PROXY), (limit - 1, UPSTREAM)] {
+        let document = format!("{before}{held}{after}").replace(['O', '@'], UPSTREAM);
+        let expected = format!("{before}{}{after}", held.replace('O', base)).replace('@', PROXY);
+        for piece in (1..=document.len()).rev() {
+            let mut rewriter = XmlRewriter::new(Plan::FhirAnswer, bases(UPSTREAM, PROXY));
+            rewriter.output.hold_at_most(limit);
+            let result = by_pieces(rewriter, &document, piece);
+            assert_eq!(
+                String::from_utf8_lossy(&result),
+                expected,
+                "in pieces of {piece}, at most {limit}"
+            );
+        }
+    }
 }
 
 #[test]
