@@ -84,9 +84,11 @@ impl Output {
         found: Match,
         only_if: Option<Condition>,
     ) {
-        // One allocation for the chunk: what is put in may be longer than what it replaces.
+        // One allocation for the chunk: what is put in may be longer than what it replaces, and most
+        // links are far apart.
         if self.sink.is_empty() {
-            self.sink.reserve(self.chunk.len() + 64);
+            let len = self.chunk.len();
+            self.sink.reserve(len + len / 16 + 64);
         }
         self.take_until(start);
         let (before, after) = self.started.split_at(found.len.min(self.started.len()));

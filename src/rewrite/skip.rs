@@ -4,6 +4,7 @@
 //! how fast an answer passes. It takes 64 bytes at a time and works on bit masks, one bit a byte,
 //! as simdjson does (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019).
 
+use memchr::memchr2;
 use wide::u8x16;
 
 /// How far into a value the scan has come. Brackets are balanced and strings respected; nothing
@@ -27,50 +28,65 @@ impl Skip {
 
     /// The position behind the value's closing bracket, or `None` if it is not in `bytes`.
     pub(super) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
-        let (blocks, tail) = bytes.as_chunks::<64>();
-        for (index, block) in blocks.iter().enumerate() {
-            if let Some(end) = self.end_in(block, 64) {
-                return Some(index * 64 + end);
+        let mut at = 0;
+        while let Some(block) = bytes[at..].first_chunk::<64>() {
+            let (end, quiet) = self.end_in(block, 64);
+            if let Some(end) = end {
+                return Some(at + end);
+            }
+            at += 64;
+            if quiet && self.in_string && !self.escaped {
+                // A long string: a narrative or an attachment.
+                at += memchr2(b'"', b'\\', &bytes[at..])?;
             }
         }
+        let tail = &bytes[at..];
         if tail.is_empty() {
             return None;
         }
         let mut padded = [b' '; 64];
         padded[..tail.len()].copy_from_slice(tail);
-        let end = self.end_in(&padded, tail.len())?;
-        Some(blocks.len() * 64 + end)
+        let (end, _) = self.end_in(&padded, tail.len());
+        Some(at + end?)
     }
 
+    /// The end of the value, if it is in this block of `len` bytes; and whether the block is all
+    /// string, or has none.
     #[inline]
-    fn end_in(&mut self, block: &[u8; 64], len: usize) -> Option<usize> {
-        let mut masks = Masks::of(block);
-        if masks.backslashes != 0 || self.escaped {
-            masks.quotes &= !self.escaped_in(masks.backslashes, len);
+    fn end_in(&mut self, block: &[u8; 64], len: usize) -> (Option<usize>, bool) {
+        let lanes = Lanes::of(block);
+        let mut quotes = lanes.equal_to(b'"');
+        if self.escaped || lanes.contain(b'\\') {
+            quotes &= !self.escaped_in(lanes.equal_to(b'\\'), len);
         }
         // All ones when the block begins within a string.
-        let carried = u64::from(self.in_string).wrapping_neg();
-        let inside = parity_of_lower_bits(masks.quotes) ^ carried;
-        self.in_string = inside >> 63 == 1;
-
-        let closing = masks.closing & !inside;
-        let opening = masks.opening & !inside;
+        let mut inside = u64::from(self.in_string).wrapping_neg();
+        let quiet = quotes == 0;
+        if !quiet {
+            inside ^= parity_of_lower_bits(quotes);
+            self.in_string = inside >> 63 == 1;
+        }
+        // Most blocks have none.
+        let mut brackets = lanes.brackets() & !inside;
+        if brackets == 0 {
+            return (None, quiet);
+        }
+        let closing = lanes.closing_brackets() & brackets;
         let closed = closing.count_ones() as usize;
         if closed >= self.depth {
-            let mut brackets = opening | closing;
             while brackets != 0 {
                 let at = brackets.trailing_zeros();
                 // Without a branch, for which of the two it is cannot be predicted.
                 self.depth = self.depth + 1 - 2 * (closing >> at & 1) as usize;
                 if self.depth == 0 {
-                    return Some(at as usize + 1);
+                    return (Some(at as usize + 1), quiet);
                 }
                 brackets &= brackets - 1;
             }
-            return None;
+            return (None, quiet);
         }
-        self.depth = self.depth + opening.count_ones() as usize - closed;
-        None
+        self.depth = self.depth + brackets.count_ones() as usize - 2 * closed;
+        (None, quiet)
     }
 
     /// The bytes that a backslash takes the meaning of; remembers whether the next block begins
@@ -95,38 +111,50 @@ impl Skip {
     }
 }
 
-struct Masks {
-    quotes: u64,
-    backslashes: u64,
-    opening: u64,
-    closing: u64,
-}
+/// A block as vectors of the size that every machine has. Collecting a mask costs as much as
+/// comparing, so only those masks are collected that are needed.
+struct Lanes([u8x16; 4]);
 
-impl Masks {
+/// `[` and `{` differ in this bit only, and so do `]` and `}`.
+const FOLD: u8 = b'[' ^ b'{';
+
+impl Lanes {
     #[inline]
     fn of(block: &[u8; 64]) -> Self {
-        // `[` and `{` differ in one bit only, and so do `]` and `}`.
-        let fold = u8x16::splat(b'[' ^ b'{');
-        let mut masks = Self {
-            quotes: 0,
-            backslashes: 0,
-            opening: 0,
-            closing: 0,
-        };
         let (lanes, _) = block.as_chunks::<16>();
-        for (index, lane) in lanes.iter().enumerate() {
-            let bytes = u8x16::new(*lane);
-            let folded = bytes | fold;
-            let equal = |bytes: u8x16, wanted: u8| {
-                let mask = bytes.simd_eq(u8x16::splat(wanted)).to_bitmask();
-                u64::from(mask) << (index * 16)
-            };
-            masks.quotes |= equal(bytes, b'"');
-            masks.backslashes |= equal(bytes, b'\\');
-            masks.opening |= equal(folded, b'{');
-            masks.closing |= equal(folded, b'}');
-        }
-        masks
+        Self(std::array::from_fn(|index| u8x16::new(lanes[index])))
+    }
+
+    #[inline]
+    fn equal_to(&self, wanted: u8) -> u64 {
+        self.mask(|lane| lane.simd_eq(u8x16::splat(wanted)))
+    }
+
+    #[inline]
+    fn contain(&self, wanted: u8) -> bool {
+        let wanted = u8x16::splat(wanted);
+        let [a, b, c, d] = self.0.map(|lane| lane.simd_eq(wanted));
+        ((a | b) | (c | d)).to_bitmask() != 0
+    }
+
+    #[inline]
+    fn brackets(&self) -> u64 {
+        self.mask(|lane| {
+            let folded = lane | u8x16::splat(FOLD);
+            folded.simd_eq(u8x16::splat(b'{')) | folded.simd_eq(u8x16::splat(b'}'))
+        })
+    }
+
+    #[inline]
+    fn closing_brackets(&self) -> u64 {
+        self.mask(|lane| (lane | u8x16::splat(FOLD)).simd_eq(u8x16::splat(b'}')))
+    }
+
+    /// One bit a byte, from lanes that are all ones where it is to be set.
+    #[inline]
+    fn mask(&self, compare: impl Fn(u8x16) -> u8x16) -> u64 {
+        let [a, b, c, d] = self.0.map(|lane| u64::from(compare(lane).to_bitmask()));
+        a | b << 16 | c << 32 | d << 48
     }
 }
 
