@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -24,6 +24,9 @@ struct Shared {
     is_blocked: AtomicBool,
     /// A client of HTTP/1.0 takes the end of the connection for the end of the answer.
     ends_with_connection: AtomicBool,
+    has_broken_off: AtomicBool,
+    /// How many polls of the connection have begun. Only its own task counts.
+    begun: AtomicU64,
     rounds: Mutex<Rounds>,
 }
 
@@ -31,13 +34,10 @@ struct Shared {
 /// is slow, before the first poll thereafter that leaves nothing to write.
 #[derive(Debug, Default)]
 struct Rounds {
-    /// How many polls of the connection have begun.
-    begun: u64,
-    /// The last that left nothing to write.
+    /// The last poll that left nothing to write.
     written: u64,
     connection: Option<Waker>,
     waiting: Vec<Waker>,
-    has_broken_off: bool,
 }
 
 /// When a failure came up, counted in polls of its connection.
@@ -52,25 +52,28 @@ impl Outgoing {
 
     /// Drives a connection to its end.
     pub(super) async fn drive<C: Future + Unpin>(&self, connection: &mut C) -> C::Output {
+        let mut known: Option<Waker> = None;
         std::future::poll_fn(|cx| {
-            let round = self.begin_round(cx);
+            if !known
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(cx.waker()))
+            {
+                known = Some(cx.waker().clone());
+                self.rounds().connection.clone_from(&known);
+            }
+            let round = self.0.begun.load(Ordering::Relaxed) + 1;
+            self.0.begun.store(round, Ordering::Relaxed);
             let polled = Pin::new(&mut *connection).poll(cx);
-            if polled.is_pending() && !self.0.is_blocked.load(Ordering::Relaxed) {
+            // A break that comes up just now has the connection polled once more.
+            if polled.is_pending()
+                && self.has_broken_off()
+                && !self.0.is_blocked.load(Ordering::Relaxed)
+            {
                 self.end_round(round);
             }
             polled
         })
         .await
-    }
-
-    fn begin_round(&self, cx: &Context<'_>) -> u64 {
-        let mut rounds = self.rounds();
-        rounds.begun += 1;
-        match &mut rounds.connection {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
-        rounds.begun
     }
 
     fn end_round(&self, round: u64) {
@@ -89,11 +92,11 @@ impl Outgoing {
 
     /// Notes that an answer has broken off, and asks for what came before it to be written.
     pub(super) fn break_off(&self) -> Moment {
-        let mut rounds = self.rounds();
-        rounds.has_broken_off = true;
-        let connection = rounds.connection.clone();
-        let moment = Moment(rounds.begun);
-        drop(rounds);
+        self.0.has_broken_off.store(true, Ordering::Release);
+        // What was handed to the connection went through a lock of hyper's, if not through the very
+        // task that counts, so that this is no older.
+        let moment = Moment(self.0.begun.load(Ordering::Relaxed));
+        let connection = self.rounds().connection.clone();
         if let Some(connection) = connection {
             connection.wake();
         }
@@ -128,6 +131,6 @@ impl Outgoing {
     }
 
     pub(super) fn has_broken_off(&self) -> bool {
-        self.rounds().has_broken_off
+        self.0.has_broken_off.load(Ordering::Acquire)
     }
 }
