@@ -1,6 +1,7 @@
 //! The pipeline of one request. `Proxy::answer` reads top to bottom; each step is a plain
 //! function in a file of its own.
 
+mod again;
 mod alarm;
 mod anonymous;
 mod body;
@@ -21,6 +22,7 @@ mod request_id;
 mod resource;
 mod rewritten;
 mod route;
+mod sending;
 mod throttled;
 mod unpacked;
 mod upload;
@@ -38,15 +40,11 @@ use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     config::{self, RouteKind},
     server::Handler,
-    token::Token,
     upstream::{Lease, SendError},
 };
 use alarm::Alarms;
@@ -57,6 +55,7 @@ use failure::Failure;
 use guard::Verdict;
 use links::Scan;
 use record::Record;
+use sending::{send, upstream_request};
 
 pub use body::{DownloadError, ResponseBody, UploadBody};
 pub use client_body::UploadError;
@@ -73,9 +72,6 @@ pub struct Proxy {
     /// The only route, served at the root.
     own: Option<Arc<str>>,
 }
-
-/// An upstream's response, and the connection it comes over.
-type Sent = (Response<Incoming>, Lease<UploadBody>);
 
 #[derive(Debug)]
 struct Shared {
@@ -273,7 +269,7 @@ impl Shared {
 
         let mut answer = send(route, &request, upload, &exchange, self).await?;
         if answer.0.status() == StatusCode::UNAUTHORIZED {
-            let again = self.authorize_again(route, &mut request, token.as_ref(), &exchange);
+            let again = again::authorized(self, route, &mut request, token.as_ref(), &exchange);
             if let Some(second) = Box::pin(again).await? {
                 answer = second;
             }
@@ -282,7 +278,7 @@ impl Shared {
             && is_repeatable
             && throttled::wait(&answer.0, route.source.now()).is_some()
         {
-            let again = self.repeat_throttled(route, request, answer, &exchange);
+            let again = again::unhurried(self, route, request, answer, &exchange);
             answer = Box::pin(again).await?;
         }
         let (response, lease) = answer;
@@ -314,65 +310,6 @@ impl Shared {
             lease,
             permit,
         })
-    }
-
-    /// Sends a request with a new token in place of the one that the upstream has refused, or with
-    /// one at all. `None` where that is no use or not possible, and the refusal is the answer.
-    async fn authorize_again(
-        &self,
-        route: &Route,
-        request: &mut Request<()>,
-        refused: Option<&Arc<Token>>,
-        exchange: &Exchange,
-    ) -> Result<Option<Sent>, Failure> {
-        let token = match refused {
-            Some(refused) => route.source.replace(refused).await,
-            None => route.source.token().await.map(Some),
-        };
-        let token = token.map_err(|unavailable| Failure::no_token(&unavailable))?;
-        // The next request profits from a new token even if this one cannot be repeated.
-        let Some(token) = token else {
-            return Ok(None);
-        };
-        let Some(body) = exchange.take_kept().await else {
-            return Ok(None);
-        };
-        authorize(request, &token);
-        exchange.moved();
-        let upload = UploadBody::whole(body, None);
-        send(route, request, upload, exchange, self).await.map(Some)
-    }
-
-    /// Sends a request again after the time that a busy upstream asks for, a few times.
-    async fn repeat_throttled(
-        &self,
-        route: &Route,
-        mut request: Request<()>,
-        mut answer: Sent,
-        exchange: &Exchange,
-    ) -> Result<Sent, Failure> {
-        let mut time_left = throttled::MAX_WAIT;
-        for _ in 0..throttled::MAX_REPEATS {
-            let wait = throttled::wait(&answer.0, route.source.now());
-            let Some((wait, left)) =
-                wait.and_then(|wait| Some((wait, time_left.checked_sub(wait)?)))
-            else {
-                break;
-            };
-            time_left = left;
-            drop(answer);
-            sleep(wait).await;
-            if request.headers().contains_key(header::AUTHORIZATION) {
-                // The one before may have expired meanwhile.
-                let token = route.source.token().await;
-                let token = token.map_err(|unavailable| Failure::no_token(&unavailable))?;
-                authorize(&mut request, &token);
-            }
-            exchange.moved();
-            let upload = UploadBody::whole(Vec::new(), None);
-            answer = send(route, &request, upload, exchange, self).await?;
-        }
-        Ok(answer)
     }
 
     fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
@@ -435,56 +372,4 @@ fn refuse(failure: Failure, shape: Shape, record: Record) -> Response<ResponseBo
     }
     record.refuse(response.status(), response.body().len());
     response.map(|body| ResponseBody::Own(Full::new(body)))
-}
-
-/// The request as the upstream sees it: its own name, our token, the rest as it came.
-fn upstream_request(
-    route: &Route,
-    head: Parts,
-    target: http::Uri,
-    token: Option<&Token>,
-) -> Request<()> {
-    let mut headers = head.headers;
-    headers::strip_request(&mut headers);
-    for (name, value) in &route.headers {
-        headers.insert(name, value.clone());
-    }
-    let mut request = Request::new(());
-    *request.method_mut() = head.method;
-    *request.uri_mut() = target;
-    *request.headers_mut() = headers;
-    if let Some(token) = token {
-        authorize(&mut request, token);
-    }
-    request
-}
-
-fn authorize(request: &mut Request<()>, token: &Token) {
-    let authorization = token.authorization.clone();
-    request
-        .headers_mut()
-        .insert(header::AUTHORIZATION, authorization);
-}
-
-/// Sends a request and waits for the response's head, for as long as something moves.
-async fn send(
-    route: &Route,
-    head: &Request<()>,
-    upload: UploadBody,
-    exchange: &Exchange,
-    shared: &Shared,
-) -> Result<Sent, Failure> {
-    let is_repeatable = head.method().is_safe() && upload.is_end_stream();
-    let again = || head.clone().map(|()| UploadBody::whole(Vec::new(), None));
-    let again = is_repeatable.then_some(again);
-    let request = head.clone().map(|()| upload);
-    let sending = route.pool.send(request, again);
-    let sent = exchange.while_moving(&shared.alarms, sending).await;
-    let sent = sent.map_err(|late| Failure::late(late, exchange.timeouts()))?;
-    sent.map_err(|error| match shared.limits.request_body {
-        Some(limit) if exchange.is_too_large() => Failure::body_too_large(limit),
-        _ if exchange.is_broken_off() => Failure::malformed_body(),
-        _ if exchange.is_damaged() => Failure::damaged_body(),
-        _ => Failure::not_sent(&error),
-    })
 }

@@ -1,0 +1,65 @@
+//! Sends a request, as the upstream is to see it.
+
+use http::{Request, Response, header, request::Parts};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::{
+    Shared, body::UploadBody, exchange::Exchange, failure::Failure, headers, route::Route,
+};
+use crate::{token::Token, upstream::Lease};
+
+/// An upstream's response, and the connection it comes over.
+pub(super) type Sent = (Response<Incoming>, Lease<UploadBody>);
+
+/// The request as the upstream sees it: its own name, our token, the rest as it came.
+pub(super) fn upstream_request(
+    route: &Route,
+    head: Parts,
+    target: http::Uri,
+    token: Option<&Token>,
+) -> Request<()> {
+    let mut headers = head.headers;
+    headers::strip_request(&mut headers);
+    for (name, value) in &route.headers {
+        headers.insert(name, value.clone());
+    }
+    let mut request = Request::new(());
+    *request.method_mut() = head.method;
+    *request.uri_mut() = target;
+    *request.headers_mut() = headers;
+    if let Some(token) = token {
+        authorize(&mut request, token);
+    }
+    request
+}
+
+pub(super) fn authorize(request: &mut Request<()>, token: &Token) {
+    let authorization = token.authorization.clone();
+    request
+        .headers_mut()
+        .insert(header::AUTHORIZATION, authorization);
+}
+
+/// Sends a request and waits for the response's head, for as long as something moves.
+pub(super) async fn send(
+    route: &Route,
+    head: &Request<()>,
+    upload: UploadBody,
+    exchange: &Exchange,
+    shared: &Shared,
+) -> Result<Sent, Failure> {
+    let is_repeatable = head.method().is_safe() && upload.is_end_stream();
+    let again = || head.clone().map(|()| UploadBody::whole(Vec::new(), None));
+    let again = is_repeatable.then_some(again);
+    let request = head.clone().map(|()| upload);
+    let sending = route.pool.send(request, again);
+    let sent = exchange.while_moving(&shared.alarms, sending).await;
+    let sent = sent.map_err(|late| Failure::late(late, exchange.timeouts()))?;
+    sent.map_err(|error| match shared.limits.request_body {
+        Some(limit) if exchange.is_too_large() => Failure::body_too_large(limit),
+        _ if exchange.is_broken_off() => Failure::malformed_body(),
+        _ if exchange.is_damaged() => Failure::damaged_body(),
+        _ => Failure::not_sent(&error),
+    })
+}
