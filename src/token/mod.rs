@@ -5,6 +5,7 @@
 
 mod backoff;
 mod cache;
+mod source;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,7 +14,8 @@ use secrecy::ExposeSecret as _;
 
 use crate::credentials::{AccessToken, Claims, Renewal};
 
-pub use cache::{Source, SourceStatus, TokenCache, Unavailable};
+pub use cache::TokenCache;
+pub use source::{Source, SourceStatus, Unavailable};
 
 /// A token ready to be sent.
 #[derive(Debug)]
