@@ -23,7 +23,9 @@ CONNECTIONS = int(os.environ.get("AHDS_BENCH_CONNECTIONS", "16"))
 CHOSEN = os.environ.get("AHDS_BENCH_PEERS", "").split(",")
 TICK = os.sysconf("SC_CLK_TCK")
 TOKEN = "a-static-token-about-as-long-as-real-ones-" + "x" * 1500
+SIZES = os.environ.get("AHDS_BENCH_SIZES", "").split(",")
 PATHS = {"865 B": "/Patient/1", "97 KB": "/Bundle", "100 MB": "/studies/1"}
+PATHS = {size: path for size, path in PATHS.items() if size in SIZES or SIZES == [""]}
 
 
 def main() -> int:
