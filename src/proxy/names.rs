@@ -13,7 +13,7 @@ use http::{header, request::Parts};
 
 use super::links::Links;
 use crate::{
-    config::{Config, ServiceUrl},
+    config::{self, Config, ServiceUrl},
     rewrite::Bases,
 };
 
@@ -40,6 +40,8 @@ pub struct Names {
 #[derive(Debug)]
 struct All {
     routes: Vec<Served>,
+    /// The prefixes of routes whose links are kept, below those of others.
+    kept: Vec<String>,
     /// Each name that is known beforehand, with the upstream that it stands for.
     known: Vec<(ServiceUrl, ServiceUrl)>,
 }
@@ -67,22 +69,26 @@ impl Names {
             .collect();
         let mut all = All {
             routes: Vec::new(),
+            kept: Vec::new(),
             known: Vec::new(),
         };
         let mut places = Vec::new();
         for route in &config.routes {
             if !route.rewrite_links {
                 places.push(None);
+                // A base that lies below another is not to be taken for a part of that.
+                if lies_below_another(route, config) {
+                    for (port, prefix) in listeners(route, ports) {
+                        let names = hosts.iter().filter_map(|host| base(host, port, prefix));
+                        all.known.extend(names.map(|name| (name.clone(), name)));
+                    }
+                    all.kept.push(route.prefix.as_str().to_owned());
+                }
                 continue;
             }
             places.push(Some(all.routes.len()));
-            let prefix = route.prefix.as_str();
-            let shared = ports.shared.iter().map(|port| (port, prefix));
-            let own = ports.own.get(&route.name).map(|port| (port, ""));
-            for (port, prefix) in shared.chain(own) {
-                let names = hosts
-                    .iter()
-                    .filter_map(|host| base(host, Some(*port), prefix));
+            for (port, prefix) in listeners(route, ports) {
+                let names = hosts.iter().filter_map(|host| base(host, port, prefix));
                 all.known
                     .extend(names.map(|name| (name, route.upstream.clone())));
             }
@@ -90,7 +96,7 @@ impl Names {
                 all.known.push((url.clone(), route.upstream.clone()));
             }
             all.routes.push(Served {
-                prefix: prefix.to_owned(),
+                prefix: route.prefix.as_str().to_owned(),
                 upstream: route.upstream.clone(),
                 public_url: route.public_url.clone(),
             });
@@ -140,10 +146,32 @@ impl Names {
             names.extend(routes.filter_map(|route| {
                 Some((base(host, None, &route.prefix)?, route.upstream.clone()))
             }));
+            let kept = self.all.kept.iter();
+            let kept = kept.filter_map(|prefix| base(host, None, prefix));
+            names.extend(kept.map(|name| (name.clone(), name)));
         }
         let requests = Bases::new(names.iter().map(|(name, upstream)| (name, upstream)));
         Links::new(&route.upstream, &ours, requests)
     }
+}
+
+/// The ports and the prefixes under which a route is served.
+fn listeners<'a>(
+    route: &'a config::Route,
+    ports: &'a Ports,
+) -> impl Iterator<Item = (Option<u16>, &'a str)> {
+    let shared = ports.shared.iter();
+    let shared = shared.map(|port| (Some(*port), route.prefix.as_str()));
+    let own = ports.own.get(&route.name).map(|port| (Some(*port), ""));
+    shared.chain(own)
+}
+
+fn lies_below_another(route: &config::Route, config: &Config) -> bool {
+    let prefix = route.prefix.as_str();
+    config.routes.iter().any(|other| {
+        let rest = prefix.strip_prefix(other.prefix.as_str());
+        other.rewrite_links && rest.is_some_and(|rest| rest.starts_with('/'))
+    })
 }
 
 /// The name that a request calls us by; the guard has seen that there is one.

@@ -7,7 +7,7 @@ use crate::config::ServiceUrl;
 /// Scheme and host compare without regard to case, a default port equals none, the path compares
 /// byte for byte. A base matches only up to the end of the URL, `/`, `?` or `#`, so that
 /// `https://a.example` is not found in `https://a.example.evil`. Where several match, the longest
-/// counts.
+/// counts, also if it is a pair of two equal ones: what lies below that is kept.
 #[derive(Debug, Clone, Default)]
 pub struct Bases {
     patterns: Vec<Pattern>,
@@ -20,6 +20,8 @@ struct Pattern {
     origin: usize,
     to: Box<str>,
     to_in_xml: Box<str>,
+    /// Nothing is changed below it.
+    is_kept: bool,
 }
 
 /// How a value is written where it stands.
@@ -37,12 +39,9 @@ impl Bases {
     /// The pairs, each as (from, to).
     pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a ServiceUrl, &'a ServiceUrl)>) -> Self {
         let mut patterns = Vec::new();
-        for (from, to) in pairs {
-            if from == to {
-                continue;
-            }
+        for (from, to_url) in pairs {
             let origin = from.origin().to_ascii_lowercase();
-            let to = to.to_string().into_boxed_str();
+            let to = to_url.to_string().into_boxed_str();
             let to_in_xml = to.replace('&', "&amp;").replace('\'', "&apos;");
             let mut push = |port: &str| {
                 patterns.push(Pattern {
@@ -53,6 +52,7 @@ impl Bases {
                     origin: origin.len(),
                     to: to.clone(),
                     to_in_xml: to_in_xml.as_str().into(),
+                    is_kept: from == to_url,
                 });
             };
             push("");
@@ -60,8 +60,11 @@ impl Bases {
                 push(&format!(":{}", from.port()));
             }
         }
+        if patterns.iter().all(|pattern: &Pattern| pattern.is_kept) {
+            patterns.clear();
+        }
         // So that the first that matches is the longest.
-        patterns.sort_by_key(|pattern: &Pattern| std::cmp::Reverse(pattern.from.len()));
+        patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.from.len()));
         Self { patterns }
     }
 
@@ -85,6 +88,9 @@ impl Bases {
                 && base[pattern.origin..] == *path
         };
         let pattern = self.patterns.iter().position(matches)?;
+        if self.patterns[pattern].is_kept {
+            return None;
+        }
         let len = self.patterns[pattern].from.len();
         Some(Match { len, pattern })
     }
@@ -162,10 +168,11 @@ impl Matcher {
     fn note_complete(&mut self, bases: &Bases) {
         let complete = |&&index: &&usize| bases.patterns[index].from.len() == self.position;
         if let Some(&pattern) = self.alive.iter().find(complete) {
-            self.found = Some(Match {
+            let found = Match {
                 len: self.len,
                 pattern,
-            });
+            };
+            self.found = Some(found).filter(|_| !bases.patterns[pattern].is_kept);
         }
     }
 }

@@ -68,6 +68,31 @@ async fn a_resource_that_was_read_edited_and_written_names_the_service() {
 }
 
 #[tokio::test]
+async fn a_route_that_keeps_links_is_no_part_of_one_that_lies_around_it() {
+    let setup = Setup::new()
+        .with("routes.fhir", "prefix = \"/\"")
+        .with("routes.dicom", "links = \"keep\"");
+    let stage = setup.start().await;
+    for host in [
+        format!("localhost:{}", stage.address().port()),
+        stage.address().to_string(),
+    ] {
+        for (path, upstream) in [
+            ("/Patient/1", format!("{FHIR_AUDIENCE}/Patient/1")),
+            (
+                "/dicom/v2/studies/1",
+                format!("http://{host}/dicom/v2/studies/1"),
+            ),
+            ("/dicomx", format!("{FHIR_AUDIENCE}/dicomx")),
+        ] {
+            let body = observation(&format!("http://{host}{path}"));
+            put(&stage, "/Observation/o", body.as_bytes()).await;
+            assert_eq!(last(&stage).body, observation(&upstream), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_name_of_the_proxy_is_known() {
     let setup = Setup::new()
         .with("routes.fhir", "public_url = \"https://Gate.example/r4\"")
