@@ -327,6 +327,13 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
         let answer = client::request(stage.address(), "POST", path, &[], &body).await;
         assert_eq!(answer.status, 413, "{http:?}: {answer:?}");
         assert_eq!(answer.text(), "status 413", "{http:?}");
+
+        let request = http::Request::post(format!("http://{}{path}", stage.address()))
+            .body(Full::new(Bytes::from(body)))
+            .expect("a request");
+        let answer = client::http2(stage.address(), request).await;
+        assert_eq!(answer.status(), 413, "over HTTP/2: {http:?}");
+        assert_eq!(answer.body(), "status 413", "over HTTP/2: {http:?}");
     }
 }
 
