@@ -3,14 +3,23 @@
 use std::{fs, net::SocketAddr, path::Path};
 
 use ahds_proxy::emulator::{Emulator, Options};
+use aws_lc_rs::{
+    encoding::{AsDer as _, EcPrivateKeyRfc5915Der},
+    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rcgen::KeyPair;
 use rustix::process::Signal;
 
 use super::{PATIENTS, exchange, get};
-use crate::support::{
-    client,
-    process::{self, Process, text},
-    tls::{Authority, Leaf},
-    write_config,
+use crate::{
+    certificate::{certificate, rsa_key},
+    support::{
+        client,
+        process::{self, Process, text},
+        tls::{Authority, Leaf},
+        write_config,
+    },
 };
 
 async fn emulator() -> Emulator {
@@ -132,4 +141,35 @@ async fn a_renewed_certificate_takes_over_and_a_bad_one_does_not() {
     let mut stream = new.connect(address).await;
     assert_eq!(exchange(&mut stream, &request).await.status, 200);
     assert_eq!(exchange(&mut kept, &request).await.status, 200);
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+}
+
+/// As `openssl` has written them over the years; the tests above have PKCS #8.
+#[tokio::test]
+async fn older_forms_of_keys_are_read() {
+    let emulator = emulator().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write_config(&emulator, &folder, &lines());
+    let config = config.to_str().expect("UTF-8");
+
+    let ec = KeyPair::generate().expect("a key");
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &ec.serialize_der());
+    let sec1: EcPrivateKeyRfc5915Der = pair.expect("a key").private_key().as_der().expect("DER");
+    let sec1 = pem("EC PRIVATE KEY", sec1.as_ref());
+    let rsa = rsa_key("first");
+    // PKCS #8 has 26 bytes before a key of 2048 bits.
+    let pkcs1 = pem("RSA PRIVATE KEY", &rsa.serialize_der()[26..]);
+    for (key, form) in [(&ec, sec1), (rsa, pkcs1)] {
+        let leaf = Leaf {
+            certificate: certificate(key, 2100).pem(),
+            key: form,
+        };
+        write(folder.path(), &leaf);
+        let output = process::output(process::command(&["--config", config, "check"])).await;
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
 }
