@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     config::{Config, Listen},
     proxy::Ports,
-    server::{BindError, Listener},
+    server::{BindError, Listener, Tls},
 };
 
 /// A bound address, and the route that it serves alone, if it does.
@@ -20,8 +20,8 @@ pub(super) struct Door {
 pub(super) struct Doors(pub(super) Vec<Door>);
 
 impl Doors {
-    /// Binds every address.
-    pub(super) async fn open(config: &Config) -> Result<Self, BindError> {
+    /// Binds every address; those of TCP speak TLS where there is a certificate.
+    pub(super) async fn open(config: &Config, tls: Option<&Tls>) -> Result<Self, BindError> {
         let shared = config.listen.iter().map(|listen| (listen, None));
         let own = config.routes.iter().filter_map(|route| {
             let listen = route.listen.as_ref()?;
@@ -29,7 +29,7 @@ impl Doors {
         });
         let mut doors = Vec::new();
         for (listen, route) in shared.chain(own) {
-            match bind(listen).await {
+            match bind(listen, tls).await {
                 Ok(listener) => doors.push(Door { listener, route }),
                 Err(error) if is_optional(listen) && error.is_missing_address() => {}
                 Err(error) => return Err(error),
@@ -44,7 +44,11 @@ impl Doors {
 
     /// The ports that clients may name; a Unix socket has none.
     pub(super) fn ports(&self) -> Ports {
-        let mut ports = Ports::default();
+        let is_tls = self.listeners().any(Listener::is_tls);
+        let mut ports = Ports {
+            is_tls,
+            ..Ports::default()
+        };
         for Door { listener, route } in &self.0 {
             let Some(address) = listener.socket_address() else {
                 continue;
@@ -60,10 +64,11 @@ impl Doors {
     }
 }
 
-async fn bind(listen: &Listen) -> Result<Listener, BindError> {
-    match listen {
-        Listen::Tcp { address, .. } => Listener::tcp(*address).await,
-        Listen::Unix(path) => Listener::unix(path.clone()),
+async fn bind(listen: &Listen, tls: Option<&Tls>) -> Result<Listener, BindError> {
+    match (listen, tls) {
+        (Listen::Tcp { address, .. }, None) => Listener::tcp(*address).await,
+        (Listen::Tcp { address, .. }, Some(tls)) => Listener::tls(*address, tls.clone()).await,
+        (Listen::Unix(path), _) => Listener::unix(path.clone()),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     config::{Config, Listen},
     proxy::{Ports, Proxy},
-    server::{self, BindError, Listener},
+    server::{self, BindError, Listener, Tls},
     token::Source,
     upstream,
 };
@@ -51,6 +51,7 @@ pub struct Running {
     config: Config,
     clock: Clock,
     ports: Ports,
+    tls: Option<Tls>,
     proxy: Proxy,
     admin_pages: Option<Admin>,
     addresses: Vec<String>,
@@ -103,7 +104,8 @@ pub async fn run_then<E: fmt::Display>(
 /// Binds every address, starts to fetch the first tokens and serves.
 pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ahds-proxy starts");
-    let doors = Doors::open(config).await?;
+    let tls = config.security.tls.clone().map(Tls::new);
+    let doors = Doors::open(config, tls.as_ref()).await?;
     let admin_listener = match config.admin {
         Some(address) => Some(Listener::tcp(address).await?),
         None => None,
@@ -118,6 +120,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         config: config.clone(),
         clock,
         ports,
+        tls,
         proxy: proxy.clone(),
         admin_pages: None,
         addresses: doors.listeners().map(Listener::address).collect(),
@@ -143,10 +146,13 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     for Door { listener, route } in doors.0 {
         let address = listener.address();
         tracing::info!(address, route = route.as_deref(), "listening");
-        let proxy = match route {
-            Some(route) => proxy.at_root_of(route),
-            None => proxy.clone(),
-        };
+        let mut proxy = proxy.clone();
+        if let Some(route) = route {
+            proxy = proxy.at_root_of(route);
+        }
+        if listener.is_tls() {
+            proxy = proxy.over_tls();
+        }
         let permits = permits.clone();
         let serve = server::serve(
             listener,
@@ -194,6 +200,10 @@ fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
             .collect()
     };
     compare("routes.NAME.listen", own(old) == own(new));
+    compare(
+        "security.tls",
+        old.security.tls.is_some() == new.security.tls.is_some(),
+    );
     compare("admin", old.admin == new.admin);
     compare(
         "limits.connections",
@@ -233,6 +243,9 @@ impl Running {
         for key in unchangeable(&self.config, config) {
             tracing::warn!("`{key}` has changed, which takes a restart; all else is in force");
         }
+        if let (Some(tls), Some(config)) = (&self.tls, &config.security.tls) {
+            tls.replace(config.clone());
+        }
         self.background.abort_all();
         self.keep_fresh(&parts.sources);
         self.proxy.replace(parts.routes, config);
@@ -249,7 +262,8 @@ impl Running {
         }
     }
 
-    /// Every address listened on, as `ip:port` with the real port, or `unix:/path`.
+    /// Every address listened on, as `ip:port` or `https://ip:port` with the real port, or
+    /// `unix:/path`.
     pub fn addresses(&self) -> &[String] {
         &self.addresses
     }

@@ -201,6 +201,9 @@ pub struct Security {
     pub allowed_hosts: Vec<String>,
     /// Browser origins that may call, `scheme://host[:port]` in lower case.
     pub allowed_origins: Vec<String>,
+    /// What TCP listeners present to clients, and whose certificates they demand; `None` is plain
+    /// HTTP. The files were read with the configuration, so that none can fail later.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 /// What is logged, and how.

@@ -48,14 +48,16 @@ impl Guard {
         }
     }
 
-    pub(super) fn check(&self, head: &Parts) -> Result<Verdict, Failure> {
-        self.check_host(head)?;
+    /// `is_tls` tells how the request came.
+    pub(super) fn check(&self, head: &Parts, is_tls: bool) -> Result<Verdict, Failure> {
+        self.check_host(head, is_tls)?;
         self.check_origin(head)
     }
 
-    /// The refusal of a request that is not local, for addresses beside the proxy's own.
+    /// The refusal of a request that is not local, for addresses beside the proxy's own, which are
+    /// plain HTTP.
     pub fn refusal(&self, head: &Parts) -> Option<Response<Bytes>> {
-        let failure = match self.check(head) {
+        let failure = match self.check(head, false) {
             Ok(Verdict::Local) => return None,
             Ok(Verdict::Page(_) | Verdict::Preflight(_)) => Failure::origin_not_allowed(),
             Err(failure) => failure,
@@ -70,8 +72,9 @@ impl Guard {
     /// in between is called. Nothing is lost by that. A page whose own name resolves to loopback gets
     /// its browser to send its own name, in the target or in Host, and it is refused in either; that
     /// of the two which is used, for links too, is always one that has been checked. What is left is
-    /// refused: `https`, which nothing here speaks, and CONNECT, whose target is another host's.
-    pub(super) fn check_host(&self, head: &Parts) -> Result<(), Failure> {
+    /// refused: the scheme that the listener does not speak, and CONNECT, whose target is another
+    /// host's. Over HTTP/2 without TLS the scheme may be `https`, where a gateway took the TLS off.
+    pub(super) fn check_host(&self, head: &Parts, is_tls: bool) -> Result<(), Failure> {
         let mut hosts = head.headers.get_all(header::HOST).iter();
         let host = hosts.next();
         if hosts.next().is_some() {
@@ -81,9 +84,11 @@ impl Guard {
             Some(host) => Some(parse(host).ok_or_else(Failure::malformed_host)?),
             None => None,
         };
+        let scheme = if is_tls { Scheme::HTTPS } else { Scheme::HTTP };
         let name = match (head.version, head.uri.authority(), host) {
             (Version::HTTP_2, Some(authority), host) => {
-                if host.is_some_and(|host| host != *authority) {
+                let is_plain = head.uri.scheme() == Some(&Scheme::HTTP);
+                if host.is_some_and(|host| host != *authority) || (is_tls && is_plain) {
                     return Err(Failure::host_not_allowed());
                 }
                 authority.clone()
@@ -91,7 +96,7 @@ impl Guard {
             (Version::HTTP_11, _, None) | (_, None, None) => {
                 return Err(Failure::malformed_host());
             }
-            (_, Some(authority), _) if head.uri.scheme() == Some(&Scheme::HTTP) => {
+            (_, Some(authority), _) if head.uri.scheme() == Some(&scheme) => {
                 checked(authority.clone()).ok_or_else(Failure::malformed_target)?
             }
             (_, Some(_), _) => return Err(Failure::host_not_allowed()),

@@ -54,6 +54,7 @@ use exchange::Exchange;
 use failure::Failure;
 use guard::Verdict;
 use links::Scan;
+use names::Entry;
 use record::Record;
 use sending::{send, upstream_request};
 
@@ -71,6 +72,8 @@ pub struct Proxy {
     current: Arc<RwLock<Arc<Shared>>>,
     /// The only route, served at the root.
     own: Option<Arc<str>>,
+    /// Clients call it with https.
+    is_tls: bool,
 }
 
 #[derive(Debug)]
@@ -111,6 +114,7 @@ impl Proxy {
                 Arc::default(),
             )))),
             own: None,
+            is_tls: false,
         }
     }
 
@@ -118,8 +122,17 @@ impl Proxy {
     #[must_use]
     pub fn at_root_of(&self, route: Arc<str>) -> Self {
         Self {
-            current: self.current.clone(),
             own: Some(route),
+            ..self.clone()
+        }
+    }
+
+    /// The same for a listener that speaks TLS.
+    #[must_use]
+    pub fn over_tls(&self) -> Self {
+        Self {
+            is_tls: true,
+            ..self.clone()
         }
     }
 
@@ -156,7 +169,7 @@ impl Proxy {
         };
         let shape = Shape::of(&head, routed.map(|(route, _)| route.kind));
 
-        let page = match shared.guard.check(&head) {
+        let page = match shared.guard.check(&head, self.is_tls) {
             Ok(Verdict::Local) => None,
             Ok(Verdict::Page(origin)) => Some(origin),
             Ok(Verdict::Preflight(origin)) => {
@@ -171,7 +184,10 @@ impl Proxy {
                 let target = Target {
                     route: route.clone(),
                     rest_at: path.len() - rest.len(),
-                    is_own: self.own.is_some(),
+                    entry: Entry {
+                        is_own: self.own.is_some(),
+                        is_tls: self.is_tls,
+                    },
                 };
                 shared.forward(&target, head, body, &mut record).await
             }
@@ -195,8 +211,7 @@ struct Target {
     route: Arc<Route>,
     /// Where in the path the upstream's part of it begins.
     rest_at: usize,
-    /// By the route's own listener.
-    is_own: bool,
+    entry: Entry,
 }
 
 impl Shared {
@@ -227,7 +242,7 @@ impl Shared {
         record.set_route(&route.name, resource::of(route.kind, rest));
         checks::head_size(&head, self.limits.request_head)?;
         let links = route.names.as_ref();
-        let links = links.map(|names| names.links(&head, target.is_own));
+        let links = links.map(|names| names.links(&head, target.entry));
         let links = links.as_deref();
         let query = head.uri.query();
         let rewritten = links.and_then(|links| links.in_query(query?));

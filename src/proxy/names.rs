@@ -24,6 +24,16 @@ pub struct Ports {
     pub shared: Vec<u16>,
     /// For one route, by its name.
     pub own: BTreeMap<Arc<str>, u16>,
+    /// Whether they speak TLS: all of them do, or none.
+    pub is_tls: bool,
+}
+
+/// The kind of listener that a request came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The route's own, rather than a shared one.
+    pub(super) is_own: bool,
+    pub(super) is_tls: bool,
 }
 
 /// Clients call the proxy by one or two names; a caller who makes up more must not fill the memory.
@@ -56,7 +66,7 @@ struct Served {
 #[derive(Debug)]
 struct Recent {
     host: Box<str>,
-    is_own: bool,
+    entry: Entry,
     links: Arc<Links>,
 }
 
@@ -79,7 +89,9 @@ impl Names {
                 // A base that lies below another is not to be taken for a part of that.
                 if lies_below_another(route, config) {
                     for (port, prefix) in listeners(route, ports) {
-                        let names = hosts.iter().filter_map(|host| base(host, port, prefix));
+                        let names = hosts
+                            .iter()
+                            .filter_map(|host| base(ports.is_tls, host, port, prefix));
                         all.known.extend(names.map(|name| (name.clone(), name)));
                     }
                     all.kept.push(route.prefix.as_str().to_owned());
@@ -88,7 +100,9 @@ impl Names {
             }
             places.push(Some(all.routes.len()));
             for (port, prefix) in listeners(route, ports) {
-                let names = hosts.iter().filter_map(|host| base(host, port, prefix));
+                let names = hosts
+                    .iter()
+                    .filter_map(|host| base(ports.is_tls, host, port, prefix));
                 all.known
                     .extend(names.map(|name| (name, route.upstream.clone())));
             }
@@ -110,30 +124,30 @@ impl Names {
         places.into_iter().map(|place| place.map(names)).collect()
     }
 
-    /// What to exchange for a request, which came to the route's own listener or to a shared one.
-    pub(super) fn links(&self, head: &Parts, is_own: bool) -> Arc<Links> {
+    /// What to exchange for a request.
+    pub(super) fn links(&self, head: &Parts, entry: Entry) -> Arc<Links> {
         let host = host(head);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |known: &&Recent| &*known.host == host && known.is_own == is_own;
+        let same = |known: &&Recent| &*known.host == host && known.entry == entry;
         if let Some(known) = recent.iter().find(same) {
             return known.links.clone();
         }
-        let links = Arc::new(self.make_links(host, is_own));
+        let links = Arc::new(self.make_links(host, entry));
         if recent.len() == MAX_REMEMBERED {
             recent.pop_front();
         }
         recent.push_back(Recent {
             host: host.into(),
-            is_own,
+            entry,
             links: links.clone(),
         });
         links
     }
 
-    fn make_links(&self, host: &str, is_own: bool) -> Links {
+    fn make_links(&self, host: &str, Entry { is_own, is_tls }: Entry) -> Links {
         let route = &self.all.routes[self.place];
         let prefix = if is_own { "" } else { &route.prefix };
-        let called = base(host, None, prefix);
+        let called = base(is_tls, host, None, prefix);
         // A name that is no URL leaves links as they are; the guard lets none through.
         let ours = route.public_url.as_ref().or(called.as_ref());
         let ours = ours.unwrap_or(&route.upstream).clone();
@@ -144,10 +158,13 @@ impl Names {
         } else {
             let routes = self.all.routes.iter();
             names.extend(routes.filter_map(|route| {
-                Some((base(host, None, &route.prefix)?, route.upstream.clone()))
+                Some((
+                    base(is_tls, host, None, &route.prefix)?,
+                    route.upstream.clone(),
+                ))
             }));
             let kept = self.all.kept.iter();
-            let kept = kept.filter_map(|prefix| base(host, None, prefix));
+            let kept = kept.filter_map(|prefix| base(is_tls, host, None, prefix));
             names.extend(kept.map(|name| (name.clone(), name)));
         }
         let requests = Bases::new(names.iter().map(|(name, upstream)| (name, upstream)));
@@ -188,11 +205,12 @@ fn host(head: &Parts) -> &str {
     host.strip_suffix(':').unwrap_or(host)
 }
 
-/// No listener speaks TLS: where something before the proxy does, `public_url` says so.
-fn base(host: &str, port: Option<u16>, prefix: &str) -> Option<ServiceUrl> {
+/// Where not the listener but something before the proxy speaks TLS, `public_url` says so.
+fn base(is_tls: bool, host: &str, port: Option<u16>, prefix: &str) -> Option<ServiceUrl> {
+    let scheme = if is_tls { "https" } else { "http" };
     let url = match port {
-        Some(port) => format!("http://{host}:{port}{prefix}"),
-        None => format!("http://{host}{prefix}"),
+        Some(port) => format!("{scheme}://{host}:{port}{prefix}"),
+        None => format!("{scheme}://{host}{prefix}"),
     };
     ServiceUrl::parse(&url).ok()
 }

@@ -1,4 +1,5 @@
-//! One connection, from its first byte to its end: HTTP/1.1, or HTTP/2 with prior knowledge.
+//! One connection, from its first byte to its end: HTTP/1.1 or HTTP/2, told apart by what the client
+//! sends first, over TLS too.
 
 use std::{convert::Infallible, pin::pin, time::Duration};
 
@@ -19,7 +20,7 @@ use tokio::{
 use super::{
     Handler, Limits,
     io::Io,
-    listener::Stream,
+    listener::Accepted,
     outgoing::Outgoing,
     paced::{Paced, Streams},
     refused_head, stopped,
@@ -34,18 +35,25 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 const MAX_STREAMS: u32 = 256;
 
 pub(super) async fn run<H: Handler>(
-    mut stream: Stream,
+    accepted: Accepted,
     handler: H,
     limits: Limits,
     stop: watch::Receiver<bool>,
 ) {
     let deadline = Instant::now() + limits.head_timeout;
     let mut stopping = stop.clone();
-    let first = tokio::select! {
-        first = timeout_at(deadline, first_bytes(&mut stream)) => first,
+    let opened = async {
+        let mut stream = accepted.open().await?;
+        let first = first_bytes(&mut stream).await?;
+        std::io::Result::Ok((stream, first))
+    };
+    let opened = tokio::select! {
+        opened = timeout_at(deadline, opened) => opened,
         () = stopped(&mut stopping) => return,
     };
-    let Ok(Ok(first)) = first else { return };
+    let Ok(Ok((stream, first))) = opened else {
+        return;
+    };
     if first.is_empty() {
         return;
     }

@@ -135,7 +135,7 @@ impl<S> Io<S> {
 impl Io<Stream> {
     /// Ends a connection in a way that nobody takes for an orderly one, where there is such a way.
     pub(super) fn reset(self) {
-        if let Stream::Tcp(stream) = &self.stream {
+        if let Some(stream) = self.stream.tcp() {
             // Without it the client sees an orderly end, as it does over a Unix socket.
             let _ = stream.set_zero_linger();
         }

@@ -8,12 +8,17 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::server::TlsStream;
+
+use super::tls::Tls;
 
 /// A bound address.
 #[derive(Debug)]
 pub enum Listener {
     /// TCP.
     Tcp(TcpListener),
+    /// TCP whose connections begin with a handshake.
+    Tls(TcpListener, Tls),
     /// A Unix socket; its file is removed when the listener is dropped.
     #[cfg(unix)]
     Unix(UnixListener, SocketFile),
@@ -71,10 +76,12 @@ fn is_unsupported_family(_: &io::Error) -> bool {
 impl Listener {
     /// Binds a TCP address.
     pub async fn tcp(address: SocketAddr) -> Result<Self, BindError> {
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|reason| BindError::new(address, reason))?;
-        Ok(Self::Tcp(listener))
+        Ok(Self::Tcp(bind(address).await?))
+    }
+
+    /// Binds a TCP address that speaks TLS.
+    pub async fn tls(address: SocketAddr, tls: Tls) -> Result<Self, BindError> {
+        Ok(Self::Tls(bind(address).await?, tls))
     }
 
     /// Binds a Unix socket that only this user may connect to. A socket file that nobody listens on
@@ -102,12 +109,15 @@ impl Listener {
         ))
     }
 
-    /// The address bound, with the real port.
+    /// The address bound, with the real port, as `ip:port`, `https://ip:port` or `unix:/path`.
     pub fn address(&self) -> String {
+        let shown = |listener: &TcpListener| {
+            let address = listener.local_addr();
+            address.map_or_else(|_| "?".to_owned(), |address| address.to_string())
+        };
         match self {
-            Self::Tcp(listener) => listener
-                .local_addr()
-                .map_or_else(|_| "?".to_owned(), |a| a.to_string()),
+            Self::Tcp(listener) => shown(listener),
+            Self::Tls(listener, _) => format!("https://{}", shown(listener)),
             #[cfg(unix)]
             Self::Unix(_, file) => format!("unix:{}", file.0.display()),
         }
@@ -116,21 +126,59 @@ impl Listener {
     /// The TCP address bound.
     pub fn socket_address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Tcp(listener) | Self::Tls(listener, _) => listener.local_addr().ok(),
             #[cfg(unix)]
             Self::Unix(..) => None,
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<Stream> {
+    /// Whether clients call it with https.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(..))
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<Accepted> {
         match self {
-            Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
-            }
+            Self::Tcp(listener) => Ok(Accepted::Plain(Stream::Tcp(accept(listener).await?))),
+            Self::Tls(listener, tls) => Ok(Accepted::Tls(accept(listener).await?, tls.clone())),
             #[cfg(unix)]
-            Self::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Self::Unix(listener, _) => {
+                Ok(Accepted::Plain(Stream::Unix(listener.accept().await?.0)))
+            }
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|reason| BindError::new(address, reason))
+}
+
+async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// A connection as the system hands it over.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    Plain(Stream),
+    /// The handshake is still to come.
+    Tls(TcpStream, Tls),
+}
+
+impl Accepted {
+    /// Ready to be read from. It takes as long as the client does.
+    pub(super) async fn open(self) -> io::Result<Stream> {
+        match self {
+            Self::Plain(stream) => Ok(stream),
+            // Boxed, since plain connections would carry the room for it about.
+            Self::Tls(stream, tls) => {
+                let stream = Box::pin(tls.handshake(stream)).await?;
+                Ok(Stream::Tls(Box::new(stream)))
+            }
         }
     }
 }
@@ -156,12 +204,25 @@ impl Drop for SocketFile {
     }
 }
 
-/// An accepted connection.
+/// A connection that requests are read from.
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
     #[cfg(unix)]
     Unix(UnixStream),
+}
+
+impl Stream {
+    /// The socket below, where it is one of TCP.
+    pub(super) fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.get_ref().0),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 impl AsyncRead for Stream {
@@ -172,6 +233,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         }
@@ -186,6 +248,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
         }
@@ -198,6 +261,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
@@ -207,13 +271,18 @@ impl AsyncWrite for Stream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// Sockets keep nothing back; TLS may hold records that the socket had no room for.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }

@@ -7,6 +7,7 @@ mod listener;
 mod outgoing;
 mod paced;
 mod refused_head;
+mod tls;
 mod tracked;
 
 use std::{sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ use tokio::{
 };
 
 pub use listener::{BindError, Listener};
+pub use tls::Tls;
 
 /// After `accept` failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -80,14 +82,14 @@ pub async fn serve<H: Handler>(
             Some(_) = tasks.join_next() => continue,
         };
         match accepted {
-            Ok(stream) => {
+            Ok(accepted) => {
                 // Only now: a listener without clients must not keep a place from another.
                 let permit = tokio::select! {
                     biased;
                     () = stopped(&mut stop) => break,
                     permit = connections.clone().acquire_owned() => permit,
                 };
-                let connection = connection::run(stream, handler.clone(), limits, stop.clone());
+                let connection = connection::run(accepted, handler.clone(), limits, stop.clone());
                 tasks.spawn(async move {
                     connection.await;
                     drop(permit);

@@ -13,8 +13,9 @@ pub(super) const MAX_HEADERS: usize = 256;
 pub(super) fn answer(status: StatusCode) -> Option<Bytes> {
     let detail = match status {
         StatusCode::BAD_REQUEST => {
-            "This is no HTTP request. Call this address with http://, and send no other \
-             characters in the request's line and headers than HTTP allows."
+            "This is no HTTP request. Call this address with http://, or with https:// if \
+             security.tls is set, and send no other characters in the request's line and headers \
+             than HTTP allows."
         }
         StatusCode::REQUEST_TIMEOUT => {
             "The request's head did not come in time. Send it without delay."
@@ -28,6 +29,18 @@ pub(super) fn answer(status: StatusCode) -> Option<Bytes> {
         }
         _ => return None,
     };
+    Some(problem(status, detail))
+}
+
+/// To a client that speaks HTTP where TLS is spoken.
+pub(super) fn not_tls() -> Bytes {
+    problem(
+        StatusCode::BAD_REQUEST,
+        "This address speaks TLS. Call it with https://.",
+    )
+}
+
+fn problem(status: StatusCode, detail: &str) -> Bytes {
     let (number, title) = (
         status.as_u16(),
         status.canonical_reason().unwrap_or_default(),
@@ -39,7 +52,7 @@ pub(super) fn answer(status: StatusCode) -> Option<Bytes> {
          content-length: {}\r\n\r\n{body}",
         body.len()
     );
-    Some(answer.into())
+    answer.into()
 }
 
 /// The status of an answer from its first bytes.

@@ -51,6 +51,7 @@ mod smart;
 mod streaming;
 mod support;
 mod throttling;
+mod tls;
 mod tokens;
 mod unauthorized;
 #[cfg(unix)]

@@ -68,6 +68,10 @@ fn credential_kind(config: &Config, route: &Route) -> &'static str {
     credential.map_or("none", |credential| credential.kind())
 }
 
+fn is_tls(config: &Config, listen: &Listen) -> bool {
+    config.security.tls.is_some() && matches!(listen, Listen::Tcp { .. })
+}
+
 fn text(config: &Config) -> String {
     let mut out = String::new();
     // Writing into a String cannot fail.
@@ -81,7 +85,8 @@ fn text(config: &Config) -> String {
         } else {
             ""
         };
-        line(format_args!("listen  {listen}{note}"));
+        let tls = if is_tls(config, listen) { ", TLS" } else { "" };
+        line(format_args!("listen  {listen}{tls}{note}"));
     }
     match config.admin {
         Some(address) => line(format_args!("admin   {address}")),
@@ -102,7 +107,8 @@ fn text(config: &Config) -> String {
             line(format_args!("        audience {audience}"));
         }
         if let Some(listen) = &route.listen {
-            line(format_args!("        listen {listen}"));
+            let tls = if is_tls(config, listen) { ", TLS" } else { "" };
+            line(format_args!("        listen {listen}{tls}"));
         }
         let links = if route.rewrite_links {
             "rewrite"
@@ -129,7 +135,11 @@ fn json(config: &Config) -> Value {
         .iter()
         .map(|listen| {
             let optional = matches!(listen, Listen::Tcp { optional: true, .. });
-            json!({ "address": listen.to_string(), "optional": optional })
+            json!({
+                "address": listen.to_string(),
+                "optional": optional,
+                "tls": is_tls(config, listen),
+            })
         })
         .collect();
     let routes: Vec<Value> = config

@@ -64,6 +64,15 @@ pub(super) struct SecurityTable {
     pub(super) allowed_hosts: Read<Vec<At<String>>>,
     pub(super) allowed_origins: Read<Vec<At<String>>>,
     pub(super) trusted_upstreams: Read<Vec<At<String>>>,
+    pub(super) tls: Read<TlsTable>,
+}
+
+/// Paths of PEM files.
+#[derive(Debug)]
+pub(super) struct TlsTable {
+    pub(super) certificate: At<PathBuf>,
+    pub(super) key: At<PathBuf>,
+    pub(super) client_ca: Read<PathBuf>,
 }
 
 #[derive(Debug, Default)]
@@ -249,6 +258,7 @@ fn security(mut table: Table<'_>, report: &mut Report) -> SecurityTable {
         trusted_upstreams: table.read(report, "trusted_upstreams", |item, report| {
             item.list(report, grammar::host)
         }),
+        tls: table.read(report, "tls", tls),
     };
     table.not_yet(
         report,
@@ -263,21 +273,21 @@ fn security(mut table: Table<'_>, report: &mut Report) -> SecurityTable {
             "leave it out, and listen on a Unix socket in a folder of your own",
         );
     }
-    table.not_yet(
-        report,
-        "tls",
-        "leave it out, and keep the listener on loopback or behind a proxy that speaks TLS",
-        |item, report| {
-            let mut table = item.table(report)?;
-            table.need(report, "certificate", secrets::path);
-            table.need(report, "key", secrets::path);
-            table.read(report, "client_ca", secrets::path);
-            table.finish(report);
-            Some(())
-        },
-    );
     table.finish(report);
     security
+}
+
+fn tls(item: &Item<'_>, report: &mut Report) -> Option<TlsTable> {
+    let mut table = item.table(report)?;
+    let certificate = table.need(report, "certificate", secrets::path);
+    let key = table.need(report, "key", secrets::path);
+    let client_ca = table.read(report, "client_ca", secrets::path);
+    table.finish(report);
+    Some(TlsTable {
+        certificate: certificate?,
+        key: key?,
+        client_ca,
+    })
 }
 
 #[cfg(test)]

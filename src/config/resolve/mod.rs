@@ -7,6 +7,7 @@ mod credentials;
 mod listeners;
 mod overrides;
 mod routes;
+mod tls;
 
 use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -168,6 +169,11 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
             allow_remote: file.security.allow_remote.or(false),
             allowed_hosts: values(file.security.allowed_hosts),
             allowed_origins: values(file.security.allowed_origins),
+            tls: file
+                .security
+                .tls
+                .into_value()
+                .and_then(|table| tls::resolve(&table, report)),
         },
         log: Log {
             filter: file.log.level.or("info".to_owned()),

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
@@ -113,7 +113,10 @@ pub(crate) async fn to_the_end(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Reads one response from a connection, which stays open.
-pub(crate) async fn read_response(stream: &mut TcpStream, head_only: bool) -> Answer {
+pub(crate) async fn read_response(
+    stream: &mut (impl AsyncRead + Unpin),
+    head_only: bool,
+) -> Answer {
     let mut buffer = BytesMut::new();
     let end_of_head = loop {
         if let Some(end) = find(&buffer, b"\r\n\r\n") {

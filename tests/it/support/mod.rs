@@ -11,6 +11,7 @@ pub(crate) mod scripted;
 pub(crate) mod signing_in;
 #[cfg(unix)]
 pub(crate) mod stub;
+pub(crate) mod tls;
 
 use std::{net::SocketAddr, time::Duration};
 

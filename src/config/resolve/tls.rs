@@ -1,0 +1,160 @@
+//! What listeners present to clients, from the files that `security.tls` names: one that does not
+//! fit is a problem like any other, at start and at each reload.
+
+use std::{path::PathBuf, sync::Arc};
+
+use rustls::{
+    Error, RootCertStore, ServerConfig,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+use secrecy::ExposeSecret as _;
+
+use crate::config::{
+    SecretRef,
+    file::TlsTable,
+    report::{At, Report},
+};
+
+const READABLE: &str = "write the path of a PEM file that this process may read; a relative one starts at the \
+                        configuration file's folder";
+
+pub(super) fn resolve(table: &TlsTable, report: &mut Report) -> Option<Arc<ServerConfig>> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let chain = certificates("certificate", &table.certificate, report);
+    let key = private_key(&table.key, report);
+    let client_ca = table.client_ca.given();
+    let verifier = client_ca.map(|place| verifier(place, &provider, report));
+    // A client CA that cannot be read must not mean that no certificate is demanded.
+    let verifier = verifier.map_or(Some(None), |verifier| Some(Some(verifier?)))?;
+
+    let (chain, key) = (chain?, key?);
+    match server_config(provider, verifier, chain, key) {
+        Ok(config) => Some(Arc::new(config)),
+        Err(error) => {
+            let (key, certificate) = (&table.key.value, &table.certificate.value);
+            let (place, message, remedy) = match error {
+                Error::InconsistentKeys(_) => (
+                    table.key.place,
+                    format!(
+                        "`security.tls.key`: {} is not the key of the first certificate in {}",
+                        key.display(),
+                        certificate.display()
+                    ),
+                    "write the path of the key that belongs to the certificate; the server's own \
+                     certificate comes first in its file",
+                ),
+                error => (
+                    table.certificate.place,
+                    format!(
+                        "`security.tls`: {} and {} cannot be used: {error}",
+                        certificate.display(),
+                        key.display()
+                    ),
+                    "write the paths of an X.509 certificate and of its RSA, ECDSA or Ed25519 key",
+                ),
+            };
+            report.refuse(place, message, remedy);
+            None
+        }
+    }
+}
+
+fn server_config(
+    provider: Arc<CryptoProvider>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, Error> {
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn certificates(
+    key: &str,
+    file: &At<PathBuf>,
+    report: &mut Report,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let path = file.value.display();
+    let (message, remedy) = match std::fs::read(&file.value) {
+        Err(reason) => (format!("{path} cannot be read: {reason}"), READABLE),
+        Ok(text) => {
+            let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+            match read {
+                Ok(certificates) if !certificates.is_empty() => return Some(certificates),
+                _ => (
+                    format!("{path} holds no certificate in PEM, or a broken one"),
+                    "convert it: openssl x509 -inform DER -in server.cer -out server.pem for DER, \
+                     openssl pkcs12 -in server.pfx -nokeys -out server.pem for a .pfx or .p12 file",
+                ),
+            }
+        }
+    };
+    report.refuse(
+        file.place,
+        format!("`security.tls.{key}`: {message}"),
+        remedy,
+    );
+    None
+}
+
+fn private_key(file: &At<PathBuf>, report: &mut Report) -> Option<PrivateKeyDer<'static>> {
+    let (message, remedy) = match SecretRef::File(file.value.clone()).read_text() {
+        Err(error) => (error.to_string(), READABLE),
+        Ok(text) => match PrivateKeyDer::from_pem_slice(text.expose_secret().as_bytes()) {
+            Ok(key) => return Some(key),
+            // What is wrong inside a key is better not quoted.
+            Err(_) => (
+                format!(
+                    "{} holds no private key in PEM, or one with a password",
+                    file.value.display()
+                ),
+                "convert it: openssl pkey -in server.key -out plain.key takes the password off, \
+                 openssl pkcs12 -in server.pfx -nocerts -nodes -out server.key opens a .pfx or .p12 \
+                 file; let only the proxy's user read it",
+            ),
+        },
+    };
+    report.refuse(file.place, format!("`security.tls.key`: {message}"), remedy);
+    None
+}
+
+/// Demands a certificate that one of the file's has signed.
+fn verifier(
+    file: &At<PathBuf>,
+    provider: &Arc<CryptoProvider>,
+    report: &mut Report,
+) -> Option<Arc<dyn ClientCertVerifier>> {
+    let mut roots = RootCertStore::empty();
+    let certificates = certificates("client_ca", file, report)?;
+    let added = certificates
+        .into_iter()
+        .try_for_each(|certificate| roots.add(certificate));
+    let verifier = added.map_err(|error| error.to_string()).and_then(|()| {
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+            .build()
+            .map_err(|error| error.to_string())
+    });
+    match verifier {
+        Ok(verifier) => Some(verifier),
+        Err(error) => {
+            report.refuse(
+                file.place,
+                format!(
+                    "`security.tls.client_ca`: {} cannot be used: {error}",
+                    file.value.display()
+                ),
+                "write the path of the certificates of the CAs that sign your clients' certificates",
+            );
+            None
+        }
+    }
+}
