@@ -9,6 +9,7 @@ mod challenge;
 mod checks;
 mod client_body;
 mod decoded;
+mod decoder;
 mod exchange;
 mod failure;
 mod guard;
