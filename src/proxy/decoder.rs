@@ -20,7 +20,7 @@ pub(super) enum Compression {
 
 /// The part of a member's start that no later version of the format changes (RFC 1952, section
 /// 2.3.1).
-pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// How much comes out at once.
 const PART: usize = 32 << 10;

@@ -9,7 +9,7 @@ use http::{
     request, response,
 };
 
-use super::{decoded::Coding, media::Media, rewritten::Rewriter};
+use super::{coding::Coding, media::Media, rewritten::Rewriter};
 use crate::{
     config::{RouteKind, ServiceUrl},
     rewrite::{Bases, FormRewriter, JsonRewriter, Plan, XmlRewriter},
@@ -160,23 +160,24 @@ impl Links {
         is_below.then(|| [ours.as_bytes(), rest].concat())
     }
 
-    /// What searches the body of an answer, by the plan for its request. The head then says what
-    /// holds of the changed body: whether anything changes is not known until its end.
-    pub(super) fn in_answer_body(&self, plan: Plan, head: &mut response::Parts) -> Option<Scan> {
-        let format = format_of_answer(plan, head)?;
-        let coding = Coding::of(&head.headers).ok()?;
-        let headers = &mut head.headers;
-        forget_bytes(headers);
-        headers.remove(header::ACCEPT_RANGES);
-        headers.insert(RESPONSE_MODIFIED, IN_ANSWERS);
-        headers.remove(header::CONTENT_ENCODING);
+    /// What searches the body of an answer, by the plan for its request.
+    pub(super) fn in_answer_body(&self, plan: Plan, head: &response::Parts) -> Option<Scan> {
         Some(Scan {
-            format,
+            format: format_of_answer(plan, head)?,
             plan,
             bases: self.answers.clone(),
-            coding,
+            coding: Coding::of(&head.headers).ok()?,
         })
     }
+}
+
+/// Notes in an answer's head what holds of the changed body: whether anything changes is not known
+/// until its end.
+pub(super) fn mark_answer(headers: &mut HeaderMap) {
+    forget_bytes(headers);
+    headers.remove(header::ACCEPT_RANGES);
+    headers.remove(header::CONTENT_ENCODING);
+    headers.insert(RESPONSE_MODIFIED, IN_ANSWERS);
 }
 
 /// Notes in a request's head that its body is not what the client sent: changed, and no longer

@@ -495,7 +495,7 @@ async fn a_damaged_compressed_answer_breaks_off() {
     let upstream = Scripted::start(|_, mut conversation| async move {
         while conversation.request().await.is_some() {
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n";
-            conversation.send(&[head.as_bytes(), b"\x1f\x8bno"].concat()).await;
+            conversation.send(&[head.as_bytes(), b"\x1f\x8b\x08o"].concat()).await;
         }
     })
     .await;
