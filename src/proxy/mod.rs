@@ -292,6 +292,7 @@ impl Shared {
             // Nobody asked: Upgrade is not passed on.
             return Err(Failure::not_sent(&SendError::Protocol));
         }
+        checks::transfer_coding_of_answer(&head.headers)?;
         headers::strip_response(&mut head.headers);
         if head.status == StatusCode::UNAUTHORIZED {
             challenge::explain(route, &mut head.headers);

@@ -247,3 +247,30 @@ async fn what_follows_a_compressed_answer_is_overlooked() {
         assert_eq!(answer.header("content-encoding"), None, "{coding}");
     }
 }
+
+#[tokio::test]
+async fn a_transfer_coding_that_would_be_lost_is_no_answer() {
+    for (coding, status) in [
+        ("chunked", 200),
+        ("Chunked", 200),
+        ("gzip, chunked", 502),
+        ("gzip\r\nTransfer-Encoding: chunked", 502),
+        ("chunked, chunked", 502),
+        ("gzip", 502),
+    ] {
+        for path in [SEARCH, READ] {
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
+            );
+            let upstream = closing(answer.into_bytes()).await;
+            let stage = upstream.routed().start().await;
+            let answer = client::get(stage.address(), path).await;
+            assert_eq!(answer.status, status, "{coding}: {answer:?}");
+            if status == 502 {
+                let proxy_status = answer.header("proxy-status");
+                let expected = "ahds-proxy; error=http_response_transfer_coding";
+                assert_eq!(proxy_status, Some(expected));
+            }
+        }
+    }
+}
