@@ -145,7 +145,7 @@ impl Links {
             change(headers, name, |value| self.in_location(value));
         }
         change(headers, header::LINK, |value| {
-            self.answers.rewrite_links(value)
+            Bases::rewrite_links(value, |target| self.in_location(target))
         });
     }
 
