@@ -9,7 +9,7 @@ use http::{
     request, response,
 };
 
-use super::{coding::Coding, media::Media, rewritten::Rewriter};
+use super::{coding::Coding, headers, media::Media, rewritten::Rewriter};
 use crate::{
     config::{RouteKind, ServiceUrl},
     rewrite::{Bases, FormRewriter, JsonRewriter, Plan, XmlRewriter},
@@ -92,10 +92,13 @@ impl Links {
         String::from_utf8(changed).ok()
     }
 
-    /// The headers of a request that hold URLs. An answer to be searched must not be compressed.
+    /// The headers of a request that hold URLs. An answer to be searched must not be compressed, and
+    /// be whole: the client counts the bytes of the changed one.
     pub(super) fn in_request_headers(&self, plan: Option<Plan>, headers: &mut HeaderMap) {
         if plan.is_some() {
             headers.insert(header::ACCEPT_ENCODING, UNCOMPRESSED);
+            headers.remove(header::RANGE);
+            headers.remove(header::IF_RANGE);
         }
         let bases = &self.requests;
         change(headers, IF_NONE_EXIST, |value| {
@@ -273,7 +276,8 @@ fn format_of_answer(plan: Plan, head: &response::Parts) -> Option<Format> {
     // The parts of a body do not show where in the document they are.
     let is_part = head.status == StatusCode::PARTIAL_CONTENT
         || head.headers.contains_key(header::CONTENT_RANGE);
-    if !is_answer || is_part || head.status == StatusCode::NO_CONTENT {
+    let is_empty = head.status == StatusCode::NO_CONTENT;
+    if !is_answer || is_part || is_empty || headers::forbids_transformation(&head.headers) {
         return None;
     }
     match (plan, Media::of(&head.headers)?) {
