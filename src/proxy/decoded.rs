@@ -210,6 +210,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_passes_is_known_to_be_all_with_its_last_byte() {
+        // hyper asks for no more than the length that the head tells.
+        let mut body = Decoded::new(Full::new(Bytes::from_static(TEXT)), Coding::Gzip);
+        assert!(!body.is_compressed().await);
+        assert!(!body.is_end_stream());
+        body.frame().await.expect("a frame").expect("data");
+        assert!(body.is_end_stream());
+    }
+
+    #[tokio::test]
     async fn what_is_not_compressed_passes_and_deflate_may_be_raw() {
         let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), Compression::best());
         let raw = encoder.write_all(TEXT).and_then(|()| encoder.finish());
