@@ -85,7 +85,7 @@ pub fn values(input: &[u8]) {
     if let Some(result) = BASES.rewrite_condition(input) {
         only_bases_changed(input, &result, plain_character);
     }
-    if let Some(result) = BASES.rewrite_links(input) {
+    if let Some(result) = Bases::rewrite_links(input, |target| BASES.rewrite_url(target)) {
         only_bases_changed(input, &result, plain_character);
     }
     if let Some(result) = BASES.rewrite_query(input) {

@@ -2,7 +2,6 @@
 //! whoever stops reading stops the other side.
 
 use std::{
-    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -13,7 +12,6 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, Sleep, sleep_until},
@@ -21,7 +19,7 @@ use tokio::{
 
 use super::{
     client_body::{ClientBody, UploadError},
-    decoded::{DecodeError, Decoded},
+    download::{Download, DownloadError},
     exchange::Exchange,
     links::Scan,
     record::{Outcome, Record},
@@ -170,7 +168,7 @@ pub enum ResponseBody {
 /// An upstream's body, and all that must last until its end.
 #[derive(Debug)]
 pub struct DownloadBody {
-    upstream: Upstream,
+    upstream: Download,
     exchange: Arc<Exchange>,
     record: Record,
     alarm: Option<Pin<Box<Sleep>>>,
@@ -178,49 +176,14 @@ pub struct DownloadBody {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What comes from the upstream.
-#[derive(Debug)]
-enum Upstream {
-    Plain(Incoming),
-    /// With its links changed.
-    Rewritten(Box<Rewritten<Incoming>>),
-    /// Likewise, no longer compressed.
-    Decoded(Box<Rewritten<Decoded<Incoming>>>),
-}
-
-/// Why a response's body broke off. The client sees its connection or stream end early.
-#[derive(Debug, thiserror::Error)]
-pub enum DownloadError {
-    /// The upstream broke off.
-    #[error("the upstream's body broke off")]
-    Upstream(#[source] hyper::Error),
-    /// It is not compressed in the way that its head says.
-    #[error("the upstream's body cannot be decoded")]
-    Content(#[source] io::Error),
-    /// Nothing moved for `network.idle_timeout`.
-    #[error("the upstream's body stopped coming")]
-    Idle,
-}
-
 impl DownloadBody {
     pub(super) fn new(
-        upstream: Incoming,
-        scan: Option<Box<Scan>>,
+        upstream: Download,
         exchange: Arc<Exchange>,
         record: Record,
         lease: Lease<UploadBody>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        let upstream = match scan {
-            None => Upstream::Plain(upstream),
-            Some(scan) => match scan.coding {
-                None => Upstream::Rewritten(Box::new(Rewritten::new(upstream, scan.rewriter()))),
-                Some(coding) => {
-                    let upstream = Decoded::new(upstream, coding);
-                    Upstream::Decoded(Box::new(Rewritten::new(upstream, scan.rewriter())))
-                }
-            },
-        };
         Self {
             upstream,
             exchange,
@@ -244,48 +207,6 @@ impl DownloadBody {
             alarm.as_mut().reset(deadline);
         }
         Poll::Pending
-    }
-}
-
-impl Body for Upstream {
-    type Data = Bytes;
-    type Error = DownloadError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
-        match self.get_mut() {
-            Self::Plain(body) => Pin::new(body)
-                .poll_frame(cx)
-                .map_err(DownloadError::Upstream),
-            Self::Rewritten(body) => Pin::new(&mut **body)
-                .poll_frame(cx)
-                .map_err(DownloadError::Upstream),
-            Self::Decoded(body) => {
-                Pin::new(&mut **body)
-                    .poll_frame(cx)
-                    .map_err(|error| match error {
-                        DecodeError::Body(error) => DownloadError::Upstream(error),
-                        DecodeError::Content(error) => DownloadError::Content(error),
-                    })
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Plain(body) => body.is_end_stream(),
-            Self::Rewritten(body) => body.is_end_stream(),
-            Self::Decoded(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Plain(body) => body.size_hint(),
-            Self::Rewritten(_) | Self::Decoded(_) => SizeHint::default(),
-        }
     }
 }
 

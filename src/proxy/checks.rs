@@ -1,7 +1,7 @@
 //! What a request must be before anything is asked for it: small enough, and of a method and a body
-//! that can be passed on.
+//! that can be passed on. So must the body of its answer.
 
-use http::{Method, header, request::Parts};
+use http::{HeaderMap, Method, header, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -56,19 +56,32 @@ pub(super) fn method(route: &Route, head: &Parts, rest: &str) -> Result<(), Fail
     Ok(())
 }
 
-/// hyper takes the chunks off; a coding below them would be lost with the header that names it.
 pub(super) fn transfer_coding(head: &Parts) -> Result<(), Failure> {
-    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
-    if codings.all(|coding| {
-        coding
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"chunked")
-    }) {
+    if is_chunked_at_most(&head.headers) {
         Ok(())
     } else {
         Err(Failure::transfer_coding())
     }
+}
+
+/// The same of an answer (RFC 9112, section 6.1).
+pub(super) fn transfer_coding_of_answer(headers: &HeaderMap) -> Result<(), Failure> {
+    if is_chunked_at_most(headers) {
+        Ok(())
+    } else {
+        Err(Failure::transfer_coding_of_answer())
+    }
+}
+
+/// hyper takes the chunks off; a coding below them would be lost with the header that names it.
+fn is_chunked_at_most(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    codings.all(|coding| {
+        coding
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"chunked")
+    })
 }
 
 pub(super) fn body_size(body: &Incoming, limit: Option<u64>) -> Result<(), Failure> {

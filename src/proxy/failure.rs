@@ -127,6 +127,15 @@ impl Failure {
         )
     }
 
+    pub(super) fn transfer_coding_of_answer() -> Self {
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            "http_response_transfer_coding",
+            "transient",
+            "The upstream's answer has a transfer coding other than chunked, which nobody asked for.",
+        )
+    }
+
     pub(super) fn malformed_body() -> Self {
         Self::invalid("The request's body is malformed or ended early. Send it again.")
     }

@@ -1,4 +1,4 @@
-//! Which headers pass. What is not named here goes through untouched, both ways.
+//! Which headers pass, and what they allow. What is not named here goes through untouched, both ways.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -25,6 +25,15 @@ pub(super) fn strip_request(headers: &mut HeaderMap) {
 /// Removes what belongs to the upstream's connection.
 pub(super) fn strip_response(headers: &mut HeaderMap) {
     strip(headers, is_hop_by_hop);
+}
+
+/// RFC 9111, section 5.2.2.6.
+pub(super) fn forbids_transformation(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CACHE_CONTROL)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-transform"))
 }
 
 fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {

@@ -9,7 +9,7 @@ use http::{
     request, response,
 };
 
-use super::{decoded::Coding, media::Media, rewritten::Rewriter};
+use super::{coding::Coding, headers, media::Media, rewritten::Rewriter};
 use crate::{
     config::{RouteKind, ServiceUrl},
     rewrite::{Bases, FormRewriter, JsonRewriter, Plan, XmlRewriter},
@@ -92,10 +92,13 @@ impl Links {
         String::from_utf8(changed).ok()
     }
 
-    /// The headers of a request that hold URLs. An answer to be searched must not be compressed.
+    /// The headers of a request that hold URLs. An answer to be searched must not be compressed, and
+    /// be whole: the client counts the bytes of the changed one.
     pub(super) fn in_request_headers(&self, plan: Option<Plan>, headers: &mut HeaderMap) {
         if plan.is_some() {
             headers.insert(header::ACCEPT_ENCODING, UNCOMPRESSED);
+            headers.remove(header::RANGE);
+            headers.remove(header::IF_RANGE);
         }
         let bases = &self.requests;
         change(headers, IF_NONE_EXIST, |value| {
@@ -145,7 +148,7 @@ impl Links {
             change(headers, name, |value| self.in_location(value));
         }
         change(headers, header::LINK, |value| {
-            self.answers.rewrite_links(value)
+            Bases::rewrite_links(value, |target| self.in_location(target))
         });
     }
 
@@ -160,23 +163,24 @@ impl Links {
         is_below.then(|| [ours.as_bytes(), rest].concat())
     }
 
-    /// What searches the body of an answer, by the plan for its request. The head then says what
-    /// holds of the changed body: whether anything changes is not known until its end.
-    pub(super) fn in_answer_body(&self, plan: Plan, head: &mut response::Parts) -> Option<Scan> {
-        let format = format_of_answer(plan, head)?;
-        let coding = Coding::of(&head.headers).ok()?;
-        let headers = &mut head.headers;
-        forget_bytes(headers);
-        headers.remove(header::ACCEPT_RANGES);
-        headers.insert(RESPONSE_MODIFIED, IN_ANSWERS);
-        headers.remove(header::CONTENT_ENCODING);
+    /// What searches the body of an answer, by the plan for its request.
+    pub(super) fn in_answer_body(&self, plan: Plan, head: &response::Parts) -> Option<Scan> {
         Some(Scan {
-            format,
+            format: format_of_answer(plan, head)?,
             plan,
             bases: self.answers.clone(),
-            coding,
+            coding: Coding::of(&head.headers).ok()?,
         })
     }
+}
+
+/// Notes in an answer's head what holds of the changed body: whether anything changes is not known
+/// until its end.
+pub(super) fn mark_answer(headers: &mut HeaderMap) {
+    forget_bytes(headers);
+    headers.remove(header::ACCEPT_RANGES);
+    headers.remove(header::CONTENT_ENCODING);
+    headers.insert(RESPONSE_MODIFIED, IN_ANSWERS);
 }
 
 /// Notes in a request's head that its body is not what the client sent: changed, and no longer
@@ -272,7 +276,8 @@ fn format_of_answer(plan: Plan, head: &response::Parts) -> Option<Format> {
     // The parts of a body do not show where in the document they are.
     let is_part = head.status == StatusCode::PARTIAL_CONTENT
         || head.headers.contains_key(header::CONTENT_RANGE);
-    if !is_answer || is_part || head.status == StatusCode::NO_CONTENT {
+    let is_empty = head.status == StatusCode::NO_CONTENT;
+    if !is_answer || is_part || is_empty || headers::forbids_transformation(&head.headers) {
         return None;
     }
     match (plan, Media::of(&head.headers)?) {

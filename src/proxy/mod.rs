@@ -8,7 +8,10 @@ mod body;
 mod challenge;
 mod checks;
 mod client_body;
+mod coding;
 mod decoded;
+mod decoder;
+mod download;
 mod exchange;
 mod failure;
 mod guard;
@@ -50,16 +53,17 @@ use crate::{
 use alarm::Alarms;
 use body::DownloadBody;
 use client_body::ClientBody;
+use download::Download;
 use exchange::Exchange;
 use failure::Failure;
 use guard::Verdict;
-use links::Scan;
 use names::Entry;
 use record::Record;
 use sending::{send, upstream_request};
 
-pub use body::{DownloadError, ResponseBody, UploadBody};
+pub use body::{ResponseBody, UploadBody};
 pub use client_body::UploadError;
+pub use download::DownloadError;
 pub use exchange::Timeouts;
 pub use guard::Guard;
 pub use names::{Names, Ports};
@@ -303,6 +307,7 @@ impl Shared {
             // Nobody asked: Upgrade is not passed on.
             return Err(Failure::not_sent(&SendError::Protocol));
         }
+        checks::transfer_coding_of_answer(&head.headers)?;
         headers::strip_response(&mut head.headers);
         if head.status == StatusCode::UNAUTHORIZED {
             challenge::explain(route, &mut head.headers);
@@ -314,12 +319,22 @@ impl Shared {
             // What is said of a body to GET is said to HEAD.
             let has_body = is_head || !body.is_end_stream();
             let plan = plan.filter(|_| has_body);
-            scan = plan.and_then(|plan| links.in_answer_body(plan, &mut head));
+            scan = plan.and_then(|plan| links.in_answer_body(plan, &head));
         }
+        let headers = &mut head.headers;
+        let body = match &scan {
+            Some(scan) if !is_head => {
+                Download::searched(body, scan, headers, &exchange, &self.alarms).await?
+            }
+            Some(_) => {
+                links::mark_answer(headers);
+                Download::Plain(body)
+            }
+            None => Download::Plain(body),
+        };
         record.set_head(head.status, &head.headers, exchange.moved());
         Ok(Answered {
             head,
-            scan: scan.filter(|_| !is_head).map(Box::new),
             body,
             exchange,
             lease,
@@ -350,9 +365,7 @@ impl Handler for Proxy {
 /// An upstream's response and all that must last as long as its body.
 struct Answered {
     head: http::response::Parts,
-    body: Incoming,
-    /// Boxed, since most bodies are not searched.
-    scan: Option<Box<Scan>>,
+    body: Download,
     exchange: Arc<Exchange>,
     lease: Lease<UploadBody>,
     permit: OwnedSemaphorePermit,
@@ -363,14 +376,7 @@ impl Answered {
         if self.body.is_end_stream() {
             record.set_outcome(record::Outcome::Complete);
         }
-        let body = DownloadBody::new(
-            self.body,
-            self.scan,
-            self.exchange,
-            record,
-            self.lease,
-            self.permit,
-        );
+        let body = DownloadBody::new(self.body, self.exchange, record, self.lease, self.permit);
         Response::from_parts(self.head, ResponseBody::Upstream(body))
     }
 }

@@ -12,7 +12,8 @@ use tokio::task::coop::consume_budget;
 
 use super::{
     client_body::{ClientBody, UploadError},
-    decoded::{Coding, DecodeError, Decoded},
+    coding::Coding,
+    decoded::{DecodeError, Decoded},
     failure::Failure,
     kept,
     rewritten::Rewriter,

@@ -11,7 +11,7 @@ pub enum Plan {
     ///   such a Bundle is the answer to a search or history of the batch and treated alike; in
     ///   searches and histories every resource is stored data and left alone.
     /// - `CapabilityStatement`: `url`, `implementation.url`, `rest[].operation[].definition`,
-    ///   `rest[].resource[].operation[].definition`.
+    ///   `rest[].resource[].operation[].definition`, in STU3 `definition.reference`.
     /// - Status of an export or import, which has `transactionTime` and no `resourceType`:
     ///   `request`. Its files lie in a storage account.
     FhirAnswer,
@@ -204,7 +204,12 @@ static REST: Element = object(&[
     ("operation", &OPERATIONS),
     ("resource", &array(&object(&[("operation", &OPERATIONS)]))),
 ]);
-static OPERATIONS: Element = array(&object(&[("definition", &CAPABILITY_URL)]));
+static OPERATIONS: Element = array(&object(&[("definition", &DEFINITION)]));
+/// A canonical URL, or, before R4, a reference.
+static DEFINITION: Element = Element {
+    text: Text::UrlIn(Kind::Capability),
+    ..object(&[("reference", &CAPABILITY_URL)])
+};
 
 static SMART: Element = Element {
     others: Some(&URL),

@@ -4,7 +4,10 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
-use flate2::{Compression, write::GzEncoder};
+use flate2::{
+    Compression,
+    write::{DeflateEncoder, GzEncoder, ZlibEncoder},
+};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
@@ -24,6 +27,18 @@ const END: &str = "at-the-end";
 
 fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let written = encoder.write_all(text).and_then(|()| encoder.finish());
+    written.expect("compressed")
+}
+
+fn zlib(text: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    let written = encoder.write_all(text).and_then(|()| encoder.finish());
+    written.expect("compressed")
+}
+
+fn raw_deflate(text: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
     let written = encoder.write_all(text).and_then(|()| encoder.finish());
     written.expect("compressed")
 }
@@ -59,6 +74,14 @@ async fn closing(answer: Vec<u8>) -> Scripted {
 
 fn broken() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     const GZIP: &str = "Content-Encoding: gzip\r\n";
+    // With the length that it has: nothing but its content tells that it was cut.
+    let short = |coding: &str, body: &[u8], missing| {
+        let body = &body[..body.len() - missing];
+        answer(coding, Some(body.len()), body)
+    };
+    let deflated = |body: &[u8], missing| short("Content-Encoding: deflate\r\n", body, missing);
+    let gzipped = |members: &[&[u8]], missing| short(GZIP, &members.concat(), missing);
+    let (first, second) = TEXT.split_at(20);
     let whole = gzip(TEXT);
     let cut = &whole[..whole.len() - 4];
     let mut damaged = whole.clone();
@@ -73,6 +96,31 @@ fn broken() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ),
         ("gzip, closed", SEARCH, answer(GZIP, Some(whole.len()), cut)),
         ("gzip, chunked", SEARCH, answer(GZIP, None, &whole)),
+        ("a cut sum", SEARCH, deflated(&zlib(TEXT), 1)),
+        ("no sum", SEARCH, deflated(&zlib(TEXT), 4)),
+        ("no end before the sum", SEARCH, deflated(&zlib(TEXT), 5)),
+        ("raw deflate", SEARCH, deflated(&raw_deflate(TEXT), 1)),
+        (
+            "a second member",
+            SEARCH,
+            gzipped(&[&gzip(first), &gzip(second)], 1),
+        ),
+        (
+            "its sum",
+            SEARCH,
+            gzipped(&[&gzip(first), &gzip(second)], 8),
+        ),
+        ("its head", SEARCH, gzipped(&[&whole, &whole[..10]], 1)),
+        (
+            "all but its magic number",
+            SEARCH,
+            gzipped(&[&whole, &whole[..2]], 0),
+        ),
+        (
+            "all but its first byte",
+            SEARCH,
+            gzipped(&[&whole, &whole[..1]], 0),
+        ),
         ("searched", SEARCH, answer("", Some(more), TEXT)),
         ("searched, chunked", SEARCH, answer("", None, TEXT)),
         ("passed on", READ, answer("", Some(more), TEXT)),
@@ -182,7 +230,9 @@ async fn what_follows_a_compressed_answer_is_overlooked() {
     for (coding, body) in [
         ("gzip", [gzip(TEXT), vec![0; 512]].concat()),
         ("gzip", [gzip(TEXT), b"and more".to_vec()].concat()),
-        ("gzip", [gzip(TEXT), vec![0x1f]].concat()),
+        ("gzip", [gzip(TEXT), vec![0x1e]].concat()),
+        ("deflate", [zlib(TEXT), b"and more".to_vec()].concat()),
+        ("deflate", [raw_deflate(TEXT), vec![0]].concat()),
         ("gzip", [gzip(first), gzip(second)].concat()),
         ("gzip", [gzip(first), gzip(second), vec![0; 3]].concat()),
         ("gzip, identity", gzip(TEXT)),
@@ -195,5 +245,32 @@ async fn what_follows_a_compressed_answer_is_overlooked() {
         let answer = client::get(stage.address(), SEARCH).await;
         assert_eq!(answer.body, TEXT, "{coding}");
         assert_eq!(answer.header("content-encoding"), None, "{coding}");
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_coding_that_would_be_lost_is_no_answer() {
+    for (coding, status) in [
+        ("chunked", 200),
+        ("Chunked", 200),
+        ("gzip, chunked", 502),
+        ("gzip\r\nTransfer-Encoding: chunked", 502),
+        ("chunked, chunked", 502),
+        ("gzip", 502),
+    ] {
+        for path in [SEARCH, READ] {
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"
+            );
+            let upstream = closing(answer.into_bytes()).await;
+            let stage = upstream.routed().start().await;
+            let answer = client::get(stage.address(), path).await;
+            assert_eq!(answer.status, status, "{coding}: {answer:?}");
+            if status == 502 {
+                let proxy_status = answer.header("proxy-status");
+                let expected = "ahds-proxy; error=http_response_transfer_coding";
+                assert_eq!(proxy_status, Some(expected));
+            }
+        }
     }
 }

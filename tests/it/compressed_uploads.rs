@@ -5,7 +5,7 @@ use std::io::Write as _;
 use ahds_proxy::emulator::{FHIR_AUDIENCE, RecordedRequest};
 use flate2::{
     Compression,
-    write::{GzEncoder, ZlibEncoder},
+    write::{DeflateEncoder, GzEncoder, ZlibEncoder},
 };
 use serde_json::json;
 
@@ -22,6 +22,12 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 
 fn deflate(text: &[u8]) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    let done = encoder.write_all(text).and_then(|()| encoder.finish());
+    done.expect("compressed")
+}
+
+fn raw_deflate(text: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
     let done = encoder.write_all(text).and_then(|()| encoder.finish());
     done.expect("compressed")
 }
@@ -144,25 +150,32 @@ async fn what_is_large_is_decoded_while_it_streams() {
 async fn what_is_damaged_is_not_stored() {
     let stage = Stage::start().await;
     let before = stage.emulator.fhir().count("Patient");
-    let url = "https://other.example";
     for (filling, arrives) in [(String::new(), false), (noise(300_000), true)] {
-        let whole = gzip(patient(url, &filling).as_bytes());
-        let mut damaged = whole.clone();
-        let checksum = damaged.len() - 8;
-        damaged[checksum] ^= 1;
-        for body in [
-            &damaged[..],
-            &whole[..whole.len() - 9],
-            &whole[..whole.len() / 2],
+        let patient = patient("https://other.example", &filling);
+        for (coding, encode, trailer) in [
+            ("gzip", gzip as fn(&[u8]) -> Vec<u8>, 8),
+            ("deflate", deflate, 4),
+            ("deflate", raw_deflate, 0),
         ] {
-            stage.emulator.fhir().traffic().forget();
-            let answer = put(&stage, "gzip", body).await;
-            assert_eq!(answer.status, 400, "{answer:?}");
-            let said = answer.json()["issue"][0]["diagnostics"].clone();
-            let said = said.as_str().expect("a text");
-            assert!(said.contains("Content-Encoding"), "{said}");
-            let recorded = stage.emulator.fhir().traffic().recorded();
-            assert!(arrives || recorded.is_empty());
+            let whole = encode(patient.as_bytes());
+            let end = whole.len() - trailer;
+            let mut damaged = whole.clone();
+            if trailer > 0 {
+                damaged[end] ^= 1;
+            } else {
+                damaged.pop();
+            }
+            let cut_sum = &whole[..whole.len() - 1];
+            for body in [&damaged[..], cut_sum, &whole[..end - 1], &whole[..end / 2]] {
+                stage.emulator.fhir().traffic().forget();
+                let answer = put(&stage, coding, body).await;
+                assert_eq!(answer.status, 400, "{coding}: {answer:?}");
+                let said = answer.json()["issue"][0]["diagnostics"].clone();
+                let said = said.as_str().expect("a text");
+                assert!(said.contains("Content-Encoding"), "{said}");
+                let recorded = stage.emulator.fhir().traffic().recorded();
+                assert!(arrives || recorded.is_empty());
+            }
         }
     }
     assert_eq!(stage.emulator.fhir().count("Patient"), before);

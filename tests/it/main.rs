@@ -34,6 +34,7 @@ mod links;
 #[cfg(unix)]
 mod managed_identity;
 mod media_types;
+mod mislabelled;
 mod oauth2;
 mod own_answers;
 #[cfg(unix)]

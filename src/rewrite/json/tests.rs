@@ -177,7 +177,8 @@ fn the_capability_statement_tells_its_own_addresses() {
         "implementation":{"description":"%","url":"@"},"link":[{"url":"%"}],"instantiates":["%/x"],
         "rest":[{"documentation":"%","operation":[{"name":"export","definition":"@/OperationDefinition/export"}],
         "resource":[{"profile":"%/StructureDefinition/p","searchParam":[{"definition":"%/SearchParameter/x"}],
-        "operation":[{"definition":"@/OperationDefinition/y"}]}]}]}"#,
+        "operation":[{"definition":"@/OperationDefinition/y"},
+        {"definition":{"reference":"@/OperationDefinition/z","display":"%"}}]}]}]}"#,
     );
 }
 

@@ -173,7 +173,10 @@ fn below(key: &str, value: impl Strategy<Value = Value>) -> impl Strategy<Value 
 }
 
 fn capability_statement() -> BoxedStrategy<Value> {
-    let operations = || list(below("definition", url()));
+    let operations = || {
+        let definition = prop_oneof![2 => url(), 1 => below("reference", url())];
+        list(below("definition", definition))
+    };
     let rest = (
         member("operation", operations()),
         member("resource", list(below("operation", operations()))),
