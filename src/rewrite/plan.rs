@@ -233,6 +233,7 @@ static HREF: Element = object(&[("href", &URL)]);
 
 static ANYTHING: Element = Element {
     members: &[
+        ("div", &IGNORED),
         ("url", &SEARCH),
         ("fullUrl", &SEARCH),
         ("reference", &SEARCH),

@@ -4,7 +4,8 @@
 //! element. The schema puts a Bundle's type before its links; where a server does not, they wait for
 //! it as in JSON.
 
-mod search;
+mod attribute;
+mod markup;
 #[cfg(test)]
 mod tests;
 mod unescape;
@@ -22,6 +23,7 @@ use super::{
     search::Search,
     word::Word,
 };
+use markup::{Markup, Progress};
 use unescape::{Unescape, Unescaped};
 
 /// Elements within each other that are followed; what lies deeper passes unchanged.
@@ -39,6 +41,7 @@ pub struct XmlRewriter {
     documents: Documents,
     /// The name or word being read.
     word: Word,
+    markup: Markup,
     unescape: Unescape,
     matcher: Matcher,
     search: Search,
@@ -51,10 +54,8 @@ enum State {
     Content,
     /// Behind `<`.
     Less,
-    /// Behind `<!`.
-    Declaration,
-    /// In a comment, a CDATA section or an instruction, which ends with `mark`, so many times, and `>`.
-    Until { mark: u8, times: u8, seen: u8 },
+    /// In what is neither a tag nor text.
+    Markup,
     /// In the name of an opening tag.
     Name,
     /// In an opening tag, between attributes.
@@ -110,6 +111,7 @@ impl XmlRewriter {
             ignored: 0,
             documents: Documents::default(),
             word: Word::default(),
+            markup: Markup::default(),
             unescape: Unescape::default(),
             matcher: Matcher::default(),
             search: Search::default(),
@@ -165,15 +167,11 @@ impl XmlRewriter {
                     self.close(at);
                 }
                 State::Less => self.less(byte),
-                State::Declaration => self.declaration(byte),
-                State::Until { mark, times, seen } => {
-                    self.state = if byte == b'>' && seen == times {
-                        State::Content
-                    } else {
-                        let seen = if byte == mark { times.min(seen + 1) } else { 0 };
-                        State::Until { mark, times, seen }
-                    };
-                }
+                State::Markup => match self.markup.push(byte) {
+                    Progress::Open => {}
+                    Progress::Ended => self.state = State::Content,
+                    Progress::Invalid => self.state = State::Passing,
+                },
                 State::Name => match byte {
                     b'/' | b'>' | b' ' | b'\t' | b'\n' | b'\r' => {
                         self.open(at);
@@ -181,6 +179,8 @@ impl XmlRewriter {
                             self.tag(byte);
                         }
                     }
+                    // What precedes it names a namespace, of which FHIR has one.
+                    b':' => self.word = Word::default(),
                     _ => self.word.push(byte),
                 },
                 State::Tag => self.tag(byte),
@@ -213,37 +213,17 @@ impl XmlRewriter {
     fn less(&mut self, byte: u8) {
         self.word = Word::default();
         self.state = match byte {
-            b'!' => State::Declaration,
-            b'?' => State::Until {
-                mark: b'?',
-                times: 1,
-                seen: 0,
-            },
+            b'!' | b'?' => {
+                let in_prolog = self.frames.len() == 1 && self.ignored == 0;
+                self.markup = Markup::begun_with(byte, in_prolog);
+                State::Markup
+            }
             b'/' => State::Closing,
             b'>' | b' ' | b'\t' | b'\n' | b'\r' => State::Passing,
             _ => {
                 self.word.push(byte);
                 State::Name
             }
-        };
-    }
-
-    fn declaration(&mut self, byte: u8) {
-        self.word.push(byte);
-        let mark = match self.word.bytes() {
-            b"--" => b'-',
-            b"[CDATA[" => b']',
-            start if b"--".starts_with(start) || b"[CDATA[".starts_with(start) => return,
-            // FHIR forbids document types, and entities could be defined there.
-            _ => {
-                self.state = State::Passing;
-                return;
-            }
-        };
-        self.state = State::Until {
-            mark,
-            times: 2,
-            seen: 0,
         };
     }
 
@@ -334,90 +314,5 @@ impl XmlRewriter {
         if self.frames.len() <= 1 && self.ignored == 0 {
             self.state = State::Passing;
         }
-    }
-
-    /// The value of the attribute read begins at `start`.
-    fn value(&mut self, quote: u8, bytes: &[u8], start: usize) {
-        self.state = State::InValue { quote };
-        let is_listed = match self.word.bytes() {
-            b"value" => true,
-            // Of an extension.
-            b"url" => self.plan == Plan::Request,
-            _ => false,
-        };
-        if !is_listed || self.ignored > 0 {
-            return;
-        }
-        let Some(frame) = self.frames.last() else {
-            return;
-        };
-        match frame.element.text {
-            text @ (Text::Search | Text::Condition) => self.search(quote, start, text),
-            Text::Url => self.url(quote, bytes, start, None),
-            Text::UrlIn(kind) if self.documents.may_be(kind) => {
-                self.url(quote, bytes, start, self.documents.condition(kind));
-            }
-            Text::BundleType => {
-                self.word = Word::default();
-                self.unescape = Unescape::default();
-                self.state = State::InWord { quote };
-            }
-            _ => {}
-        }
-    }
-
-    fn in_word(&mut self, byte: u8, quote: u8, at: usize) {
-        match self.unescape.push(byte, quote) {
-            Unescaped::Part => {}
-            Unescaped::Character(character) => self.word.push(character),
-            Unescaped::Other if byte != quote => self.word.push(0),
-            Unescaped::Other | Unescaped::End => {
-                self.state = State::Tag;
-                let word = self.word;
-                let document = self.documents.current_mut();
-                let kind = document.and_then(|document| document.is_bundle_of_type(word.bytes()));
-                self.settle(at, kind);
-            }
-        }
-    }
-
-    fn url(&mut self, quote: u8, bytes: &[u8], start: usize, only_if: Option<Condition>) {
-        let found = self.bases.at_start_of(&bytes[start..], Syntax::Xml, quote);
-        if let Some(found) = found {
-            self.output.change(&self.bases, start, found, only_if);
-            return;
-        }
-        self.unescape = Unescape::default();
-        self.matcher.start(&self.bases);
-        self.state = State::InUrl {
-            quote,
-            start,
-            only_if,
-        };
-    }
-
-    fn in_url(&mut self, byte: u8, quote: u8, start: usize, only_if: Option<Condition>) {
-        let unescaped = self.unescape.push(byte, quote);
-        let found = match unescaped {
-            Unescaped::Part => return,
-            Unescaped::Character(character) => {
-                let len = self.unescape.len();
-                if self.matcher.feed(&self.bases, character, len) {
-                    return;
-                }
-                self.matcher.found()
-            }
-            Unescaped::Other => self.matcher.found(),
-            Unescaped::End => self.matcher.finish(&self.bases),
-        };
-        match found {
-            Some(found) => self.output.change(&self.bases, start, found, only_if),
-            None => self.output.keep(),
-        }
-        self.state = if byte == quote {
-            State::Tag
-        } else {
-            State::InValue { quote }
-        };
     }
 }
