@@ -3,6 +3,8 @@
 //! The same elements as in JSON, in the attribute `value`; the type of a resource is the name of its
 //! element. The schema puts a Bundle's type before its links; where a server does not, they wait for
 //! it as in JSON.
+//!
+//! An XML Patch has values in the text of its elements too: there `<` takes the place of the quote.
 
 mod attribute;
 mod markup;
@@ -38,6 +40,8 @@ pub struct XmlRewriter {
     frames: Vec<Frame>,
     /// Open elements of no interest.
     ignored: usize,
+    /// An XML Patch (RFC 5261) writes values as text too. FHIR has text in narratives only.
+    is_patch: bool,
     documents: Documents,
     /// The name or word being read.
     word: Word,
@@ -52,6 +56,8 @@ pub struct XmlRewriter {
 enum State {
     /// Between tags.
     Content,
+    /// Before text of a patch.
+    Text,
     /// Behind `<`.
     Less,
     /// In what is neither a tag nor text.
@@ -85,6 +91,17 @@ enum State {
     Passing,
 }
 
+impl State {
+    /// Behind a value that ends with `quote`; text ends with `<`.
+    fn behind(quote: u8) -> Self {
+        if quote == b'<' {
+            Self::Less
+        } else {
+            Self::Tag
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     element: &'static Element,
@@ -109,6 +126,7 @@ impl XmlRewriter {
                 holds_resource: element.document,
             }],
             ignored: 0,
+            is_patch: false,
             documents: Documents::default(),
             word: Word::default(),
             markup: Markup::default(),
@@ -152,12 +170,20 @@ impl XmlRewriter {
                     at += found;
                     self.state = State::Less;
                 }
+                State::Text => match byte {
+                    b' ' | b'\t' | b'\n' | b'\r' => {}
+                    b'<' => self.state = State::Less,
+                    _ => {
+                        self.text(b'<', bytes, at);
+                        continue;
+                    }
+                },
                 State::InValue { quote } => {
                     let Some(found) = memchr(quote, &bytes[at..]) else {
                         return;
                     };
                     at += found;
-                    self.state = State::Tag;
+                    self.state = State::behind(quote);
                 }
                 State::Closing => {
                     let Some(found) = memchr(b'>', &bytes[at..]) else {
@@ -231,6 +257,7 @@ impl XmlRewriter {
         self.state = match byte {
             b' ' | b'\t' | b'\n' | b'\r' => State::Tag,
             b'/' => State::Slash,
+            b'>' if self.is_patch && self.ignored == 0 => State::Text,
             b'>' => State::Content,
             b'<' | b'=' | b'"' | b'\'' => State::Passing,
             _ => {
@@ -249,6 +276,9 @@ impl XmlRewriter {
             return;
         };
         let name = self.word;
+        if self.frames.len() == 1 {
+            self.is_patch = self.plan == Plan::Request && name.bytes() == b"diff";
+        }
         let frame = if parent.holds_resource {
             let element = parent.element;
             if !self.open_document(name.bytes(), at) {

@@ -218,6 +218,23 @@ async fn searches_within_bodies_name_the_service() {
 }
 
 #[tokio::test]
+async fn a_patch_in_xml_names_the_service() {
+    let stage = Stage::start().await;
+    let ours = format!("http://{}/fhir", stage.address());
+    let patch = |base: &str| {
+        format!(
+            r#"<diff xmlns="http://hl7.org/fhir"><replace sel="f:Observation/f:subject/f:reference/@value">{base}/Patient/1</replace>
+            <add sel="f:Observation"><performer><reference value="{base}/Practitioner/1"/></performer></add></diff>"#
+        )
+    };
+    let headers = [("Content-Type", "application/xml-patch+xml")];
+    let path = "/fhir/Observation/o";
+    let body = patch(&ours);
+    client::request(stage.address(), "PATCH", path, &headers, body.as_bytes()).await;
+    assert_eq!(last(&stage).body, patch(FHIR_AUDIENCE));
+}
+
+#[tokio::test]
 async fn urls_in_headers_are_changed_with_their_queries() {
     let stage = Stage::start().await;
     let ours = format!("http://{}/fhir", stage.address());

@@ -1,4 +1,4 @@
-//! The values of attributes.
+//! The values of attributes, and the text of patches.
 
 use super::{
     Condition, Plan, State, Syntax, Text, Unescape, Unescaped, Word, XmlRewriter,
@@ -14,9 +14,14 @@ impl XmlRewriter {
             b"url" => self.plan == Plan::Request,
             _ => false,
         };
-        if !is_listed || self.ignored > 0 {
-            return;
+        if is_listed && self.ignored == 0 {
+            self.text(quote, bytes, start);
         }
+    }
+
+    /// What may be a URL begins at `start`.
+    pub(super) fn text(&mut self, quote: u8, bytes: &[u8], start: usize) {
+        self.state = State::InValue { quote };
         let Some(frame) = self.frames.last() else {
             return;
         };
@@ -41,7 +46,7 @@ impl XmlRewriter {
             Unescaped::Character(character) => self.word.push(character),
             Unescaped::Other if byte != quote => self.word.push(0),
             Unescaped::Other | Unescaped::End => {
-                self.state = State::Tag;
+                self.state = State::behind(quote);
                 let word = self.word;
                 let document = self.documents.current_mut();
                 let kind = document.and_then(|document| document.is_bundle_of_type(word.bytes()));
@@ -84,7 +89,7 @@ impl XmlRewriter {
             None => self.output.keep(),
         }
         self.state = if byte == quote {
-            State::Tag
+            State::behind(quote)
         } else {
             State::InValue { quote }
         };
@@ -105,12 +110,12 @@ impl XmlRewriter {
             Unescaped::Other if byte != quote => 0xFF,
             Unescaped::Other => {
                 self.search.abort(bases, output);
-                self.state = State::Tag;
+                self.state = State::behind(quote);
                 return;
             }
             Unescaped::End => {
                 self.search.finish(bases, output);
-                self.state = State::Tag;
+                self.state = State::behind(quote);
                 return;
             }
         };

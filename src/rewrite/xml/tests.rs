@@ -80,6 +80,21 @@ fn a_prefix_hides_no_name() {
 }
 
 #[test]
+fn a_patch_has_values_in_its_text() {
+    check(
+        Plan::Request,
+        r#"<?xml version="1.0"?><p:diff xmlns:p="urn:ietf:params:xml:ns:patch-ops">
+        <replace sel="Observation/subject/reference/@value">@/Patient/1</replace>
+        <add sel="x" type="@value">
+            @/Patient?a=1</add><add>@<x/>%<!-- -->%</add><add>&#104;&amp;</add><add>see %</add>
+        <add sel="Patient"><text><div>%<a href="%">%</a></div></text><link value="@/x">@</link></add><replace>@</replace></p:diff>"#
+            .replace("type=\"@value\"", "type=\"&#64;value\"").replace("/@value", "/x").as_str(),
+    );
+    check(Plan::Request, "<X><diff>%</diff><y>%</y></X>");
+    check(Plan::FhirAnswer, "<diff><y>%</y></diff>");
+}
+
+#[test]
 fn a_document_type_hides_nothing() {
     for kind in [
         "<!DOCTYPE Bundle>",
