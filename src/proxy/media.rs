@@ -50,7 +50,10 @@ impl Media {
 /// Of a type that only tells its syntax (RFC 6839). Web pages and pictures are nobody's resources.
 fn other(name: &str) -> Option<Media> {
     let name = name.to_ascii_lowercase();
-    if name.strip_suffix("+json").is_some_and(|start| !start.is_empty()) {
+    if name
+        .strip_suffix("+json")
+        .is_some_and(|start| !start.is_empty())
+    {
         return Some(Media::OtherJson);
     }
     let start = name.strip_prefix("application/")?.strip_suffix("+xml")?;

@@ -94,11 +94,7 @@ enum State {
 impl State {
     /// Behind a value that ends with `quote`; text ends with `<`.
     fn behind(quote: u8) -> Self {
-        if quote == b'<' {
-            Self::Less
-        } else {
-            Self::Tag
-        }
+        if quote == b'<' { Self::Less } else { Self::Tag }
     }
 }
 

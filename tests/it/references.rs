@@ -167,7 +167,8 @@ async fn searches_within_bodies_name_the_service() {
             "resourceType": "Observation",
             "id": "o",
             "subject": {"reference": format!("Patient?organization={base}/Organization/1")},
-            "note": [{"text": format!("Observation?subject={ours}/Patient/1")}],
+            "note": [{"text": format!("see Observation?subject={ours}/Patient/1")}],
+            "extension": [{"valueString": format!("Observation?subject={base}/Patient/1")}],
             "text": {"div": format!("<a href='{ours}/Patient?x={ours}'>")},
             "contained": [{
                 "resourceType": "Subscription",
@@ -204,7 +205,7 @@ async fn searches_within_bodies_name_the_service() {
 
     let xml = |base: &str| {
         format!(
-            r#"<Subscription xmlns="http://hl7.org/fhir"><reason value="x?y={ours}"/><criteria
+            r#"<Subscription xmlns="http://hl7.org/fhir"><reason value="x y?y={ours}"/><criteria
             value="Observation?code=1&amp;subject={base}/Patient/1"/></Subscription>"#
         )
     };

@@ -1,8 +1,8 @@
 //! The values of attributes, and the text of patches.
 
-use super::{
-    Condition, Plan, State, Syntax, Text, Unescape, Unescaped, Word, XmlRewriter,
-};
+use memchr::memchr3;
+
+use super::{Condition, Plan, State, Syntax, Text, Unescape, Unescaped, Word, XmlRewriter};
 
 impl XmlRewriter {
     /// The value of the attribute read begins at `start`.
@@ -26,7 +26,7 @@ impl XmlRewriter {
             return;
         };
         match frame.element.text {
-            text @ (Text::Search | Text::Condition) => self.search(quote, start, text),
+            text @ (Text::Search | Text::Condition) => self.search(quote, bytes, start, text),
             Text::Url => self.url(quote, bytes, start, None),
             Text::UrlIn(kind) if self.documents.may_be(kind) => {
                 self.url(quote, bytes, start, self.documents.condition(kind));
@@ -95,7 +95,15 @@ impl XmlRewriter {
         };
     }
 
-    fn search(&mut self, quote: u8, start: usize, text: Text) {
+    fn search(&mut self, quote: u8, bytes: &[u8], start: usize, text: Text) {
+        if text == Text::Search {
+            // Most are no searches, and end soon.
+            let value = &bytes[start..];
+            let end = memchr3(quote, b'&', b'?', value);
+            if end.is_some_and(|end| value[end] == quote) {
+                return self.url(quote, bytes, start, None);
+            }
+        }
         self.unescape = Unescape::default();
         self.search.start(&self.bases, text, start);
         self.state = State::InSearch { quote };

@@ -74,9 +74,10 @@ impl Markup {
     pub(super) fn push(&mut self, byte: u8) -> Progress {
         let next = match self.place {
             Place::Keyword => self.keyword(byte),
-            Place::Until { times, seen, .. } if byte == b'>' && seen == times => {
-                self.in_subset.then_some(Place::Subset).ok_or(Progress::Ended)
-            }
+            Place::Until { times, seen, .. } if byte == b'>' && seen == times => self
+                .in_subset
+                .then_some(Place::Subset)
+                .ok_or(Progress::Ended),
             Place::Until { mark, times, seen } => Ok(Place::Until {
                 mark,
                 times,

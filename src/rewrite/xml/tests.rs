@@ -86,7 +86,7 @@ fn a_patch_has_values_in_its_text() {
         r#"<?xml version="1.0"?><p:diff xmlns:p="urn:ietf:params:xml:ns:patch-ops">
         <replace sel="Observation/subject/reference/@value">@/Patient/1</replace>
         <add sel="x" type="@value">
-            @/Patient?a=1</add><add>@<x/>%<!-- -->%</add><add>&#104;&amp;</add><add>see %</add>
+            @/Patient?a=1&amp;organization=@/Organization/1</add><add>@<x/>%<!-- -->%</add><add>&#104;&amp;</add><add>see %</add>
         <add sel="Patient"><text><div>%<a href="%">%</a></div></text><link value="@/x">@</link></add><replace>@</replace></p:diff>"#
             .replace("type=\"@value\"", "type=\"&#64;value\"").replace("/@value", "/x").as_str(),
     );
