@@ -222,7 +222,7 @@ async fn searches_within_bodies_name_the_service() {
 async fn a_patch_in_xml_names_the_service() {
     let stage = Stage::start().await;
     let ours = format!("http://{}/fhir", stage.address());
-    let patch = |base: &str| {
+    let diff = |base: &str| {
         format!(
             r#"<diff xmlns="http://hl7.org/fhir"><replace sel="f:Observation/f:subject/f:reference/@value">{base}/Patient/1</replace>
             <add sel="f:Observation"><performer><reference value="{base}/Practitioner/1"/></performer></add></diff>"#
@@ -230,9 +230,9 @@ async fn a_patch_in_xml_names_the_service() {
     };
     let headers = [("Content-Type", "application/xml-patch+xml")];
     let path = "/fhir/Observation/o";
-    let body = patch(&ours);
+    let body = diff(&ours);
     client::request(stage.address(), "PATCH", path, &headers, body.as_bytes()).await;
-    assert_eq!(last(&stage).body, patch(FHIR_AUDIENCE));
+    assert_eq!(last(&stage).body, diff(FHIR_AUDIENCE));
 }
 
 #[tokio::test]
