@@ -10,6 +10,7 @@ pub(super) enum Media {
     DicomJson,
     /// A patch, for example.
     OtherJson,
+    /// Of no format that the type names, or of a patch and the like.
     Xml,
     FhirXml,
     Form,
@@ -41,13 +42,22 @@ impl Media {
         let known = KNOWN
             .iter()
             .find(|(known, _)| name.eq_ignore_ascii_case(known));
-        let media = known.map(|(_, media)| *media).or_else(|| {
-            let (start, suffix) = name.split_at_checked(name.len().checked_sub(5)?)?;
-            let is_other = !start.is_empty() && suffix.eq_ignore_ascii_case("+json");
-            is_other.then_some(Self::OtherJson)
-        })?;
+        let media = known.map(|(_, media)| *media).or_else(|| other(name))?;
         parts.all(is_utf8).then_some(media)
     }
+}
+
+/// Of a type that only tells its syntax (RFC 6839). Web pages and pictures are nobody's resources.
+fn other(name: &str) -> Option<Media> {
+    let name = name.to_ascii_lowercase();
+    if name
+        .strip_suffix("+json")
+        .is_some_and(|start| !start.is_empty())
+    {
+        return Some(Media::OtherJson);
+    }
+    let start = name.strip_prefix("application/")?.strip_suffix("+xml")?;
+    (!start.is_empty() && start != "xhtml").then_some(Media::Xml)
 }
 
 /// Whether a parameter of a media type leaves the text in UTF-8.
@@ -87,6 +97,10 @@ mod tests {
             ("text/xml; charset=iso-8859-1", None),
             ("application/fhir+xml", Some(Media::FhirXml)),
             ("application/xml+fhir", Some(Media::FhirXml)),
+            ("application/xml-patch+xml", Some(Media::Xml)),
+            ("Application/XML-Patch+XML; charset=utf-8", Some(Media::Xml)),
+            ("application/+xml", None),
+            ("image/svg+xml", None),
             ("text/html", None),
             ("application/xhtml+xml", None),
             ("application/fhir+json; charset=utf-16", None),

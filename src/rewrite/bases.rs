@@ -5,9 +5,10 @@ use crate::config::ServiceUrl;
 /// Pairs of base URLs: an absolute URL below the first of a pair is changed to lie below the second.
 ///
 /// Scheme and host compare without regard to case, a default port equals none, the path compares
-/// byte for byte. A base matches only up to the end of the URL, `/`, `?` or `#`, so that
-/// `https://a.example` is not found in `https://a.example.evil`. Where several match, the longest
-/// counts, also if it is a pair of two equal ones: what lies below that is kept.
+/// byte for byte. A base matches only up to the end of the URL, `/`, `?`, `#` or the `|` that FHIR
+/// puts before a version or a code, so that `https://a.example` is not found in
+/// `https://a.example.evil`. Where several match, the longest counts, also if it is a pair of two
+/// equal ones: what lies below that is kept.
 #[derive(Debug, Clone, Default)]
 pub struct Bases {
     patterns: Vec<Pattern>,
@@ -83,7 +84,7 @@ impl Bases {
         let matches = |pattern: &Pattern| {
             let (base, rest) = value.split_at(pattern.from.len());
             let (origin, path) = pattern.from.split_at(pattern.origin);
-            (matches!(rest[0], b'/' | b'?' | b'#') || rest[0] == quote)
+            (ends_base(rest[0]) || rest[0] == quote)
                 && base[..pattern.origin].eq_ignore_ascii_case(origin)
                 && base[pattern.origin..] == *path
         };
@@ -103,6 +104,10 @@ impl Bases {
             Syntax::Xml => &pattern.to_in_xml,
         }
     }
+}
+
+fn ends_base(character: u8) -> bool {
+    matches!(character, b'/' | b'?' | b'#' | b'|')
 }
 
 /// A base at the start of a value.
@@ -137,7 +142,7 @@ impl Matcher {
     /// Takes the value's next character, which took `len` bytes. Answers whether more are wanted.
     pub(super) fn feed(&mut self, bases: &Bases, character: u8, len: usize) -> bool {
         let position = self.position;
-        if matches!(character, b'/' | b'?' | b'#') {
+        if ends_base(character) {
             self.note_complete(bases);
         }
         self.alive.retain(|&index| {

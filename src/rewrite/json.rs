@@ -182,7 +182,7 @@ impl JsonRewriter {
                 // A byte order mark: forbidden (RFC 8259, section 8.1), and written all the same.
                 State::Value { .. }
                     if self.frames.is_empty() && matches!(byte, 0xEF | 0xBB | 0xBF) => {}
-                State::Value { element, first } => self.value(element, first, bytes, at),
+                State::Value { element, first } => at = self.value(element, first, bytes, at),
                 State::Key { first } => match byte {
                     b'"' => {
                         // Keys are short and rarely cut or escaped.
@@ -225,18 +225,19 @@ impl JsonRewriter {
         }
     }
 
-    fn value(&mut self, element: &'static Element, first: bool, bytes: &[u8], at: usize) {
+    /// A value begins at `at`. Answers up to where it was read.
+    fn value(&mut self, element: &'static Element, first: bool, bytes: &[u8], at: usize) -> usize {
         self.state = match bytes[at] {
             b'"' => match element.text {
                 Text::Url => self.url(bytes, at + 1, None),
-                text @ (Text::Search | Text::Condition) => self.search(bytes, at + 1, text),
+                text @ (Text::Search | Text::Condition) => return self.search(bytes, at, text),
                 Text::UrlIn(kind) if self.documents.may_be(kind) => {
                     self.url(bytes, at + 1, self.documents.condition(kind))
                 }
                 Text::Ignored | Text::UrlIn(_) => State::InString { escaped: false },
                 text @ (Text::ResourceType | Text::BundleType) => {
                     self.start_word(State::InWord(text));
-                    return;
+                    return at;
                 }
                 Text::TransactionTime => {
                     self.tell(element.text, b"", at);
@@ -248,10 +249,14 @@ impl JsonRewriter {
             b'{' => self.open(element, true),
             b'[' if element.items.is_none() => State::Skipping(Skip::opened()),
             b'[' => self.open(element, false),
-            b']' if first => return self.close(false, at),
+            b']' if first => {
+                self.close(false, at);
+                return at;
+            }
             b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => State::InScalar,
             _ => State::Passing,
         };
+        at
     }
 
     fn open(&mut self, element: &'static Element, is_object: bool) -> State {

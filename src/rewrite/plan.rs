@@ -23,8 +23,8 @@ pub enum Plan {
     /// Operations, extended query tags and the like of a DICOM service: `href`, `resources[]`,
     /// `errors.href`, `operation.href`; not `errorHref`, which lies in a storage account.
     DicomOperation,
-    /// A request: every string, so that no reference to a proxy's address is ever stored. Of some
-    /// the query too ([`super::search`] says which).
+    /// A request: every string but the narrative, so that no reference to a proxy's address is ever
+    /// stored; of searches the query too ([`super::search`] says what is one).
     Request,
 }
 
@@ -237,24 +237,11 @@ static OPERATION: Element = Element {
 static HREF: Element = object(&[("href", &URL)]);
 
 static ANYTHING: Element = Element {
-    members: &[
-        ("url", &SEARCH),
-        ("fullUrl", &SEARCH),
-        ("reference", &SEARCH),
-        ("criteria", &SEARCH),
-        ("valueUri", &SEARCH),
-        ("valueUrl", &SEARCH),
-        ("ifNoneExist", &CONDITION),
-    ],
+    members: &[("div", &IGNORED), ("ifNoneExist", &CONDITION)],
     others: Some(&ANYTHING),
     items: Some(&ANYTHING),
-    text: Text::Url,
-    ..NOTHING
-};
-static SEARCH: Element = Element {
-    items: Some(&SEARCH),
     text: Text::Search,
-    ..ANYTHING
+    ..NOTHING
 };
 static CONDITION: Element = Element {
     items: Some(&CONDITION),

@@ -1,24 +1,21 @@
 //! URLs with a query, one character at a time.
 //!
 //! FHIR lets a request say a search where it could name a resource, and a search names resources in
-//! its values. So the base at the start of such a URL is changed, and the base at the start of each
-//! value of its query (of each part, where commas separate several), by the rules of
-//! [`Bases::rewrite_query`]:
+//! its values: in `Bundle.entry.request.url` (hl7.org/fhir/R4/http.html#transaction), conditional
+//! references (hl7.org/fhir/R4/http.html#trules, at the end), `Subscription.criteria`
+//! (hl7.org/fhir/R4/subscription.html), the parameters of operations and patches. So any string
+//! but the narrative may be one, and is if it is a URL below one of the bases, or a relative one
+//! without scheme, authority or spaces, up to a `?`. The query of anybody else's URL is theirs.
 //!
-//! - `Bundle.entry.request.url` (hl7.org/fhir/R4/http.html#transaction), `Bundle.link.url` and
-//!   `Bundle.entry.fullUrl` (hl7.org/fhir/R4/bundle.html): members named `url` and `fullUrl`;
-//! - conditional references (hl7.org/fhir/R4/http.html#trules, at the end): members named
-//!   `reference`;
-//! - `Subscription.criteria` (hl7.org/fhir/R4/subscription.html): members named `criteria`;
-//! - what a parameter of an operation may hold of these (hl7.org/fhir/R4/parameters.html): members
-//!   named `valueUri` and `valueUrl`;
-//! - `Bundle.entry.request.ifNoneExist` and the header `If-None-Exist`
-//!   (hl7.org/fhir/R4/http.html#ccreate): members named `ifNoneExist`. This is a query without a
-//!   URL before it, though clients send the one with the other too.
+//! Then the base at the start of the URL is changed, and the base at the start of each value of its
+//! query: of each part, where commas or dollars separate several (hl7.org/fhir/R4/search.html#combining
+//! and #composite). A base that was percent-encoded is replaced by one that is. A value may itself be
+//! such a URL, encoded once more or not, as in `_typeFilter` (hl7.org/fhir/uv/bulkdata/export.html): the
+//! same holds of its query.
 //!
-//! But for `ifNoneExist`, what precedes the query has to be a URL below one of the bases or a
-//! relative one, without scheme or authority: the query of anybody else's URL is theirs. All other
-//! strings, among them whatever people write (`div`, `display`, `valueString`), are no searches.
+//! `Bundle.entry.request.ifNoneExist` and the header `If-None-Exist` (hl7.org/fhir/R4/http.html#ccreate)
+//! are a query without a URL before it, though clients send the one with the other too. The query of
+//! a request and a form are nothing else.
 //!
 //! No more is held back than the start of what may be a base.
 
@@ -41,6 +38,8 @@ pub(super) struct Search {
     owner: Owner,
     after_slash: bool,
     after_backslash: bool,
+    /// In a value that is itself a search, behind its `?`.
+    is_inner: bool,
     /// The start of what may be an encoded character.
     percent: Percent,
     matcher: Matcher,
@@ -56,6 +55,8 @@ enum Place {
     Name,
     /// In its value.
     Value,
+    /// In a value that is itself a search, in the name of a parameter.
+    InnerName,
     /// The rest is of no interest.
     Passing,
 }
@@ -107,6 +108,13 @@ impl Search {
         self.begin(bases, at);
     }
 
+    /// Prepares for a query that has no URL before it.
+    fn start_query(&mut self) {
+        self.place = Place::Name;
+        self.percent = Percent::None;
+        self.candidate = None;
+    }
+
     /// Takes the next character, which took `len` bytes and ends before position `next` of the
     /// chunk. Answers whether more are wanted.
     pub(super) fn push(
@@ -120,10 +128,11 @@ impl Search {
         match self.place {
             Place::Url => self.in_url(bases, output, character, len, next),
             Place::Name if character == b'=' => {
-                self.place = Place::Value;
-                self.begin(bases, next);
+                self.begin_value(bases, next);
             }
-            Place::Value => self.in_value(bases, output, character, len, next),
+            Place::Value | Place::InnerName => {
+                self.in_value(bases, output, character, len, next);
+            }
             Place::Name | Place::Passing => {}
         }
         self.place != Place::Passing
@@ -131,7 +140,7 @@ impl Search {
 
     /// The value's end.
     pub(super) fn finish(&mut self, bases: &Bases, output: &mut Output) {
-        if self.place == Place::Value {
+        if matches!(self.place, Place::Value | Place::InnerName) {
             self.give_up_percent(bases, output);
         }
         let found = self.matcher.finish(bases);
@@ -159,19 +168,13 @@ impl Search {
         next: usize,
     ) {
         self.compare(bases, output, character, len);
-        let is_double = character == b'/' && self.after_slash;
-        self.after_slash = character == b'/';
-        let in_path = character.is_ascii_alphanumeric() || b"-._~$%/?#".contains(&character);
-        if self.owner == Owner::Relative && (is_double || !in_path) {
-            self.owner = Owner::Other;
-        }
+        self.note_owner(character);
         match (character, self.owner) {
             (b'?', Owner::Condition | Owner::Relative | Owner::Ours) => self.place = Place::Name,
             (b'=', Owner::Condition) => {
                 let found = self.matcher.found();
                 self.settle(bases, output, found);
-                self.place = Place::Value;
-                self.begin(bases, next);
+                self.begin_value(bases, next);
             }
             (b'#', Owner::Relative | Owner::Ours) => self.place = Place::Passing,
             (_, Owner::Other) if self.candidate.is_none() => self.place = Place::Passing,
@@ -239,15 +242,58 @@ impl Search {
         len: usize,
         next: usize,
     ) {
-        // FHIR writes a comma that separates nothing as `\,`.
-        if character == b',' && !self.after_backslash {
-            let found = self.matcher.finish(bases);
-            self.settle(bases, output, found);
-            self.begin(bases, next);
-            return;
+        // FHIR writes what separates nothing as `\,` and `\$`.
+        let separates = matches!(character, b',' | b'$') && !self.after_backslash;
+        match (self.place, character) {
+            (Place::InnerName, b'=') => {
+                self.place = Place::Value;
+                self.begin_part(bases, next);
+            }
+            (Place::InnerName, _) => {}
+            _ if separates => {
+                let found = self.matcher.finish(bases);
+                self.settle(bases, output, found);
+                self.begin_part(bases, next);
+            }
+            (_, b'&') if self.is_inner => {
+                let found = self.matcher.finish(bases);
+                self.settle(bases, output, found);
+                self.place = Place::InnerName;
+            }
+            _ => {
+                self.after_backslash = character == b'\\' && !self.after_backslash;
+                self.compare(bases, output, character, len);
+                self.note_owner(character);
+                if character == b'?' && matches!(self.owner, Owner::Relative | Owner::Ours) {
+                    self.is_inner = true;
+                    self.place = Place::InnerName;
+                } else if character == b'#' {
+                    self.owner = Owner::Other;
+                }
+            }
         }
-        self.after_backslash = character == b'\\' && !self.after_backslash;
-        self.compare(bases, output, character, len);
+    }
+
+    /// Whose a query is depends on the URL before it.
+    fn note_owner(&mut self, character: u8) {
+        let is_double = character == b'/' && self.after_slash;
+        self.after_slash = character == b'/';
+        let in_path = character.is_ascii_alphanumeric() || b"-._~$%/?#".contains(&character);
+        if self.owner == Owner::Relative && (is_double || !in_path) {
+            self.owner = Owner::Other;
+        }
+    }
+
+    fn begin_value(&mut self, bases: &Bases, start: usize) {
+        self.place = Place::Value;
+        self.is_inner = false;
+        self.begin_part(bases, start);
+    }
+
+    fn begin_part(&mut self, bases: &Bases, start: usize) {
+        self.owner = Owner::Relative;
+        self.after_slash = false;
+        self.begin(bases, start);
     }
 
     fn begin(&mut self, bases: &Bases, start: usize) {
@@ -281,6 +327,7 @@ impl Search {
         };
         let mut replacement = Vec::new();
         if self.place == Place::Value {
+            self.owner = Owner::Ours;
             let is_encoded = candidate.plain.is_some_and(|plain| plain < found.len);
             let base = bases.replacement(found, Syntax::Plain);
             values::encode(base, is_encoded, &mut replacement);
@@ -306,11 +353,24 @@ impl Bases {
         self.rewrite_as(Text::Condition, condition)
     }
 
+    /// The query of a request, or a form.
+    pub fn rewrite_query(&self, query: &[u8]) -> Option<Vec<u8>> {
+        // Most hold no URL at all.
+        memchr::memchr2(b'/', b'%', query)?;
+        let mut search = Search::default();
+        search.start_query();
+        self.rewrite_with(search, query)
+    }
+
     fn rewrite_as(&self, text: Text, value: &[u8]) -> Option<Vec<u8>> {
-        let mut output = Output::new(Syntax::Plain);
-        output.begin(Bytes::copy_from_slice(value));
         let mut search = Search::default();
         search.start(self, text, 0);
+        self.rewrite_with(search, value)
+    }
+
+    fn rewrite_with(&self, mut search: Search, value: &[u8]) -> Option<Vec<u8>> {
+        let mut output = Output::new(Syntax::Plain);
+        output.begin(Bytes::copy_from_slice(value));
         for (at, character) in value.iter().enumerate() {
             if !search.push(self, &mut output, *character, 1, at + 1) {
                 break;

@@ -1,6 +1,6 @@
-//! Links outside of bodies: in header fields and in queries. `None` says that nothing changes.
+//! Links in header fields. `None` says that nothing changes.
 
-use super::bases::{Bases, Match, Matcher, Syntax};
+use super::bases::{Bases, Matcher, Syntax};
 
 impl Bases {
     /// A value that is one absolute URL: `Location`, `Content-Location`.
@@ -48,58 +48,6 @@ impl Bases {
         }
         finished(result, &field[done..])
     }
-
-    /// A query, a form, or `If-None-Exist`: each value, and each part of a value with commas, is a
-    /// URL or none. It may be percent-encoded, and then what replaces its base is too.
-    pub fn rewrite_query(&self, query: &[u8]) -> Option<Vec<u8>> {
-        // Most queries hold no URL at all.
-        memchr::memchr2(b'/', b'%', query)?;
-        let mut result = Vec::new();
-        let mut done = 0;
-        let mut start = 0;
-        while start < query.len() {
-            let pair = &query[start..];
-            let len = memchr::memchr(b'&', pair).unwrap_or(pair.len());
-            let mut at = memchr::memchr(b'=', &pair[..len]).map_or(len, |name| name + 1);
-            while at < len {
-                let (found, next) = self.first_part(&pair[at..len]);
-                if let Some(found) = found {
-                    let base = start + at..start + at + found.len;
-                    result.extend_from_slice(&query[done..base.start]);
-                    let is_encoded = query[base.clone()].contains(&b'%');
-                    encode(
-                        self.replacement(found, Syntax::Plain),
-                        is_encoded,
-                        &mut result,
-                    );
-                    done = base.end;
-                }
-                at += next;
-            }
-            start += len + 1;
-        }
-        finished(result, &query[done..])
-    }
-
-    /// What a value starts with, up to a comma, and where its next part begins.
-    fn first_part(&self, value: &[u8]) -> (Option<Match>, usize) {
-        let mut matcher = Matcher::default();
-        matcher.start(self);
-        let mut wanted = true;
-        let mut after_backslash = false;
-        let mut at = 0;
-        while at < value.len() {
-            let (character, len) = decode(&value[at..]);
-            // FHIR writes a comma that separates nothing as `\,`.
-            if character == b',' && !after_backslash {
-                return (matcher.finish(self), at + len);
-            }
-            after_backslash = character == b'\\' && !after_backslash;
-            wanted = wanted && matcher.feed(self, character, len);
-            at += len;
-        }
-        (matcher.finish(self), at)
-    }
 }
 
 fn finished(mut result: Vec<u8>, rest: &[u8]) -> Option<Vec<u8>> {
@@ -111,32 +59,13 @@ fn finished(mut result: Vec<u8>, rest: &[u8]) -> Option<Vec<u8>> {
     Some(result)
 }
 
-/// The first character of a part of a query, and how many bytes it takes.
-fn decode(text: &[u8]) -> (u8, usize) {
-    match text {
-        [b'%', high, low, ..] => {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
-                    // Two hexadecimal digits fit.
-                    (u8::try_from(high << 4 | low).unwrap_or(b'%'), 3)
-                }
-                _ => (b'%', 1),
-            }
-        }
-        [b'+', ..] => (b' ', 1),
-        [byte, ..] => (*byte, 1),
-        [] => (0, 0),
-    }
-}
-
 /// Writes a base into a query: as sparingly as it was written there, yet so that it stays one
 /// part of one value, and of one attribute of XML.
 pub(super) fn encode(base: &str, is_encoded: bool, result: &mut Vec<u8>) {
     for byte in base.bytes() {
         let plain = byte.is_ascii_alphanumeric()
             || b"-._~".contains(&byte)
-            || (!is_encoded && !b"&+%#,;'".contains(&byte));
+            || (!is_encoded && !b"&+%#,;$'".contains(&byte));
         if plain {
             result.push(byte);
         } else {
@@ -244,6 +173,11 @@ mod tests {
                     "s=https://h.example/a,b,https%3A%2F%2Fh.example/c%2Chttps://h.example&t=https://h.example",
                 ),
             ),
+            (
+                "s=code$http://localhost:8080/fhir/P/1%24http://localhost:8080/fhir|x",
+                Some("s=code$https://h.example/P/1%24https://h.example|x"),
+            ),
+            ("s=x\\$http://localhost:8080/fhir", None),
             ("s=x\\,http://localhost:8080/fhir", None),
             ("s=x%5C%2Chttp://localhost:8080/fhir", None),
             (
@@ -270,10 +204,10 @@ mod tests {
 
     #[test]
     fn a_base_put_into_a_query_stays_one_part_of_one_value() {
-        let bases = bases("http://localhost/fhir", "https://h.example/a,b&c%20d");
+        let bases = bases("http://localhost/fhir", "https://h.example/a,b&c%20d$e");
         is(
             bases.rewrite_query(b"s=http://localhost/fhir/x"),
-            Some("s=https://h.example/a%2Cb%26c%2520d/x"),
+            Some("s=https://h.example/a%2Cb%26c%2520d%24e/x"),
         );
     }
 }

@@ -3,8 +3,11 @@
 //! The same elements as in JSON, in the attribute `value`; the type of a resource is the name of its
 //! element. The schema puts a Bundle's type before its links; where a server does not, they wait for
 //! it as in JSON.
+//!
+//! An XML Patch has values in the text of its elements too: there `<` takes the place of the quote.
 
-mod search;
+mod attribute;
+mod markup;
 #[cfg(test)]
 mod tests;
 mod unescape;
@@ -22,6 +25,7 @@ use super::{
     search::Search,
     word::Word,
 };
+use markup::{Markup, Progress};
 use unescape::{Unescape, Unescaped};
 
 /// Elements within each other that are followed; what lies deeper passes unchanged.
@@ -36,9 +40,12 @@ pub struct XmlRewriter {
     frames: Vec<Frame>,
     /// Open elements of no interest.
     ignored: usize,
+    /// An XML Patch (RFC 5261) writes values as text too. FHIR has text in narratives only.
+    is_patch: bool,
     documents: Documents,
     /// The name or word being read.
     word: Word,
+    markup: Markup,
     unescape: Unescape,
     matcher: Matcher,
     search: Search,
@@ -49,12 +56,12 @@ pub struct XmlRewriter {
 enum State {
     /// Between tags.
     Content,
+    /// Before text of a patch.
+    Text,
     /// Behind `<`.
     Less,
-    /// Behind `<!`.
-    Declaration,
-    /// In a comment, a CDATA section or an instruction, which ends with `mark`, so many times, and `>`.
-    Until { mark: u8, times: u8, seen: u8 },
+    /// In what is neither a tag nor text.
+    Markup,
     /// In the name of an opening tag.
     Name,
     /// In an opening tag, between attributes.
@@ -84,6 +91,13 @@ enum State {
     Passing,
 }
 
+impl State {
+    /// Behind a value that ends with `quote`; text ends with `<`.
+    fn behind(quote: u8) -> Self {
+        if quote == b'<' { Self::Less } else { Self::Tag }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     element: &'static Element,
@@ -108,8 +122,10 @@ impl XmlRewriter {
                 holds_resource: element.document,
             }],
             ignored: 0,
+            is_patch: false,
             documents: Documents::default(),
             word: Word::default(),
+            markup: Markup::default(),
             unescape: Unescape::default(),
             matcher: Matcher::default(),
             search: Search::default(),
@@ -150,12 +166,20 @@ impl XmlRewriter {
                     at += found;
                     self.state = State::Less;
                 }
+                State::Text => match byte {
+                    b' ' | b'\t' | b'\n' | b'\r' => {}
+                    b'<' => self.state = State::Less,
+                    _ => {
+                        self.text(b'<', bytes, at);
+                        continue;
+                    }
+                },
                 State::InValue { quote } => {
                     let Some(found) = memchr(quote, &bytes[at..]) else {
                         return;
                     };
                     at += found;
-                    self.state = State::Tag;
+                    self.state = State::behind(quote);
                 }
                 State::Closing => {
                     let Some(found) = memchr(b'>', &bytes[at..]) else {
@@ -165,15 +189,11 @@ impl XmlRewriter {
                     self.close(at);
                 }
                 State::Less => self.less(byte),
-                State::Declaration => self.declaration(byte),
-                State::Until { mark, times, seen } => {
-                    self.state = if byte == b'>' && seen == times {
-                        State::Content
-                    } else {
-                        let seen = if byte == mark { times.min(seen + 1) } else { 0 };
-                        State::Until { mark, times, seen }
-                    };
-                }
+                State::Markup => match self.markup.push(byte) {
+                    Progress::Open => {}
+                    Progress::Ended => self.state = State::Content,
+                    Progress::Invalid => self.state = State::Passing,
+                },
                 State::Name => match byte {
                     b'/' | b'>' | b' ' | b'\t' | b'\n' | b'\r' => {
                         self.open(at);
@@ -181,6 +201,8 @@ impl XmlRewriter {
                             self.tag(byte);
                         }
                     }
+                    // What precedes it names a namespace, of which FHIR has one.
+                    b':' => self.word = Word::default(),
                     _ => self.word.push(byte),
                 },
                 State::Tag => self.tag(byte),
@@ -213,12 +235,11 @@ impl XmlRewriter {
     fn less(&mut self, byte: u8) {
         self.word = Word::default();
         self.state = match byte {
-            b'!' => State::Declaration,
-            b'?' => State::Until {
-                mark: b'?',
-                times: 1,
-                seen: 0,
-            },
+            b'!' | b'?' => {
+                let in_prolog = self.frames.len() == 1 && self.ignored == 0;
+                self.markup = Markup::begun_with(byte, in_prolog);
+                State::Markup
+            }
             b'/' => State::Closing,
             b'>' | b' ' | b'\t' | b'\n' | b'\r' => State::Passing,
             _ => {
@@ -228,29 +249,11 @@ impl XmlRewriter {
         };
     }
 
-    fn declaration(&mut self, byte: u8) {
-        self.word.push(byte);
-        let mark = match self.word.bytes() {
-            b"--" => b'-',
-            b"[CDATA[" => b']',
-            start if b"--".starts_with(start) || b"[CDATA[".starts_with(start) => return,
-            // FHIR forbids document types, and entities could be defined there.
-            _ => {
-                self.state = State::Passing;
-                return;
-            }
-        };
-        self.state = State::Until {
-            mark,
-            times: 2,
-            seen: 0,
-        };
-    }
-
     fn tag(&mut self, byte: u8) {
         self.state = match byte {
             b' ' | b'\t' | b'\n' | b'\r' => State::Tag,
             b'/' => State::Slash,
+            b'>' if self.is_patch && self.ignored == 0 => State::Text,
             b'>' => State::Content,
             b'<' | b'=' | b'"' | b'\'' => State::Passing,
             _ => {
@@ -269,6 +272,9 @@ impl XmlRewriter {
             return;
         };
         let name = self.word;
+        if self.frames.len() == 1 {
+            self.is_patch = self.plan == Plan::Request && name.bytes() == b"diff";
+        }
         let frame = if parent.holds_resource {
             let element = parent.element;
             if !self.open_document(name.bytes(), at) {
@@ -334,90 +340,5 @@ impl XmlRewriter {
         if self.frames.len() <= 1 && self.ignored == 0 {
             self.state = State::Passing;
         }
-    }
-
-    /// The value of the attribute read begins at `start`.
-    fn value(&mut self, quote: u8, bytes: &[u8], start: usize) {
-        self.state = State::InValue { quote };
-        let is_listed = match self.word.bytes() {
-            b"value" => true,
-            // Of an extension.
-            b"url" => self.plan == Plan::Request,
-            _ => false,
-        };
-        if !is_listed || self.ignored > 0 {
-            return;
-        }
-        let Some(frame) = self.frames.last() else {
-            return;
-        };
-        match frame.element.text {
-            text @ (Text::Search | Text::Condition) => self.search(quote, start, text),
-            Text::Url => self.url(quote, bytes, start, None),
-            Text::UrlIn(kind) if self.documents.may_be(kind) => {
-                self.url(quote, bytes, start, self.documents.condition(kind));
-            }
-            Text::BundleType => {
-                self.word = Word::default();
-                self.unescape = Unescape::default();
-                self.state = State::InWord { quote };
-            }
-            _ => {}
-        }
-    }
-
-    fn in_word(&mut self, byte: u8, quote: u8, at: usize) {
-        match self.unescape.push(byte, quote) {
-            Unescaped::Part => {}
-            Unescaped::Character(character) => self.word.push(character),
-            Unescaped::Other if byte != quote => self.word.push(0),
-            Unescaped::Other | Unescaped::End => {
-                self.state = State::Tag;
-                let word = self.word;
-                let document = self.documents.current_mut();
-                let kind = document.and_then(|document| document.is_bundle_of_type(word.bytes()));
-                self.settle(at, kind);
-            }
-        }
-    }
-
-    fn url(&mut self, quote: u8, bytes: &[u8], start: usize, only_if: Option<Condition>) {
-        let found = self.bases.at_start_of(&bytes[start..], Syntax::Xml, quote);
-        if let Some(found) = found {
-            self.output.change(&self.bases, start, found, only_if);
-            return;
-        }
-        self.unescape = Unescape::default();
-        self.matcher.start(&self.bases);
-        self.state = State::InUrl {
-            quote,
-            start,
-            only_if,
-        };
-    }
-
-    fn in_url(&mut self, byte: u8, quote: u8, start: usize, only_if: Option<Condition>) {
-        let unescaped = self.unescape.push(byte, quote);
-        let found = match unescaped {
-            Unescaped::Part => return,
-            Unescaped::Character(character) => {
-                let len = self.unescape.len();
-                if self.matcher.feed(&self.bases, character, len) {
-                    return;
-                }
-                self.matcher.found()
-            }
-            Unescaped::Other => self.matcher.found(),
-            Unescaped::End => self.matcher.finish(&self.bases),
-        };
-        match found {
-            Some(found) => self.output.change(&self.bases, start, found, only_if),
-            None => self.output.keep(),
-        }
-        self.state = if byte == quote {
-            State::Tag
-        } else {
-            State::InValue { quote }
-        };
     }
 }

@@ -192,7 +192,8 @@ async fn searches_within_bodies_name_the_service() {
             "resourceType": "Observation",
             "id": "o",
             "subject": {"reference": format!("Patient?organization={base}/Organization/1")},
-            "note": [{"text": format!("Observation?subject={ours}/Patient/1")}],
+            "note": [{"text": format!("see Observation?subject={ours}/Patient/1")}],
+            "extension": [{"valueString": format!("Observation?subject={base}/Patient/1")}],
             "text": {"div": format!("<a href='{ours}/Patient?x={ours}'>")},
             "contained": [{
                 "resourceType": "Subscription",
@@ -229,7 +230,7 @@ async fn searches_within_bodies_name_the_service() {
 
     let xml = |base: &str| {
         format!(
-            r#"<Subscription xmlns="http://hl7.org/fhir"><reason value="x?y={ours}"/><criteria
+            r#"<Subscription xmlns="http://hl7.org/fhir"><reason value="x y?y={ours}"/><criteria
             value="Observation?code=1&amp;subject={base}/Patient/1"/></Subscription>"#
         )
     };
@@ -240,6 +241,23 @@ async fn searches_within_bodies_name_the_service() {
         client::request(stage.address(), "PUT", path, &headers, body.as_bytes()).await;
         assert_eq!(last(&stage).body, xml(FHIR_AUDIENCE), "{content_type}");
     }
+}
+
+#[tokio::test]
+async fn a_patch_in_xml_names_the_service() {
+    let stage = Stage::start().await;
+    let ours = format!("http://{}/fhir", stage.address());
+    let diff = |base: &str| {
+        format!(
+            r#"<diff xmlns="http://hl7.org/fhir"><replace sel="f:Observation/f:subject/f:reference/@value">{base}/Patient/1</replace>
+            <add sel="f:Observation"><performer><reference value="{base}/Practitioner/1"/></performer></add></diff>"#
+        )
+    };
+    let headers = [("Content-Type", "application/xml-patch+xml")];
+    let path = "/fhir/Observation/o";
+    let body = diff(&ours);
+    client::request(stage.address(), "PATCH", path, &headers, body.as_bytes()).await;
+    assert_eq!(last(&stage).body, diff(FHIR_AUDIENCE));
 }
 
 #[tokio::test]

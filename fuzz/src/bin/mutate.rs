@@ -3,7 +3,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const SAMPLES: [&str; 12] = [
+const SAMPLES: [&str; 14] = [
+    r#"<!DOCTYPE x [<!ENTITY e "]>"><!-- ' -->]><f:diff><f:replace sel="a"> https:&#x2f;/h.example/v2/P?a=https://h.example/v2|1</f:replace><add><x:div>https://h.example/v2</x:div></add></f:diff>"#,
+    r#"{"op":"replace","path":"/criteria","value":"P?_typeFilter=O%3Fa=1%26b%3Dhttps:%2f/h.example/v2/x,Q?c=x$https://h.example/v2|1","valueString":"https://h.example/v2|2","div":"https://h.example/v2"}"#,
     r#"{"resourceType":"Bundle","entry":[{"resource":{"subject":{"reference":"Patient?organization=https:\/\/h.example/v2/Organization/1,https%3A%2F%2Fh.example%2fv2"},"criteria":"Observation?a=\\,b&subject=https:\u002f%2fh.example/v2"},"request":{"url":"https://h.example/v2/Patient?x=https://h.example/v2/1#y","ifNoneExist":"subject=https://h.example/v2/1&x:y=https://h.example/v2"}}]}"#,
     r#"<Bundle><entry><resource><X><reference value="Patient?a=1&amp;b=https:&#x2f;/h.example/v2/x,https%3a&#37;2F/h.example/v2"/></X></resource><request><ifNoneExist value='a=https://h.example/v2&amp;b'/><url value="https://h.example/v2/P?x=https%3A//h.example/v2"/></request></entry></Bundle>"#,
     r#"{"resourceType":"Bundle","id":"1","type":"searchset","link":[{"relation":"next","url":"https://h.example/v2/Patient?ct=1"}],"entry":[{"fullUrl":"https://h.example/v2/Patient/1","resource":{"resourceType":"Patient","text":{"div":"<a href=\"https://h.example/v2\">\\</a>"},"link":[{"url":"https://h.example/v2"}]},"search":{"mode":"match"}}]}"#,

@@ -5,18 +5,26 @@ use memchr::memchr3;
 use super::{JsonRewriter, State, Text, Unescape, Unescaped};
 
 impl JsonRewriter {
-    pub(super) fn search(&mut self, bytes: &[u8], start: usize, text: Text) -> State {
+    /// A string begins at `at`. Answers up to where it was read.
+    pub(super) fn search(&mut self, bytes: &[u8], at: usize, text: Text) -> usize {
+        let start = at + 1;
         if text == Text::Search {
-            // Most are not, and end soon.
+            // Most are no searches, and end soon.
             let value = &bytes[start..];
             let end = memchr3(b'"', b'\\', b'?', value);
-            if end.is_some_and(|end| value[end] == b'"') {
-                return self.url(bytes, start, None);
+            if let Some(end) = end.filter(|&end| value[end] == b'"') {
+                self.state = self.url(bytes, start, None);
+                if !matches!(self.state, State::InString { .. }) {
+                    return at;
+                }
+                self.value_ended();
+                return start + end;
             }
         }
         self.unescape = Unescape::default();
         self.search.start(&self.bases, text, start);
-        State::InSearch
+        self.state = State::InSearch;
+        at
     }
 
     pub(super) fn in_search(&mut self, byte: u8, at: usize) {

@@ -64,6 +64,74 @@ fn a_search_answers_links_and_full_urls_change() {
 }
 
 #[test]
+fn a_prefix_hides_no_name() {
+    check(
+        Plan::FhirAnswer,
+        r#"<f:Bundle xmlns:f="http://hl7.org/fhir"><f:type value="searchset"/><a-prefix-longer-than-any-word:link>
+        <f:url value="@/x"/><f:url f:value="%"/></a-prefix-longer-than-any-word:link><f:entry><f:fullUrl value="@/Patient/1"/>
+        <f:resource><f:Patient><f:link><f:url value="%"/></f:link></f:Patient></f:resource></f:entry></f:Bundle>"#,
+    );
+    check(
+        Plan::Request,
+        r#"<f:Patient xmlns:f="http://hl7.org/fhir"><f:text><xhtml:div xmlns:xhtml="http://www.w3.org/1999/xhtml">
+        <xhtml:input value="%/x"/>%</xhtml:div></f:text><f:link><f:other><f:reference value="@/Patient/1"/></f:other>
+        </f:link></f:Patient>"#,
+    );
+}
+
+#[test]
+fn a_patch_has_values_in_its_text() {
+    check(
+        Plan::Request,
+        r#"<?xml version="1.0"?><p:diff xmlns:p="urn:ietf:params:xml:ns:patch-ops">
+        <replace sel="Observation/subject/reference/@value">@/Patient/1</replace>
+        <add sel="x" type="@value">
+            @/Patient?a=1&amp;organization=@/Organization/1</add><add>@<x/>%<!-- -->%</add><add>&#104;&amp;</add><add>see %</add>
+        <add sel="Patient"><text><div>%<a href="%">%</a></div></text><link value="@/x">@</link></add><replace>@</replace></p:diff>"#
+            .replace("type=\"@value\"", "type=\"&#64;value\"").replace("/@value", "/x").as_str(),
+    );
+    check(Plan::Request, "<X><diff>%</diff><y>%</y></X>");
+    check(Plan::FhirAnswer, "<diff><y>%</y></diff>");
+}
+
+#[test]
+fn a_document_type_hides_nothing() {
+    for kind in [
+        "<!DOCTYPE Bundle>",
+        "<!DOCTYPE Bundle SYSTEM '[>'>",
+        r#"<!DOCTYPE Bundle PUBLIC "-//x//y'" ">" [ ]>"#,
+        r#"<!-- > --><?x > ?><!DOCTYPE Bundle [
+            <!-- ]> ' <!ENTITY -- > --> %pe; <?x ]> " ?>
+            <!ENTITY e "]>'<Bundle><type value='searchset'/>"> <!ENTITY f '">]%'><!ATTLIST x y CDATA "%"><!ELEMENT x (y)>
+        ] > <!-- -->"#,
+    ] {
+        for plan in [Plan::FhirAnswer, Plan::Request] {
+            check(
+                plan,
+                &format!(
+                    r#"<?xml version="1.0"?>{kind}<Bundle><type value="searchset"/><link><url value="@/a"/><url value="&e;%"/>
+                    <url value="&e;/"/></link></Bundle>"#
+                ),
+            );
+        }
+    }
+    for broken in [
+        "<!DOCTYPE x<>",
+        "<!doctype x>",
+        "<!DOCTYPE x [<a/>]>",
+        "<!DOCTYPE x [\">]>",
+        "<!DOCTYPE x [<![INCLUDE[]]>]>",
+        "<!DOCTYPE x [<!ENTITY <]>",
+        "<![CDATA[]]>",
+    ] {
+        check(
+            Plan::Request,
+            &format!(r#"{broken}<X><url value="%"/></X>"#),
+        );
+    }
+}
+
+#[test]
 fn stored_bundles_stay_as_they_are() {
     for kind in ["document", "collection", "message", "search&#115;et2", ""] {
         let bundle = format!(

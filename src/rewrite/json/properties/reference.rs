@@ -27,7 +27,7 @@ fn base_of(text: &str) -> Option<usize> {
         .find_map(|origin| {
             let start = text.get(..origin.len())?;
             let rest = text[origin.len()..].strip_prefix("/v2")?;
-            let ends = rest.is_empty() || rest.starts_with(['/', '?', '#']);
+            let ends = rest.is_empty() || rest.starts_with(['/', '?', '#', '|']);
             (ends && start.eq_ignore_ascii_case(&origin)).then_some(text.len() - rest.len())
         })
 }
@@ -42,9 +42,11 @@ fn text(text: &str, changes: bool) -> Tree {
     }
 }
 
-/// As a request is changed: every string.
+/// As a request is changed: every string but the narrative.
 pub(super) fn mark_all(value: &Value) -> Tree {
-    mark(value, &mut Vec::new(), &|_| true)
+    mark(value, &mut Vec::new(), &|path| {
+        !path.iter().any(|step| step == "div")
+    })
 }
 
 /// Marks the strings for whose path `changes` holds.
