@@ -59,6 +59,11 @@ impl<B: Body> Decoded<B> {
     pub(super) fn inner(&self) -> &B {
         &self.body
     }
+
+    /// Whether what has come may be compressed all the same: raw deflate has no mark of its own.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.coding == Coding::Deflate && matches!(self.decoder, Some(Decoder::Plain))
+    }
 }
 
 impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Decoded<B> {

@@ -1,6 +1,7 @@
 //! A client's compressed body as what it says: only in that can its links be changed.
 
 use std::{
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -61,6 +62,10 @@ impl Body for Unpacked {
         let this = &mut *self;
         let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
         Poll::Ready(frame.map(|frame| match frame {
+            // Its head is on its way, and no longer says that it is compressed.
+            Ok(_) if this.body.is_doubtful() => {
+                Err(this.client().damaged(io::ErrorKind::InvalidData.into()))
+            }
             Ok(frame) => {
                 this.length += frame.data_ref().map_or(0, Bytes::len) as u64;
                 this.client().check_length(this.length)?;
