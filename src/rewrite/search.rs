@@ -245,19 +245,23 @@ impl Search {
         // FHIR writes what separates nothing as `\,` and `\$`.
         let separates = matches!(character, b',' | b'$') && !self.after_backslash;
         match (self.place, character) {
+            _ if separates => {
+                let found = self.matcher.finish(bases);
+                self.settle(bases, output, found);
+                self.place = Place::Value;
+                self.begin_part(bases, next);
+            }
             (Place::InnerName, b'=') => {
                 self.place = Place::Value;
                 self.begin_part(bases, next);
             }
-            (Place::InnerName, _) => {}
-            _ if separates => {
-                let found = self.matcher.finish(bases);
-                self.settle(bases, output, found);
-                self.begin_part(bases, next);
+            (Place::InnerName, _) => {
+                self.after_backslash = character == b'\\' && !self.after_backslash;
             }
             (_, b'&') if self.is_inner => {
                 let found = self.matcher.finish(bases);
                 self.settle(bases, output, found);
+                self.after_backslash = false;
                 self.place = Place::InnerName;
             }
             _ => {

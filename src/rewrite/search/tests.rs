@@ -117,6 +117,7 @@ fn searches_name_the_service_in_their_queries() {
         "Patient?x=@/Patient?y=@&z=a%26b=~",
         "Patient?x=Patient?y=Patient?z=@",
         "Patient?x=a b?y=~",
+        "Patient?x=@/a?1,@/b,a?\\,~",
         "Patient?x=a#b?y=~",
         "HTTP://other.example/Observation?subject=~/Patient/1",
         "//other.example/Observation?subject=~/Patient/1",
@@ -326,7 +327,7 @@ fn changes_in_parts(value: &str, start: usize, len: usize) -> Vec<(Range<usize>,
             0
         };
         if in_name {
-            if *character == b'=' {
+            if *character == b'=' || is_separator && !is_end {
                 in_name = false;
                 backslashes = 0;
                 part.clear();
