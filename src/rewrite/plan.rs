@@ -24,7 +24,7 @@ pub enum Plan {
     /// `errors.href`, `operation.href`; not `errorHref`, which lies in a storage account.
     DicomOperation,
     /// A request: every string but the narrative, so that no reference to a proxy's address is ever
-    /// stored; of searches the query too ([`super::search`] says what is one).
+    /// stored; of searches the query too (`rewrite::search` says what is one).
     Request,
 }
 
