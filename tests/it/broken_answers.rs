@@ -1,13 +1,7 @@
 //! Answers that break off or are compressed badly: the client gets what there is, and sees whether
 //! that is all.
 
-use std::io::Write as _;
-
 use bytes::Bytes;
-use flate2::{
-    Compression,
-    write::{DeflateEncoder, GzEncoder, ZlibEncoder},
-};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
@@ -16,7 +10,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{PATIENCE, client, scripted::Scripted};
+use crate::support::{
+    PATIENCE, client,
+    compressed::{gzip, raw_deflate, zlib},
+    scripted::Scripted,
+};
 
 /// Searched for links.
 const SEARCH: &str = "/plain/Patient";
@@ -24,24 +22,6 @@ const SEARCH: &str = "/plain/Patient";
 const READ: &str = "/plain/Patient/1";
 const TEXT: &[u8] = b"{\"resourceType\":\"Bundle\",\"type\":\"searchset\",\"id\":\"at-the-end\"}";
 const END: &str = "at-the-end";
-
-fn gzip(text: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    let written = encoder.write_all(text).and_then(|()| encoder.finish());
-    written.expect("compressed")
-}
-
-fn zlib(text: &[u8]) -> Vec<u8> {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    let written = encoder.write_all(text).and_then(|()| encoder.finish());
-    written.expect("compressed")
-}
-
-fn raw_deflate(text: &[u8]) -> Vec<u8> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-    let written = encoder.write_all(text).and_then(|()| encoder.finish());
-    written.expect("compressed")
-}
 
 /// An answer that says it is as long as `length`, or is chunked.
 fn answer(coding: &str, length: Option<usize>, body: &[u8]) -> Vec<u8> {

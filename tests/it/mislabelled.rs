@@ -1,36 +1,15 @@
 //! Answers that are not what `Content-Encoding` says: what nobody here can decode passes as it is,
 //! and what can be decoded all the same is.
 
-use std::io::Write as _;
-
-use flate2::{
-    Compression,
-    write::{DeflateEncoder, GzEncoder, ZlibEncoder},
+use crate::support::{
+    client,
+    compressed::{gzip, raw_deflate, zlib},
+    scripted::Scripted,
 };
-
-use crate::support::{client, scripted::Scripted};
 
 const SEARCH: &str = "/plain/Patient";
 const STAMP: &str = "response-modified-ahds-proxy";
 const TEXT: &[u8] = b"{\"resourceType\":\"Bundle\",\"type\":\"searchset\"}";
-
-fn gzip(text: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    let written = encoder.write_all(text).and_then(|()| encoder.finish());
-    written.expect("compressed")
-}
-
-fn zlib(text: &[u8]) -> Vec<u8> {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    let written = encoder.write_all(text).and_then(|()| encoder.finish());
-    written.expect("compressed")
-}
-
-fn raw_deflate(text: &[u8]) -> Vec<u8> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-    let written = encoder.write_all(text).and_then(|()| encoder.finish());
-    written.expect("compressed")
-}
 
 fn head(coding: &str, framing: &str) -> String {
     format!(

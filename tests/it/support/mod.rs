@@ -1,6 +1,7 @@
 //! A proxy and a loopback Azure in this process, and clients that talk to them over real sockets.
 
 pub(crate) mod client;
+pub(crate) mod compressed;
 #[cfg(unix)]
 pub(crate) mod fake_az;
 pub(crate) mod partner;
