@@ -36,6 +36,19 @@ pub(super) fn forbids_transformation(headers: &HeaderMap) -> bool {
         .any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-transform"))
 }
 
+/// Removes all headers of such names: one look at each header there is, and none for each name that
+/// there might be.
+pub(super) fn remove_all(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| unwanted(name))
+        .cloned()
+        .collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
 fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     let connection_own = named_by_connection(headers);
     let names: Vec<HeaderName> = headers

@@ -3,22 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{self, Entry},
-    request, response,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request, response};
 
 use super::{coding::Coding, headers, media::Media, rewritten::Rewriter};
 use crate::{
     config::{RouteKind, ServiceUrl},
     rewrite::{Bases, FormRewriter, JsonRewriter, Plan, XmlRewriter},
 };
-
-const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
-const DESTINATION: HeaderName = HeaderName::from_static("destination");
-/// A resource, written into a header.
-const PROVENANCE: HeaderName = HeaderName::from_static("x-provenance");
 
 /// Compressed links cannot be searched.
 const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
@@ -28,15 +19,6 @@ const REQUEST_MODIFIED: HeaderName = HeaderName::from_static("request-modified-a
 const RESPONSE_MODIFIED: HeaderName = HeaderName::from_static("response-modified-ahds-proxy");
 const IN_REQUESTS: HeaderValue = HeaderValue::from_static("rewrote proxy base URLs");
 const IN_ANSWERS: HeaderValue = HeaderValue::from_static("rewrote service base URLs");
-
-/// What no longer holds of a changed body. `ETag` stays: it is the version of the resource.
-const OF_THE_BYTES: [HeaderName; 5] = [
-    header::CONTENT_LENGTH,
-    HeaderName::from_static("content-md5"),
-    HeaderName::from_static("digest"),
-    HeaderName::from_static("content-digest"),
-    HeaderName::from_static("repr-digest"),
-];
 
 /// The base URLs to exchange in one exchange.
 #[derive(Debug)]
@@ -97,20 +79,21 @@ impl Links {
     pub(super) fn in_request_headers(&self, plan: Option<Plan>, headers: &mut HeaderMap) {
         if plan.is_some() {
             headers.insert(header::ACCEPT_ENCODING, UNCOMPRESSED);
-            headers.remove(header::RANGE);
-            headers.remove(header::IF_RANGE);
+            headers::remove_all(headers, |name| {
+                matches!(*name, header::RANGE | header::IF_RANGE)
+            });
         }
         let bases = &self.requests;
-        change(headers, IF_NONE_EXIST, |value| {
-            bases.rewrite_condition(value)
-        });
-        for name in [DESTINATION, header::CONTENT_LOCATION] {
-            change(headers, name, |value| bases.rewrite_search(value));
-        }
-        change(headers, PROVENANCE, |value| {
-            let mut rewriter = JsonRewriter::new(Plan::Request, bases.clone());
-            let start = rewriter.push(&Bytes::copy_from_slice(value));
-            Some([start, rewriter.finish()].concat())
+        change(headers, |name, value| match name {
+            "if-none-exist" => bases.rewrite_condition(value),
+            "content-location" | "destination" => bases.rewrite_search(value),
+            // A resource, written into a header.
+            "x-provenance" => {
+                let mut rewriter = JsonRewriter::new(Plan::Request, bases.clone());
+                let start = rewriter.push(&Bytes::copy_from_slice(value));
+                Some([start, rewriter.finish()].concat())
+            }
+            _ => None,
         });
     }
 
@@ -144,11 +127,10 @@ impl Links {
 
     /// The headers of an answer that are URLs of the service.
     pub(super) fn in_answer_headers(&self, headers: &mut HeaderMap) {
-        for name in [header::LOCATION, header::CONTENT_LOCATION] {
-            change(headers, name, |value| self.in_location(value));
-        }
-        change(headers, header::LINK, |value| {
-            Bases::rewrite_links(value, |target| self.in_location(target))
+        change(headers, |name, value| match name {
+            "location" | "content-location" => self.in_location(value),
+            "link" => Bases::rewrite_links(value, |target| self.in_location(target)),
+            _ => None,
         });
     }
 
@@ -177,18 +159,30 @@ impl Links {
 /// Notes in an answer's head what holds of the changed body: whether anything changes is not known
 /// until its end.
 pub(super) fn mark_answer(headers: &mut HeaderMap) {
-    forget_bytes(headers);
-    headers.remove(header::ACCEPT_RANGES);
-    headers.remove(header::CONTENT_ENCODING);
+    headers::remove_all(headers, |name| {
+        is_of_the_bytes(name) || *name == header::ACCEPT_RANGES
+    });
     headers.insert(RESPONSE_MODIFIED, IN_ANSWERS);
 }
 
 /// Notes in a request's head that its body is not what the client sent: changed, and no longer
 /// compressed.
 pub(super) fn mark_request(headers: &mut HeaderMap) {
-    forget_bytes(headers);
-    headers.remove(header::CONTENT_ENCODING);
+    headers::remove_all(headers, is_of_the_bytes);
     headers.insert(REQUEST_MODIFIED, IN_REQUESTS);
+}
+
+/// What no longer holds of a changed body. `ETag` stays: it is the version of the resource.
+fn is_of_the_bytes(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "content-digest"
+            | "content-encoding"
+            | "content-length"
+            | "content-md5"
+            | "digest"
+            | "repr-digest"
+    )
 }
 
 /// What the body of the answer to such a request may hold. `None` for what the service has in
@@ -289,23 +283,10 @@ fn format_of_answer(plan: Plan, head: &response::Parts) -> Option<Format> {
     }
 }
 
-fn forget_bytes(headers: &mut HeaderMap) {
-    for name in OF_THE_BYTES {
-        headers.remove(name);
-    }
-}
-
-/// Changes each value of a header that `rewrite` has another one for.
-fn change(headers: &mut HeaderMap, name: HeaderName, rewrite: impl Fn(&[u8]) -> Option<Vec<u8>>) {
-    // An entry would make room for a value even where there is none.
-    if !headers.contains_key(&name) {
-        return;
-    }
-    let Entry::Occupied(mut values) = headers.entry(name) else {
-        return;
-    };
-    for value in values.iter_mut() {
-        let changed = rewrite(value.as_bytes()).map(Bytes::from);
+/// Changes each header that `rewrite` has another value for.
+fn change(headers: &mut HeaderMap, rewrite: impl Fn(&str, &[u8]) -> Option<Vec<u8>>) {
+    for (name, value) in headers.iter_mut() {
+        let changed = rewrite(name.as_str(), value.as_bytes()).map(Bytes::from);
         if let Some(Ok(changed)) = changed.map(HeaderValue::from_maybe_shared) {
             *value = changed;
         }

@@ -10,9 +10,9 @@ use std::{
     },
 };
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-const NAME: &str = "x-request-id";
+const NAME: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Starts anywhere, so that two runs of the program do not use the same numbers.
 static NEXT: LazyLock<AtomicU64> =
