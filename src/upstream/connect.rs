@@ -16,6 +16,7 @@ use http::{
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use rustls::{ClientConfig, pki_types::ServerName};
 use rustls_platform_verifier::Verifier;
+use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use super::{
@@ -23,7 +24,6 @@ use super::{
     socket::Socket,
     stream::Stream,
     tls::{self, Witness},
-    tls_stream::TlsStream,
 };
 use crate::config::{HttpVersion, Network};
 
@@ -147,10 +147,11 @@ impl Connector {
         let failed = |reason| tls_failure(origin, reason);
         let name = ServerName::try_from(origin.host().to_owned())
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-        let stream = TlsStream::connect(self.tls.clone(), name, tcp)
+        let stream = TlsConnector::from(self.tls.clone())
+            .connect(name, tcp)
             .await
             .map_err(failed)?;
-        Ok(Stream::tls(stream, self.shared.idle_timeout))
+        Ok(Stream::tls(TokioIo::new(stream), self.shared.idle_timeout))
     }
 
     async fn tcp(&self, origin: &Origin) -> Result<Socket, ConnectError> {

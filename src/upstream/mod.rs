@@ -14,7 +14,6 @@ mod retry_after;
 mod socket;
 mod stream;
 mod tls;
-mod tls_stream;
 
 use crate::config::{HttpVersion, Network};
 

@@ -4,15 +4,19 @@
 //! waits in the receive buffer. Reporting the failed write would throw that answer away (RFC 9112,
 //! section 9.5: a client should look for an answer). So a failed write counts as written, the rest
 //! is dropped, and the next read tells what became of the connection: an answer, or its end.
+//!
+//! Large answers are read ahead: rustls asks for 4 KiB at a time, and a call of the system costs more
+//! than a copy.
 
 use std::{
     io,
-    pin::Pin,
-    task::{Context, Poll},
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
 };
 
+use bytes::{Buf as _, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 
@@ -20,14 +24,29 @@ use tokio::{
 pub(super) struct Socket {
     stream: TcpStream,
     is_write_closed: bool,
+    /// Read, and not asked for yet. Takes memory from the first large answer on.
+    ahead: BytesMut,
+    /// The last read got all that was asked for: there is more.
+    has_more: bool,
 }
+
+const READ_AHEAD: usize = 32 << 10;
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
             is_write_closed: false,
+            ahead: BytesMut::new(),
+            has_more: false,
         }
+    }
+
+    fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.ahead.reserve(READ_AHEAD);
+        let read = pin!(self.stream.read_buf(&mut self.ahead)).poll(cx);
+        self.has_more = !self.ahead.is_empty();
+        read.map_ok(|_| ())
     }
 
     /// Turns a write to a closed connection into one that took all `length` bytes.
@@ -59,7 +78,19 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        if self.has_more && self.ahead.is_empty() {
+            ready!(self.poll_read_ahead(cx))?;
+        }
+        if !self.ahead.is_empty() {
+            let length = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead[..length]);
+            self.ahead.advance(length);
+            return Poll::Ready(Ok(()));
+        }
+        let room = buf.remaining();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        self.has_more = room > 0 && buf.remaining() == 0;
+        Poll::Ready(Ok(()))
     }
 }
 

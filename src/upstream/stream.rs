@@ -15,8 +15,9 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use rustls::ProtocolVersion;
 use tokio::time::{Sleep, sleep};
+use tokio_rustls::client::TlsStream;
 
-use super::{socket::Socket, tls_stream::TlsStream};
+use super::socket::Socket;
 
 /// So that a request's own idle limit, which makes for a better answer, passes first.
 const GRACE: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ pub(super) struct Stream {
 #[derive(Debug)]
 enum Io {
     Plain(TokioIo<Socket>),
-    Tls(Box<TlsStream>),
+    Tls(Box<TokioIo<TlsStream<Socket>>>),
 }
 
 impl Stream {
@@ -41,7 +42,7 @@ impl Stream {
         Self::new(Io::Plain(tcp), idle_timeout)
     }
 
-    pub(super) fn tls(tls: TlsStream, idle_timeout: Duration) -> Self {
+    pub(super) fn tls(tls: TokioIo<TlsStream<Socket>>, idle_timeout: Duration) -> Self {
         Self::new(Io::Tls(Box::new(tls)), idle_timeout)
     }
 
@@ -57,7 +58,7 @@ impl Stream {
     pub(super) fn is_http2(&self) -> bool {
         match &self.io {
             Io::Plain(_) => false,
-            Io::Tls(stream) => stream.session().alpn_protocol() == Some(b"h2"),
+            Io::Tls(stream) => stream.inner().get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
 
@@ -65,7 +66,7 @@ impl Stream {
     pub(super) fn tls_version(&self) -> Option<ProtocolVersion> {
         match &self.io {
             Io::Plain(_) => None,
-            Io::Tls(stream) => stream.session().protocol_version(),
+            Io::Tls(stream) => stream.inner().get_ref().1.protocol_version(),
         }
     }
 
