@@ -1,5 +1,6 @@
 //! The composition root: makes the parts, joins them, and takes them down again.
 
+mod certificate;
 mod doors;
 mod parts;
 mod signals;
@@ -20,6 +21,7 @@ use crate::{
     token::Source,
     upstream,
 };
+pub use certificate::warning as certificate_warning;
 use doors::{Door, Doors};
 use parts::Parts;
 use signals::{Asked, Signals};
@@ -104,7 +106,8 @@ pub async fn run_then<E: fmt::Display>(
 /// Binds every address, starts to fetch the first tokens and serves.
 pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ahds-proxy starts");
-    let tls = config.security.tls.clone().map(Tls::new);
+    let tls = config.security.tls.as_ref();
+    let tls = tls.map(|tls| Tls::new(tls.config.clone()));
     let doors = Doors::open(config, tls.as_ref()).await?;
     let admin_listener = match config.admin {
         Some(address) => Some(Listener::tcp(address).await?),
@@ -179,7 +182,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         );
         running.admin.spawn(serve);
     }
-    announce(config);
+    announce(config, &running.clock);
     Ok(running)
 }
 
@@ -214,8 +217,11 @@ fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
     keys
 }
 
-/// Tells which routes are served.
-fn announce(config: &Config) {
+/// Tells which routes are served, and what clients will stumble over.
+fn announce(config: &Config, clock: &Clock) {
+    if let Some(warning) = certificate_warning(config, clock.now()) {
+        tracing::warn!("{warning}");
+    }
     for route in &config.routes {
         tracing::info!(
             route = &*route.name,
@@ -243,8 +249,8 @@ impl Running {
         for key in unchangeable(&self.config, config) {
             tracing::warn!("`{key}` has changed, which takes a restart; all else is in force");
         }
-        if let (Some(tls), Some(config)) = (&self.tls, &config.security.tls) {
-            tls.replace(config.clone());
+        if let (Some(tls), Some(new)) = (&self.tls, &config.security.tls) {
+            tls.replace(new.config.clone());
         }
         self.background.abort_all();
         self.keep_fresh(&parts.sources);
@@ -253,7 +259,7 @@ impl Running {
             admin.replace(config, parts.sources);
         }
         tracing::info!("configuration reloaded");
-        announce(config);
+        announce(config, &self.clock);
     }
 
     fn keep_fresh(&mut self, sources: &[Arc<Source>]) {

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Arg, Args as _, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::config::Overrides;
 
@@ -54,6 +54,7 @@ pub(super) enum Command {
         output: TokenOutput,
     },
     /// Try everything on loopback, without Azure: an emulator with the proxy before it
+    #[command(args = unlisted_in_demo())]
     Demo,
     /// Ask a running proxy whether it is ready: exit 0 or 1
     Healthcheck,
@@ -126,6 +127,16 @@ pub(super) struct Settings {
     /// A level, or target=level directives separated by commas [env: RUST_LOG] [default: info]
     #[arg(long, global = true, value_name = "FILTER", value_hint = ValueHint::Other)]
     log: Option<String>,
+}
+
+/// The flags that `demo` refuses, hidden: a command's own take the place of those that all share.
+fn unlisted_in_demo() -> Vec<Arg> {
+    let settings = Settings::augment_args(clap::Command::new("settings"));
+    settings
+        .get_arguments()
+        .filter(|flag| ["config", "fhir", "dicom", "credential"].contains(&flag.get_id().as_str()))
+        .map(|flag| flag.clone().hide(true))
+        .collect()
 }
 
 impl From<Settings> for Overrides {

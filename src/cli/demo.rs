@@ -6,8 +6,8 @@ use super::{answer, complain, logging, runtime};
 use crate::{
     app::{self, Running},
     config::{
-        self, ClientSecret, Config, Credential, Overrides, ResolveOverride, SecretRef, ServiceUrl,
-        Tenant,
+        self, ClientSecret, Config, ConfigErrors, Credential, Location, Overrides, Problem,
+        ResolveOverride, SecretRef, ServiceUrl, Tenant,
     },
     emulator::{self, Emulator, Options},
 };
@@ -22,17 +22,43 @@ const VARIABLES: &[&str] = &[
 ];
 
 pub(super) fn demo(flags: &Overrides) -> Result<ExitCode, ExitCode> {
+    only_its_own(flags).map_err(|errors| super::refused(&errors))?;
     let flags = Overrides {
-        config: None,
         fhir: Some(emulator::FHIR_AUDIENCE.to_owned()),
         dicom: Some(emulator::DICOM_ORIGIN.to_owned()),
-        credential: None,
         ..flags.clone()
     };
     let wanted = |name: &str| super::environment(name).filter(|_| VARIABLES.contains(&name));
     let config = config::load(&flags, &wanted).map_err(|errors| super::refused(&errors))?;
     logging(&config)?;
     runtime::block_on(serve(config))?
+}
+
+/// Whoever names a service or a file expects it to be used: a listener without the file's TLS would
+/// be a surprise. Variables may be another project's and are passed over.
+fn only_its_own(flags: &Overrides) -> Result<(), ConfigErrors> {
+    let problems: Vec<Problem> = [
+        ("--config", flags.config.is_some()),
+        ("--fhir", flags.fhir.is_some()),
+        ("--dicom", flags.dicom.is_some()),
+        ("--credential", flags.credential.is_some()),
+    ]
+    .into_iter()
+    .filter(|(_, is_given)| *is_given)
+    .map(|(flag, _)| Problem {
+        message: format!("`demo` does not take `{flag}`"),
+        remedy: format!(
+            "demo brings its own services and signs in to them by itself; leave `{flag}` out, or \
+             use `ahds-proxy run` for services of yours"
+        ),
+        location: Location::Argument(flag),
+    })
+    .collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(ConfigErrors::new(problems))
+    }
 }
 
 async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {

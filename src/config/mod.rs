@@ -24,6 +24,7 @@ use std::{
 };
 
 use http::{HeaderName, HeaderValue};
+use rustls::pki_types::CertificateDer;
 
 pub use credentials::{
     Auto, AzureCli, ClientAuth, ClientCertificate, ClientSecret, Command, Credential, DeviceCode,
@@ -203,7 +204,18 @@ pub struct Security {
     pub allowed_origins: Vec<String>,
     /// What TCP listeners present to clients, and whose certificates they demand; `None` is plain
     /// HTTP. The files were read with the configuration, so that none can fail later.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<ServerTls>,
+}
+
+/// `security.tls`, its files read.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    /// What a handshake needs.
+    pub config: Arc<rustls::ServerConfig>,
+    /// Where the certificate is from.
+    pub file: PathBuf,
+    /// The server's own, without those between it and the root.
+    pub certificate: CertificateDer<'static>,
 }
 
 /// What is logged, and how.

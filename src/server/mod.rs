@@ -1,6 +1,7 @@
 //! Listeners and the connections they accept. Knows nothing of proxying: a service is a function
 //! from a request to a response.
 
+mod broken_handshake;
 mod connection;
 mod io;
 mod listener;

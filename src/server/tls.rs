@@ -14,31 +14,42 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::refused_head;
+use super::{broken_handshake::Complaints, refused_head};
 
 /// What every TLS record of a handshake begins with (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// How long a client that was told to use https may go on sending.
+/// How long a client that was refused may go on sending.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What listeners present to their clients. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
+pub struct Tls(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: RwLock<Arc<ServerConfig>>,
+    complaints: Complaints,
+}
 
 impl Tls {
     /// With a certificate to begin with.
     pub fn new(config: Arc<ServerConfig>) -> Self {
-        Self(Arc::new(RwLock::new(config)))
+        Self(Arc::new(Shared {
+            config: RwLock::new(config),
+            complaints: Complaints::default(),
+        }))
     }
 
     /// For connections that are opened from now on.
     pub fn replace(&self, config: Arc<ServerConfig>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
+        let current = &self.0.config;
+        *current.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
     fn acceptor(&self) -> TlsAcceptor {
-        let config = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let config = self.0.config.read();
+        let config = config.unwrap_or_else(PoisonError::into_inner);
         TlsAcceptor::from(config.clone())
     }
 
@@ -53,19 +64,31 @@ impl Tls {
             refuse(&mut stream).await?;
             return Err(io::ErrorKind::InvalidData.into());
         }
-        let opened = self.acceptor().accept(stream).await;
-        if let Err(error) = &opened {
-            tracing::debug!("a TLS handshake failed: {error}");
+        let opened = self.acceptor().accept(stream).into_fallible().await;
+        let (error, mut stream) = match opened {
+            Ok(opened) => return Ok(opened),
+            Err(failed) => failed,
+        };
+        tracing::debug!("a TLS handshake failed: {error}");
+        // Whoever only went away was not refused.
+        if let Some(reason) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            self.0.complaints.refused(reason);
+            linger(&mut stream).await?;
         }
-        opened
+        Err(error)
     }
 }
 
 /// Whoever speaks HTTP here is told so, rather than left with a connection that breaks.
 async fn refuse(stream: &mut TcpStream) -> io::Result<()> {
     stream.write_all(&refused_head::not_tls()).await?;
+    linger(stream).await
+}
+
+/// Has what was sent last arrive: an earlier close, with bytes of the client unread, would make the
+/// system throw it away (RFC 9112, section 9.6).
+async fn linger(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
-    // An earlier close would make the system throw the answer away (RFC 9112, section 9.6).
     let _ = timeout(LINGER, copy(stream, &mut sink())).await;
     Ok(())
 }

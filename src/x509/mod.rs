@@ -1,5 +1,5 @@
 //! What people and credentials need to know of an X.509 certificate (RFC 5280, section 4.1): whose it
-//! is, who issued it, its thumbprint, its public key and its last day.
+//! is, who issued it, its thumbprint, its public key and its first and last day.
 
 mod der;
 mod name;
@@ -25,6 +25,7 @@ pub struct Certificate {
     der: CertificateDer<'static>,
     subject: String,
     issuer: String,
+    not_before: Timestamp,
     not_after: Timestamp,
     /// What is inside the `SubjectPublicKeyInfo`: an algorithm and the key's bits.
     public_key: Vec<u8>,
@@ -56,6 +57,7 @@ impl Certificate {
         Some(Self {
             subject: name::of(&subject),
             issuer: name::of(&issuer),
+            not_before: der::time(&not_before)?,
             not_after: der::time(&not_before.next()?)?,
             public_key: public_key.content.to_vec(),
             der,
@@ -90,6 +92,11 @@ impl Certificate {
     /// Whether the certificate is for this public key, whose bits end the field that holds them.
     pub fn is_for(&self, public_key: &[u8]) -> bool {
         self.public_key.ends_with(public_key)
+    }
+
+    /// When it begins, if it has not yet.
+    pub fn begins(&self, now: SystemTime) -> Option<Timestamp> {
+        (now < SystemTime::from(self.not_before)).then_some(self.not_before)
     }
 
     /// When it ended, if it has.
@@ -133,6 +140,11 @@ CgYIKoZIzj0EAwIDSAAwRQIhAOhgtYfsjmT1DfIEQ/Cn3bWwKhxMKywgSoiP+lx8
             "2CIUc8BZieSNmR6LVxtoy30vaWoLbrKodAmqeq2rCD8"
         );
         assert_eq!(certificate.not_after.to_string(), "2026-11-22T06:34:39Z");
+        assert_eq!(certificate.not_before.to_string(), "2026-11-21T06:34:39Z");
+        let start = SystemTime::from(certificate.not_before);
+        assert_eq!(certificate.begins(start), None);
+        let earlier = start - std::time::Duration::from_secs(1);
+        assert_eq!(certificate.begins(earlier), Some(certificate.not_before));
         let end = SystemTime::from(certificate.not_after);
         assert_eq!(certificate.ended(end), None);
         let later = end + std::time::Duration::from_secs(1);

@@ -3,6 +3,8 @@
 mod deadlines;
 #[cfg(unix)]
 mod files;
+#[cfg(unix)]
+mod refused_handshakes;
 
 use ahds_proxy::emulator::FHIR_AUDIENCE;
 use bytes::Bytes;

@@ -9,8 +9,10 @@ use std::{fmt::Write as _, process::ExitCode};
 
 use serde_json::{Value, json};
 
-use super::{answer, args::CheckOutput, environment, refused};
+use super::{answer, args::CheckOutput, complain, environment, refused};
 use crate::{
+    app,
+    clock::Clock,
     config::{self, Config, ConfigErrors, Listen, Location, Overrides, Problem, Route},
     credentials,
 };
@@ -36,12 +38,16 @@ pub(super) fn check(
         }
         refused(&errors)
     })?;
+    let warning = app::certificate_warning(&config, Clock::default().now());
+    if let Some(warning) = &warning {
+        complain(&format_args!("warning: {warning}"));
+    }
     if is_online {
         return online::check(&config, output);
     }
     Ok(match output {
         CheckOutput::Text => answer(&text(&config)),
-        CheckOutput::Json => answer(&format!("{:#}\n", json(&config))),
+        CheckOutput::Json => answer(&format!("{:#}\n", json(&config, warning.as_deref()))),
     })
 }
 
@@ -129,7 +135,7 @@ fn text(config: &Config) -> String {
     out
 }
 
-fn json(config: &Config) -> Value {
+fn json(config: &Config, warning: Option<&str>) -> Value {
     let listen: Vec<Value> = config
         .listen
         .iter()
@@ -166,6 +172,7 @@ fn json(config: &Config) -> Value {
         .collect();
     json!({
         "valid": true,
+        "warnings": warning.as_slice(),
         "listen": listen,
         "admin": config.admin.map(|address| address.to_string()),
         "routes": routes,

@@ -12,7 +12,7 @@ use rustls::{
 use secrecy::ExposeSecret as _;
 
 use crate::config::{
-    SecretRef,
+    SecretRef, ServerTls,
     file::TlsTable,
     report::{At, Report},
 };
@@ -20,7 +20,7 @@ use crate::config::{
 const READABLE: &str = "write the path of a PEM file that this process may read; a relative one starts at the \
                         configuration file's folder";
 
-pub(super) fn resolve(table: &TlsTable, report: &mut Report) -> Option<Arc<ServerConfig>> {
+pub(super) fn resolve(table: &TlsTable, report: &mut Report) -> Option<ServerTls> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let chain = certificates("certificate", &table.certificate, report);
     let key = private_key(&table.key, report);
@@ -30,8 +30,13 @@ pub(super) fn resolve(table: &TlsTable, report: &mut Report) -> Option<Arc<Serve
     let verifier = verifier.map_or(Some(None), |verifier| Some(Some(verifier?)))?;
 
     let (chain, key) = (chain?, key?);
+    let certificate = chain.first()?.clone();
     match server_config(provider, verifier, chain, key) {
-        Ok(config) => Some(Arc::new(config)),
+        Ok(config) => Some(ServerTls {
+            config: Arc::new(config),
+            file: table.certificate.value.clone(),
+            certificate,
+        }),
         Err(error) => {
             let (key, certificate) = (&table.key.value, &table.certificate.value);
             let (place, message, remedy) = match error {

@@ -221,3 +221,45 @@ async fn demo_needs_nothing_and_its_examples_work() {
     let ended = tokio::time::timeout(Duration::from_secs(20), process.ended()).await;
     assert_eq!(ended.expect("ended in time").code(), Some(0));
 }
+
+/// Taken in silence, a file would seem to be in force: its TLS, its credentials.
+#[tokio::test]
+async fn demo_refuses_what_it_would_not_use() {
+    let unused = [
+        ("--config", "/nowhere/other.toml"),
+        ("--fhir", "https://other.fhir.azurehealthcareapis.com"),
+        ("--dicom", "https://other.dicom.azurehealthcareapis.com"),
+        ("--credential", "azure-cli"),
+    ];
+    let free = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let refused = |arguments: Vec<&'static str>| async move {
+        let mut process = Process::start(process::command(&[&arguments, &free[..]].concat()));
+        assert_eq!(process.ended().await.code(), Some(2), "{arguments:?}");
+        assert_eq!(process.stdout(), "", "{arguments:?}");
+        process.stderr()
+    };
+    for (flag, value) in unused {
+        for arguments in [vec!["demo", flag, value], vec![flag, value, "demo"]] {
+            let said = refused(arguments).await;
+            for part in [
+                &format!("--> {flag}\n"),
+                "demo brings its own services",
+                "ahds-proxy run",
+                "1 problem;",
+            ] {
+                assert!(said.contains(part), "{part} in {said}");
+            }
+        }
+    }
+    let said = refused(vec!["demo", "-c", "x.toml", "--fhir", "https://x"]).await;
+    assert!(said.contains("2 problems;"), "{said}");
+
+    let help = process::output(process::command(&["demo", "--help"])).await;
+    let help = text(&help.stdout);
+    for (flag, _) in unused {
+        assert!(!help.contains(flag), "{flag} in {help}");
+    }
+    for flag in ["--listen", "--admin", "--log", "--log-format"] {
+        assert!(help.contains(flag), "{flag} in {help}");
+    }
+}

@@ -51,8 +51,16 @@ impl Authority {
     }
 
     pub(crate) fn leaf(&self) -> Leaf {
+        self.leaf_of(2020, 2100)
+    }
+
+    /// Valid from the beginning of one year to that of another.
+    pub(crate) fn leaf_of(&self, start: i32, end: i32) -> Leaf {
         let key = KeyPair::generate().expect("a key");
-        let certificate = params("a leaf").signed_by(&key, &self.issuer);
+        let mut params = params("a leaf");
+        params.not_before = date_time_ymd(start, 1, 1);
+        params.not_after = date_time_ymd(end, 1, 1);
+        let certificate = params.signed_by(&key, &self.issuer);
         Leaf {
             certificate: certificate.expect("a certificate").pem(),
             key: key.serialize_pem(),

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-async fn emulator() -> Emulator {
+pub(super) async fn emulator() -> Emulator {
     let options = Options {
         samples: true,
         ..Options::default()
@@ -35,7 +35,7 @@ fn lines() -> Vec<(&'static str, String)> {
     vec![("security", tls.to_owned())]
 }
 
-fn write(folder: &Path, leaf: &Leaf) {
+pub(super) fn write(folder: &Path, leaf: &Leaf) {
     fs::write(folder.join("server.pem"), &leaf.certificate).expect("written");
     fs::write(folder.join("server.key"), &leaf.key).expect("written");
 }
@@ -93,7 +93,7 @@ async fn files_that_do_not_fit_are_refused() {
 }
 
 /// The first address behind `listening` and the admin address.
-async fn addresses(process: &Process) -> (SocketAddr, SocketAddr) {
+pub(super) async fn addresses(process: &Process) -> (SocketAddr, SocketAddr) {
     process
         .until_stderr(|log| {
             let after = |mark: &str| {
@@ -141,6 +141,54 @@ async fn a_renewed_certificate_takes_over_and_a_bad_one_does_not() {
     let mut stream = new.connect(address).await;
     assert_eq!(exchange(&mut stream, &request).await.status, 200);
     assert_eq!(exchange(&mut kept, &request).await.status, 200);
+}
+
+/// At start, at a reload and by `check`; clients judge it, so it is served all the same.
+#[tokio::test]
+async fn a_certificate_out_of_its_time_is_told() {
+    let emulator = emulator().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write_config(&emulator, &folder, &lines());
+    let path = config.to_str().expect("UTF-8");
+    let authority = Authority::new();
+    let ended = (
+        authority.leaf_of(2019, 2020),
+        "ended on 2020-01-01T00:00:00Z",
+    );
+    let early = (
+        authority.leaf_of(2090, 2100),
+        "is not valid before 2090-01-01T00:00:00Z",
+    );
+    for (leaf, complaint) in [&ended, &early] {
+        write(folder.path(), leaf);
+        let check = ["--config", path, "check", "--output", "json"];
+        let output = process::output(process::command(&check)).await;
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let said = text(&output.stderr);
+        assert!(said.contains(complaint), "{said}");
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let warning = json["warnings"][0].as_str().expect("a warning");
+        assert!(warning.contains(complaint), "{warning}");
+    }
+
+    write(folder.path(), &ended.0);
+    let process = Process::start(process::run(&config));
+    let told = |complaint: &'static str| {
+        process.until_stderr(move |log| {
+            let mut lines = log.lines();
+            lines.find(|line| line.contains("WARN") && line.contains(complaint))?;
+            Some(())
+        })
+    };
+    told(ended.1).await;
+    addresses(&process).await;
+    write(folder.path(), &early.0);
+    process.signal(Signal::HUP);
+    told(early.1).await;
+
+    write(folder.path(), &authority.leaf());
+    let output = process::output(process::command(&["--config", path, "check"])).await;
+    assert_eq!(text(&output.stderr), "");
 }
 
 fn pem(label: &str, der: &[u8]) -> String {

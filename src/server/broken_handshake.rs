@@ -1,0 +1,134 @@
+//! What the log says of TLS handshakes that failed: why, and what to do about it, in words of the
+//! proxy's own, since a client chooses what its certificate says.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use rustls::{AlertDescription as Alert, CertificateError, Error};
+use tokio::time::Instant;
+
+/// A client that tries again and again must not fill the log.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Tells of one failed handshake in [`PAUSE`], and how many went untold before it.
+#[derive(Debug, Default)]
+pub(super) struct Complaints(Mutex<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    last: Option<Instant>,
+    untold: u64,
+}
+
+impl Complaints {
+    pub(super) fn refused(&self, error: &Error) {
+        let Some(untold) = self.take_turn() else {
+            return;
+        };
+        let (reason, remedy) = explain(error);
+        let untold = (untold > 0).then_some(untold);
+        tracing::warn!(
+            remedy,
+            more_since_last = untold,
+            "a TLS handshake failed: {reason}"
+        );
+    }
+
+    /// How many were not told since the last that was; `None` if it is too soon for another.
+    fn take_turn(&self) -> Option<u64> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.last.is_some_and(|last| last.elapsed() < PAUSE) {
+            told.untold += 1;
+            return None;
+        }
+        told.last = Some(Instant::now());
+        Some(std::mem::take(&mut told.untold))
+    }
+}
+
+/// A reason and a remedy.
+fn explain(error: &Error) -> (&'static str, &'static str) {
+    match error {
+        Error::NoCertificatesPresented => (
+            "the client showed no certificate",
+            "Give the client a certificate that a CA in `security.tls.client_ca` has signed.",
+        ),
+        Error::InvalidCertificate(problem) => explain_certificate(problem),
+        Error::AlertReceived(
+            Alert::UnknownCA
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown,
+        ) => (
+            "the client does not accept the proxy's certificate",
+            "Have the client trust the CA that signed `security.tls.certificate`, and call the proxy \
+             by a name that the certificate holds; see that it has not expired.",
+        ),
+        Error::AlertReceived(_) => (
+            "the client broke it off",
+            "The client's own log may say why.",
+        ),
+        Error::PeerIncompatible(_) => (
+            "the client and the proxy have no TLS version or algorithm in common",
+            "Use a client that speaks TLS 1.2 or 1.3.",
+        ),
+        _ => (
+            "the client does not keep to the protocol",
+            "See that it is a TLS client that calls; `--log debug` shows more.",
+        ),
+    }
+}
+
+fn explain_certificate(problem: &CertificateError) -> (&'static str, &'static str) {
+    use CertificateError as Bad;
+    match problem {
+        // A CA of the same name with another key is known by its signature only.
+        Bad::UnknownIssuer | Bad::BadSignature => (
+            "no CA in `security.tls.client_ca` has signed the client's certificate",
+            "Give the client a certificate that one of them has signed, or add its CA to the file, \
+             and intermediate ones to what the client sends.",
+        ),
+        Bad::Expired | Bad::ExpiredContext { .. } => (
+            "the client's certificate has expired",
+            "Renew the client's certificate; if it is current, set this machine's clock.",
+        ),
+        Bad::NotValidYet | Bad::NotValidYetContext { .. } => (
+            "the client's certificate is not valid yet",
+            "Set this machine's clock, or wait until the certificate is valid.",
+        ),
+        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => (
+            "the client's certificate is not for clients",
+            "Issue one whose extended key usage is clientAuth.",
+        ),
+        _ => (
+            "the client's certificate cannot be verified",
+            "Issue another X.509 v3 certificate for the client; `--log debug` shows more.",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{advance, pause};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn tells_of_one_at_a_time_and_counts_the_others() {
+        pause();
+        let complaints = Complaints::default();
+        assert_eq!(complaints.take_turn(), Some(0));
+        for _ in 0..3 {
+            advance(PAUSE / 4).await;
+            assert_eq!(complaints.take_turn(), None);
+        }
+        advance(PAUSE / 4).await;
+        assert_eq!(complaints.take_turn(), Some(3));
+        advance(PAUSE).await;
+        assert_eq!(complaints.take_turn(), Some(0));
+    }
+}
