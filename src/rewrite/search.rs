@@ -108,11 +108,21 @@ impl Search {
         self.begin(bases, at);
     }
 
-    /// Prepares for a query that has no URL before it.
-    fn start_query(&mut self) {
-        self.place = Place::Name;
-        self.percent = Percent::None;
-        self.candidate = None;
+    /// Reads a query that has no URL before it.
+    pub(super) fn of_query() -> Self {
+        Self {
+            place: Place::Name,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the next characters, which are a whole chunk, as they stand.
+    pub(super) fn push_all(&mut self, bases: &Bases, output: &mut Output, chunk: &[u8]) {
+        for (at, character) in chunk.iter().enumerate() {
+            if !self.push(bases, output, *character, 1, at + 1) {
+                break;
+            }
+        }
     }
 
     /// Takes the next character, which took `len` bytes and ends before position `next` of the
@@ -361,9 +371,7 @@ impl Bases {
     pub fn rewrite_query(&self, query: &[u8]) -> Option<Vec<u8>> {
         // Most hold no URL at all.
         memchr::memchr2(b'/', b'%', query)?;
-        let mut search = Search::default();
-        search.start_query();
-        self.rewrite_with(search, query)
+        self.rewrite_with(Search::of_query(), query)
     }
 
     fn rewrite_as(&self, text: Text, value: &[u8]) -> Option<Vec<u8>> {
@@ -375,11 +383,7 @@ impl Bases {
     fn rewrite_with(&self, mut search: Search, value: &[u8]) -> Option<Vec<u8>> {
         let mut output = Output::new(Syntax::Plain);
         output.begin(Bytes::copy_from_slice(value));
-        for (at, character) in value.iter().enumerate() {
-            if !search.push(self, &mut output, *character, 1, at + 1) {
-                break;
-            }
-        }
+        search.push_all(self, &mut output, value);
         search.finish(self, &mut output);
         let result = output.end(None);
         (result != value).then(|| result.into())

@@ -182,6 +182,24 @@ async fn queries_and_conditions_name_the_service() {
 }
 
 #[tokio::test]
+async fn a_form_names_the_service_however_long_its_last_value_is() {
+    let stage = Stage::start().await;
+    let form = |base: &str| {
+        let references: Vec<_> = (0..2000).map(|id| format!("{base}/Patient/{id}")).collect();
+        format!("_count=2&subject={}", references.join(","))
+    };
+    let given = form(&format!("http://{}/fhir", stage.address()));
+    assert!(given.len() > 64 * 1024);
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    let path = "/fhir/Observation/_search";
+    let answer = client::request(stage.address(), "POST", path, &headers, given.as_bytes()).await;
+    assert_eq!(answer.status, 200);
+    let sent = last(&stage);
+    assert!(sent.body == form(FHIR_AUDIENCE));
+    assert_eq!(header(&sent, STAMP), Some("rewrote proxy base URLs"));
+}
+
+#[tokio::test]
 async fn searches_within_bodies_name_the_service() {
     let stage = Stage::start().await;
     let ours = format!("http://{}/fhir", stage.address());
