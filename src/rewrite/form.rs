@@ -4,30 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Bases;
+use super::{
+    bases::{Bases, Syntax},
+    output::Output,
+    search::Search,
+};
 
-/// A pair that is longer than this passes unchanged. No URL is.
-const MAX_PAIR: usize = 64 * 1024;
-
-/// Changes the links in the values of one form (`application/x-www-form-urlencoded`).
+/// Changes the links in the values of one form (`application/x-www-form-urlencoded`), of whatever
+/// length: what is held back is at most the start of a base.
 #[derive(Debug)]
 pub struct FormRewriter {
     bases: Arc<Bases>,
-    /// The start of a pair whose end has not come yet.
-    held: Held,
-}
-
-enum Held {
-    Pair(Vec<u8>),
-    /// In a pair that was too long to be held.
-    Passing,
-}
-
-/// Without the bytes, which are a patient's.
-impl std::fmt::Debug for Held {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Held").finish_non_exhaustive()
-    }
+    search: Search,
+    output: Output,
 }
 
 impl FormRewriter {
@@ -35,77 +24,62 @@ impl FormRewriter {
     pub fn new(bases: Arc<Bases>) -> Self {
         Self {
             bases,
-            held: Held::Pair(Vec::new()),
+            search: Search::of_query(),
+            output: Output::new(Syntax::Plain),
         }
     }
 
     /// Takes the next part of the form, cut anywhere, and answers with the next part of the
-    /// rewritten one. May be empty.
+    /// rewritten one: the same bytes, uncopied, when nothing changed. May be empty.
     #[must_use]
     pub fn push(&mut self, chunk: &Bytes) -> Bytes {
-        let end = memchr::memrchr(b'&', chunk).map(|at| at + 1);
-        let (pairs, start) = chunk.split_at(end.unwrap_or(0));
-        let mut result = Vec::new();
-        if !pairs.is_empty() {
-            match &mut self.held {
-                Held::Pair(held) => {
-                    held.extend_from_slice(pairs);
-                    result = self.rewritten();
-                }
-                Held::Passing => {
-                    let first = memchr::memchr(b'&', pairs).unwrap_or(0);
-                    result.extend_from_slice(&pairs[..first]);
-                    self.held = Held::Pair(pairs[first..].to_vec());
-                    result.extend(self.rewritten());
-                }
-            }
-        }
-        match &mut self.held {
-            Held::Pair(held) if held.len() + start.len() <= MAX_PAIR => {
-                held.extend_from_slice(start);
-            }
-            Held::Pair(held) => {
-                result.append(held);
-                result.extend_from_slice(start);
-                self.held = Held::Passing;
-            }
-            Held::Passing => result.extend_from_slice(start),
-        }
-        result.into()
+        self.output.begin(chunk.clone());
+        self.search.push_all(&self.bases, &mut self.output, chunk);
+        let unfinished = self.search.unfinished();
+        self.output.end(unfinished)
     }
 
     /// What is left to give out at the end of the form.
     #[must_use]
     pub fn finish(mut self) -> Bytes {
-        self.rewritten().into()
-    }
-
-    fn rewritten(&mut self) -> Vec<u8> {
-        match &mut self.held {
-            Held::Pair(held) => {
-                let pairs = std::mem::take(held);
-                self.bases.rewrite_query(&pairs).unwrap_or(pairs)
-            }
-            Held::Passing => Vec::new(),
-        }
+        self.search.finish(&self.bases, &mut self.output);
+        self.output.finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::config::ServiceUrl;
 
-    fn rewritten(form: &[u8], piece: usize) -> Vec<u8> {
+    const OURS: &str = "http://localhost:8080/fhir";
+    const THEIRS: &str = "https://h.example";
+
+    fn bases() -> Arc<Bases> {
         let url = |text| ServiceUrl::parse(text).expect("a base URL");
-        let (from, to) = (url("http://localhost:8080/fhir"), url("https://h.example"));
-        let mut rewriter = FormRewriter::new(Arc::new(Bases::new([(&from, &to)])));
-        let mut result = Vec::new();
-        for chunk in form.chunks(piece) {
-            result.extend(rewriter.push(&Bytes::copy_from_slice(chunk)));
+        Arc::new(Bases::new([(&url(OURS), &url(THEIRS))]))
+    }
+
+    /// Also answers how much was held back at most.
+    fn rewritten(form: &[u8], cuts: &[usize]) -> (Vec<u8>, usize) {
+        // Nothing is replaced by more than it takes itself, so that what is missing was held back.
+        assert!(THEIRS.len() <= OURS.len());
+        let mut rewriter = FormRewriter::new(bases());
+        let mut rest = Bytes::copy_from_slice(form);
+        let (mut result, mut held) = (Vec::new(), 0);
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let chunk = rest.split_to(rest.len().min(*cut));
+            let part = rewriter.push(&chunk);
+            held = (held + chunk.len()).saturating_sub(part.len());
+            result.extend_from_slice(&part);
         }
-        result.extend(rewriter.finish());
-        result
+        result.extend_from_slice(&rewriter.finish());
+        (result, held)
     }
 
     #[test]
@@ -113,18 +87,84 @@ mod tests {
         let form = b"subject=http%3A%2F%2Flocalhost%3A8080%2Ffhir%2FPatient%2F1&&a=1&b=http://localhost:8080/fhir";
         let expected = b"subject=https%3A%2F%2Fh.example%2FPatient%2F1&&a=1&b=https://h.example";
         for piece in 1..=form.len() {
-            assert_eq!(rewritten(form, piece), expected, "{piece}");
+            assert_eq!(rewritten(form, &[piece]).0, expected, "{piece}");
         }
-        assert_eq!(rewritten(b"", 1), b"");
+        assert_eq!(rewritten(b"", &[1]).0, b"");
     }
 
     #[test]
-    fn a_pair_without_end_is_not_held() {
-        let long = "x".repeat(MAX_PAIR);
-        let form = format!("a={long}&b=http://localhost:8080/fhir/1&c={long}");
-        let expected = form.replace("http://localhost:8080/fhir", "https://h.example");
-        for piece in [1000, MAX_PAIR, form.len()] {
-            assert_eq!(rewritten(form.as_bytes(), piece), expected.as_bytes());
+    fn a_value_changes_however_long_it_is() {
+        let form = |base: &str| {
+            let references: Vec<_> = (0..4000).map(|id| format!("{base}/Patient/{id}")).collect();
+            format!("_count=1&subject={}", references.join(","))
+        };
+        let encoded = |base: &str| base.replace(':', "%3A").replace('/', "%2F");
+        for (ours, theirs) in [
+            (OURS.to_owned(), THEIRS.to_owned()),
+            (encoded(OURS), encoded(THEIRS)),
+        ] {
+            let given = form(&ours);
+            for piece in [7, 1000, 64 * 1024, given.len()] {
+                let (result, _) = rewritten(given.as_bytes(), &[piece]);
+                assert!(result == form(&theirs).as_bytes(), "in pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_is_held_than_may_become_a_base() {
+        let long = "x".repeat(200_000);
+        let form = format!("{long}&a={long}/{long}");
+        let (result, held) = rewritten(form.as_bytes(), &[1000]);
+        assert!(result == form.as_bytes());
+        assert_eq!(held, 0);
+        let mut rewriter = FormRewriter::new(bases());
+        let open = Bytes::from(format!("a={long},http%3A%2F%2Flocal"));
+        let start = "http%3A%2F%2Flocal".len();
+        assert_eq!(rewriter.push(&open), open[..open.len() - start]);
+        assert_eq!(rewriter.finish(), open[open.len() - start..]);
+    }
+
+    fn long_form() -> impl Strategy<Value = String> {
+        let part = prop::sample::select(vec![
+            OURS,
+            "http%3A%2F%2Flocalhost%3A8080%2Ffhir",
+            "Observation%3Fsubject%3Dhttp%253A%252F%252Flocalhost%253A8080%252Ffhir",
+            "/Patient/1",
+            "http%3A%2F%2Flocal",
+            ",",
+            "%2C",
+            "$",
+            "%24",
+            "%7C",
+            "%252C",
+            "\\,",
+            "%26",
+            "%",
+            "&",
+            "=",
+            "x",
+        ]);
+        (
+            part.clone(),
+            prop::collection::vec(part, 0..40),
+            1..300_usize,
+        )
+            .prop_map(|(first, parts, times)| format!("a={first}{}", parts.concat().repeat(times)))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+        #[test]
+        fn the_cuts_do_not_matter(
+            form in long_form(),
+            cuts in prop::collection::vec(prop_oneof![1..60_usize, 1..9000_usize], 1..8),
+        ) {
+            let expected = bases().rewrite_query(form.as_bytes());
+            let expected = expected.unwrap_or_else(|| form.clone().into_bytes());
+            let (result, _) = rewritten(form.as_bytes(), &cuts);
+            prop_assert_eq!(String::from_utf8_lossy(&result), String::from_utf8_lossy(&expected));
         }
     }
 }

@@ -10,8 +10,9 @@
 //! Then the base at the start of the URL is changed, and the base at the start of each value of its
 //! query: of each part, where commas or dollars separate several (hl7.org/fhir/R4/search.html#combining
 //! and #composite). A base that was percent-encoded is replaced by one that is. A value may itself be
-//! such a URL, encoded once more or not, as in `_typeFilter` (hl7.org/fhir/uv/bulkdata/export.html): the
-//! same holds of its query.
+//! such a URL, as in `_typeFilter` (hl7.org/fhir/uv/bulkdata/export.html): the same holds of its query,
+//! whose values are then percent-encoded twice, though not everybody does that. A base that was is
+//! replaced by one that is. What is encoded more often is not looked at.
 //!
 //! `Bundle.entry.request.ifNoneExist` and the header `If-None-Exist` (hl7.org/fhir/R4/http.html#ccreate)
 //! are a query without a URL before it, though clients send the one with the other too. The query of
@@ -19,6 +20,7 @@
 //!
 //! No more is held back than the start of what may be a base.
 
+mod percent;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +32,7 @@ use super::{
     plan::Text,
     values,
 };
+use percent::{Percent, Step};
 
 /// Reads one value and changes the bases in it.
 #[derive(Debug, Default)]
@@ -42,6 +45,8 @@ pub(super) struct Search {
     is_inner: bool,
     /// The start of what may be an encoded character.
     percent: Percent,
+    /// The same in a value of a search that is itself a value, once that is decoded.
+    inner_percent: Percent,
     matcher: Matcher,
     candidate: Option<Candidate>,
 }
@@ -75,13 +80,13 @@ enum Owner {
     Other,
 }
 
-/// Characters of which it is still open whether they encode one, and the bytes each took.
-#[derive(Debug, Default, Clone, Copy)]
-enum Percent {
-    #[default]
-    None,
-    Sign(usize),
-    Digit(usize, u8, usize),
+/// How often a character was percent-encoded, as far as that makes a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    /// At most as the outermost query demands.
+    Outer,
+    /// As a query within it does.
+    Inner,
 }
 
 /// What may be a base.
@@ -92,6 +97,8 @@ struct Candidate {
     /// The bytes compared, and so many of them precede the first encoded character.
     len: usize,
     plain: Option<usize>,
+    /// And so many the first that was encoded twice.
+    once: Option<usize>,
 }
 
 impl Search {
@@ -105,14 +112,25 @@ impl Search {
         };
         self.after_slash = false;
         self.percent = Percent::None;
+        self.inner_percent = Percent::None;
         self.begin(bases, at);
     }
 
-    /// Prepares for a query that has no URL before it.
-    fn start_query(&mut self) {
-        self.place = Place::Name;
-        self.percent = Percent::None;
-        self.candidate = None;
+    /// Reads a query that has no URL before it.
+    pub(super) fn of_query() -> Self {
+        Self {
+            place: Place::Name,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the next characters, which are a whole chunk, as they stand.
+    pub(super) fn push_all(&mut self, bases: &Bases, output: &mut Output, chunk: &[u8]) {
+        for (at, character) in chunk.iter().enumerate() {
+            if !self.push(bases, output, *character, 1, at + 1) {
+                break;
+            }
+        }
     }
 
     /// Takes the next character, which took `len` bytes and ends before position `next` of the
@@ -190,28 +208,25 @@ impl Search {
         len: usize,
         next: usize,
     ) {
-        let digit = char::from(character).to_digit(16);
-        match (self.percent, digit) {
-            (Percent::Sign(sign), Some(_)) => {
-                self.percent = Percent::Digit(sign, character, len);
-                return;
-            }
-            (Percent::Digit(sign, first, first_len), Some(low)) => {
-                self.percent = Percent::None;
-                let high = char::from(first).to_digit(16).unwrap_or(0);
-                // Two hexadecimal digits fit.
-                let decoded = u8::try_from(high << 4 | low).unwrap_or(b'%');
+        match self.percent.push(character, len) {
+            Step::Part => return,
+            Step::Encoded(decoded, len) => {
                 if let Some(candidate) = &mut self.candidate {
                     candidate.plain.get_or_insert(candidate.len);
                 }
-                self.decoded(bases, output, decoded, sign + first_len + len, next);
-                return;
+                return self.decoded(bases, output, decoded, len, next);
             }
-            _ => self.give_up_percent(bases, output),
+            Step::Other(before) => {
+                // None begins a part of its own, so that it does not matter where they end.
+                for (character, len) in before.characters() {
+                    self.decoded(bases, output, character, len, 0);
+                }
+            }
         }
         match character {
             b'%' => self.percent = Percent::Sign(len),
             b'&' => {
+                self.give_up_inner(bases, output);
                 let found = self.matcher.finish(bases);
                 self.settle(bases, output, found);
                 self.place = Place::Name;
@@ -221,19 +236,21 @@ impl Search {
         }
     }
 
-    /// What looked like an encoded character is several.
+    /// At the end, what looked like an encoded character is several.
     fn give_up_percent(&mut self, bases: &Bases, output: &mut Output) {
-        // Neither begins a part of its own, so that it does not matter where they end.
-        match std::mem::take(&mut self.percent) {
-            Percent::None => {}
-            Percent::Sign(len) => self.decoded(bases, output, b'%', len, 0),
-            Percent::Digit(len, digit, digit_len) => {
-                self.decoded(bases, output, b'%', len, 0);
-                self.decoded(bases, output, digit, digit_len, 0);
-            }
+        for (character, len) in std::mem::take(&mut self.percent).characters() {
+            self.decoded(bases, output, character, len, 0);
+        }
+        self.give_up_inner(bases, output);
+    }
+
+    fn give_up_inner(&mut self, bases: &Bases, output: &mut Output) {
+        for (character, len) in std::mem::take(&mut self.inner_percent).characters() {
+            self.character(bases, output, character, len, 0, Level::Outer);
         }
     }
 
+    /// A character of a value, once decoded.
     fn decoded(
         &mut self,
         bases: &Bases,
@@ -241,6 +258,38 @@ impl Search {
         character: u8,
         len: usize,
         next: usize,
+    ) {
+        if self.is_inner && self.place == Place::Value {
+            match self.inner_percent.push(character, len) {
+                Step::Part => return,
+                Step::Encoded(decoded, len) => {
+                    if let Some(candidate) = &mut self.candidate {
+                        candidate.once.get_or_insert(candidate.len);
+                    }
+                    return self.character(bases, output, decoded, len, next, Level::Inner);
+                }
+                Step::Other(before) => {
+                    for (character, len) in before.characters() {
+                        self.character(bases, output, character, len, 0, Level::Outer);
+                    }
+                }
+            }
+            if character == b'%' {
+                self.inner_percent = Percent::Sign(len);
+                return;
+            }
+        }
+        self.character(bases, output, character, len, next, Level::Outer);
+    }
+
+    fn character(
+        &mut self,
+        bases: &Bases,
+        output: &mut Output,
+        character: u8,
+        len: usize,
+        next: usize,
+        level: Level,
     ) {
         // FHIR writes what separates nothing as `\,` and `\$`.
         let separates = matches!(character, b',' | b'$') && !self.after_backslash;
@@ -258,7 +307,7 @@ impl Search {
             (Place::InnerName, _) => {
                 self.after_backslash = character == b'\\' && !self.after_backslash;
             }
-            (_, b'&') if self.is_inner => {
+            (_, b'&') if self.is_inner && level == Level::Outer => {
                 let found = self.matcher.finish(bases);
                 self.settle(bases, output, found);
                 self.after_backslash = false;
@@ -268,10 +317,12 @@ impl Search {
                 self.after_backslash = character == b'\\' && !self.after_backslash;
                 self.compare(bases, output, character, len);
                 self.note_owner(character);
-                if character == b'?' && matches!(self.owner, Owner::Relative | Owner::Ours) {
+                let ends_path = matches!(character, b'?' | b'#');
+                let is_ours = matches!(self.owner, Owner::Relative | Owner::Ours);
+                if character == b'?' && level == Level::Outer && is_ours {
                     self.is_inner = true;
                     self.place = Place::InnerName;
-                } else if character == b'#' {
+                } else if ends_path {
                     self.owner = Owner::Other;
                 }
             }
@@ -307,6 +358,7 @@ impl Search {
             start,
             len: 0,
             plain: None,
+            once: None,
         });
     }
 
@@ -332,9 +384,13 @@ impl Search {
         let mut replacement = Vec::new();
         if self.place == Place::Value {
             self.owner = Owner::Ours;
-            let is_encoded = candidate.plain.is_some_and(|plain| plain < found.len);
+            let is_within = |first: Option<usize>| first.is_some_and(|first| first < found.len);
             let base = bases.replacement(found, Syntax::Plain);
-            values::encode(base, is_encoded, &mut replacement);
+            values::encode(base, is_within(candidate.plain), &mut replacement);
+            if is_within(candidate.once) {
+                let once = std::mem::take(&mut replacement);
+                values::encode_again(&once, &mut replacement);
+            }
         } else {
             if self.owner != Owner::Condition {
                 self.owner = Owner::Ours;
@@ -361,9 +417,7 @@ impl Bases {
     pub fn rewrite_query(&self, query: &[u8]) -> Option<Vec<u8>> {
         // Most hold no URL at all.
         memchr::memchr2(b'/', b'%', query)?;
-        let mut search = Search::default();
-        search.start_query();
-        self.rewrite_with(search, query)
+        self.rewrite_with(Search::of_query(), query)
     }
 
     fn rewrite_as(&self, text: Text, value: &[u8]) -> Option<Vec<u8>> {
@@ -375,11 +429,7 @@ impl Bases {
     fn rewrite_with(&self, mut search: Search, value: &[u8]) -> Option<Vec<u8>> {
         let mut output = Output::new(Syntax::Plain);
         output.begin(Bytes::copy_from_slice(value));
-        for (at, character) in value.iter().enumerate() {
-            if !search.push(self, &mut output, *character, 1, at + 1) {
-                break;
-            }
-        }
+        search.push_all(self, &mut output, value);
         search.finish(self, &mut output);
         let result = output.end(None);
         (result != value).then(|| result.into())

@@ -74,6 +74,16 @@ pub(super) fn encode(base: &str, is_encoded: bool, result: &mut Vec<u8>) {
     }
 }
 
+/// Writes what is fully percent-encoded into a query within a query.
+pub(super) fn encode_again(once: &[u8], result: &mut Vec<u8>) {
+    for byte in once {
+        match byte {
+            b'%' => result.extend_from_slice(b"%25"),
+            _ => result.push(*byte),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Bases;

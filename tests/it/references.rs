@@ -182,6 +182,51 @@ async fn queries_and_conditions_name_the_service() {
 }
 
 #[tokio::test]
+async fn a_form_names_the_service_however_long_its_last_value_is() {
+    let stage = Stage::start().await;
+    let form = |base: &str| {
+        let references: Vec<_> = (0..2000).map(|id| format!("{base}/Patient/{id}")).collect();
+        format!("_count=2&subject={}", references.join(","))
+    };
+    let given = form(&format!("http://{}/fhir", stage.address()));
+    assert!(given.len() > 64 * 1024);
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    let path = "/fhir/Observation/_search";
+    let answer = client::request(stage.address(), "POST", path, &headers, given.as_bytes()).await;
+    assert_eq!(answer.status, 200);
+    let sent = last(&stage);
+    // The emulator remembers no more of a body.
+    assert!(sent.body == form(FHIR_AUDIENCE)[..64 * 1024]);
+    assert_eq!(header(&sent, STAMP), Some("rewrote proxy base URLs"));
+}
+
+#[tokio::test]
+async fn a_search_within_a_query_is_encoded_twice() {
+    let stage = Stage::start().await;
+    let ours = format!("http://{}/fhir", stage.address());
+    let filter = |base: &str| {
+        let base = base.replace(':', "%253A").replace('/', "%252F");
+        format!("_typeFilter=Observation%3Fsubject%3D{base}%252FPatient%252F1%26code%3Dx&_count=2")
+    };
+    let (given, expected) = (filter(&ours), filter(FHIR_AUDIENCE));
+    client::get(stage.address(), &format!("/fhir/Observation?{given}")).await;
+    assert_eq!(last(&stage).target, format!("/Observation?{expected}"));
+
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    let path = "/fhir/Observation/_search";
+    client::request(stage.address(), "POST", path, &headers, given.as_bytes()).await;
+    assert_eq!(last(&stage).body, expected);
+
+    let bundle = |filter: &str| {
+        let request = json!({"method": "GET", "url": format!("$export?{filter}")});
+        json!({"resourceType": "Bundle", "type": "batch", "entry": [{"request": request}]})
+    };
+    let body = bundle(&given).to_string();
+    client::request(stage.address(), "POST", "/fhir", &[JSON], body.as_bytes()).await;
+    assert_eq!(last(&stage).body, bundle(&expected).to_string());
+}
+
+#[tokio::test]
 async fn searches_within_bodies_name_the_service() {
     let stage = Stage::start().await;
     let ours = format!("http://{}/fhir", stage.address());

@@ -136,6 +136,59 @@ fn searches_name_the_service_in_their_queries() {
     }
 }
 
+/// Percent-encodes all that a parameter's value may not hold.
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |result, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            result + &char::from(byte).to_string()
+        } else {
+            result + &format!("%{byte:02X}")
+        }
+    })
+}
+
+#[test]
+fn a_search_within_a_query_has_encoded_values_of_its_own() {
+    let inner = |base: &str| {
+        let reference = |id: u8| format!("{base}/Patient/{id}");
+        let list = format!("{},{}", reference(1), reference(2));
+        format!(
+            "Observation?subject={}&code=a%26b&focus={}",
+            encoded(&reference(1)),
+            encoded(&list)
+        )
+    };
+    let search = |base: &str| format!("$export?_typeFilter={}&x=1", encoded(&inner(base)));
+    assert!(search(OURS).contains("subject%3Dhttp%253A%252F%252Flocalhost%253A8080%252Ffhir%252F"));
+    member_becomes("url", &search(OURS), &search(THEIRS));
+    let odd = |base: &str| format!("$export?_typeFilter=A%3Fx%3D{}", encoded(&encoded(base)));
+    member_becomes("url", &odd(OURS_BELOW), &odd(THEIRS_BELOW));
+}
+
+#[test]
+fn only_the_values_of_a_search_within_a_query_are_encoded_twice() {
+    let twice = encoded(&encoded(OURS));
+    for template in [
+        "Patient?x=~",
+        "Patient?x=a,~",
+        "Patient?x=http://other.example/A%3Fy%3D~",
+        "Patient?x=A%3Fy=z~",
+        "Patient?x=A%3F~=y",
+        "Patient?x=A%3Fy%3Dz%2526w%253D~",
+        "Patient?x=A%3Fy%3DB%253Fw%253D~",
+        "Patient?x=A%3Fy%3Da%255C%252C~",
+        "Patient?x=A%3Fy%3D~x",
+        "Patient?x=A%3Fy%3D~%252",
+        "Patient?x=A%3Fy%3D~%25",
+        "Patient?x=A%3Fy&z=~",
+        "Patient?x=A%3Fy%3D1&z=~",
+        "~",
+    ] {
+        let value = template.replace('~', &twice);
+        member_becomes("url", &value, &value);
+    }
+}
+
 #[test]
 fn a_condition_is_a_query_or_a_url_with_one() {
     for condition in [
@@ -314,49 +367,67 @@ fn changes_in_parts(value: &str, start: usize, len: usize) -> Vec<(Range<usize>,
     }
     characters.push((b',', bytes.len()));
     let mut changes = Vec::new();
-    let (mut part, mut backslashes) = (Vec::new(), 0);
-    let mut from = start;
+    // The part so far, where each of its characters is, and whether that was encoded twice.
+    let (mut part, mut places, mut backslashes) = (Vec::new(), Vec::new(), 0);
     let (mut in_name, mut is_inner) = (false, false);
-    for (index, (character, at)) in characters.iter().enumerate() {
+    let mut index = 0;
+    while let Some(&(mut character, at)) = characters.get(index) {
+        let hex = |at: usize| {
+            characters
+                .get(at)
+                .and_then(|hex| char::from(hex.0).to_digit(16))
+        };
+        let mut twice = false;
+        index += 1;
+        if is_inner && !in_name && character == b'%' {
+            if let (Some(high), Some(low)) = (hex(index), hex(index + 1)) {
+                character = u8::try_from(high << 4 | low).expect("two digits");
+                twice = true;
+                index += 2;
+            }
+        }
         let is_separator = matches!(character, b',' | b'$') && backslashes % 2 == 0;
-        let is_end = *at == bytes.len();
-        let next = characters.get(index + 1).map_or(bytes.len(), |next| next.1);
-        backslashes = if *character == b'\\' {
+        let is_end = at == bytes.len();
+        backslashes = if character == b'\\' {
             backslashes + 1
         } else {
             0
         };
         if in_name {
-            if *character == b'=' || is_separator && !is_end {
+            if character == b'=' || is_separator && !is_end {
                 in_name = false;
                 backslashes = 0;
-                part.clear();
-                from = next;
             }
             continue;
         }
-        let starts_search = *character == b'?'
+        let starts_search = character == b'?'
+            && !twice
             && !part.contains(&b'?')
             && !part.contains(&b'#')
             && (is_relative(&part) || base_of(&part).is_some());
-        if is_end || is_separator || starts_search || is_inner && *character == b'&' {
+        let ends_pair = is_inner && character == b'&' && !twice;
+        if is_end || is_separator || starts_search || ends_pair {
             if let Some((len, to)) = base_of(&part) {
-                let first = index - part.len();
-                let range = from..characters[first + len].1;
-                let to = match (value[range.clone()].contains('%'), to == THEIRS) {
-                    (true, true) => "https%3A%2F%2Fh.example".to_owned(),
-                    (true, false) => "https%3A%2F%2Fh.example%2Fit%27s%2Ca%2Fbase".to_owned(),
-                    (false, true) => THEIRS.to_owned(),
-                    (false, false) => IN_QUERIES.to_owned(),
+                let end = places.get(len).map_or(at, |place: &(usize, bool)| place.0);
+                let range = places[0].0..end;
+                let to = if places[..len].iter().any(|place| place.1) {
+                    encoded(&encoded(to))
+                } else if value[range.clone()].contains('%') {
+                    encoded(to)
+                } else if to == THEIRS {
+                    THEIRS.to_owned()
+                } else {
+                    IN_QUERIES.to_owned()
                 };
                 changes.push((range, to));
             }
             part.clear();
-            from = next;
+            places.clear();
             in_name = starts_search || !is_separator && !is_end;
             is_inner |= starts_search;
         } else {
-            part.push(*character);
+            part.push(character);
+            places.push((at, twice));
         }
     }
     changes
@@ -366,12 +437,13 @@ fn changes_in_parts(value: &str, start: usize, len: usize) -> Vec<(Range<usize>,
 fn base() -> impl Strategy<Value = String> {
     let spelled = prop::sample::select(vec![OURS, OURS, OURS_BELOW, "HTTP://LocalHost:8080/fhir"]);
     let encoded = prop::collection::vec(prop::bool::weighted(0.1), 40);
-    (spelled, encoded, 0..3_u8).prop_map(|(base, encoded, how)| {
+    (spelled, encoded, 0..4_u8).prop_map(|(base, encoded, how)| {
         base.bytes()
             .zip(encoded)
             .map(|(byte, encoded)| match how {
                 1 if !byte.is_ascii_alphanumeric() => format!("%{byte:02X}"),
                 2 if encoded => format!("%{byte:02x}"),
+                3 if !byte.is_ascii_alphanumeric() || encoded => format!("%25{byte:02X}"),
                 _ => char::from(byte).to_string(),
             })
             .collect()
@@ -395,6 +467,12 @@ fn search() -> impl Strategy<Value = String> {
         "?a=",
         "%2C",
         "%5c",
+        "%252C",
+        "%2526",
+        "%253F",
+        "%253d",
+        "%255C",
+        "%25",
         "%2",
         "%",
         "%zz",

@@ -1,0 +1,50 @@
+//! Percent-encoding, decoded one character at a time.
+
+/// Characters of which it is still open whether they encode one, and the bytes each took.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) enum Percent {
+    #[default]
+    None,
+    Sign(usize),
+    Digit(usize, u8, usize),
+}
+
+/// What a character makes of those before it.
+pub(super) enum Step {
+    /// It is open still.
+    Part,
+    /// Together they encode this one, in so many bytes.
+    Encoded(u8, usize),
+    /// Those before it stand for themselves; the character is not dealt with.
+    Other(Percent),
+}
+
+impl Percent {
+    /// Takes the next character, which took `len` bytes.
+    pub(super) fn push(&mut self, character: u8, len: usize) -> Step {
+        let before = std::mem::take(self);
+        match (before, char::from(character).to_digit(16)) {
+            (Self::Sign(sign), Some(_)) => {
+                *self = Self::Digit(sign, character, len);
+                Step::Part
+            }
+            (Self::Digit(sign, first, first_len), Some(low)) => {
+                let high = char::from(first).to_digit(16).unwrap_or(0);
+                // Two hexadecimal digits fit.
+                let decoded = u8::try_from(high << 4 | low).unwrap_or(b'%');
+                Step::Encoded(decoded, sign + first_len + len)
+            }
+            _ => Step::Other(before),
+        }
+    }
+
+    /// The characters themselves, and the bytes each took.
+    pub(super) fn characters(self) -> impl Iterator<Item = (u8, usize)> {
+        let (sign, digit) = match self {
+            Self::None => (None, None),
+            Self::Sign(len) => (Some((b'%', len)), None),
+            Self::Digit(len, digit, digit_len) => (Some((b'%', len)), Some((digit, digit_len))),
+        };
+        sign.into_iter().chain(digit)
+    }
+}
