@@ -379,12 +379,14 @@ fn changes_in_parts(value: &str, start: usize, len: usize) -> Vec<(Range<usize>,
         };
         let mut twice = false;
         index += 1;
-        if is_inner && !in_name && character == b'%' {
-            if let (Some(high), Some(low)) = (hex(index), hex(index + 1)) {
-                character = u8::try_from(high << 4 | low).expect("two digits");
-                twice = true;
-                index += 2;
-            }
+        if is_inner
+            && !in_name
+            && character == b'%'
+            && let (Some(high), Some(low)) = (hex(index), hex(index + 1))
+        {
+            character = u8::try_from(high << 4 | low).expect("two digits");
+            twice = true;
+            index += 2;
         }
         let is_separator = matches!(character, b',' | b'$') && backslashes % 2 == 0;
         let is_end = at == bytes.len();
