@@ -81,7 +81,7 @@ impl<'a> Probe<'a> {
         )
         .await
         {
-            Ok(Ok((response, _lease))) => {
+            Ok(Ok(response)) => {
                 let (head, _unread) = response.into_parts();
                 Ok(Answer::new(target, head))
             }

@@ -147,7 +147,7 @@ impl IdentityEndpoints {
         request: Request<Full<Bytes>>,
         host: &str,
     ) -> Result<Answer, CredentialError> {
-        let (response, _lease) = self
+        let response = self
             .pools
             .send(request)
             .await

@@ -13,13 +13,15 @@ use std::{
 
 use http::{Request, Response, Uri, uri::PathAndQuery};
 use http_body::Body;
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::client::conn::TrySendError;
 use tokio::sync::oneshot;
 
 use super::{
-    ConnectError, Connector, Lease, Origin, SendError,
+    AnswerBody, ConnectError, Connector, Origin, SendError,
     connection::{self, Connection, Http2},
     error,
+    http1::{self, Wire},
+    lease::Lease,
 };
 use crate::config::HttpVersion;
 
@@ -74,8 +76,8 @@ struct State<B> {
     /// The server has chosen HTTP/1.1.
     is_http1: bool,
     /// The one used last is at the end, and is taken first, so that the others can go.
-    idle: Vec<Idle<http1::SendRequest<B>>>,
-    waiting: VecDeque<oneshot::Sender<http1::SendRequest<B>>>,
+    idle: Vec<Idle<Box<Wire>>>,
+    waiting: VecDeque<oneshot::Sender<Box<Wire>>>,
     http2: Vec<Idle<Http2<B>>>,
     is_growing: bool,
     is_swept: bool,
@@ -84,7 +86,14 @@ struct State<B> {
 
 enum Place<B> {
     Served(Connection<B>),
-    Queued(oneshot::Receiver<http1::SendRequest<B>>),
+    Queued(oneshot::Receiver<Box<Wire>>),
+}
+
+/// A connection for one request.
+struct Leased<B> {
+    connection: Connection<B>,
+    /// It has served before, so that the server may be closing it right now.
+    is_reused: bool,
 }
 
 #[derive(Debug)]
@@ -125,36 +134,91 @@ impl<B: PoolBody> Pool<B> {
         &self,
         mut request: Request<B>,
         mut again: Option<impl Fn() -> Request<B>>,
-    ) -> Result<(Response<Incoming>, Lease<B>), SendError> {
+    ) -> Result<Response<AnswerBody<B>>, SendError> {
         loop {
-            let mut lease = self.shared.lease().await?;
-            let mut failure = match lease.send(request).await {
-                Ok(response) => return Ok((response, lease)),
-                Err(failure) => failure,
-            };
-            request = match (failure.take_message(), again.take()) {
-                (Some(unsent), repeat) if lease.is_reused() => {
-                    lease.give_up();
-                    again = repeat;
-                    unsent
+            let leased = self.shared.lease().await?;
+            request = match leased.connection {
+                Connection::Http1(wire) => match self.over_http1(wire, request).await {
+                    Ok(response) => return Ok(response),
+                    Err(failure) if failure.is_silent => match again.take() {
+                        Some(again) => again(),
+                        None => return Err(failure.error),
+                    },
+                    Err(failure) => return Err(failure.error),
+                },
+                // Boxed, since most requests would only carry the room for it about.
+                Connection::Http2(connection) => {
+                    match Box::pin(self.over_http2(connection, request)).await {
+                        Ok(response) => return Ok(response),
+                        Err(mut failure) => match (failure.take_message(), again.take()) {
+                            (Some(unsent), repeat) if leased.is_reused => {
+                                again = repeat;
+                                unsent
+                            }
+                            (_, Some(again)) if error::never_answered(failure.error()) => again(),
+                            _ => return Err(failure.into_error().into()),
+                        },
+                    }
                 }
-                (_, Some(again)) if error::never_answered(failure.error()) => again(),
-                _ => return Err(failure.into_error().into()),
             };
+        }
+    }
+
+    async fn over_http1(
+        &self,
+        wire: Box<Wire>,
+        request: Request<B>,
+    ) -> Result<Response<AnswerBody<B>>, http1::Unanswered> {
+        let host = self.shared.origin.host_header();
+        let pool = self.shared.clone();
+        let sent = http1::send(wire, request, host, move |wire| pool.put(wire)).await;
+        Ok(sent?.map(|body| AnswerBody::http1(body, &self.shared)))
+    }
+
+    async fn over_http2(
+        &self,
+        connection: Http2<B>,
+        request: Request<B>,
+    ) -> Result<Response<AnswerBody<B>>, TrySendError<Request<B>>> {
+        let mut lease = Lease::new(self.shared.clone(), connection);
+        match lease.send(request).await {
+            Ok(response) => Ok(response.map(|body| AnswerBody::http2(body, lease))),
+            Err(failure) => {
+                if failure.message().is_some() {
+                    lease.give_up();
+                }
+                Err(failure)
+            }
+        }
+    }
+}
+
+impl<B> Leased<B> {
+    fn fresh(connection: Connection<B>) -> Self {
+        Self {
+            connection,
+            is_reused: false,
+        }
+    }
+
+    fn reused(connection: Connection<B>) -> Self {
+        Self {
+            connection,
+            is_reused: true,
         }
     }
 }
 
 impl<B: PoolBody> Shared<B> {
-    async fn lease(self: &Arc<Self>) -> Result<Lease<B>, SendError> {
+    async fn lease(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
         match self.take_or_queue() {
-            Some(Place::Served(connection)) => Ok(Lease::reused(self.clone(), connection)),
+            Some(Place::Served(connection)) => Ok(Leased::reused(connection)),
             // Boxed, since most requests would only carry the room for it about.
             place => Box::pin(self.open_lease(place)).await,
         }
     }
 
-    async fn open_lease(self: &Arc<Self>, place: Option<Place<B>>) -> Result<Lease<B>, SendError> {
+    async fn open_lease(self: &Arc<Self>, place: Option<Place<B>>) -> Result<Leased<B>, SendError> {
         if let Some(known) = place {
             return self.resolve(known).await;
         }
@@ -165,7 +229,7 @@ impl<B: PoolBody> Shared<B> {
         }
         let connection = self.open().await?;
         self.note(&connection);
-        Ok(Lease::fresh(self.clone(), connection))
+        Ok(Leased::fresh(connection))
     }
 
     /// A connection, or a place in the queue for one. `None` while the server's protocol is unknown
@@ -182,9 +246,9 @@ impl<B: PoolBody> Shared<B> {
         })
     }
 
-    async fn resolve(self: &Arc<Self>, place: Place<B>) -> Result<Lease<B>, SendError> {
+    async fn resolve(self: &Arc<Self>, place: Place<B>) -> Result<Leased<B>, SendError> {
         match place {
-            Place::Served(connection) => Ok(Lease::reused(self.clone(), connection)),
+            Place::Served(connection) => Ok(Leased::reused(connection)),
             Place::Queued(idle) => self.open_or_wait(idle).await,
         }
     }
@@ -192,8 +256,8 @@ impl<B: PoolBody> Shared<B> {
     /// Opens a connection, and keeps it for others should one become idle first or the caller leave.
     async fn open_or_wait(
         self: &Arc<Self>,
-        idle: oneshot::Receiver<http1::SendRequest<B>>,
-    ) -> Result<Lease<B>, SendError> {
+        idle: oneshot::Receiver<Box<Wire>>,
+    ) -> Result<Leased<B>, SendError> {
         let (sender, opened) = oneshot::channel();
         let pool = self.clone();
         tokio::spawn(async move {
@@ -205,12 +269,12 @@ impl<B: PoolBody> Shared<B> {
         tokio::select! {
             biased;
             Ok(connection) = idle => {
-                Ok(Lease::reused(self.clone(), Connection::Http1(connection)))
+                Ok(Leased::reused(Connection::Http1(connection)))
             }
             Ok(connection) = opened => {
                 let connection = connection?;
                 self.note(&connection);
-                Ok(Lease::fresh(self.clone(), connection))
+                Ok(Leased::fresh(connection))
             }
             else => Err(SendError::Closed),
         }
@@ -236,8 +300,8 @@ impl<B: PoolBody> Shared<B> {
                 return Some(Connection::Http2(busy));
             }
         }
-        while let Some(idle) = state.idle.pop() {
-            if idle.connection.is_ready() {
+        while let Some(mut idle) = state.idle.pop() {
+            if idle.connection.is_idle() {
                 return Some(Connection::Http1(idle.connection));
             }
         }
@@ -285,7 +349,7 @@ impl<B: PoolBody> Shared<B> {
     }
 
     /// Takes back an HTTP/1.1 connection that is ready for the next request.
-    pub(super) fn put(self: &Arc<Self>, mut connection: http1::SendRequest<B>) {
+    pub(super) fn put(self: &Arc<Self>, mut connection: Box<Wire>) {
         let mut state = self.state();
         while let Some(waiting) = state.waiting.pop_front() {
             match waiting.send(connection) {
@@ -343,7 +407,7 @@ async fn sweep_once<B: PoolBody>(pool: &Weak<Shared<B>>) -> bool {
     let oldest = state.sweeps.saturating_sub(IDLE_SWEEPS);
     state
         .idle
-        .retain(|idle| idle.since > oldest && !idle.connection.is_closed());
+        .retain_mut(|idle| idle.since > oldest && idle.connection.is_idle());
     state.http2.retain(|idle| {
         !idle.connection.is_closed() && (idle.since > oldest || idle.connection.load() > 0)
     });
@@ -370,7 +434,7 @@ impl<B: PoolBody> Pools<B> {
     pub async fn send(
         &self,
         mut request: Request<B>,
-    ) -> Result<(Response<Incoming>, Lease<B>), SendError> {
+    ) -> Result<Response<AnswerBody<B>>, SendError> {
         let origin = Origin::of(request.uri()).ok_or(SendError::Protocol)?;
         let target = request.uri().path_and_query().cloned();
         *request.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));

@@ -11,10 +11,11 @@ use std::{
     time::Duration,
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
 use rustls::ProtocolVersion;
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 use tokio_rustls::client::TlsStream;
 
 use super::socket::Socket;
@@ -33,16 +34,16 @@ pub(super) struct Stream {
 
 #[derive(Debug)]
 enum Io {
-    Plain(TokioIo<Socket>),
-    Tls(Box<TokioIo<TlsStream<Socket>>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl Stream {
-    pub(super) fn plain(tcp: TokioIo<Socket>, idle_timeout: Duration) -> Self {
+    pub(super) fn plain(tcp: Socket, idle_timeout: Duration) -> Self {
         Self::new(Io::Plain(tcp), idle_timeout)
     }
 
-    pub(super) fn tls(tls: TokioIo<TlsStream<Socket>>, idle_timeout: Duration) -> Self {
+    pub(super) fn tls(tls: TlsStream<Socket>, idle_timeout: Duration) -> Self {
         Self::new(Io::Tls(Box::new(tls)), idle_timeout)
     }
 
@@ -58,7 +59,7 @@ impl Stream {
     pub(super) fn is_http2(&self) -> bool {
         match &self.io {
             Io::Plain(_) => false,
-            Io::Tls(stream) => stream.inner().get_ref().1.alpn_protocol() == Some(b"h2"),
+            Io::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
 
@@ -66,7 +67,7 @@ impl Stream {
     pub(super) fn tls_version(&self) -> Option<ProtocolVersion> {
         match &self.io {
             Io::Plain(_) => None,
-            Io::Tls(stream) => stream.inner().get_ref().1.protocol_version(),
+            Io::Tls(stream) => stream.get_ref().1.protocol_version(),
         }
     }
 
@@ -86,11 +87,11 @@ impl Stream {
     }
 }
 
-impl Read for Stream {
+impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let read = match &mut self.io {
             Io::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -105,7 +106,7 @@ impl Read for Stream {
     }
 }
 
-impl Write for Stream {
+impl AsyncWrite for Stream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

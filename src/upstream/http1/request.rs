@@ -1,0 +1,112 @@
+//! How a request's head is written (RFC 9112, section 3).
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http_body::Body;
+
+/// How the server is told where a request's body ends (RFC 9112, section 6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Framing {
+    Length(u64),
+    /// With the trailer fields that the head announces.
+    Chunked {
+        announced: Vec<HeaderName>,
+    },
+}
+
+/// Writes a request's head, whose target is path and query alone.
+pub(super) fn write_head<B: Body>(
+    request: &Request<B>,
+    host: &HeaderValue,
+    out: &mut Vec<u8>,
+) -> Framing {
+    let headers = request.headers();
+    let target = request.uri().path_and_query();
+    let target = target.map_or("/", |target| target.as_str());
+    out.extend_from_slice(request.method().as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    write_field(&header::HOST, host, out);
+    for (name, value) in headers {
+        let is_ours = [
+            header::HOST,
+            header::CONNECTION,
+            header::CONTENT_LENGTH,
+            header::TRANSFER_ENCODING,
+        ];
+        if !is_ours.contains(name) {
+            write_field(name, value, out);
+        }
+    }
+    let framing = framing(request);
+    match &framing {
+        Framing::Length(0) if !expects_content(request.method()) => {}
+        Framing::Length(length) => {
+            write_field(&header::CONTENT_LENGTH, &HeaderValue::from(*length), out);
+        }
+        Framing::Chunked { .. } => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+    }
+    out.extend_from_slice(b"\r\n");
+    framing
+}
+
+pub(super) fn write_field(name: &HeaderName, value: &HeaderValue, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A request of these methods tells its length though it has no body (RFC 9110, section 8.6).
+fn expects_content(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH].contains(method)
+}
+
+fn framing<B: Body>(request: &Request<B>) -> Framing {
+    let body = request.body();
+    if body.is_end_stream() {
+        return Framing::Length(0);
+    }
+    let headers = request.headers();
+    let length = body.size_hint().exact().or_else(|| told_length(headers));
+    length.map_or_else(
+        || Framing::Chunked {
+            announced: announced(headers),
+        },
+        Framing::Length,
+    )
+}
+
+fn told_length(headers: &HeaderMap) -> Option<u64> {
+    let value = headers.get(header::CONTENT_LENGTH)?;
+    value.to_str().ok()?.parse().ok()
+}
+
+/// The trailer fields of `Trailer`. Which of a header's fields must not come as a trailer is told by
+/// RFC 9110, section 6.5.1.
+fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(header::TRAILER).iter();
+    let names = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok());
+    names.filter(may_come_late).collect()
+}
+
+fn may_come_late(name: &HeaderName) -> bool {
+    let early = [
+        header::AUTHORIZATION,
+        header::CACHE_CONTROL,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LENGTH,
+        header::CONTENT_RANGE,
+        header::CONTENT_TYPE,
+        header::HOST,
+        header::MAX_FORWARDS,
+        header::SET_COOKIE,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+    ];
+    !early.contains(name)
+}
