@@ -49,10 +49,8 @@ pub(super) async fn send(
     shared: &Shared,
 ) -> Result<Answer, Failure> {
     let is_repeatable = head.method().is_safe() && upload.is_end_stream();
-    let again = || head.clone().map(|()| UploadBody::whole(Vec::new(), None));
-    let again = is_repeatable.then_some(again);
-    let request = head.clone().map(|()| upload);
-    let sending = route.pool.send(request, again);
+    let again = is_repeatable.then_some(|| UploadBody::whole(Vec::new(), None));
+    let sending = route.pool.send(head, upload, again);
     let sent = exchange.while_moving(&shared.alarms, sending).await;
     let sent = sent.map_err(|late| Failure::late(late, exchange.timeouts()))?;
     sent.map_err(|error| match shared.limits.request_body {

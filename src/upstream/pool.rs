@@ -126,19 +126,20 @@ impl<B: PoolBody> Pool<B> {
 
     /// Sends a request, whose target is path and query alone, and waits for the response's head.
     ///
-    /// `again` makes the request once more for the one case in which that is safe: an idempotent
+    /// `again` makes the body once more for the one case in which that is safe: an idempotent
     /// request without a body, on a connection that ended before a byte of an answer (RFC 9110,
     /// section 9.2.2). Most often that is an idle one which the server closed at that moment. A
     /// request of which nothing was written goes to another connection, whatever it is.
     pub async fn send(
         &self,
-        mut request: Request<B>,
-        mut again: Option<impl Fn() -> Request<B>>,
+        head: &Request<()>,
+        mut body: B,
+        mut again: Option<impl Fn() -> B>,
     ) -> Result<Response<AnswerBody<B>>, SendError> {
         loop {
             let leased = self.shared.lease().await?;
-            request = match leased.connection {
-                Connection::Http1(wire) => match self.over_http1(wire, request).await {
+            body = match leased.connection {
+                Connection::Http1(wire) => match self.over_http1(wire, head, body).await {
                     Ok(response) => return Ok(response),
                     Err(failure) if failure.is_silent => match again.take() {
                         Some(again) => again(),
@@ -148,12 +149,12 @@ impl<B: PoolBody> Pool<B> {
                 },
                 // Boxed, since most requests would only carry the room for it about.
                 Connection::Http2(connection) => {
-                    match Box::pin(self.over_http2(connection, request)).await {
+                    match Box::pin(self.over_http2(connection, head, body)).await {
                         Ok(response) => return Ok(response),
                         Err(mut failure) => match (failure.take_message(), again.take()) {
                             (Some(unsent), repeat) if leased.is_reused => {
                                 again = repeat;
-                                unsent
+                                unsent.into_body()
                             }
                             (_, Some(again)) if error::never_answered(failure.error()) => again(),
                             _ => return Err(failure.into_error().into()),
@@ -167,21 +168,23 @@ impl<B: PoolBody> Pool<B> {
     async fn over_http1(
         &self,
         wire: Box<Wire>,
-        request: Request<B>,
+        head: &Request<()>,
+        body: B,
     ) -> Result<Response<AnswerBody<B>>, http1::Unanswered> {
         let host = self.shared.origin.host_header();
         let pool = self.shared.clone();
-        let sent = http1::send(wire, request, host, move |wire| pool.put(wire)).await;
+        let sent = http1::send(wire, head, body, host, move |wire| pool.put(wire)).await;
         Ok(sent?.map(|body| AnswerBody::http1(body, &self.shared)))
     }
 
     async fn over_http2(
         &self,
         connection: Http2<B>,
-        request: Request<B>,
+        head: &Request<()>,
+        body: B,
     ) -> Result<Response<AnswerBody<B>>, TrySendError<Request<B>>> {
         let mut lease = Lease::new(self.shared.clone(), connection);
-        match lease.send(request).await {
+        match lease.send(head.clone().map(|()| body)).await {
             Ok(response) => Ok(response.map(|body| AnswerBody::http2(body, lease))),
             Err(failure) => {
                 if failure.message().is_some() {
@@ -433,11 +436,12 @@ impl<B: PoolBody> Pools<B> {
     /// As [`Pool::send`], for a request with an absolute URI. It is never repeated.
     pub async fn send(
         &self,
-        mut request: Request<B>,
+        mut head: Request<()>,
+        body: B,
     ) -> Result<Response<AnswerBody<B>>, SendError> {
-        let origin = Origin::of(request.uri()).ok_or(SendError::Protocol)?;
-        let target = request.uri().path_and_query().cloned();
-        *request.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
+        let origin = Origin::of(head.uri()).ok_or(SendError::Protocol)?;
+        let target = head.uri().path_and_query().cloned();
+        *head.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
         let pool = {
             let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
             let key = format!("{}:{origin}", origin.scheme());
@@ -446,6 +450,6 @@ impl<B: PoolBody> Pools<B> {
                 .or_insert_with(|| Pool::new(self.connector.clone(), origin, HttpVersion::Auto));
             pool.clone()
         };
-        pool.send(request, None::<fn() -> Request<B>>).await
+        pool.send(&head, body, None::<fn() -> B>).await
     }
 }

@@ -16,7 +16,7 @@ use std::{
 
 use bytes::{Buf as _, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
 };
 
@@ -40,6 +40,12 @@ impl Socket {
             ahead: BytesMut::new(),
             has_more: false,
         }
+    }
+
+    /// Whether nothing has been received that was not read, as far as is known.
+    pub(super) fn is_silent(&self) -> bool {
+        let readable = self.stream.try_io(Interest::READABLE, || Ok(()));
+        self.ahead.is_empty() && readable.is_err()
     }
 
     fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -71,6 +71,17 @@ impl Stream {
         }
     }
 
+    /// Whether nothing has been received that was not read.
+    pub(super) fn is_silent(&self) -> bool {
+        match &self.io {
+            Io::Plain(stream) => stream.is_silent(),
+            Io::Tls(stream) => {
+                let (stream, session) = stream.get_ref();
+                session.wants_read() && stream.is_silent()
+            }
+        }
+    }
+
     fn watch<T>(
         &mut self,
         cx: &mut Context<'_>,

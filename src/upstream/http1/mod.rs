@@ -59,15 +59,15 @@ pub(super) struct Unanswered {
 /// `keep` gets the connection where it outlives the response.
 pub(super) async fn send<B: PoolBody>(
     mut wire: Box<Wire>,
-    request: Request<B>,
+    head: &Request<()>,
+    body: B,
     host: &HeaderValue,
     keep: impl FnOnce(Box<Wire>) + Send + 'static,
 ) -> Result<Response<Body>, Unanswered> {
-    let method = request.method().clone();
-    let upload = Upload::new(request, host, &mut wire);
+    let upload = Upload::new(head, body, host, &mut wire);
     let mut exchange = Exchange {
         wire: &mut wire,
-        method,
+        method: head.method(),
         upload: Some(upload),
         seen: 0,
     };
@@ -93,7 +93,7 @@ pub(super) async fn send<B: PoolBody>(
 
 struct Exchange<'a, B: PoolBody> {
     wire: &'a mut Wire,
-    method: Method,
+    method: &'a Method,
     /// `None` once it is out.
     upload: Option<Upload<B>>,
     /// Bytes of the response's head that are known not to be all of it.
@@ -129,7 +129,7 @@ impl<B: PoolBody> Exchange<'_, B> {
         loop {
             let received = &mut self.wire.received;
             if received.len() > self.seen {
-                let head = response::take_head(received, self.seen, &self.method)?;
+                let head = response::take_head(received, self.seen, self.method)?;
                 if let Some(head) = head {
                     return Poll::Ready(Ok(head));
                 }

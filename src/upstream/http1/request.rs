@@ -14,15 +14,16 @@ pub(super) enum Framing {
 }
 
 /// Writes a request's head, whose target is path and query alone.
-pub(super) fn write_head<B: Body>(
-    request: &Request<B>,
+pub(super) fn write_head(
+    head: &Request<()>,
+    body: &impl Body,
     host: &HeaderValue,
     out: &mut Vec<u8>,
 ) -> Framing {
-    let headers = request.headers();
-    let target = request.uri().path_and_query();
+    let headers = head.headers();
+    let target = head.uri().path_and_query();
     let target = target.map_or("/", |target| target.as_str());
-    out.extend_from_slice(request.method().as_str().as_bytes());
+    out.extend_from_slice(head.method().as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
@@ -38,9 +39,9 @@ pub(super) fn write_head<B: Body>(
             write_field(name, value, out);
         }
     }
-    let framing = framing(request);
+    let framing = framing(headers, body);
     match &framing {
-        Framing::Length(0) if !expects_content(request.method()) => {}
+        Framing::Length(0) if !expects_content(head.method()) => {}
         Framing::Length(length) => {
             write_field(&header::CONTENT_LENGTH, &HeaderValue::from(*length), out);
         }
@@ -62,12 +63,10 @@ fn expects_content(method: &Method) -> bool {
     [Method::POST, Method::PUT, Method::PATCH].contains(method)
 }
 
-fn framing<B: Body>(request: &Request<B>) -> Framing {
-    let body = request.body();
+fn framing(headers: &HeaderMap, body: &impl Body) -> Framing {
     if body.is_end_stream() {
         return Framing::Length(0);
     }
-    let headers = request.headers();
     let length = body.size_hint().exact().or_else(|| told_length(headers));
     length.map_or_else(
         || Framing::Chunked {

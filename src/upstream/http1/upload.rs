@@ -38,10 +38,10 @@ pub(super) enum UploadError {
 
 impl<B: Body + Unpin> Upload<B> {
     /// Puts the head together; nothing is written yet.
-    pub(super) fn new(request: Request<B>, host: &HeaderValue, wire: &mut Wire) -> Self {
-        let framing = request::write_head(&request, host, wire.framed.end());
+    pub(super) fn new(head: &Request<()>, body: B, host: &HeaderValue, wire: &mut Wire) -> Self {
+        let framing = request::write_head(head, &body, host, wire.framed.end());
         Self {
-            body: request.into_body(),
+            body,
             is_all_read: framing == Framing::Length(0),
             framing,
             data: None,

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use super::super::stream::Stream;
 
 /// What is read at once at first, and at most.
-const FIRST_READ: usize = 8 << 10;
+const FIRST_READ: usize = 16 << 10;
 const LARGEST_READ: usize = 64 << 10;
 /// What a buffer may keep between two requests.
 const KEPT: usize = 16 << 10;
@@ -73,6 +73,10 @@ impl Wire {
     /// Whether the next request can go over it: the server has not closed it, nor sent what nobody
     /// asked for.
     pub(in super::super) fn is_idle(&mut self) -> bool {
+        if self.received.is_empty() && self.stream.is_silent() {
+            return true;
+        }
+        // Not all that TLS receives is data.
         let mut byte = [0];
         let mut byte = ReadBuf::new(&mut byte);
         let mut cx = Context::from_waker(Waker::noop());
@@ -84,8 +88,10 @@ impl Wire {
 
     /// Gives memory back that the next request may not need.
     pub(super) fn rest(&mut self) {
-        self.read_size = FIRST_READ;
-        self.received = BytesMut::new();
+        if self.read_size > FIRST_READ {
+            self.read_size = FIRST_READ;
+            self.received = BytesMut::new();
+        }
         if self.framed.bytes.capacity() > KEPT {
             self.framed = Framed::default();
         }
