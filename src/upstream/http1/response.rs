@@ -103,7 +103,10 @@ fn head(
             if length.replace(told).is_some_and(|before| before != told) {
                 return Err(Broken::Protocol);
             }
-            headers.insert(name, HeaderValue::from(told));
+            // The same number told twice is told once from here on.
+            let is_list = value.as_bytes().contains(&b',');
+            let value = if is_list { told.into() } else { value };
+            headers.insert(name, value);
             continue;
         }
         if name == header::TRANSFER_ENCODING {
@@ -151,14 +154,13 @@ fn has_no_body(status: StatusCode, method: &Method) -> bool {
 
 /// A list of the same number is that number.
 fn told_length(value: &HeaderValue) -> Option<u64> {
-    let mut numbers = value.as_bytes().split(|byte| *byte == b',').map(number);
+    let mut numbers = tokens(value).map(number);
     let first = numbers.next()??;
     numbers.all(|number| number == Some(first)).then_some(first)
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
-    let digits = digits.trim_ascii();
-    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let is_number = digits.first().is_some_and(u8::is_ascii_digit);
     let digits = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
     digits.parse().ok()
 }
