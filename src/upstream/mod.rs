@@ -7,7 +7,7 @@ mod answer;
 mod connect;
 mod connection;
 mod error;
-mod http1;
+pub mod http1;
 mod inspect;
 mod lease;
 mod origin;

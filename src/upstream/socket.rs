@@ -42,6 +42,11 @@ impl Socket {
         }
     }
 
+    /// Whether the other side has stopped to take what is written.
+    pub(super) fn is_write_closed(&self) -> bool {
+        self.is_write_closed
+    }
+
     /// Whether nothing has been received that was not read, as far as is known.
     pub(super) fn is_silent(&self) -> bool {
         let readable = self.stream.try_io(Interest::READABLE, || Ok(()));

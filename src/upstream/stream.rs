@@ -73,12 +73,22 @@ impl Stream {
 
     /// Whether nothing has been received that was not read.
     pub(super) fn is_silent(&self) -> bool {
+        let has_data = match &self.io {
+            Io::Plain(_) => false,
+            Io::Tls(stream) => !stream.get_ref().1.wants_read(),
+        };
+        !has_data && self.socket().is_silent()
+    }
+
+    /// Whether the other side has stopped to take what is written.
+    pub(super) fn is_write_closed(&self) -> bool {
+        self.socket().is_write_closed()
+    }
+
+    fn socket(&self) -> &Socket {
         match &self.io {
-            Io::Plain(stream) => stream.is_silent(),
-            Io::Tls(stream) => {
-                let (stream, session) = stream.get_ref();
-                session.wants_read() && stream.is_silent()
-            }
+            Io::Plain(socket) => socket,
+            Io::Tls(stream) => stream.get_ref().0,
         }
     }
 

@@ -2,10 +2,13 @@
 //! another, which is where a general client spends much of its time on small answers.
 
 mod chunked;
+#[cfg(test)]
+mod properties;
 mod reading;
 mod relay;
 mod request;
 mod response;
+mod rest;
 mod upload;
 mod wire;
 
@@ -16,25 +19,48 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
 
 use super::{PoolBody, SendError};
-use response::Head;
 use upload::{Upload, UploadError};
+
+pub use response::{Head, Heads, Length};
+pub use rest::Rest;
 
 pub(super) use reading::Reading;
 pub(super) use relay::Relayed;
 pub(super) use wire::Wire;
 
-/// What became of a response that did not come to its end.
+/// Why a response did not come to its end.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
+pub enum Broken {
+    /// The server closed the connection.
     #[error("the connection was closed")]
     Closed,
+    /// The server does not keep to RFC 9112, or to our limits.
     #[error("what came is not HTTP/1.1")]
     Protocol,
+    /// The connection failed.
     #[error(transparent)]
     Io(io::Error),
+}
+
+impl Broken {
+    /// Whether the other side ended the connection, with TLS's or TCP's farewell or without.
+    fn is_cut(&self) -> bool {
+        let kind = match self {
+            Self::Closed => return true,
+            Self::Protocol => return false,
+            Self::Io(error) => error.kind(),
+        };
+        matches!(
+            kind,
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+        )
+    }
 }
 
 /// Where a response's body is.
@@ -67,9 +93,8 @@ pub(super) async fn send<B: PoolBody>(
     let upload = Upload::new(head, body, host, &mut wire);
     let mut exchange = Exchange {
         wire: &mut wire,
-        method: head.method(),
+        heads: Heads::new(head.method()),
         upload: Some(upload),
-        seen: 0,
     };
     let head = poll_fn(|cx| exchange.poll(cx)).await?;
     let upload = exchange.upload;
@@ -93,11 +118,9 @@ pub(super) async fn send<B: PoolBody>(
 
 struct Exchange<'a, B: PoolBody> {
     wire: &'a mut Wire,
-    method: &'a Method,
+    heads: Heads<'a>,
     /// `None` once it is out.
     upload: Option<Upload<B>>,
-    /// Bytes of the response's head that are known not to be all of it.
-    seen: usize,
 }
 
 impl<B: PoolBody> Exchange<'_, B> {
@@ -111,29 +134,18 @@ impl<B: PoolBody> Exchange<'_, B> {
                     return Poll::Ready(Err(SendError::RequestBody.into()));
                 }
                 Poll::Ready(Err(UploadError::Io(error))) => {
-                    return Poll::Ready(Err(self.unanswered(Broken::Io(error))));
+                    return Poll::Ready(Err(self.unanswered(&Broken::Io(error))));
                 }
             }
         }
-        loop {
-            match self.poll_head(cx) {
-                Poll::Ready(Ok(head)) if is_interim(&head) => self.seen = 0,
-                Poll::Ready(Err(broken)) => return Poll::Ready(Err(self.unanswered(broken))),
-                Poll::Ready(Ok(head)) => return Poll::Ready(Ok(head)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
+        let head = ready!(self.poll_head(cx));
+        Poll::Ready(head.map_err(|broken| self.unanswered(&broken)))
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Broken>> {
         loop {
-            let received = &mut self.wire.received;
-            if received.len() > self.seen {
-                let head = response::take_head(received, self.seen, self.method)?;
-                if let Some(head) = head {
-                    return Poll::Ready(Ok(head));
-                }
-                self.seen = received.len();
+            if let Some(head) = self.heads.take(&mut self.wire.received)? {
+                return Poll::Ready(Ok(head));
             }
             if ready!(self.wire.poll_receive(cx)).map_err(Broken::Io)? == 0 {
                 return Poll::Ready(Err(Broken::Closed));
@@ -141,14 +153,9 @@ impl<B: PoolBody> Exchange<'_, B> {
         }
     }
 
-    fn unanswered(&self, broken: Broken) -> Unanswered {
-        let is_cut = match &broken {
-            Broken::Closed => true,
-            Broken::Protocol => false,
-            Broken::Io(error) => is_cut(error),
-        };
+    fn unanswered(&self, broken: &Broken) -> Unanswered {
         Unanswered {
-            is_silent: is_cut && self.wire.received.is_empty(),
+            is_silent: broken.is_cut() && !self.heads.has_begun(),
             error: match broken {
                 Broken::Protocol => SendError::Protocol,
                 Broken::Closed | Broken::Io(_) => SendError::Closed,
@@ -164,20 +171,4 @@ impl From<SendError> for Unanswered {
             is_silent: false,
         }
     }
-}
-
-/// Says that the final response is still to come (RFC 9110, section 15.2).
-fn is_interim(head: &Head) -> bool {
-    head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS
-}
-
-/// Whether the other side ended the connection, with TLS's or TCP's farewell or without.
-fn is_cut(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-    )
 }

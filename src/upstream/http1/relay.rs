@@ -45,7 +45,7 @@ impl Relayed {
     }
 
     pub(in super::super) fn size_hint(&self) -> SizeHint {
-        self.size.clone()
+        self.size
     }
 }
 

@@ -14,37 +14,87 @@ const MAX_HEAD: usize = 256 << 10;
 
 /// What a response begins with.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) status: StatusCode,
-    pub(super) version: Version,
-    pub(super) headers: HeaderMap,
+pub struct Head {
+    /// Its status; never an interim one.
+    pub status: StatusCode,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    /// All of its fields, but for a length that does not hold.
+    pub headers: HeaderMap,
     /// Where it is not the one that goes with the status.
-    pub(super) reason: Option<ReasonPhrase>,
-    pub(super) length: Length,
+    pub reason: Option<ReasonPhrase>,
+    /// How long the body is.
+    pub length: Length,
     /// Whether the connection may take another request.
-    pub(super) keeps_alive: bool,
+    pub keeps_alive: bool,
 }
 
 /// How the end of a response's body is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Length {
+pub enum Length {
+    /// So many bytes.
     Known(u64),
+    /// By the last chunk.
     Chunked,
+    /// By the connection's.
     UntilClose,
+}
+
+/// Waits for the head of the response to one request.
+#[derive(Debug)]
+pub struct Heads<'a> {
+    method: &'a Method,
+    /// Bytes that are known not to be all of a head.
+    seen: usize,
+    has_begun: bool,
+}
+
+impl<'a> Heads<'a> {
+    /// For the response to a request of this method.
+    pub fn new(method: &'a Method) -> Self {
+        Self {
+            method,
+            seen: 0,
+            has_begun: false,
+        }
+    }
+
+    /// Takes the final response's head off what has been received, and whatever comes before it
+    /// (RFC 9110, section 15.2). `None` while it is not all there.
+    pub fn take(&mut self, received: &mut BytesMut) -> Result<Option<Head>, Broken> {
+        loop {
+            if received.len() == self.seen {
+                return Ok(None);
+            }
+            match take_head(received, self.seen, self.method)? {
+                Some(head) if is_interim(head.status) => self.seen = 0,
+                None => self.seen = received.len(),
+                head => return Ok(head),
+            }
+            self.has_begun = true;
+        }
+    }
+
+    /// Whether anything has come.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+}
+
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
 /// Where a name or a value begins and ends in the head's bytes.
 type Span = (usize, usize);
 
-/// Takes a head off what has been received. `None` while it is not all there; `seen` bytes were
-/// there the last time.
-pub(super) fn take_head(
+fn take_head(
     received: &mut BytesMut,
     seen: usize,
     method: &Method,
 ) -> Result<Option<Head>, Broken> {
     if seen > 0 && !may_be_complete(&received[seen.saturating_sub(3)..]) {
-        return too_large(received);
+        return incomplete(received);
     }
     let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut parsed = httparse::Response::new(&mut []);
@@ -54,8 +104,9 @@ pub(super) fn take_head(
         &mut fields,
     );
     let length = match outcome.map_err(|_| Broken::Protocol)? {
+        httparse::Status::Complete(length) if length > MAX_HEAD => return Err(Broken::Protocol),
         httparse::Status::Complete(length) => length,
-        httparse::Status::Partial => return too_large(received),
+        httparse::Status::Partial => return incomplete(received),
     };
     let status = StatusCode::from_u16(parsed.code.unwrap_or_default());
     let status = status.map_err(|_| Broken::Protocol)?;
@@ -191,10 +242,152 @@ pub(super) fn may_be_complete(bytes: &[u8]) -> bool {
     line_ends.any(|at| matches!(&bytes[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]))
 }
 
-fn too_large(received: &BytesMut) -> Result<Option<Head>, Broken> {
-    if received.len() > MAX_HEAD {
-        Err(Broken::Protocol)
-    } else {
-        Ok(None)
+fn incomplete(received: &BytesMut) -> Result<Option<Head>, Broken> {
+    match received.len() {
+        ..MAX_HEAD => Ok(None),
+        _ => Err(Broken::Protocol),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(text: &str, method: &Method) -> Result<Option<Head>, Broken> {
+        Heads::new(method).take(&mut BytesMut::from(text))
+    }
+
+    #[test]
+    fn the_length_and_what_becomes_of_the_connection_are_told_by_the_head() {
+        use Length::{Chunked, Known, UntilClose};
+        let chunked = "Transfer-Encoding: chunked\r\n";
+        for (line, fields, length, keeps_alive) in [
+            ("1.1 200 OK", "Content-Length: 5\r\n", Known(5), true),
+            ("1.1 200 OK", "Content-Length: 5, 5\r\n", Known(5), true),
+            (
+                "1.1 200 OK",
+                "Content-Length: 5\r\ncontent-length: 5\r\n",
+                Known(5),
+                true,
+            ),
+            ("1.1 200 OK", chunked, Chunked, true),
+            (
+                "1.1 200 OK",
+                "transfer-encoding: gzip, CHUNKED\r\n",
+                Chunked,
+                true,
+            ),
+            (
+                "1.1 200 OK",
+                "Transfer-Encoding: gzip\r\n",
+                UntilClose,
+                false,
+            ),
+            ("1.1 200 OK", "", UntilClose, false),
+            ("1.1 204 No Content", "", Known(0), true),
+            (
+                "1.1 304 Not Modified",
+                "Content-Length: 5\r\n",
+                Known(0),
+                true,
+            ),
+            ("1.1 101 Switching Protocols", "", Known(0), false),
+            (
+                "1.1 200 OK",
+                "Content-Length: 5\r\nConnection: x, Close\r\n",
+                Known(5),
+                false,
+            ),
+            ("1.0 200 OK", "Content-Length: 5\r\n", Known(5), false),
+            (
+                "1.0 200 OK",
+                "Content-Length: 5\r\nConnection: Keep-Alive\r\n",
+                Known(5),
+                true,
+            ),
+        ] {
+            let text = format!("HTTP/{line}\r\n{fields}\r\n");
+            let head = take(&text, &Method::GET).expect("HTTP").expect("all of it");
+            assert_eq!(
+                (head.length, head.keeps_alive),
+                (length, keeps_alive),
+                "{text}"
+            );
+            let head = take(&text, &Method::HEAD)
+                .expect("HTTP")
+                .expect("all of it");
+            assert_eq!(head.length, Known(0), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_two_lengths_the_safer_one_holds_and_the_connection_is_not_used_again() {
+        for fields in [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        ] {
+            let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+            let head = take(&text, &Method::GET).expect("HTTP").expect("all of it");
+            assert_eq!((head.length, head.keeps_alive), (Length::Chunked, false));
+            assert!(!head.headers.contains_key(header::CONTENT_LENGTH));
+        }
+    }
+
+    #[test]
+    fn what_is_not_http_is_refused() {
+        for text in [
+            "SSH-2.0-OpenSSH\r\n",
+            "HTTP/2 200 OK\r\n\r\n",
+            "HTTP/1.1 099 Low\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
+        ] {
+            assert!(take(text, &Method::GET).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_head_that_does_not_end_is_refused_at_its_limit() {
+        let method = Method::GET;
+        let mut heads = Heads::new(&method);
+        let mut received = BytesMut::from("HTTP/1.1 200 OK\r\n");
+        let mut take = |more: &str| {
+            received.extend_from_slice(more.as_bytes());
+            heads.take(&mut received)
+        };
+        let field = format!("A: {}\r\n", "b".repeat(MAX_HEAD / 4));
+        for _ in 0..3 {
+            assert!(matches!(take(&field), Ok(None)));
+        }
+        assert!(take(&field).is_err());
+    }
+
+    #[test]
+    fn interim_heads_are_passed_over_wherever_they_are_cut() {
+        let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n\
+                    HTTP/1.1 200 All right\r\nA: b\r\nA: c\r\nContent-Length: 3\r\n\r\nabc";
+        for cut in 1..text.len() {
+            let method = Method::GET;
+            let mut heads = Heads::new(&method);
+            let mut received = BytesMut::from(&text[..cut]);
+            let mut head = heads.take(&mut received).expect("HTTP");
+            assert!(heads.has_begun());
+            received.extend_from_slice(&text.as_bytes()[cut..]);
+            if head.is_none() {
+                head = heads.take(&mut received).expect("HTTP");
+            }
+            let head = head.expect("all of it");
+            assert_eq!(head.status, StatusCode::OK);
+            assert_eq!(head.reason.expect("a reason").as_bytes(), b"All right");
+            let values: Vec<_> = head.headers.get_all("a").iter().collect();
+            assert_eq!(values, ["b", "c"]);
+            assert_eq!(&received[..], b"abc");
+        }
     }
 }

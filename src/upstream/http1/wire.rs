@@ -73,17 +73,17 @@ impl Wire {
     /// Whether the next request can go over it: the server has not closed it, nor sent what nobody
     /// asked for.
     pub(in super::super) fn is_idle(&mut self) -> bool {
-        if self.received.is_empty() && self.stream.is_silent() {
-            return true;
+        if !self.received.is_empty() || self.stream.is_write_closed() {
+            return false;
         }
         // Not all that TLS receives is data.
-        let mut byte = [0];
-        let mut byte = ReadBuf::new(&mut byte);
-        let mut cx = Context::from_waker(Waker::noop());
-        self.received.is_empty()
-            && Pin::new(&mut self.stream)
-                .poll_read(&mut cx, &mut byte)
-                .is_pending()
+        self.stream.is_silent() || {
+            let mut byte = [0];
+            let mut byte = ReadBuf::new(&mut byte);
+            let mut cx = Context::from_waker(Waker::noop());
+            let stream = Pin::new(&mut self.stream);
+            stream.poll_read(&mut cx, &mut byte).is_pending()
+        }
     }
 
     /// Gives memory back that the next request may not need.
@@ -134,5 +134,13 @@ impl Wire {
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(cx)
+    }
+}
+
+/// Says goodbye, where that takes no waiting: TLS wants it (RFC 8446, section 6.1).
+impl Drop for Wire {
+    fn drop(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
     }
 }
