@@ -55,5 +55,6 @@ mod throttling;
 mod tls;
 mod tokens;
 mod unauthorized;
+mod upstream_connections;
 #[cfg(unix)]
 mod workload_identity;
