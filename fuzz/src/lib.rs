@@ -20,6 +20,8 @@ const HOST: &str = "https://h.example";
 const TO: &str = "http://proxy.test:1/to";
 /// The same where it takes the place of a percent-encoded one.
 const TO_ENCODED: &str = "http%3A%2F%2Fproxy.test%3A1%2Fto";
+/// And of one that is encoded once more, in a search within a query.
+const TO_ENCODED_TWICE: &str = "http%253A%252F%252Fproxy.test%253A1%252Fto";
 const MARK: &[u8] = b"proxy.test";
 
 static BASES: LazyLock<Arc<Bases>> = LazyLock::new(|| {
@@ -233,6 +235,13 @@ fn only_bases_changed(document: &[u8], result: &[u8], character: fn(&[u8]) -> Op
             given = without_base(given, character).expect("what changed was an encoded base");
             continue;
         }
+        if let Some(rest) = made.strip_prefix(TO_ENCODED_TWICE.as_bytes()) {
+            made = rest;
+            let once = |text: &[u8]| percent_encoded(text, character);
+            let twice = |text: &[u8]| percent_encoded(text, once);
+            given = without_base(given, twice).expect("what changed was a base encoded twice");
+            continue;
+        }
         assert_eq!(given.first(), made.first(), "something else changed");
         (given, made) = (&given[1..], &made[1..]);
     }
@@ -258,19 +267,21 @@ fn without_base(text: &[u8], character: impl Fn(&[u8]) -> Option<(u8, usize)>) -
 /// A character of a query, percent-encoded or not.
 fn percent_encoded(
     text: &[u8],
-    character: fn(&[u8]) -> Option<(u8, usize)>,
+    character: impl Fn(&[u8]) -> Option<(u8, usize)>,
 ) -> Option<(u8, usize)> {
     let (sign, len) = character(text)?;
     let digit = |at: usize| {
         let (digit, len) = character(&text[at..])?;
         Some((char::from(digit).to_digit(16)?, at + len))
     };
-    if sign != b'%' {
-        return Some((sign, len));
-    }
-    let (high, len) = digit(len)?;
-    let (low, len) = digit(len)?;
-    Some((u8::try_from(high << 4 | low).ok()?, len))
+    let escaped = |start| {
+        let (high, middle) = digit(start)?;
+        let (low, end) = digit(middle)?;
+        Some((u8::try_from(high << 4 | low).ok()?, end))
+    };
+    // Without two digits it is a sign like any other.
+    let escaped = escaped(len).filter(|_| sign == b'%');
+    Some(escaped.unwrap_or((sign, len)))
 }
 
 fn plain_character(text: &[u8]) -> Option<(u8, usize)> {
