@@ -43,7 +43,7 @@ pub(super) async fn rewrite(
     let rewritten = match finding {
         Finding::Same => body,
         Finding::Changed(rewritten) => {
-            // The length goes too; hyper writes that of a whole body by itself.
+            // The length goes too; the client writes that of a whole body by itself.
             links::mark_request(headers);
             rewritten
         }

@@ -1,8 +1,9 @@
 //! The byte stream under a connection to another host.
 //!
-//! The HTTP client gives up on a request only when it can write again, so a server that takes no
-//! more bytes would hold a connection, and the request's body with it, for ever. This stream fails
-//! instead once nothing has moved either way for `network.idle_timeout`.
+//! Whoever waits for an answer gives up in time. But a task of its own that writes, as HTTP/2 has
+//! one, and an upload whose answer came early, would be held for ever by a server that takes no more
+//! bytes, and the request's body with it. This stream fails instead once nothing has moved either way
+//! for `network.idle_timeout`.
 
 use std::{
     io,

@@ -1,5 +1,6 @@
-//! An HTTP/1.1 client that runs in the task of the request: nothing is handed from one task to
-//! another, which is where a general client spends much of its time on small answers.
+//! An HTTP/1.1 client (RFC 9112) that runs in the task of the request: nothing is handed from one
+//! task to another and back, which is where a general client spends much of its time on small
+//! answers. HTTP/2, whose requests share a connection, has tasks of its own in hyper.
 
 mod chunked;
 #[cfg(test)]

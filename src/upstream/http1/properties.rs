@@ -91,7 +91,7 @@ async fn read_by_hyper(method: &Method, response: &[u8]) -> Option<Read> {
 }
 
 /// As a server may send it, and then with a few bytes changed.
-fn response(changed: usize) -> impl Strategy<Value = Vec<u8>> {
+fn response(most: usize) -> impl Strategy<Value = Vec<u8>> {
     let framing = prop::sample::select(vec![
         "",
         "Content-Length: 7\r\n",
@@ -134,7 +134,7 @@ fn response(changed: usize) -> impl Strategy<Value = Vec<u8>> {
         0..3_usize,
         prop::sample::select(b"\r\n :;,0a\x00".to_vec()),
     );
-    let changes = prop::collection::vec(change, 0..=changed);
+    let changes = prop::collection::vec(change, 0..=most);
     let parts = (line, framing, field, body, changes);
     parts.prop_map(|(line, framing, field, body, changes)| {
         let mut text = [line, framing, field, "\r\n", body].concat().into_bytes();

@@ -14,10 +14,17 @@ use super::{super::PoolBody, Broken, reading::Reading, upload::Upload, wire::Wir
 
 type FrameResult = Result<Frame<Bytes>, Broken>;
 
+/// What is handed over: a frame, or nothing but the news that there are no more.
+#[derive(Debug)]
+struct Part {
+    frame: Option<FrameResult>,
+    is_last: bool,
+}
+
 /// The reader's end.
 #[derive(Debug)]
 pub(in super::super) struct Relayed {
-    frames: mpsc::Receiver<FrameResult>,
+    parts: mpsc::Receiver<Part>,
     size: SizeHint,
     is_end: bool,
 }
@@ -27,17 +34,20 @@ impl Relayed {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<FrameResult>> {
-        let frame = ready!(self.frames.poll_recv(cx));
-        self.is_end = frame.is_none();
-        if let Some(length) = self.size.exact() {
-            let data = frame
-                .as_ref()
-                .and_then(|frame| frame.as_ref().ok()?.data_ref());
-            let left = length.saturating_sub(data.map_or(0, |data| data.len() as u64));
-            self.size = SizeHint::with_exact(left);
-            self.is_end |= left == 0;
+        if self.is_end {
+            return Poll::Ready(None);
         }
-        Poll::Ready(frame)
+        let Some(part) = ready!(self.parts.poll_recv(cx)) else {
+            // Without a last part the other end was lost, which is no end of the response.
+            return Poll::Ready(Some(Err(Broken::Closed)));
+        };
+        self.is_end = part.is_last;
+        let data = part.frame.as_ref().and_then(|frame| frame.as_ref().ok());
+        let data = data.and_then(Frame::data_ref);
+        if let (Some(length), Some(data)) = (self.size.exact(), data) {
+            self.size = SizeHint::with_exact(length.saturating_sub(data.len() as u64));
+        }
+        Poll::Ready(part.frame)
     }
 
     pub(in super::super) fn is_end(&self) -> bool {
@@ -55,9 +65,9 @@ pub(super) fn start<B: PoolBody>(
     upload: Upload<B>,
     keep: impl FnOnce(Box<Wire>) + Send + 'static,
 ) -> Relayed {
-    let (sender, frames) = mpsc::channel(1);
+    let (sender, parts) = mpsc::channel(1);
     let relayed = Relayed {
-        frames,
+        parts,
         size: reading.size_hint(),
         is_end: reading.is_end(),
     };
@@ -80,7 +90,7 @@ struct Both<B: PoolBody> {
 }
 
 impl<B: PoolBody> Both<B> {
-    async fn run(mut self, reader: mpsc::Sender<FrameResult>) -> Option<Box<Wire>> {
+    async fn run(mut self, reader: mpsc::Sender<Part>) -> Option<Box<Wire>> {
         while !self.reading.is_end() {
             let permit = tokio::select! {
                 permit = reader.reserve() => permit.ok()?,
@@ -90,9 +100,8 @@ impl<B: PoolBody> Both<B> {
                 frame = poll_fn(|cx| self.poll_frame(cx)) => frame,
                 () = reader.closed() => return None,
             };
-            if let Some(frame) = frame {
-                permit.send(frame);
-            }
+            let is_last = self.reading.is_end();
+            permit.send(Part { frame, is_last });
         }
         drop(reader);
         // A server that is about to close reads no more of the request.
