@@ -12,6 +12,7 @@ mod inspect;
 mod lease;
 mod origin;
 mod pool;
+mod pools;
 mod retry_after;
 mod socket;
 mod stream;
@@ -24,7 +25,8 @@ pub use connect::Connector;
 pub use error::{ConnectError, SendError, StartError};
 pub use inspect::{Rejected, Resolved, Session};
 pub use origin::Origin;
-pub use pool::{Pool, PoolBody, Pools};
+pub use pool::{Pool, PoolBody};
+pub use pools::Pools;
 pub use retry_after::retry_after;
 
 /// What every pool shares: trust roots, TLS session tickets, resolve overrides.

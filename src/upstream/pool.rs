@@ -6,14 +6,13 @@
 //! the first connection has shown which of the two the server speaks, one is opened at a time.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
-use http::{Request, Response, Uri, uri::PathAndQuery};
+use http::{Request, Response};
 use http_body::Body;
-use hyper::client::conn::TrySendError;
 use tokio::sync::oneshot;
 
 use super::{
@@ -138,29 +137,24 @@ impl<B: PoolBody> Pool<B> {
     ) -> Result<Response<AnswerBody<B>>, SendError> {
         loop {
             let leased = self.shared.lease().await?;
-            body = match leased.connection {
-                Connection::Http1(wire) => match self.over_http1(wire, head, body).await {
-                    Ok(response) => return Ok(response),
-                    Err(failure) if failure.is_silent => match again.take() {
-                        Some(again) => again(),
-                        None => return Err(failure.error),
-                    },
-                    Err(failure) => return Err(failure.error),
-                },
+            let sent = match leased.connection {
+                Connection::Http1(wire) => self.over_http1(wire, head, body).await,
                 // Boxed, since most requests would only carry the room for it about.
                 Connection::Http2(connection) => {
-                    match Box::pin(self.over_http2(connection, head, body)).await {
-                        Ok(response) => return Ok(response),
-                        Err(mut failure) => match (failure.take_message(), again.take()) {
-                            (Some(unsent), repeat) if leased.is_reused => {
-                                again = repeat;
-                                unsent.into_body()
-                            }
-                            (_, Some(again)) if error::never_answered(failure.error()) => again(),
-                            _ => return Err(failure.into_error().into()),
-                        },
-                    }
+                    Box::pin(self.over_http2(connection, head, body)).await
                 }
+            };
+            let failure = match sent {
+                Ok(response) => return Ok(response),
+                Err(failure) => failure,
+            };
+            body = match (failure.unsent, again.take()) {
+                (Some(unsent), repeat) if leased.is_reused => {
+                    again = repeat;
+                    unsent
+                }
+                (_, Some(again)) if failure.is_silent => again(),
+                _ => return Err(failure.error),
             };
         }
     }
@@ -170,11 +164,17 @@ impl<B: PoolBody> Pool<B> {
         wire: Box<Wire>,
         head: &Request<()>,
         body: B,
-    ) -> Result<Response<AnswerBody<B>>, http1::Unanswered> {
+    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
         let host = self.shared.origin.host_header();
         let pool = self.shared.clone();
-        let sent = http1::send(wire, head, body, host, move |wire| pool.put(wire)).await;
-        Ok(sent?.map(|body| AnswerBody::http1(body, &self.shared)))
+        match http1::send(wire, head, body, host, move |wire| pool.put(wire)).await {
+            Ok(response) => Ok(response.map(|body| AnswerBody::http1(body, &self.shared))),
+            Err(unanswered) => Err(Failure {
+                unsent: None,
+                is_silent: unanswered.is_silent,
+                error: unanswered.error,
+            }),
+        }
     }
 
     async fn over_http2(
@@ -182,18 +182,32 @@ impl<B: PoolBody> Pool<B> {
         connection: Http2<B>,
         head: &Request<()>,
         body: B,
-    ) -> Result<Response<AnswerBody<B>>, TrySendError<Request<B>>> {
+    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
         let mut lease = Lease::new(self.shared.clone(), connection);
         match lease.send(head.clone().map(|()| body)).await {
             Ok(response) => Ok(response.map(|body| AnswerBody::http2(body, lease))),
-            Err(failure) => {
-                if failure.message().is_some() {
+            Err(mut failure) => {
+                let unsent = failure.take_message();
+                if unsent.is_some() {
                     lease.give_up();
                 }
-                Err(failure)
+                Err(Failure {
+                    unsent: unsent.map(Request::into_body),
+                    is_silent: error::never_answered(failure.error()),
+                    error: failure.into_error().into(),
+                })
             }
         }
     }
+}
+
+/// A request that got no response.
+struct Failure<B> {
+    error: SendError,
+    /// Its body, where nothing of the request was written.
+    unsent: Option<B>,
+    /// The connection ended before a byte of a response.
+    is_silent: bool,
 }
 
 impl<B> Leased<B> {
@@ -416,40 +430,4 @@ async fn sweep_once<B: PoolBody>(pool: &Weak<Shared<B>>) -> bool {
     });
     state.is_swept = !state.idle.is_empty() || !state.http2.is_empty();
     state.is_swept
-}
-
-/// A pool for each origin that requests with an absolute URI turn out to go to.
-#[derive(Debug)]
-pub struct Pools<B: PoolBody> {
-    connector: Connector,
-    pools: Mutex<HashMap<String, Pool<B>>>,
-}
-
-impl<B: PoolBody> Pools<B> {
-    pub(super) fn new(connector: Connector) -> Self {
-        Self {
-            connector,
-            pools: Mutex::default(),
-        }
-    }
-
-    /// As [`Pool::send`], for a request with an absolute URI. It is never repeated.
-    pub async fn send(
-        &self,
-        mut head: Request<()>,
-        body: B,
-    ) -> Result<Response<AnswerBody<B>>, SendError> {
-        let origin = Origin::of(head.uri()).ok_or(SendError::Protocol)?;
-        let target = head.uri().path_and_query().cloned();
-        *head.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
-        let pool = {
-            let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = format!("{}:{origin}", origin.scheme());
-            let pool = pools
-                .entry(key)
-                .or_insert_with(|| Pool::new(self.connector.clone(), origin, HttpVersion::Auto));
-            pool.clone()
-        };
-        pool.send(&head, body, None::<fn() -> B>).await
-    }
 }
