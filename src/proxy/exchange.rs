@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Instant, sleep_until},
+};
 
 use super::{alarm::Alarms, kept::Kept};
 
@@ -165,7 +168,8 @@ impl Exchange {
             tokio::select! {
                 biased;
                 result = &mut future => return Ok(result),
-                () = &mut alarm => {
+                // It has its say even where the other is always ready for more.
+                () = unconstrained(&mut alarm) => {
                     let (deadline, late) = self.head_deadline();
                     if deadline <= Instant::now() {
                         return Err(late);

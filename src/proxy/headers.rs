@@ -26,6 +26,11 @@ pub(super) fn strip_response(headers: &mut HeaderMap) {
     strip(headers, is_hop_by_hop);
 }
 
+/// Tells a client that its connection takes no other request (RFC 9112, section 9.6).
+pub(super) fn announce_end(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
 /// RFC 9111, section 5.2.2.6.
 pub(super) fn forbids_transformation(headers: &HeaderMap) -> bool {
     headers

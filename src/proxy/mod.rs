@@ -308,6 +308,10 @@ impl Shared {
         }
         checks::transfer_coding_of_answer(&head.headers)?;
         headers::strip_response(&mut head.headers);
+        if !body.takes_request() {
+            // Nor is it read from the client, whose connection ends with the answer.
+            headers::announce_end(&mut head.headers);
+        }
         if head.status == StatusCode::UNAUTHORIZED {
             challenge::explain(route, &mut head.headers);
         }

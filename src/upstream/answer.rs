@@ -74,6 +74,14 @@ impl<B: PoolBody> AnswerBody<B> {
         })
     }
 
+    /// Whether the server takes the rest of the request, if there is any left.
+    pub fn takes_request(&self) -> bool {
+        match &self.0 {
+            State::Relayed(relayed) => relayed.takes_request(),
+            State::Whole(_) | State::Http1 { .. } | State::Http2 { .. } => true,
+        }
+    }
+
     /// Gives the connection back at the end of the response.
     fn end(&mut self) {
         if let State::Http1 { reading, .. } = &self.0

@@ -135,8 +135,8 @@ impl<B: PoolBody> Pool<B> {
         mut body: B,
         mut again: Option<impl Fn() -> B>,
     ) -> Result<Response<AnswerBody<B>>, SendError> {
+        let mut leased = self.shared.lease().await?;
         loop {
-            let leased = self.shared.lease().await?;
             let sent = match leased.connection {
                 Connection::Http1(wire) => self.over_http1(wire, head, body).await,
                 // Boxed, since most requests would only carry the room for it about.
@@ -148,12 +148,15 @@ impl<B: PoolBody> Pool<B> {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
-            body = match (failure.unsent, again.take()) {
+            (body, leased) = match (failure.unsent, again.take()) {
                 (Some(unsent), repeat) if leased.is_reused => {
                     again = repeat;
-                    unsent
+                    (unsent, self.shared.lease().await?)
                 }
-                (_, Some(again)) if failure.is_silent => again(),
+                // Idle connections often end together, so the next one would do no better.
+                (_, Some(again)) if failure.is_silent => {
+                    (again(), Box::pin(self.shared.fresh()).await?)
+                }
                 _ => return Err(failure.error),
             };
         }
@@ -235,6 +238,12 @@ impl<B: PoolBody> Shared<B> {
         }
     }
 
+    async fn fresh(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
+        let connection = self.open().await?;
+        self.note(&connection);
+        Ok(Leased::fresh(connection))
+    }
+
     async fn open_lease(self: &Arc<Self>, place: Option<Place<B>>) -> Result<Leased<B>, SendError> {
         if let Some(known) = place {
             return self.resolve(known).await;
@@ -244,9 +253,7 @@ impl<B: PoolBody> Shared<B> {
             drop(opening);
             return self.resolve(known).await;
         }
-        let connection = self.open().await?;
-        self.note(&connection);
-        Ok(Leased::fresh(connection))
+        self.fresh().await
     }
 
     /// A connection, or a place in the queue for one. `None` while the server's protocol is unknown

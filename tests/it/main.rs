@@ -54,6 +54,7 @@ mod support;
 mod throttling;
 mod tls;
 mod tokens;
+mod trailers;
 mod unauthorized;
 mod upstream_connections;
 #[cfg(unix)]

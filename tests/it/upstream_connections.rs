@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::Barrier,
     time::timeout,
 };
 
@@ -18,6 +19,7 @@ use crate::support::{
 };
 
 const PATH: &str = "/plain/Patient/1";
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 /// Serves each connection as `serve` does, given its number, and counts them.
 async fn counting<F, T>(serve: F) -> (Scripted, Arc<AtomicUsize>)
@@ -62,6 +64,31 @@ async fn what_comes_after_an_answer_is_no_answer_to_the_next_request() {
         assert_eq!(client::get(stage.address(), PATH).await.text(), "0");
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn connections_that_end_together_cost_a_get_one_new_connection() {
+    const KEPT: usize = 3;
+    let all_asked = Arc::new(Barrier::new(KEPT));
+    let (upstream, connections) = counting(move |number, mut conversation| {
+        let all_asked = all_asked.clone();
+        async move {
+            conversation.request().await;
+            if number < KEPT {
+                all_asked.wait().await;
+            }
+            conversation.send(OK).await;
+            // And is closed upon the next.
+            conversation.request().await;
+        }
+    })
+    .await;
+    let stage = upstream.routed().start().await;
+    let get = || client::get(stage.address(), PATH);
+    let (first, second, third) = tokio::join!(get(), get(), get());
+    assert_eq!([first.status, second.status, third.status], [200; KEPT]);
+    assert_eq!(get().await.status, 200);
+    assert_eq!(connections.load(Ordering::SeqCst), KEPT + 1);
 }
 
 #[tokio::test]
@@ -194,4 +221,49 @@ async fn a_large_answer_that_comes_early_does_not_hold_up_the_upload() {
             .expect("no side waits for the other");
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1, "it serves on");
+}
+
+#[tokio::test]
+async fn a_client_learns_that_the_rest_of_its_upload_is_not_read() {
+    for (said, ends) in [("Connection: close\r\n", true), ("", false)] {
+        let upstream = Scripted::start(move |_, mut conversation| async move {
+            conversation.request().await;
+            let answer = format!("HTTP/1.1 403 Forbidden\r\n{said}Content-Length: 2\r\n\r\nno");
+            conversation.send(answer.as_bytes()).await;
+            // Until the proxy closes.
+            let _ = conversation.stream.read_to_end(&mut Vec::new()).await;
+        })
+        .await;
+        let stage = upstream.routed().start().await;
+        let head =
+            format!("POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\na");
+        let mut stream = TcpStream::connect(stage.address())
+            .await
+            .expect("a listener");
+        stream.write_all(head.as_bytes()).await.expect("a reader");
+        let answer = timeout(PATIENCE, client::read_response(&mut stream, false));
+        let answer = answer.await.expect("an early answer");
+        assert_eq!((answer.status, answer.text()), (403, "no"));
+        assert_eq!(answer.header("connection"), ends.then_some("close"));
+    }
+}
+
+#[tokio::test]
+async fn interim_answers_without_end_are_no_answer() {
+    let upstream = Scripted::start(|_, mut conversation| async move {
+        conversation.request().await;
+        let interim = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(4096);
+        while conversation.stream.write_all(&interim).await.is_ok() {}
+    })
+    .await;
+    let stage = upstream
+        .routed()
+        .with("network", "response_timeout = \"1s\"")
+        .start()
+        .await;
+    let get = || timeout(PATIENCE, client::get(stage.address(), PATH));
+    let answers = tokio::join!(get(), get(), get(), get());
+    for answer in [answers.0, answers.1, answers.2, answers.3] {
+        assert_eq!(answer.expect("in time").status, 504);
+    }
 }

@@ -65,7 +65,8 @@ async fn read_by_hyper(method: &Method, response: &[u8]) -> Option<Read> {
         theirs.shutdown().await.expect("an open connection");
         theirs
     };
-    let builder = hyper::client::conn::http1::Builder::new();
+    let mut builder = hyper::client::conn::http1::Builder::new();
+    builder.allow_spaces_after_header_name_in_responses(true);
     let (mut sender, connection) = builder.handshake(TokioIo::new(ours)).await.expect("a task");
     let request = Request::builder().method(method).uri("/");
     let request = request.body(Empty::<Bytes>::new()).expect("constants");

@@ -27,6 +27,7 @@ pub(in super::super) struct Relayed {
     parts: mpsc::Receiver<Part>,
     size: SizeHint,
     is_end: bool,
+    takes_request: bool,
 }
 
 impl Relayed {
@@ -50,6 +51,11 @@ impl Relayed {
         Poll::Ready(part.frame)
     }
 
+    /// Whether the rest of the request will be taken, too.
+    pub(in super::super) fn takes_request(&self) -> bool {
+        self.takes_request
+    }
+
     pub(in super::super) fn is_end(&self) -> bool {
         self.is_end
     }
@@ -70,6 +76,7 @@ pub(super) fn start<B: PoolBody>(
         parts,
         size: reading.size_hint(),
         is_end: reading.is_end(),
+        takes_request: reading.keeps_alive(),
     };
     let both = Both {
         reading,

@@ -3,14 +3,13 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use http_body::Body;
 
+const TE: HeaderValue = HeaderValue::from_static("TE");
+
 /// How the server is told where a request's body ends (RFC 9112, section 6).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     Length(u64),
-    /// With the trailer fields that the head announces.
-    Chunked {
-        announced: Vec<HeaderName>,
-    },
+    Chunked,
 }
 
 /// Writes a request's head, whose target is path and query alone.
@@ -38,6 +37,10 @@ pub(super) fn write_head(
         if !is_ours.contains(name) {
             write_field(name, value, out);
         }
+        if *name == header::TE {
+            // RFC 9110, section 10.1.4.
+            write_field(&header::CONNECTION, &TE, out);
+        }
     }
     let framing = framing(headers, body);
     match &framing {
@@ -45,7 +48,7 @@ pub(super) fn write_head(
         Framing::Length(length) => {
             write_field(&header::CONTENT_LENGTH, &HeaderValue::from(*length), out);
         }
-        Framing::Chunked { .. } => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
     out.extend_from_slice(b"\r\n");
     framing
@@ -68,12 +71,7 @@ fn framing(headers: &HeaderMap, body: &impl Body) -> Framing {
         return Framing::Length(0);
     }
     let length = body.size_hint().exact().or_else(|| told_length(headers));
-    length.map_or_else(
-        || Framing::Chunked {
-            announced: announced(headers),
-        },
-        Framing::Length,
-    )
+    length.map_or(Framing::Chunked, Framing::Length)
 }
 
 fn told_length(headers: &HeaderMap) -> Option<u64> {
@@ -81,31 +79,27 @@ fn told_length(headers: &HeaderMap) -> Option<u64> {
     value.to_str().ok()?.parse().ok()
 }
 
-/// The trailer fields of `Trailer`. Which of a header's fields must not come as a trailer is told by
-/// RFC 9110, section 6.5.1.
-fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(header::TRAILER).iter();
-    let names = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok());
-    names.filter(may_come_late).collect()
-}
-
-fn may_come_late(name: &HeaderName) -> bool {
-    let early = [
+/// Writes the fields after the last chunk, but for those that have to come before the body
+/// (RFC 9110, section 6.5.1).
+pub(super) fn write_trailers(trailers: &HeaderMap, out: &mut Vec<u8>) {
+    const EARLY: [HeaderName; 13] = [
         header::AUTHORIZATION,
         header::CACHE_CONTROL,
+        header::CONNECTION,
         header::CONTENT_ENCODING,
         header::CONTENT_LENGTH,
         header::CONTENT_RANGE,
         header::CONTENT_TYPE,
+        header::COOKIE,
         header::HOST,
         header::MAX_FORWARDS,
-        header::SET_COOKIE,
         header::TE,
         header::TRAILER,
         header::TRANSFER_ENCODING,
     ];
-    !early.contains(name)
+    for (name, value) in trailers {
+        if !EARLY.contains(name) {
+            write_field(name, value, out);
+        }
+    }
 }

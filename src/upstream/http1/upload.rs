@@ -100,7 +100,7 @@ impl<B: Body + Unpin> Upload<B> {
                 *left = left.checked_sub(length as u64).ok_or(UploadError::Body)?;
                 self.is_all_read = *left == 0;
             }
-            Framing::Chunked { .. } => {
+            Framing::Chunked => {
                 let size = format!("{length:x}\r\n");
                 wire.framed.end().extend_from_slice(size.as_bytes());
                 self.end = LINE_END;
@@ -115,15 +115,14 @@ impl<B: Body + Unpin> Upload<B> {
         trailers: Option<&HeaderMap>,
         wire: &mut Wire,
     ) -> Result<(), UploadError> {
-        let Framing::Chunked { announced } = &self.framing else {
+        if self.framing != Framing::Chunked {
             // A length that was told has not come.
             return Err(UploadError::Body);
-        };
+        }
         let out = wire.framed.end();
         out.extend_from_slice(b"0\r\n");
-        let trailers = trailers.into_iter().flatten();
-        for (name, value) in trailers.filter(|(name, _)| announced.contains(name)) {
-            request::write_field(name, value, out);
+        if let Some(trailers) = trailers {
+            request::write_trailers(trailers, out);
         }
         out.extend_from_slice(LINE_END);
         self.is_all_read = true;
