@@ -96,7 +96,7 @@ impl Body for ClientBody {
         match Pin::new(&mut this.client).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(trailers) = frame.trailers_mut() {
-                    headers::strip_request(trailers);
+                    headers::strip_trailers(trailers);
                 }
                 this.check_length(exchange.uploaded(frame.data_ref()))?;
                 Poll::Ready(Some(Ok(frame)))

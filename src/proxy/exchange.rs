@@ -199,3 +199,28 @@ impl Exchange {
         self.start + Duration::from_millis(self.last_moved.load(Ordering::Relaxed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{task::coop::consume_budget, time::timeout};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_is_always_busy_is_late_all_the_same() {
+        let exchange = Exchange::new(Timeouts {
+            response: Duration::from_millis(10),
+            idle: Duration::from_secs(60),
+        });
+        exchange.set_sent();
+        let busy = async {
+            loop {
+                consume_budget().await;
+            }
+        };
+        let alarms = Alarms::default();
+        let waiting = exchange.while_moving::<()>(&alarms, busy);
+        let late = timeout(Duration::from_secs(10), waiting).await;
+        assert_eq!(late, Ok(Err(Late::Answer)));
+    }
+}

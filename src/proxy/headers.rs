@@ -21,6 +21,14 @@ pub(super) fn strip_request(headers: &mut HeaderMap) {
     }
 }
 
+/// Removes from a request's trailers what must not reach the upstream, and what has to come before
+/// the body to mean anything (RFC 9110, section 6.5.1).
+pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
+    strip(trailers, |name| {
+        is_hop_by_hop(name) || is_private(name) || is_of_the_message(name)
+    });
+}
+
 /// Removes what belongs to the upstream's connection.
 pub(super) fn strip_response(headers: &mut HeaderMap) {
     strip(headers, is_hop_by_hop);
@@ -103,6 +111,20 @@ fn is_private(name: &HeaderName) -> bool {
         header::AUTHORIZATION | header::COOKIE | header::FORWARDED | header::HOST | header::EXPECT
     ) || name.as_str().starts_with("x-forwarded-")
         || name.as_str().starts_with("proxy-")
+}
+
+/// How a message is to be read and handled.
+fn is_of_the_message(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::CACHE_CONTROL
+            | header::CONTENT_ENCODING
+            | header::CONTENT_LENGTH
+            | header::CONTENT_RANGE
+            | header::CONTENT_TYPE
+            | header::MAX_FORWARDS
+            | header::TRAILER
+    )
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //!
 //! Then the base at the start of the URL is changed, and the base at the start of each value of its
 //! query: of each part, where commas or dollars separate several (hl7.org/fhir/R4/search.html#combining
-//! and #composite), and of each word, which `_filter` (hl7.org/fhir/R4/search_filter.html) may put in
+//! and #composite), and of each word, which `_filter` (`hl7.org/fhir/R4/search_filter.html`) may put in
 //! parentheses or quotation marks. A base that was percent-encoded is replaced by one that is. A value may itself be
 //! such a URL, as in `_typeFilter` (hl7.org/fhir/uv/bulkdata/export.html): the same holds of its query,
 //! whose values are then percent-encoded twice, though not everybody does that. A base that was is

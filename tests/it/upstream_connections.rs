@@ -1,8 +1,11 @@
 //! What may and may not come over a connection to an upstream that has served before.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    io::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::BytesMut;
@@ -252,8 +255,17 @@ async fn a_client_learns_that_the_rest_of_its_upload_is_not_read() {
 async fn interim_answers_without_end_are_no_answer() {
     let upstream = Scripted::start(|_, mut conversation| async move {
         conversation.request().await;
-        let interim = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(4096);
-        while conversation.stream.write_all(&interim).await.is_ok() {}
+        let mut stream = conversation.stream.into_std().expect("a stream");
+        // On a thread of its own, so that there is always more to read.
+        let flood = move || {
+            let interim = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(4096);
+            stream.set_nonblocking(false)?;
+            loop {
+                stream.write_all(&interim)?;
+            }
+        };
+        let flooded: Result<std::io::Result<()>, _> = tokio::task::spawn_blocking(flood).await;
+        flooded.expect("no panic").expect_err("the proxy hangs up");
     })
     .await;
     let stage = upstream

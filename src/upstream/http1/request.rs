@@ -78,28 +78,3 @@ fn told_length(headers: &HeaderMap) -> Option<u64> {
     let value = headers.get(header::CONTENT_LENGTH)?;
     value.to_str().ok()?.parse().ok()
 }
-
-/// Writes the fields after the last chunk, but for those that have to come before the body
-/// (RFC 9110, section 6.5.1).
-pub(super) fn write_trailers(trailers: &HeaderMap, out: &mut Vec<u8>) {
-    const EARLY: [HeaderName; 13] = [
-        header::AUTHORIZATION,
-        header::CACHE_CONTROL,
-        header::CONNECTION,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LENGTH,
-        header::CONTENT_RANGE,
-        header::CONTENT_TYPE,
-        header::COOKIE,
-        header::HOST,
-        header::MAX_FORWARDS,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-    ];
-    for (name, value) in trailers {
-        if !EARLY.contains(name) {
-            write_field(name, value, out);
-        }
-    }
-}

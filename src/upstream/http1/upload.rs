@@ -121,8 +121,8 @@ impl<B: Body + Unpin> Upload<B> {
         }
         let out = wire.framed.end();
         out.extend_from_slice(b"0\r\n");
-        if let Some(trailers) = trailers {
-            request::write_trailers(trailers, out);
+        for (name, value) in trailers.into_iter().flatten() {
+            request::write_field(name, value, out);
         }
         out.extend_from_slice(LINE_END);
         self.is_all_read = true;
