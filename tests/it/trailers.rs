@@ -1,6 +1,9 @@
 //! Fields after a body.
 
 use ahds_proxy::emulator::Http;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request};
+use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 
 use crate::support::{Setup, Stage, client, scripted::Scripted};
@@ -74,6 +77,31 @@ async fn a_digest_is_none_of_a_body_whose_links_change() {
         let trailers = sent(&stage, plain, link, both).await;
         let all = json!([["digest", "sha-256=x"], ["x-kept", "1"]]);
         assert_eq!(trailers, all, "{http:?}: the body is as it was");
+    }
+}
+
+#[tokio::test]
+async fn nor_is_it_of_a_body_whose_length_is_told() {
+    let stage = Stage::start().await;
+    let link = r#"{"reference":"http://localhost/fhir/Patient/1"}"#;
+    for (body, digest) in [(link, None), ("{}", Some("sha-256=x"))] {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("digest", HeaderValue::from_static("sha-256=x"));
+        let ending = async { Some(Ok(trailers)) };
+        let request = Request::post("http://localhost/fhir/emulator/echo")
+            .header("content-type", "application/fhir+json")
+            .header("content-length", body.len())
+            .body(Box::pin(
+                Full::new(Bytes::from_static(body.as_bytes())).with_trailers(ending),
+            ))
+            .expect("a request");
+        let answer = client::http2(stage.address(), request).await;
+        let echo: serde_json::Value = serde_json::from_slice(answer.body()).expect("JSON");
+        let expected: Vec<_> = digest
+            .iter()
+            .map(|digest| json!(["digest", digest]))
+            .collect();
+        assert_eq!(echo["trailers"], json!(expected), "{body}");
     }
 }
 
