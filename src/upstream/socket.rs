@@ -24,7 +24,7 @@ use tokio::{
 pub(super) struct Socket {
     stream: TcpStream,
     is_write_closed: bool,
-    /// Read, and not asked for yet. Takes memory from the first large answer on.
+    /// Read, and not asked for yet. Takes memory while a large answer comes.
     ahead: BytesMut,
     /// The last read got all that was asked for: there is more.
     has_more: bool,
@@ -57,6 +57,10 @@ impl Socket {
         self.ahead.reserve(READ_AHEAD);
         let read = pin!(self.stream.read_buf(&mut self.ahead)).poll(cx);
         self.has_more = !self.ahead.is_empty();
+        if !self.has_more {
+            // The next connection can use it, while it is still in the processor's cache.
+            self.ahead = BytesMut::new();
+        }
         read.map_ok(|_| ())
     }
 
