@@ -17,7 +17,7 @@
 //! | 4 | [`server`] | listeners, connection limits, graceful shutdown; knows no proxy |
 //! | 3 | [`token`] | the token cache: one fetch per key, renewal ahead of expiry |
 //! | 2 | [`credentials`] | one file for each way to get a token |
-//! | 1 | [`upstream`], [`telemetry`], [`rewrite`] | connections to other hosts: DNS, TLS, pool, safe retry; logs; links in bodies and headers |
+//! | 1 | [`upstream`], [`telemetry`], [`rewrite`] | connections to other hosts: DNS, TLS, pool, HTTP/1.1, safe retry; logs; links in bodies and headers |
 //! | 0 | [`config`], [`clock`], [`x509`] | values valid by construction; the wall clock; certificates read |
 
 pub mod admin;

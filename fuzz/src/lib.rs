@@ -1,6 +1,6 @@
-//! What must hold for the link rewriter, whatever it is given.
+//! What must hold for the link rewriter and the HTTP/1.1 client, whatever they are given.
 //!
-//! With coverage: `cargo +nightly fuzz run json` (or `xml`, `values`). On stable, with inputs made
+//! With coverage: `cargo +nightly fuzz run json` (or `xml`, `values`, `response`). On stable, with inputs made
 //! from samples by mutation: `cargo run --release --no-default-features --bin mutate -- 10000000`.
 
 use std::sync::{Arc, LazyLock};
@@ -8,8 +8,10 @@ use std::sync::{Arc, LazyLock};
 use ahds_proxy::{
     config::ServiceUrl,
     rewrite::{Bases, JsonRewriter, Plan, XmlRewriter},
+    upstream::http1::{Broken, Heads, Rest},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, StatusCode};
 
 /// The base that changes; `:443` may follow its host.
 const FROM: &str = "https://h.example/v2";
@@ -18,6 +20,8 @@ const HOST: &str = "https://h.example";
 const TO: &str = "http://proxy.test:1/to";
 /// The same where it takes the place of a percent-encoded one.
 const TO_ENCODED: &str = "http%3A%2F%2Fproxy.test%3A1%2Fto";
+/// And of one that is encoded once more, in a search within a query.
+const TO_ENCODED_TWICE: &str = "http%253A%252F%252Fproxy.test%253A1%252Fto";
 const MARK: &[u8] = b"proxy.test";
 
 static BASES: LazyLock<Arc<Bases>> = LazyLock::new(|| {
@@ -93,6 +97,92 @@ pub fn values(input: &[u8]) {
     }
 }
 
+/// The first byte chooses the method, the next two the cuts, the rest is what a server sends.
+pub fn response(input: &[u8]) {
+    let Some(([method, first, second], sent)) = input.split_first_chunk() else {
+        return;
+    };
+    let method = [Method::GET, Method::HEAD][usize::from(method % 2)].clone();
+    let cuts = [first, second].map(|cut| usize::from(*cut) + 1);
+    let whole = read(&method, sent, [usize::MAX; 2]);
+    assert_eq!(whole, read(&method, sent, cuts), "cuts matter");
+    if let Some(read) = whole {
+        assert!(read.body.len() + read.left <= sent.len(), "made up");
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Read {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    trailers: HeaderMap,
+    is_whole: bool,
+    /// Bytes after a whole response.
+    left: usize,
+}
+
+/// Reads a response that comes in pieces. `None` where it is not even a head.
+fn read(method: &Method, sent: &[u8], cuts: [usize; 2]) -> Option<Read> {
+    let mut pieces = Pieces { sent, cuts };
+    let mut received = BytesMut::new();
+    let mut heads = Heads::new(method);
+    let head = loop {
+        match heads.take(&mut received).ok()? {
+            Some(head) => break head,
+            None => received.extend_from_slice(pieces.next()?),
+        }
+    };
+    let mut read = Read {
+        status: head.status,
+        headers: head.headers,
+        body: Vec::new(),
+        trailers: HeaderMap::new(),
+        is_whole: false,
+        left: 0,
+    };
+    let mut rest = Rest::new(head.length);
+    read.is_whole = read_body(&mut read, &mut rest, received, pieces).is_ok();
+    Some(read)
+}
+
+fn read_body(
+    read: &mut Read,
+    rest: &mut Rest,
+    mut received: BytesMut,
+    mut pieces: Pieces,
+) -> Result<(), Broken> {
+    while !rest.is_end() {
+        match rest.take(&mut received)?.map(http_body::Frame::into_data) {
+            Some(Ok(data)) => read.body.extend_from_slice(&data),
+            Some(Err(frame)) => read.trailers = frame.into_trailers().expect("one or the other"),
+            None if rest.is_end() => {}
+            None => match pieces.next() {
+                Some(piece) => received.extend_from_slice(piece),
+                None => rest.close()?,
+            },
+        }
+    }
+    read.left = received.len() + pieces.sent.len();
+    Ok(())
+}
+
+struct Pieces<'a> {
+    sent: &'a [u8],
+    cuts: [usize; 2],
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.cuts.swap(0, 1);
+        let (piece, sent) = self.sent.split_at(self.sent.len().min(self.cuts[1]));
+        self.sent = sent;
+        (!piece.is_empty()).then_some(piece)
+    }
+}
+
 fn prepare(input: &[u8]) -> Option<(Plan, [usize; 2], &[u8])> {
     let ([plan, first, second], document) = input.split_first_chunk()?;
     if contains(document, MARK) {
@@ -145,6 +235,13 @@ fn only_bases_changed(document: &[u8], result: &[u8], character: fn(&[u8]) -> Op
             given = without_base(given, character).expect("what changed was an encoded base");
             continue;
         }
+        if let Some(rest) = made.strip_prefix(TO_ENCODED_TWICE.as_bytes()) {
+            made = rest;
+            let once = |text: &[u8]| percent_encoded(text, character);
+            let twice = |text: &[u8]| percent_encoded(text, once);
+            given = without_base(given, twice).expect("what changed was a base encoded twice");
+            continue;
+        }
         assert_eq!(given.first(), made.first(), "something else changed");
         (given, made) = (&given[1..], &made[1..]);
     }
@@ -170,19 +267,21 @@ fn without_base(text: &[u8], character: impl Fn(&[u8]) -> Option<(u8, usize)>) -
 /// A character of a query, percent-encoded or not.
 fn percent_encoded(
     text: &[u8],
-    character: fn(&[u8]) -> Option<(u8, usize)>,
+    character: impl Fn(&[u8]) -> Option<(u8, usize)>,
 ) -> Option<(u8, usize)> {
     let (sign, len) = character(text)?;
     let digit = |at: usize| {
         let (digit, len) = character(&text[at..])?;
         Some((char::from(digit).to_digit(16)?, at + len))
     };
-    if sign != b'%' {
-        return Some((sign, len));
-    }
-    let (high, len) = digit(len)?;
-    let (low, len) = digit(len)?;
-    Some((u8::try_from(high << 4 | low).ok()?, len))
+    let escaped = |start| {
+        let (high, middle) = digit(start)?;
+        let (low, end) = digit(middle)?;
+        Some((u8::try_from(high << 4 | low).ok()?, end))
+    };
+    // Without two digits it is a sign like any other.
+    let escaped = escaped(len).filter(|_| sign == b'%');
+    Some(escaped.unwrap_or((sign, len)))
 }
 
 fn plain_character(text: &[u8]) -> Option<(u8, usize)> {

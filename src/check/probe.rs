@@ -65,7 +65,7 @@ impl<'a> Probe<'a> {
                 header::USER_AGENT,
                 concat!("ahds-proxy/", env!("CARGO_PKG_VERSION")),
             )
-            .body(Empty::new())
+            .body(())
             .expect("a checked base path and constants make a request");
         let headers = request.headers_mut();
         for (name, value) in &self.route.headers {
@@ -74,14 +74,9 @@ impl<'a> Probe<'a> {
         if let Some(authorization) = authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
-        let again = request.clone();
-        match timeout(
-            self.timeout,
-            self.pool.send(request, Some(|| again.clone())),
-        )
-        .await
-        {
-            Ok(Ok((response, _lease))) => {
+        let sending = self.pool.send(&request, Empty::new(), Some(Empty::new));
+        match timeout(self.timeout, sending).await {
+            Ok(Ok(response)) => {
                 let (head, _unread) = response.into_parts();
                 Ok(Answer::new(target, head))
             }

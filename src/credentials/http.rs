@@ -147,9 +147,10 @@ impl IdentityEndpoints {
         request: Request<Full<Bytes>>,
         host: &str,
     ) -> Result<Answer, CredentialError> {
-        let (response, _lease) = self
+        let (head, body) = request.into_parts();
+        let response = self
             .pools
-            .send(request)
+            .send(Request::from_parts(head, ()), body)
             .await
             .map_err(|error| unreachable(host, &error.to_string()))?;
         let (head, body) = response.into_parts();

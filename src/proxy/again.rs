@@ -12,7 +12,7 @@ use super::{
     exchange::Exchange,
     failure::Failure,
     route::Route,
-    sending::{Sent, authorize, send},
+    sending::{Answer, authorize, send},
     throttled,
 };
 use crate::token::Token;
@@ -25,7 +25,7 @@ pub(super) async fn authorized(
     request: &mut Request<()>,
     refused: Option<&Arc<Token>>,
     exchange: &Exchange,
-) -> Result<Option<Sent>, Failure> {
+) -> Result<Option<Answer>, Failure> {
     let token = match refused {
         Some(refused) => route.source.replace(refused).await,
         None => route.source.token().await.map(Some),
@@ -51,12 +51,12 @@ pub(super) async fn unhurried(
     shared: &Shared,
     route: &Route,
     mut request: Request<()>,
-    mut answer: Sent,
+    mut answer: Answer,
     exchange: &Exchange,
-) -> Result<Sent, Failure> {
+) -> Result<Answer, Failure> {
     let mut time_left = throttled::MAX_WAIT;
     for _ in 0..throttled::MAX_REPEATS {
-        let wait = throttled::wait(&answer.0, route.source.now());
+        let wait = throttled::wait(&answer, route.source.now());
         let Some((wait, left)) = wait.and_then(|wait| Some((wait, time_left.checked_sub(wait)?)))
         else {
             break;

@@ -26,7 +26,6 @@ use super::{
     rewritten::Rewritten,
     unpacked::Unpacked,
 };
-use crate::upstream::Lease;
 
 /// A request's body on its way to the upstream.
 #[derive(Debug)]
@@ -172,7 +171,6 @@ pub struct DownloadBody {
     exchange: Arc<Exchange>,
     record: Record,
     alarm: Option<Pin<Box<Sleep>>>,
-    _lease: Lease<UploadBody>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -181,7 +179,6 @@ impl DownloadBody {
         upstream: Download,
         exchange: Arc<Exchange>,
         record: Record,
-        lease: Lease<UploadBody>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         Self {
@@ -189,7 +186,6 @@ impl DownloadBody {
             exchange,
             record,
             alarm: None,
-            _lease: lease,
             _permit: permit,
         }
     }

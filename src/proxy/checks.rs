@@ -73,7 +73,7 @@ pub(super) fn transfer_coding_of_answer(headers: &HeaderMap) -> Result<(), Failu
     }
 }
 
-/// hyper takes the chunks off; a coding below them would be lost with the header that names it.
+/// Chunks have been taken off; a coding below them would be lost with the header that names it.
 fn is_chunked_at_most(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     codings.all(|coding| {

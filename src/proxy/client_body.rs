@@ -13,7 +13,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::exchange::Exchange;
+use super::{exchange::Exchange, headers};
 
 /// What comes from the client, and who is told of it.
 #[derive(Debug)]
@@ -94,7 +94,10 @@ impl Body for ClientBody {
         }
         let exchange = &this.exchange;
         match Pin::new(&mut this.client).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::strip_trailers(trailers);
+                }
                 this.check_length(exchange.uploaded(frame.data_ref()))?;
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -9,9 +9,9 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::{
+    UploadBody,
     alarm::Alarms,
     decoded::{DecodeError, Decoded},
     exchange::Exchange,
@@ -19,17 +19,20 @@ use super::{
     links::{self, Scan},
     rewritten::Rewritten,
 };
+use crate::upstream::{self, AnswerError};
+
+type AnswerBody = upstream::AnswerBody<UploadBody>;
 
 /// What comes from the upstream.
 #[derive(Debug)]
 pub(super) enum Download {
-    Plain(Incoming),
+    Plain(AnswerBody),
     /// With its links changed.
-    Rewritten(Box<Rewritten<Incoming>>),
+    Rewritten(Box<Rewritten<AnswerBody>>),
     /// Likewise, no longer compressed.
-    Decoded(Box<Rewritten<Decoded<Incoming>>>),
+    Decoded(Box<Rewritten<Decoded<AnswerBody>>>),
     /// Not compressed in the way that its head says, and left alone.
-    Mislabelled(Box<Decoded<Incoming>>),
+    Mislabelled(Box<Decoded<AnswerBody>>),
 }
 
 /// Why a response's body broke off. The client sees its connection or stream end early.
@@ -37,7 +40,7 @@ pub(super) enum Download {
 pub enum DownloadError {
     /// The upstream broke off.
     #[error("the upstream's body broke off")]
-    Upstream(#[source] hyper::Error),
+    Upstream(#[source] AnswerError),
     /// It is not compressed in the way that its head says.
     #[error("the upstream's body cannot be decoded")]
     Content(#[source] io::Error),
@@ -46,8 +49,8 @@ pub enum DownloadError {
     Idle,
 }
 
-impl From<DecodeError<hyper::Error>> for DownloadError {
-    fn from(error: DecodeError<hyper::Error>) -> Self {
+impl From<DecodeError<AnswerError>> for DownloadError {
+    fn from(error: DecodeError<AnswerError>) -> Self {
         match error {
             DecodeError::Body(error) => Self::Upstream(error),
             DecodeError::Content(error) => Self::Content(error),
@@ -59,7 +62,7 @@ impl Download {
     /// A body to be searched. A compressed one must have begun before the head says anything of it:
     /// if it cannot be decoded after all, both pass as they are.
     pub(super) async fn searched(
-        body: Incoming,
+        body: AnswerBody,
         scan: &Scan,
         headers: &mut HeaderMap,
         exchange: &Exchange,

@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Instant, sleep_until},
+};
 
 use super::{alarm::Alarms, kept::Kept};
 
@@ -165,7 +168,8 @@ impl Exchange {
             tokio::select! {
                 biased;
                 result = &mut future => return Ok(result),
-                () = &mut alarm => {
+                // It has its say even where the other is always ready for more.
+                () = unconstrained(&mut alarm) => {
                     let (deadline, late) = self.head_deadline();
                     if deadline <= Instant::now() {
                         return Err(late);
@@ -193,5 +197,30 @@ impl Exchange {
 
     fn last_moved_at(&self) -> Instant {
         self.start + Duration::from_millis(self.last_moved.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{task::coop::consume_budget, time::timeout};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_is_always_busy_is_late_all_the_same() {
+        let exchange = Exchange::new(Timeouts {
+            response: Duration::from_millis(10),
+            idle: Duration::from_secs(60),
+        });
+        exchange.set_sent();
+        let busy = async {
+            loop {
+                consume_budget().await;
+            }
+        };
+        let alarms = Alarms::default();
+        let waiting = exchange.while_moving::<()>(&alarms, busy);
+        let late = timeout(Duration::from_secs(10), waiting).await;
+        assert_eq!(late, Ok(Err(Late::Answer)));
     }
 }

@@ -10,16 +10,23 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 /// Removes what must not reach the upstream: credentials of the client's own, what proxies tell
 /// each other, and what belongs to the client's connection (RFC 9110, section 7.6.1).
 pub(super) fn strip_request(headers: &mut HeaderMap) {
-    let wants_trailers = headers.get_all(header::TE).iter().any(|te| {
-        te.to_str().is_ok_and(|te| {
-            te.split(',')
-                .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
-        })
-    });
+    let wants_trailers = headers
+        .get_all(header::TE)
+        .iter()
+        .flat_map(tokens)
+        .any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
     strip(headers, |name| is_hop_by_hop(name) || is_private(name));
     if wants_trailers {
         headers.insert(header::TE, TRAILERS);
     }
+}
+
+/// Removes from a request's trailers what must not reach the upstream, and what has to come before
+/// the body to mean anything (RFC 9110, section 6.5.1).
+pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
+    strip(trailers, |name| {
+        is_hop_by_hop(name) || is_private(name) || is_of_the_message(name)
+    });
 }
 
 /// Removes what belongs to the upstream's connection.
@@ -27,40 +34,46 @@ pub(super) fn strip_response(headers: &mut HeaderMap) {
     strip(headers, is_hop_by_hop);
 }
 
+/// Tells a client that its connection takes no other request (RFC 9112, section 9.6).
+pub(super) fn announce_end(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+}
+
 /// RFC 9111, section 5.2.2.6.
 pub(super) fn forbids_transformation(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::CACHE_CONTROL)
         .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-transform"))
+        .flat_map(tokens)
+        .any(|directive| directive.eq_ignore_ascii_case(b"no-transform"))
 }
 
 /// Removes all headers of such names: one look at each header there is, and none for each name that
 /// there might be.
 pub(super) fn remove_all(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| unwanted(name))
-        .cloned()
-        .collect();
-    for name in names {
+    for name in names(headers, unwanted) {
         headers.remove(name);
     }
 }
 
 fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
-    let connection_own = named_by_connection(headers);
-    let names: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| unwanted(name))
-        .cloned()
-        .collect();
-    for name in names.into_iter().chain(connection_own) {
+    let mut names = names(headers, unwanted);
+    if names.contains(&header::CONNECTION) {
+        names.extend(named_by_connection(headers));
+    }
+    for name in names {
         if let Entry::Occupied(entry) = headers.entry(name) {
             entry.remove_entry_mult();
         }
     }
+}
+
+fn names(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> Vec<HeaderName> {
+    headers
+        .keys()
+        .filter(|name| wanted(name))
+        .cloned()
+        .collect()
 }
 
 /// The headers that `Connection` declares to be this connection's own.
@@ -68,9 +81,14 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     headers
         .get_all(header::CONNECTION)
         .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .flat_map(tokens)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .collect()
+}
+
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    let tokens = value.as_bytes().split(|byte| *byte == b',');
+    tokens.map(<[u8]>::trim_ascii)
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -93,6 +111,20 @@ fn is_private(name: &HeaderName) -> bool {
         header::AUTHORIZATION | header::COOKIE | header::FORWARDED | header::HOST | header::EXPECT
     ) || name.as_str().starts_with("x-forwarded-")
         || name.as_str().starts_with("proxy-")
+}
+
+/// How a message is to be read and handled.
+fn is_of_the_message(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::CACHE_CONTROL
+            | header::CONTENT_ENCODING
+            | header::CONTENT_LENGTH
+            | header::CONTENT_RANGE
+            | header::CONTENT_TYPE
+            | header::MAX_FORWARDS
+            | header::TRAILER
+    )
 }
 
 #[cfg(test)]

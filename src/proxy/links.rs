@@ -172,6 +172,11 @@ pub(super) fn mark_request(headers: &mut HeaderMap) {
     headers.insert(REQUEST_MODIFIED, IN_REQUESTS);
 }
 
+/// Takes from a body's trailers what no longer holds of it.
+pub(super) fn in_trailers(trailers: &mut HeaderMap) {
+    headers::remove_all(trailers, is_of_the_bytes);
+}
+
 /// What no longer holds of a changed body. `ETag` stays: it is the version of the resource.
 fn is_of_the_bytes(name: &HeaderName) -> bool {
     matches!(

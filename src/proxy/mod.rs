@@ -48,7 +48,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     config::{self, RouteKind},
     server::Handler,
-    upstream::{Lease, SendError},
+    upstream::SendError,
 };
 use alarm::Alarms;
 use body::DownloadBody;
@@ -287,7 +287,7 @@ impl Shared {
         };
 
         let mut answer = send(route, &request, upload, &exchange, self).await?;
-        if answer.0.status() == StatusCode::UNAUTHORIZED {
+        if answer.status() == StatusCode::UNAUTHORIZED {
             let again = again::authorized(self, route, &mut request, token.as_ref(), &exchange);
             if let Some(second) = Box::pin(again).await? {
                 answer = second;
@@ -295,20 +295,23 @@ impl Shared {
         }
         if route.retry_throttled
             && is_repeatable
-            && throttled::wait(&answer.0, route.source.now()).is_some()
+            && throttled::wait(&answer, route.source.now()).is_some()
         {
             let again = again::unhurried(self, route, request, answer, &exchange);
             answer = Box::pin(again).await?;
         }
-        let (response, lease) = answer;
 
-        let (mut head, body) = response.into_parts();
+        let (mut head, body) = answer.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             // Nobody asked: Upgrade is not passed on.
             return Err(Failure::not_sent(&SendError::Protocol));
         }
         checks::transfer_coding_of_answer(&head.headers)?;
         headers::strip_response(&mut head.headers);
+        if !body.takes_request() {
+            // Nor is it read from the client, whose connection ends with the answer.
+            headers::announce_end(&mut head.headers);
+        }
         if head.status == StatusCode::UNAUTHORIZED {
             challenge::explain(route, &mut head.headers);
         }
@@ -337,7 +340,6 @@ impl Shared {
             head,
             body,
             exchange,
-            lease,
             permit,
         })
     }
@@ -367,7 +369,6 @@ struct Answered {
     head: http::response::Parts,
     body: Download,
     exchange: Arc<Exchange>,
-    lease: Lease<UploadBody>,
     permit: OwnedSemaphorePermit,
 }
 
@@ -376,7 +377,7 @@ impl Answered {
         if self.body.is_end_stream() {
             record.set_outcome(record::Outcome::Complete);
         }
-        let body = DownloadBody::new(self.body, self.exchange, record, self.lease, self.permit);
+        let body = DownloadBody::new(self.body, self.exchange, record, self.permit);
         Response::from_parts(self.head, ResponseBody::Upstream(body))
     }
 }

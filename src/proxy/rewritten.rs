@@ -7,8 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame};
 
+use super::links;
 use crate::rewrite::{FormRewriter, JsonRewriter, XmlRewriter};
 
 /// Changes the links of one body.
@@ -45,7 +47,7 @@ pub(super) struct Rewritten<B: Body> {
     rewriter: Option<Rewriter>,
     /// Comes once all that was held back is out.
     failure: Option<B::Error>,
-    trailers: Option<Frame<Bytes>>,
+    trailers: Option<HeaderMap>,
 }
 
 impl<B: Body> Rewritten<B> {
@@ -75,8 +77,13 @@ impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Rewritten<B> {
         let this = &mut *self;
         loop {
             let Some(rewriter) = &mut this.rewriter else {
-                let failure = this.failure.take().map(Err);
-                return Poll::Ready(failure.or_else(|| this.trailers.take().map(Ok)));
+                if let Some(failure) = this.failure.take() {
+                    return Poll::Ready(Some(Err(failure)));
+                }
+                let mut trailers = this.trailers.take().unwrap_or_default();
+                links::in_trailers(&mut trailers);
+                let frame = (!trailers.is_empty()).then(|| Ok(Frame::trailers(trailers)));
+                return Poll::Ready(frame);
             };
             let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
             match frame.map(|frame| frame.map(Frame::into_data)) {
@@ -87,7 +94,7 @@ impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Rewritten<B> {
                     }
                     continue;
                 }
-                Some(Ok(Err(trailers))) => this.trailers = Some(trailers),
+                Some(Ok(Err(frame))) => this.trailers = frame.into_trailers().ok(),
                 Some(Err(failure)) => this.failure = Some(failure),
                 None => {}
             }
@@ -127,11 +134,16 @@ mod tests {
         let rewriter = Rewriter::Json(JsonRewriter::new(Plan::Request, bases));
         // The start of a URL that does not go on.
         let text = b"[\"http://localhost/a\",\"http://lo";
-        let trailers = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("\"1\""))]);
+        let etag = (header::ETAG, HeaderValue::from_static("\"1\""));
+        let mut trailers = HeaderMap::from_iter([etag.clone()]);
+        trailers.insert(
+            "digest",
+            HeaderValue::from_static("of what was there before"),
+        );
         let body = Full::new(Bytes::from_static(text)).with_trailers(async { Some(Ok(trailers)) });
         let body = Rewritten::new(Box::pin(body), rewriter);
         let collected = body.collect().await.expect("a whole body");
-        assert!(collected.trailers().is_some());
+        assert_eq!(collected.trailers(), Some(&HeaderMap::from_iter([etag])));
         let text = collected.to_bytes();
         assert_eq!(text, "[\"https://h.example/a\",\"http://lo");
     }

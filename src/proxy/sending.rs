@@ -2,15 +2,14 @@
 
 use http::{Request, Response, header, request::Parts};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::{
     Shared, body::UploadBody, exchange::Exchange, failure::Failure, headers, route::Route,
 };
-use crate::{token::Token, upstream::Lease};
+use crate::{token::Token, upstream::AnswerBody};
 
-/// An upstream's response, and the connection it comes over.
-pub(super) type Sent = (Response<Incoming>, Lease<UploadBody>);
+/// An upstream's response, with its body still to come.
+pub(super) type Answer = Response<AnswerBody<UploadBody>>;
 
 /// The request as the upstream sees it: its own name, our token, the rest as it came.
 pub(super) fn upstream_request(
@@ -48,12 +47,10 @@ pub(super) async fn send(
     upload: UploadBody,
     exchange: &Exchange,
     shared: &Shared,
-) -> Result<Sent, Failure> {
+) -> Result<Answer, Failure> {
     let is_repeatable = head.method().is_safe() && upload.is_end_stream();
-    let again = || head.clone().map(|()| UploadBody::whole(Vec::new(), None));
-    let again = is_repeatable.then_some(again);
-    let request = head.clone().map(|()| upload);
-    let sending = route.pool.send(request, again);
+    let again = is_repeatable.then_some(|| UploadBody::whole(Vec::new(), None));
+    let sending = route.pool.send(head, upload, again);
     let sent = exchange.while_moving(&shared.alarms, sending).await;
     let sent = sent.map_err(|late| Failure::late(late, exchange.timeouts()))?;
     sent.map_err(|error| match shared.limits.request_body {

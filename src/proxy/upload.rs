@@ -32,7 +32,7 @@ pub(super) async fn rewrite(
         links::mark_request(headers);
         return Ok(UploadBody::rewritten(client, scan));
     }
-    let (body, trailers) = read(&mut client, exchange, alarms).await?;
+    let (body, mut trailers) = read(&mut client, exchange, alarms).await?;
     let rewriter = scan.rewriter();
     let finding = match scan.coding {
         None => rewritten(&body, rewriter),
@@ -43,7 +43,10 @@ pub(super) async fn rewrite(
     let rewritten = match finding {
         Finding::Same => body,
         Finding::Changed(rewritten) => {
-            // The length goes too; hyper writes that of a whole body by itself.
+            if let Some(trailers) = &mut trailers {
+                links::in_trailers(trailers);
+            }
+            // The length goes too; the client writes that of a whole body by itself.
             links::mark_request(headers);
             rewritten
         }

@@ -9,7 +9,8 @@
 //!
 //! Then the base at the start of the URL is changed, and the base at the start of each value of its
 //! query: of each part, where commas or dollars separate several (hl7.org/fhir/R4/search.html#combining
-//! and #composite). A base that was percent-encoded is replaced by one that is. A value may itself be
+//! and #composite), and of each word, which `_filter` (`hl7.org/fhir/R4/search_filter.html`) may put in
+//! parentheses or quotation marks. A base that was percent-encoded is replaced by one that is. A value may itself be
 //! such a URL, as in `_typeFilter` (hl7.org/fhir/uv/bulkdata/export.html): the same holds of its query,
 //! whose values are then percent-encoded twice, though not everybody does that. A base that was is
 //! replaced by one that is. What is encoded more often is not looked at.
@@ -299,6 +300,13 @@ impl Search {
                 self.settle(bases, output, found);
                 self.place = Place::Value;
                 self.begin_part(bases, next);
+            }
+            (Place::Value, b' ' | b'"' | b'(') if !self.after_backslash => {
+                let found = self.matcher.finish(bases);
+                self.settle(bases, output, found);
+                self.begin_part(bases, next);
+                // No relative URL goes on behind these.
+                self.owner = Owner::Other;
             }
             (Place::InnerName, b'=') => {
                 self.place = Place::Value;

@@ -203,7 +203,11 @@ mod tests {
             ("s=http://localhost:8080/fhirx", None),
             ("s=http://localhost:8080/fhir%2", None),
             ("s=http://localhost:8080/fhir%zz", None),
-            ("s=+http://localhost:8080/fhir", None),
+            (
+                "s=(a+re%20http://localhost:8080/fhir/P)&t=%22http%3A//localhost:8080/fhir%22",
+                Some("s=(a+re%20https://h.example/P)&t=%22https%3A%2F%2Fh.example%22"),
+            ),
+            ("s=a:http://localhost:8080/fhir", None),
             ("s=http%253A%252F%252Flocalhost%253A8080%252Ffhir", None),
             ("&&=&a&s=,,%2c", None),
             ("", None),

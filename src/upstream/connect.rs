@@ -13,7 +13,7 @@ use http::{
     Uri,
     uri::{PathAndQuery, Scheme},
 };
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::{ClientConfig, pki_types::ServerName};
 use rustls_platform_verifier::Verifier;
 use tokio_rustls::TlsConnector;
@@ -142,7 +142,7 @@ impl Connector {
     async fn connect_to(&self, origin: &Origin) -> Result<Stream, ConnectError> {
         let tcp = self.tcp(origin).await?;
         if !origin.is_tls() {
-            return Ok(Stream::plain(TokioIo::new(tcp), self.shared.idle_timeout));
+            return Ok(Stream::plain(tcp, self.shared.idle_timeout));
         }
         let failed = |reason| tls_failure(origin, reason);
         let name = ServerName::try_from(origin.host().to_owned())
@@ -151,7 +151,7 @@ impl Connector {
             .connect(name, tcp)
             .await
             .map_err(failed)?;
-        Ok(Stream::tls(TokioIo::new(stream), self.shared.idle_timeout))
+        Ok(Stream::tls(stream, self.shared.idle_timeout))
     }
 
     async fn tcp(&self, origin: &Origin) -> Result<Socket, ConnectError> {

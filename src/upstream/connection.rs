@@ -1,4 +1,4 @@
-//! One open connection, HTTP/1.1 or HTTP/2, and how a request is written for it.
+//! One open connection, HTTP/1.1 or HTTP/2.
 
 use std::{
     io,
@@ -12,31 +12,30 @@ use std::{
 use http::{Request, Response, header, uri::PathAndQuery};
 use hyper::{
     body::Incoming,
-    client::conn::{TrySendError, http1, http2},
+    client::conn::{TrySendError, http2},
 };
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
-use super::{ConnectError, Connector, Origin, PoolBody};
+use super::{ConnectError, Connector, Origin, PoolBody, http1::Wire};
 use crate::config::HttpVersion;
 
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
-const MAX_HEADERS: usize = 256;
 const HEADER_LIST_SIZE: u32 = 256 << 10;
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The end of a connection that takes requests. The other end is a task of its own, which ends when
-/// this one is dropped and nothing is under way.
+/// A connection that takes requests.
 #[derive(Debug)]
 pub(super) enum Connection<B> {
     /// Takes one request at a time.
-    Http1(http1::SendRequest<B>),
+    Http1(Box<Wire>),
     /// Takes many.
     Http2(Http2<B>),
 }
 
-/// Clones share the connection.
+/// Clones share the connection. Its other end is a task of its own, which ends when the last clone is
+/// dropped and nothing is under way.
 #[derive(Debug)]
 pub(super) struct Http2<B> {
     sender: http2::SendRequest<B>,
@@ -77,7 +76,7 @@ impl<B> Http2<B> {
     }
 }
 
-impl<B: PoolBody> Connection<B> {
+impl<B: PoolBody> Http2<B> {
     /// Sends a request whose target is path and query alone. Comes back with the request when not a
     /// byte of it has been written.
     pub(super) async fn send(
@@ -85,22 +84,13 @@ impl<B: PoolBody> Connection<B> {
         mut request: Request<B>,
         origin: &Origin,
     ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
-        match self {
-            Self::Http1(sender) => {
-                let host = origin.host_header().clone();
-                request.headers_mut().insert(header::HOST, host);
-                sender.try_send_request(request).await
-            }
-            Self::Http2(connection) => {
-                // There :authority stands for it, and nginx refuses both.
-                request.headers_mut().remove(header::HOST);
-                let target = request.uri().path_and_query();
-                let uri = origin.uri(target.unwrap_or(&PathAndQuery::from_static("/")));
-                *request.uri_mut() = uri;
-                *request.version_mut() = http::Version::HTTP_2;
-                connection.sender.try_send_request(request).await
-            }
-        }
+        // Here :authority stands for it, and nginx refuses both.
+        request.headers_mut().remove(header::HOST);
+        let target = request.uri().path_and_query();
+        let uri = origin.uri(target.unwrap_or(&PathAndQuery::from_static("/")));
+        *request.uri_mut() = uri;
+        *request.version_mut() = http::Version::HTTP_2;
+        self.sender.try_send_request(request).await
     }
 }
 
@@ -111,32 +101,25 @@ pub(super) async fn open<B: PoolBody>(
     version: HttpVersion,
 ) -> Result<Connection<B>, ConnectError> {
     let stream = connector.connect(origin).await?;
-    let failed = |error: hyper::Error| ConnectError::Tcp {
-        host: origin.to_string(),
-        reason: io::Error::other(error),
-    };
-    if stream.is_http2() || version == HttpVersion::Http2 {
-        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(HEADER_LIST_SIZE)
-            .keep_alive_interval(KEEP_ALIVE_INTERVAL)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .handshake(stream)
-            .await
-            .map_err(failed)?;
-        tokio::spawn(connection);
-        return Ok(Connection::Http2(Http2 {
-            sender,
-            in_flight: Arc::new(AtomicUsize::new(0)),
-        }));
+    if !stream.is_http2() && version != HttpVersion::Http2 {
+        return Ok(Connection::Http1(Wire::new(stream)));
     }
-    let (sender, connection) = http1::Builder::new()
-        .max_headers(MAX_HEADERS)
-        .handshake(stream)
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(HEADER_LIST_SIZE)
+        .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .handshake(TokioIo::new(stream))
         .await
-        .map_err(failed)?;
+        .map_err(|error| ConnectError::Tcp {
+            host: origin.to_string(),
+            reason: io::Error::other(error),
+        })?;
     tokio::spawn(connection);
-    Ok(Connection::Http1(sender))
+    Ok(Connection::Http2(Http2 {
+        sender,
+        in_flight: Arc::new(AtomicUsize::new(0)),
+    }))
 }

@@ -3,13 +3,16 @@
 //! [`Connections`] is made once and holds what all pools share; a [`Pool`] keeps connections to one
 //! origin and sends requests over them. Redirects are never followed.
 
+mod answer;
 mod connect;
 mod connection;
 mod error;
+pub mod http1;
 mod inspect;
 mod lease;
 mod origin;
 mod pool;
+mod pools;
 mod retry_after;
 mod socket;
 mod stream;
@@ -17,12 +20,13 @@ mod tls;
 
 use crate::config::{HttpVersion, Network};
 
+pub use answer::{AnswerBody, AnswerError};
 pub use connect::Connector;
 pub use error::{ConnectError, SendError, StartError};
 pub use inspect::{Rejected, Resolved, Session};
-pub use lease::Lease;
 pub use origin::Origin;
-pub use pool::{Pool, PoolBody, Pools};
+pub use pool::{Pool, PoolBody};
+pub use pools::Pools;
 pub use retry_after::retry_after;
 
 /// What every pool shares: trust roots, TLS session tickets, resolve overrides.

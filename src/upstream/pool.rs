@@ -6,20 +6,21 @@
 //! the first connection has shown which of the two the server speaks, one is opened at a time.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
-use http::{Request, Response, Uri, uri::PathAndQuery};
+use http::{Request, Response};
 use http_body::Body;
-use hyper::{body::Incoming, client::conn::http1};
 use tokio::sync::oneshot;
 
 use super::{
-    ConnectError, Connector, Lease, Origin, SendError,
+    AnswerBody, ConnectError, Connector, Origin, SendError,
     connection::{self, Connection, Http2},
     error,
+    http1::{self, Wire},
+    lease::Lease,
 };
 use crate::config::HttpVersion;
 
@@ -74,8 +75,8 @@ struct State<B> {
     /// The server has chosen HTTP/1.1.
     is_http1: bool,
     /// The one used last is at the end, and is taken first, so that the others can go.
-    idle: Vec<Idle<http1::SendRequest<B>>>,
-    waiting: VecDeque<oneshot::Sender<http1::SendRequest<B>>>,
+    idle: Vec<Idle<Box<Wire>>>,
+    waiting: VecDeque<oneshot::Sender<Box<Wire>>>,
     http2: Vec<Idle<Http2<B>>>,
     is_growing: bool,
     is_swept: bool,
@@ -84,7 +85,14 @@ struct State<B> {
 
 enum Place<B> {
     Served(Connection<B>),
-    Queued(oneshot::Receiver<http1::SendRequest<B>>),
+    Queued(oneshot::Receiver<Box<Wire>>),
+}
+
+/// A connection for one request.
+struct Leased<B> {
+    connection: Connection<B>,
+    /// It has served before, so that the server may be closing it right now.
+    is_reused: bool,
 }
 
 #[derive(Debug)]
@@ -117,44 +125,126 @@ impl<B: PoolBody> Pool<B> {
 
     /// Sends a request, whose target is path and query alone, and waits for the response's head.
     ///
-    /// `again` makes the request once more for the one case in which that is safe: an idempotent
+    /// `again` makes the body once more for the one case in which that is safe: an idempotent
     /// request without a body, on a connection that ended before a byte of an answer (RFC 9110,
     /// section 9.2.2). Most often that is an idle one which the server closed at that moment. A
     /// request of which nothing was written goes to another connection, whatever it is.
     pub async fn send(
         &self,
-        mut request: Request<B>,
-        mut again: Option<impl Fn() -> Request<B>>,
-    ) -> Result<(Response<Incoming>, Lease<B>), SendError> {
+        head: &Request<()>,
+        mut body: B,
+        mut again: Option<impl Fn() -> B>,
+    ) -> Result<Response<AnswerBody<B>>, SendError> {
+        let mut leased = self.shared.lease().await?;
         loop {
-            let mut lease = self.shared.lease().await?;
-            let mut failure = match lease.send(request).await {
-                Ok(response) => return Ok((response, lease)),
+            let sent = match leased.connection {
+                Connection::Http1(wire) => self.over_http1(wire, head, body).await,
+                // Boxed, since most requests would only carry the room for it about.
+                Connection::Http2(connection) => {
+                    Box::pin(self.over_http2(connection, head, body)).await
+                }
+            };
+            let failure = match sent {
+                Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
-            request = match (failure.take_message(), again.take()) {
-                (Some(unsent), repeat) if lease.is_reused() => {
-                    lease.give_up();
+            (body, leased) = match (failure.unsent, again.take()) {
+                (Some(unsent), repeat) if leased.is_reused => {
                     again = repeat;
-                    unsent
+                    (unsent, self.shared.lease().await?)
                 }
-                (_, Some(again)) if error::never_answered(failure.error()) => again(),
-                _ => return Err(failure.into_error().into()),
+                // Idle connections often end together, so the next one would do no better.
+                (_, Some(again)) if failure.is_silent => {
+                    (again(), Box::pin(self.shared.fresh()).await?)
+                }
+                _ => return Err(failure.error),
             };
+        }
+    }
+
+    async fn over_http1(
+        &self,
+        wire: Box<Wire>,
+        head: &Request<()>,
+        body: B,
+    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
+        let host = self.shared.origin.host_header();
+        let pool = self.shared.clone();
+        match http1::send(wire, head, body, host, move |wire| pool.put(wire)).await {
+            Ok(response) => Ok(response.map(|body| AnswerBody::http1(body, &self.shared))),
+            Err(unanswered) => Err(Failure {
+                unsent: None,
+                is_silent: unanswered.is_silent,
+                error: unanswered.error,
+            }),
+        }
+    }
+
+    async fn over_http2(
+        &self,
+        connection: Http2<B>,
+        head: &Request<()>,
+        body: B,
+    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
+        let mut lease = Lease::new(self.shared.clone(), connection);
+        match lease.send(head.clone().map(|()| body)).await {
+            Ok(response) => Ok(response.map(|body| AnswerBody::http2(body, lease))),
+            Err(mut failure) => {
+                let unsent = failure.take_message();
+                if unsent.is_some() {
+                    lease.give_up();
+                }
+                Err(Failure {
+                    unsent: unsent.map(Request::into_body),
+                    is_silent: error::never_answered(failure.error()),
+                    error: failure.into_error().into(),
+                })
+            }
+        }
+    }
+}
+
+/// A request that got no response.
+struct Failure<B> {
+    error: SendError,
+    /// Its body, where nothing of the request was written.
+    unsent: Option<B>,
+    /// The connection ended before a byte of a response.
+    is_silent: bool,
+}
+
+impl<B> Leased<B> {
+    fn fresh(connection: Connection<B>) -> Self {
+        Self {
+            connection,
+            is_reused: false,
+        }
+    }
+
+    fn reused(connection: Connection<B>) -> Self {
+        Self {
+            connection,
+            is_reused: true,
         }
     }
 }
 
 impl<B: PoolBody> Shared<B> {
-    async fn lease(self: &Arc<Self>) -> Result<Lease<B>, SendError> {
+    async fn lease(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
         match self.take_or_queue() {
-            Some(Place::Served(connection)) => Ok(Lease::reused(self.clone(), connection)),
+            Some(Place::Served(connection)) => Ok(Leased::reused(connection)),
             // Boxed, since most requests would only carry the room for it about.
             place => Box::pin(self.open_lease(place)).await,
         }
     }
 
-    async fn open_lease(self: &Arc<Self>, place: Option<Place<B>>) -> Result<Lease<B>, SendError> {
+    async fn fresh(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
+        let connection = self.open().await?;
+        self.note(&connection);
+        Ok(Leased::fresh(connection))
+    }
+
+    async fn open_lease(self: &Arc<Self>, place: Option<Place<B>>) -> Result<Leased<B>, SendError> {
         if let Some(known) = place {
             return self.resolve(known).await;
         }
@@ -163,9 +253,7 @@ impl<B: PoolBody> Shared<B> {
             drop(opening);
             return self.resolve(known).await;
         }
-        let connection = self.open().await?;
-        self.note(&connection);
-        Ok(Lease::fresh(self.clone(), connection))
+        self.fresh().await
     }
 
     /// A connection, or a place in the queue for one. `None` while the server's protocol is unknown
@@ -182,9 +270,9 @@ impl<B: PoolBody> Shared<B> {
         })
     }
 
-    async fn resolve(self: &Arc<Self>, place: Place<B>) -> Result<Lease<B>, SendError> {
+    async fn resolve(self: &Arc<Self>, place: Place<B>) -> Result<Leased<B>, SendError> {
         match place {
-            Place::Served(connection) => Ok(Lease::reused(self.clone(), connection)),
+            Place::Served(connection) => Ok(Leased::reused(connection)),
             Place::Queued(idle) => self.open_or_wait(idle).await,
         }
     }
@@ -192,8 +280,8 @@ impl<B: PoolBody> Shared<B> {
     /// Opens a connection, and keeps it for others should one become idle first or the caller leave.
     async fn open_or_wait(
         self: &Arc<Self>,
-        idle: oneshot::Receiver<http1::SendRequest<B>>,
-    ) -> Result<Lease<B>, SendError> {
+        idle: oneshot::Receiver<Box<Wire>>,
+    ) -> Result<Leased<B>, SendError> {
         let (sender, opened) = oneshot::channel();
         let pool = self.clone();
         tokio::spawn(async move {
@@ -205,12 +293,12 @@ impl<B: PoolBody> Shared<B> {
         tokio::select! {
             biased;
             Ok(connection) = idle => {
-                Ok(Lease::reused(self.clone(), Connection::Http1(connection)))
+                Ok(Leased::reused(Connection::Http1(connection)))
             }
             Ok(connection) = opened => {
                 let connection = connection?;
                 self.note(&connection);
-                Ok(Lease::fresh(self.clone(), connection))
+                Ok(Leased::fresh(connection))
             }
             else => Err(SendError::Closed),
         }
@@ -236,8 +324,8 @@ impl<B: PoolBody> Shared<B> {
                 return Some(Connection::Http2(busy));
             }
         }
-        while let Some(idle) = state.idle.pop() {
-            if idle.connection.is_ready() {
+        while let Some(mut idle) = state.idle.pop() {
+            if idle.connection.is_idle() {
                 return Some(Connection::Http1(idle.connection));
             }
         }
@@ -285,7 +373,7 @@ impl<B: PoolBody> Shared<B> {
     }
 
     /// Takes back an HTTP/1.1 connection that is ready for the next request.
-    pub(super) fn put(self: &Arc<Self>, mut connection: http1::SendRequest<B>) {
+    pub(super) fn put(self: &Arc<Self>, mut connection: Box<Wire>) {
         let mut state = self.state();
         while let Some(waiting) = state.waiting.pop_front() {
             match waiting.send(connection) {
@@ -343,45 +431,10 @@ async fn sweep_once<B: PoolBody>(pool: &Weak<Shared<B>>) -> bool {
     let oldest = state.sweeps.saturating_sub(IDLE_SWEEPS);
     state
         .idle
-        .retain(|idle| idle.since > oldest && !idle.connection.is_closed());
+        .retain_mut(|idle| idle.since > oldest && idle.connection.is_idle());
     state.http2.retain(|idle| {
         !idle.connection.is_closed() && (idle.since > oldest || idle.connection.load() > 0)
     });
     state.is_swept = !state.idle.is_empty() || !state.http2.is_empty();
     state.is_swept
-}
-
-/// A pool for each origin that requests with an absolute URI turn out to go to.
-#[derive(Debug)]
-pub struct Pools<B: PoolBody> {
-    connector: Connector,
-    pools: Mutex<HashMap<String, Pool<B>>>,
-}
-
-impl<B: PoolBody> Pools<B> {
-    pub(super) fn new(connector: Connector) -> Self {
-        Self {
-            connector,
-            pools: Mutex::default(),
-        }
-    }
-
-    /// As [`Pool::send`], for a request with an absolute URI. It is never repeated.
-    pub async fn send(
-        &self,
-        mut request: Request<B>,
-    ) -> Result<(Response<Incoming>, Lease<B>), SendError> {
-        let origin = Origin::of(request.uri()).ok_or(SendError::Protocol)?;
-        let target = request.uri().path_and_query().cloned();
-        *request.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
-        let pool = {
-            let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = format!("{}:{origin}", origin.scheme());
-            let pool = pools
-                .entry(key)
-                .or_insert_with(|| Pool::new(self.connector.clone(), origin, HttpVersion::Auto));
-            pool.clone()
-        };
-        pool.send(request, None::<fn() -> Request<B>>).await
-    }
 }

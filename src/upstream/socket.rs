@@ -16,7 +16,7 @@ use std::{
 
 use bytes::{Buf as _, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
 };
 
@@ -24,7 +24,7 @@ use tokio::{
 pub(super) struct Socket {
     stream: TcpStream,
     is_write_closed: bool,
-    /// Read, and not asked for yet. Takes memory from the first large answer on.
+    /// Read, and not asked for yet. Takes memory while a large answer comes.
     ahead: BytesMut,
     /// The last read got all that was asked for: there is more.
     has_more: bool,
@@ -42,10 +42,25 @@ impl Socket {
         }
     }
 
+    /// Whether the other side has stopped to take what is written.
+    pub(super) fn is_write_closed(&self) -> bool {
+        self.is_write_closed
+    }
+
+    /// Whether nothing has been received that was not read, as far as is known.
+    pub(super) fn is_silent(&self) -> bool {
+        let readable = self.stream.try_io(Interest::READABLE, || Ok(()));
+        self.ahead.is_empty() && readable.is_err()
+    }
+
     fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.ahead.reserve(READ_AHEAD);
         let read = pin!(self.stream.read_buf(&mut self.ahead)).poll(cx);
         self.has_more = !self.ahead.is_empty();
+        if !self.has_more {
+            // The next connection can use it, while it is still in the processor's cache.
+            self.ahead = BytesMut::new();
+        }
         read.map_ok(|_| ())
     }
 

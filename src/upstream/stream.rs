@@ -1,8 +1,9 @@
 //! The byte stream under a connection to another host.
 //!
-//! The HTTP client gives up on a request only when it can write again, so a server that takes no
-//! more bytes would hold a connection, and the request's body with it, for ever. This stream fails
-//! instead once nothing has moved either way for `network.idle_timeout`.
+//! Whoever waits for an answer gives up in time. But a task of its own that writes, as HTTP/2 has
+//! one, and an upload whose answer came early, would be held for ever by a server that takes no more
+//! bytes, and the request's body with it. This stream fails instead once nothing has moved either way
+//! for `network.idle_timeout`.
 
 use std::{
     io,
@@ -11,10 +12,11 @@ use std::{
     time::Duration,
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
 use rustls::ProtocolVersion;
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 use tokio_rustls::client::TlsStream;
 
 use super::socket::Socket;
@@ -33,16 +35,16 @@ pub(super) struct Stream {
 
 #[derive(Debug)]
 enum Io {
-    Plain(TokioIo<Socket>),
-    Tls(Box<TokioIo<TlsStream<Socket>>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl Stream {
-    pub(super) fn plain(tcp: TokioIo<Socket>, idle_timeout: Duration) -> Self {
+    pub(super) fn plain(tcp: Socket, idle_timeout: Duration) -> Self {
         Self::new(Io::Plain(tcp), idle_timeout)
     }
 
-    pub(super) fn tls(tls: TokioIo<TlsStream<Socket>>, idle_timeout: Duration) -> Self {
+    pub(super) fn tls(tls: TlsStream<Socket>, idle_timeout: Duration) -> Self {
         Self::new(Io::Tls(Box::new(tls)), idle_timeout)
     }
 
@@ -58,7 +60,7 @@ impl Stream {
     pub(super) fn is_http2(&self) -> bool {
         match &self.io {
             Io::Plain(_) => false,
-            Io::Tls(stream) => stream.inner().get_ref().1.alpn_protocol() == Some(b"h2"),
+            Io::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
 
@@ -66,7 +68,28 @@ impl Stream {
     pub(super) fn tls_version(&self) -> Option<ProtocolVersion> {
         match &self.io {
             Io::Plain(_) => None,
-            Io::Tls(stream) => stream.inner().get_ref().1.protocol_version(),
+            Io::Tls(stream) => stream.get_ref().1.protocol_version(),
+        }
+    }
+
+    /// Whether nothing has been received that was not read.
+    pub(super) fn is_silent(&self) -> bool {
+        let has_data = match &self.io {
+            Io::Plain(_) => false,
+            Io::Tls(stream) => !stream.get_ref().1.wants_read(),
+        };
+        !has_data && self.socket().is_silent()
+    }
+
+    /// Whether the other side has stopped to take what is written.
+    pub(super) fn is_write_closed(&self) -> bool {
+        self.socket().is_write_closed()
+    }
+
+    fn socket(&self) -> &Socket {
+        match &self.io {
+            Io::Plain(socket) => socket,
+            Io::Tls(stream) => stream.get_ref().0,
         }
     }
 
@@ -86,11 +109,11 @@ impl Stream {
     }
 }
 
-impl Read for Stream {
+impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let read = match &mut self.io {
             Io::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -105,7 +128,7 @@ impl Read for Stream {
     }
 }
 
-impl Write for Stream {
+impl AsyncWrite for Stream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

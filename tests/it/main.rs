@@ -54,6 +54,8 @@ mod support;
 mod throttling;
 mod tls;
 mod tokens;
+mod trailers;
 mod unauthorized;
+mod upstream_connections;
 #[cfg(unix)]
 mod workload_identity;

@@ -232,35 +232,6 @@ async fn a_client_that_leaves_in_the_middle_of_its_upload_cancels_it() {
 }
 
 #[tokio::test]
-async fn trailers_pass_both_ways() {
-    for http in [Http::Http1, Http::Http2] {
-        let stage = Setup::new()
-            .emulator(|options| options.http = http)
-            .start()
-            .await;
-        let head = "GET /fhir/emulator/trailers HTTP/1.1\r\nHost: localhost\r\nTE: trailers\r\nConnection: close, TE\r\n\r\n";
-        let mut stream = connect(&stage, head).await;
-        let mut answer = Vec::new();
-        in_time("an answer", stream.read_to_end(&mut answer))
-            .await
-            .expect("an answer");
-        let answer = String::from_utf8_lossy(&answer).to_lowercase();
-        let (_, end) = answer.rsplit_once("\r\n0\r\n").expect("a chunked body");
-        assert!(end.contains(": "), "{http:?}: no trailers in {answer}");
-
-        let head = "POST /fhir/emulator/echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\
-                    Trailer: x-checksum\r\n\r\n3\r\nabc\r\n0\r\nX-Checksum: 42\r\n\r\n";
-        let mut stream = connect(&stage, head).await;
-        let answer = read_response(&mut stream, false).await.json();
-        assert_eq!(
-            answer["trailers"],
-            serde_json::json!([["x-checksum", "42"]]),
-            "{http:?}"
-        );
-    }
-}
-
-#[tokio::test]
 async fn answers_without_a_body_have_none_and_keep_the_connection() {
     for http in [Http::Http1, Http::Http2] {
         let stage = Setup::new()

@@ -3,7 +3,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const SAMPLES: [&str; 14] = [
+const SAMPLES: [&str; 18] = [
+    "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: W/\"1\"\r\n\r\nabcdef",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n3\r\nabc\r\n00A;x=\"y\"\r\n0123456789\r\n0\r\nETag: 1\r\n\r\n",
+    "HTTP/1.1 404 Not here\r\ncontent-length: 3, 3\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\na\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+    "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nX: \u{e9}\r\n\r\nabc",
     r#"<!DOCTYPE x [<!ENTITY e "]>"><!-- ' -->]><f:diff><f:replace sel="a"> https:&#x2f;/h.example/v2/P?a=https://h.example/v2|1</f:replace><add><x:div>https://h.example/v2</x:div></add></f:diff>"#,
     r#"{"op":"replace","path":"/criteria","value":"P?_typeFilter=O%3Fa=1%26b%3Dhttps:%2f/h.example/v2/x,Q?c=x$https://h.example/v2|1","valueString":"https://h.example/v2|2","div":"https://h.example/v2"}"#,
     r#"{"resourceType":"Bundle","entry":[{"resource":{"subject":{"reference":"Patient?organization=https:\/\/h.example/v2/Organization/1,https%3A%2F%2Fh.example%2fv2"},"criteria":"Observation?a=\\,b&subject=https:\u002f%2fh.example/v2"},"request":{"url":"https://h.example/v2/Patient?x=https://h.example/v2/1#y","ifNoneExist":"subject=https://h.example/v2/1&x:y=https://h.example/v2"}}]}"#,
@@ -20,7 +24,15 @@ const SAMPLES: [&str; 14] = [
     r#"s=https://h.example/v2/a,https%3A%2F%2Fh.example%2Fv2&<https://h.example/v2/b>; rel="next", <https://h.example/v2>"#,
 ];
 
-const PIECES: [&str; 36] = [
+const PIECES: [&str; 44] = [
+    "\r\n",
+    "\r\n\r\n",
+    "\n",
+    "HTTP/1.1 ",
+    "Content-Length: ",
+    "Transfer-Encoding: chunked\r\n",
+    "0\r\n",
+    "ffffffff",
     "https%3A%2F%2Fh.example%2Fv2",
     "\"reference\":\"",
     "\"ifNoneExist\":\"",
@@ -127,6 +139,7 @@ fn main() {
             ahds_proxy_fuzz::json(&input);
             ahds_proxy_fuzz::xml(&input);
             ahds_proxy_fuzz::values(&input[3..]);
+            ahds_proxy_fuzz::response(&input);
         }));
         if checked.is_err() {
             eprintln!("run {run}: b\"{}\"", input.escape_ascii());

@@ -118,6 +118,7 @@ fn searches_name_the_service_in_their_queries() {
         "Patient?x=Patient?y=Patient?z=@",
         "Patient?x=a b?y=~",
         "Patient?x=@/a?1,@/b,a?\\,~",
+        "Patient?_filter=(subject re @/P/1 or subject eq \"@/P/2\") and a ne \\ ~ or not(b re @/P/3?c=@/P/4)",
         "Patient?x=a#b?y=~",
         "HTTP://other.example/Observation?subject=~/Patient/1",
         "//other.example/Observation?subject=~/Patient/1",
@@ -369,7 +370,7 @@ fn changes_in_parts(value: &str, start: usize, len: usize) -> Vec<(Range<usize>,
     let mut changes = Vec::new();
     // The part so far, where each of its characters is, and whether that was encoded twice.
     let (mut part, mut places, mut backslashes) = (Vec::new(), Vec::new(), 0);
-    let (mut in_name, mut is_inner) = (false, false);
+    let (mut in_name, mut in_word, mut is_inner) = (false, false, false);
     let mut index = 0;
     while let Some(&(mut character, at)) = characters.get(index) {
         let hex = |at: usize| {
@@ -389,6 +390,7 @@ fn changes_in_parts(value: &str, start: usize, len: usize) -> Vec<(Range<usize>,
             index += 2;
         }
         let is_separator = matches!(character, b',' | b'$') && backslashes % 2 == 0;
+        let starts_word = b" \"(".contains(&character) && backslashes % 2 == 0 && !in_name;
         let is_end = at == bytes.len();
         backslashes = if character == b'\\' {
             backslashes + 1
@@ -406,9 +408,9 @@ fn changes_in_parts(value: &str, start: usize, len: usize) -> Vec<(Range<usize>,
             && !twice
             && !part.contains(&b'?')
             && !part.contains(&b'#')
-            && (is_relative(&part) || base_of(&part).is_some());
+            && (!in_word && is_relative(&part) || base_of(&part).is_some());
         let ends_pair = is_inner && character == b'&' && !twice;
-        if is_end || is_separator || starts_search || ends_pair {
+        if is_end || is_separator || starts_word || starts_search || ends_pair {
             if let Some((len, to)) = base_of(&part) {
                 let end = places.get(len).map_or(at, |place: &(usize, bool)| place.0);
                 let range = places[0].0..end;
@@ -425,7 +427,8 @@ fn changes_in_parts(value: &str, start: usize, len: usize) -> Vec<(Range<usize>,
             }
             part.clear();
             places.clear();
-            in_name = starts_search || !is_separator && !is_end;
+            in_word = starts_word;
+            in_name = starts_search || ends_pair;
             is_inner |= starts_search;
         } else {
             part.push(character);
@@ -463,6 +466,11 @@ fn search() -> impl Strategy<Value = String> {
         "\\,",
         "$",
         "\\$",
+        "+",
+        "%20",
+        "\\ ",
+        "%22",
+        "(",
         "%3F",
         "%26",
         "%3d",

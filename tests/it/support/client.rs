@@ -1,10 +1,11 @@
 //! Clients that send exactly what a test says: HTTP/1.1 byte by byte, and HTTP/2 with prior
 //! knowledge.
 
-use std::{fmt::Write as _, net::SocketAddr};
+use std::{convert::Infallible, fmt::Write as _, net::SocketAddr};
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt as _, Full};
+use http_body::Body;
+use http_body_util::BodyExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
@@ -228,10 +229,13 @@ pub(crate) async fn until(
 }
 
 /// One request over HTTP/2 with prior knowledge. `request`'s URI is absolute.
-pub(crate) async fn http2(
+pub(crate) async fn http2<B>(
     address: SocketAddr,
-    request: http::Request<Full<Bytes>>,
-) -> http::Response<Bytes> {
+    request: http::Request<B>,
+) -> http::Response<Bytes>
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
     let exchange = async {
         let stream = TcpStream::connect(address)
             .await

@@ -1,0 +1,143 @@
+//! The body of a response, over either version of HTTP.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::{
+    PoolBody,
+    http1::{self, Reading, Relayed},
+    lease::Lease,
+    pool::Shared,
+};
+
+/// A response's body. Its connection takes no other request before its end, and is closed if it is
+/// dropped before.
+#[derive(Debug)]
+pub struct AnswerBody<B: PoolBody>(State<B>);
+
+#[derive(Debug)]
+enum State<B: PoolBody> {
+    /// Nothing, or all of it.
+    Whole(Bytes),
+    Http1 {
+        reading: Reading,
+        pool: Arc<Shared<B>>,
+    },
+    Relayed(Relayed),
+    Http2 {
+        body: Incoming,
+        _lease: Lease<B>,
+    },
+}
+
+/// Why a response's body broke off.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct AnswerError(#[from] Cause);
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    Http1(http1::Broken),
+    #[error(transparent)]
+    Http2(hyper::Error),
+}
+
+impl<B: PoolBody> AnswerBody<B> {
+    pub(super) fn http1(body: http1::Body, pool: &Arc<Shared<B>>) -> Self {
+        Self(match body {
+            http1::Body::Whole(body, wire) => {
+                if let Some(wire) = wire {
+                    pool.put(wire);
+                }
+                State::Whole(body)
+            }
+            http1::Body::Coming(reading) => State::Http1 {
+                reading,
+                pool: pool.clone(),
+            },
+            http1::Body::Early(relayed) => State::Relayed(relayed),
+        })
+    }
+
+    pub(super) fn http2(body: Incoming, lease: Lease<B>) -> Self {
+        Self(State::Http2 {
+            body,
+            _lease: lease,
+        })
+    }
+
+    /// Whether the server takes the rest of the request, if there is any left.
+    pub fn takes_request(&self) -> bool {
+        match &self.0 {
+            State::Relayed(relayed) => relayed.takes_request(),
+            State::Whole(_) | State::Http1 { .. } | State::Http2 { .. } => true,
+        }
+    }
+
+    /// Gives the connection back at the end of the response.
+    fn end(&mut self) {
+        if let State::Http1 { reading, .. } = &self.0
+            && reading.is_end()
+        {
+            let whole = State::Whole(Bytes::new());
+            if let State::Http1 { reading, pool } = std::mem::replace(&mut self.0, whole)
+                && let Some(wire) = reading.into_wire()
+            {
+                pool.put(wire);
+            }
+        }
+    }
+}
+
+type FrameResult = Result<Frame<Bytes>, AnswerError>;
+
+impl<B: PoolBody> Body for AnswerBody<B> {
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FrameResult>> {
+        let http1 = |broken| AnswerError(Cause::Http1(broken));
+        match &mut self.0 {
+            State::Whole(body) => {
+                let data = std::mem::take(body);
+                Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
+            }
+            State::Http1 { reading, .. } => {
+                let frame = reading.poll_frame(cx).map_err(http1);
+                self.end();
+                frame
+            }
+            State::Relayed(relayed) => relayed.poll_frame(cx).map_err(http1),
+            State::Http2 { body, .. } => {
+                let frame = Pin::new(body).poll_frame(cx);
+                frame.map_err(|error| AnswerError(Cause::Http2(error)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            State::Whole(body) => body.is_empty(),
+            State::Http1 { reading, .. } => reading.is_end(),
+            State::Relayed(relayed) => relayed.is_end(),
+            State::Http2 { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            State::Whole(body) => SizeHint::with_exact(body.len() as u64),
+            State::Http1 { reading, .. } => reading.size_hint(),
+            State::Relayed(relayed) => relayed.size_hint(),
+            State::Http2 { body, .. } => body.size_hint(),
+        }
+    }
+}

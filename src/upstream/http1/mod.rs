@@ -1,0 +1,175 @@
+//! An HTTP/1.1 client (RFC 9112) that runs in the task of the request: nothing is handed from one
+//! task to another and back, which is where a general client spends much of its time on small
+//! answers. HTTP/2, whose requests share a connection, has tasks of its own in hyper.
+
+mod chunked;
+#[cfg(test)]
+mod properties;
+mod reading;
+mod relay;
+mod request;
+mod response;
+mod rest;
+mod upload;
+mod wire;
+
+use std::{
+    future::poll_fn,
+    io,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+
+use super::{PoolBody, SendError};
+use upload::{Upload, UploadError};
+
+pub use response::{Head, Heads, Length};
+pub use rest::Rest;
+
+pub(super) use reading::Reading;
+pub(super) use relay::Relayed;
+pub(super) use wire::Wire;
+
+/// Why a response did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The server closed the connection.
+    #[error("the connection was closed")]
+    Closed,
+    /// The server does not keep to RFC 9112, or to our limits.
+    #[error("what came is not HTTP/1.1")]
+    Protocol,
+    /// The connection failed.
+    #[error(transparent)]
+    Io(io::Error),
+}
+
+impl Broken {
+    /// Whether the other side ended the connection, with TLS's or TCP's farewell or without.
+    fn is_cut(&self) -> bool {
+        let kind = match self {
+            Self::Closed => return true,
+            Self::Protocol => return false,
+            Self::Io(error) => error.kind(),
+        };
+        matches!(
+            kind,
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+        )
+    }
+}
+
+/// Where a response's body is.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// Here, and the connection is done with it; it is there if another request can go over it.
+    Whole(Bytes, Option<Box<Wire>>),
+    Coming(Reading),
+    /// The request is not out yet.
+    Early(Relayed),
+}
+
+/// A request that got no response.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    pub(super) error: SendError,
+    /// The connection ended before a byte of a response. The server may have acted all the same.
+    pub(super) is_silent: bool,
+}
+
+/// Sends a request, whose target is path and query alone, and waits for the response's head.
+/// `keep` gets the connection where it outlives the response.
+pub(super) async fn send<B: PoolBody>(
+    mut wire: Box<Wire>,
+    head: &Request<()>,
+    body: B,
+    host: &HeaderValue,
+    keep: impl FnOnce(Box<Wire>) + Send + 'static,
+) -> Result<Response<Body>, Unanswered> {
+    let upload = Upload::new(head, body, host, &mut wire);
+    let mut exchange = Exchange {
+        wire: &mut wire,
+        heads: Heads::new(head.method()),
+        upload: Some(upload),
+    };
+    let head = poll_fn(|cx| exchange.poll(cx)).await?;
+    let upload = exchange.upload;
+    let mut reading = Reading::new(wire, head.length, head.keeps_alive);
+    let body = if let Some(upload) = upload {
+        Body::Early(relay::start(reading, upload, keep))
+    } else if let Some(whole) = reading.take_received() {
+        Body::Whole(whole, reading.into_wire())
+    } else {
+        Body::Coming(reading)
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.version_mut() = head.version;
+    *response.headers_mut() = head.headers;
+    if let Some(reason) = head.reason {
+        response.extensions_mut().insert(reason);
+    }
+    Ok(response)
+}
+
+struct Exchange<'a, B: PoolBody> {
+    wire: &'a mut Wire,
+    heads: Heads<'a>,
+    /// `None` once it is out.
+    upload: Option<Upload<B>>,
+}
+
+impl<B: PoolBody> Exchange<'_, B> {
+    /// Writes the request and waits for the final response's head, whichever comes first.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Unanswered>> {
+        if let Some(upload) = &mut self.upload {
+            match upload.poll(self.wire, cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.upload = None,
+                Poll::Ready(Err(UploadError::Body)) => {
+                    return Poll::Ready(Err(SendError::RequestBody.into()));
+                }
+                Poll::Ready(Err(UploadError::Io(error))) => {
+                    return Poll::Ready(Err(self.unanswered(&Broken::Io(error))));
+                }
+            }
+        }
+        let head = ready!(self.poll_head(cx));
+        Poll::Ready(head.map_err(|broken| self.unanswered(&broken)))
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Broken>> {
+        loop {
+            if let Some(head) = self.heads.take(&mut self.wire.received)? {
+                return Poll::Ready(Ok(head));
+            }
+            if ready!(self.wire.poll_receive(cx)).map_err(Broken::Io)? == 0 {
+                return Poll::Ready(Err(Broken::Closed));
+            }
+        }
+    }
+
+    fn unanswered(&self, broken: &Broken) -> Unanswered {
+        Unanswered {
+            is_silent: broken.is_cut() && !self.heads.has_begun(),
+            error: match broken {
+                Broken::Protocol => SendError::Protocol,
+                Broken::Closed | Broken::Io(_) => SendError::Closed,
+            },
+        }
+    }
+}
+
+impl From<SendError> for Unanswered {
+    fn from(error: SendError) -> Self {
+        Self {
+            error,
+            is_silent: false,
+        }
+    }
+}

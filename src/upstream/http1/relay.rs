@@ -1,0 +1,137 @@
+//! A response that begins before its request has ended. Its reader may stop for as long as it likes,
+//! and the request must go on meanwhile, so both get a task of their own.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::sync::mpsc;
+
+use super::{super::PoolBody, Broken, reading::Reading, upload::Upload, wire::Wire};
+
+type FrameResult = Result<Frame<Bytes>, Broken>;
+
+/// What is handed over: a frame, or nothing but the news that there are no more.
+#[derive(Debug)]
+struct Part {
+    frame: Option<FrameResult>,
+    is_last: bool,
+}
+
+/// The reader's end.
+#[derive(Debug)]
+pub(in super::super) struct Relayed {
+    parts: mpsc::Receiver<Part>,
+    size: SizeHint,
+    is_end: bool,
+    takes_request: bool,
+}
+
+impl Relayed {
+    pub(in super::super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<FrameResult>> {
+        if self.is_end {
+            return Poll::Ready(None);
+        }
+        let Some(part) = ready!(self.parts.poll_recv(cx)) else {
+            // Without a last part the other end was lost, which is no end of the response.
+            return Poll::Ready(Some(Err(Broken::Closed)));
+        };
+        self.is_end = part.is_last;
+        let data = part.frame.as_ref().and_then(|frame| frame.as_ref().ok());
+        let data = data.and_then(Frame::data_ref);
+        if let (Some(length), Some(data)) = (self.size.exact(), data) {
+            self.size = SizeHint::with_exact(length.saturating_sub(data.len() as u64));
+        }
+        Poll::Ready(part.frame)
+    }
+
+    /// Whether the rest of the request will be taken, too.
+    pub(in super::super) fn takes_request(&self) -> bool {
+        self.takes_request
+    }
+
+    pub(in super::super) fn is_end(&self) -> bool {
+        self.is_end
+    }
+
+    pub(in super::super) fn size_hint(&self) -> SizeHint {
+        self.size
+    }
+}
+
+/// Starts both. `keep` gets the connection if another request can go over it in the end.
+pub(super) fn start<B: PoolBody>(
+    reading: Reading,
+    upload: Upload<B>,
+    keep: impl FnOnce(Box<Wire>) + Send + 'static,
+) -> Relayed {
+    let (sender, parts) = mpsc::channel(1);
+    let relayed = Relayed {
+        parts,
+        size: reading.size_hint(),
+        is_end: reading.is_end(),
+        takes_request: reading.keeps_alive(),
+    };
+    let both = Both {
+        reading,
+        upload: Some(upload),
+    };
+    tokio::spawn(async move {
+        if let Some(wire) = both.run(sender).await {
+            keep(wire);
+        }
+    });
+    relayed
+}
+
+struct Both<B: PoolBody> {
+    reading: Reading,
+    /// `None` once it is out or has failed.
+    upload: Option<Upload<B>>,
+}
+
+impl<B: PoolBody> Both<B> {
+    async fn run(mut self, reader: mpsc::Sender<Part>) -> Option<Box<Wire>> {
+        while !self.reading.is_end() {
+            let permit = tokio::select! {
+                permit = reader.reserve() => permit.ok()?,
+                () = poll_fn(|cx| self.poll_upload(cx)), if self.upload.is_some() => continue,
+            };
+            let frame = tokio::select! {
+                frame = poll_fn(|cx| self.poll_frame(cx)) => frame,
+                () = reader.closed() => return None,
+            };
+            let is_last = self.reading.is_end();
+            permit.send(Part { frame, is_last });
+        }
+        drop(reader);
+        // A server that is about to close reads no more of the request.
+        while self.upload.is_some() && self.reading.keeps_alive() {
+            poll_fn(|cx| self.poll_upload(cx)).await;
+        }
+        self.reading.into_wire()
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<FrameResult>> {
+        let _ = self.poll_upload(cx);
+        self.reading.poll_frame(cx)
+    }
+
+    /// Ready once the request is out, or has failed: then only its response is still of use.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(upload) = &mut self.upload {
+            let sent = ready!(upload.poll(self.reading.wire(), cx));
+            if sent.is_err() {
+                self.reading.close();
+            }
+            self.upload = None;
+        }
+        Poll::Ready(())
+    }
+}

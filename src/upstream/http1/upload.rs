@@ -1,0 +1,131 @@
+//! A request on its way out: its head, then its body as it comes.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf as _, Bytes};
+use http::{HeaderMap, HeaderValue, Request};
+use http_body::Body;
+
+use super::{
+    request::{self, Framing},
+    wire::Wire,
+};
+
+const LINE_END: &[u8] = b"\r\n";
+
+/// What is left of a request.
+#[derive(Debug)]
+pub(super) struct Upload<B: Body> {
+    body: B,
+    framing: Framing,
+    /// The part of the body that is being written.
+    data: Option<B::Data>,
+    end: &'static [u8],
+    is_all_read: bool,
+}
+
+/// Why a request was not written to its end.
+#[derive(Debug)]
+pub(super) enum UploadError {
+    /// Its body failed, or has another length than was told.
+    Body,
+    Io(io::Error),
+}
+
+impl<B: Body + Unpin> Upload<B> {
+    /// Puts the head together; nothing is written yet.
+    pub(super) fn new(head: &Request<()>, body: B, host: &HeaderValue, wire: &mut Wire) -> Self {
+        let framing = request::write_head(head, &body, host, wire.framed.end());
+        Self {
+            body,
+            is_all_read: framing == Framing::Length(0),
+            framing,
+            data: None,
+            end: b"",
+        }
+    }
+
+    /// Writes as much as there is. Ready when all is out.
+    pub(super) fn poll(
+        &mut self,
+        wire: &mut Wire,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), UploadError>> {
+        loop {
+            // So that a head goes with what there is of the body.
+            let is_waiting = self.data.is_none() && !self.is_all_read && self.read(wire, cx)?;
+            match &mut self.data {
+                Some(data) => ready!(wire.poll_write(cx, data, &mut self.end)),
+                None => ready!(wire.poll_write(cx, &mut Bytes::new(), &mut self.end)),
+            }
+            .map_err(UploadError::Io)?;
+            self.data = None;
+            if self.is_all_read {
+                return wire.poll_flush(cx).map_err(UploadError::Io);
+            }
+            if is_waiting {
+                if let Poll::Ready(Err(error)) = wire.poll_flush(cx) {
+                    return Poll::Ready(Err(UploadError::Io(error)));
+                }
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Asks for more of the body, and tells whether it is still to come.
+    fn read(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, UploadError> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Pending => return Ok(true),
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => self.write_data(data, wire)?,
+                Err(frame) => self.write_end(frame.into_trailers().ok().as_ref(), wire)?,
+            },
+            Poll::Ready(None) => self.write_end(None, wire)?,
+            Poll::Ready(Some(Err(_))) => return Err(UploadError::Body),
+        }
+        Ok(false)
+    }
+
+    fn write_data(&mut self, data: B::Data, wire: &mut Wire) -> Result<(), UploadError> {
+        let length = data.remaining();
+        if length == 0 {
+            return Ok(());
+        }
+        match &mut self.framing {
+            Framing::Length(left) => {
+                *left = left.checked_sub(length as u64).ok_or(UploadError::Body)?;
+                self.is_all_read = *left == 0;
+            }
+            Framing::Chunked => {
+                let size = format!("{length:x}\r\n");
+                wire.framed.end().extend_from_slice(size.as_bytes());
+                self.end = LINE_END;
+            }
+        }
+        self.data = Some(data);
+        Ok(())
+    }
+
+    fn write_end(
+        &mut self,
+        trailers: Option<&HeaderMap>,
+        wire: &mut Wire,
+    ) -> Result<(), UploadError> {
+        if self.framing != Framing::Chunked {
+            // A length that was told has not come.
+            return Err(UploadError::Body);
+        }
+        let out = wire.framed.end();
+        out.extend_from_slice(b"0\r\n");
+        for (name, value) in trailers.into_iter().flatten() {
+            request::write_field(name, value, out);
+        }
+        out.extend_from_slice(LINE_END);
+        self.is_all_read = true;
+        Ok(())
+    }
+}

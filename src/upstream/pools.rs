@@ -1,0 +1,47 @@
+//! Connections to origins that are not known beforehand.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use http::{Request, Response, Uri, uri::PathAndQuery};
+
+use super::{AnswerBody, Connector, Origin, Pool, PoolBody, SendError};
+use crate::config::HttpVersion;
+
+/// A pool for each origin that requests with an absolute URI turn out to go to.
+#[derive(Debug)]
+pub struct Pools<B: PoolBody> {
+    connector: Connector,
+    pools: Mutex<HashMap<String, Pool<B>>>,
+}
+
+impl<B: PoolBody> Pools<B> {
+    pub(super) fn new(connector: Connector) -> Self {
+        Self {
+            connector,
+            pools: Mutex::default(),
+        }
+    }
+
+    /// As [`Pool::send`], for a request with an absolute URI. It is never repeated.
+    pub async fn send(
+        &self,
+        mut head: Request<()>,
+        body: B,
+    ) -> Result<Response<AnswerBody<B>>, SendError> {
+        let origin = Origin::of(head.uri()).ok_or(SendError::Protocol)?;
+        let target = head.uri().path_and_query().cloned();
+        *head.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
+        let pool = {
+            let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = format!("{}:{origin}", origin.scheme());
+            let pool = pools
+                .entry(key)
+                .or_insert_with(|| Pool::new(self.connector.clone(), origin, HttpVersion::Auto));
+            pool.clone()
+        };
+        pool.send(&head, body, None::<fn() -> B>).await
+    }
+}

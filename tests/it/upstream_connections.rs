@@ -1,0 +1,281 @@
+//! What may and may not come over a connection to an upstream that has served before.
+
+use std::{
+    io::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::Barrier,
+    time::timeout,
+};
+
+use crate::support::{
+    PATIENCE, client,
+    scripted::{Conversation, Scripted},
+};
+
+const PATH: &str = "/plain/Patient/1";
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+/// Serves each connection as `serve` does, given its number, and counts them.
+async fn counting<F, T>(serve: F) -> (Scripted, Arc<AtomicUsize>)
+where
+    F: Fn(usize, Conversation) -> T + Send + 'static,
+    T: Future<Output = ()> + Send + 'static,
+{
+    let count = Arc::<AtomicUsize>::default();
+    let connections = count.clone();
+    let upstream = Scripted::start(move |number, conversation| {
+        connections.fetch_add(1, Ordering::SeqCst);
+        serve(number, conversation)
+    });
+    (upstream.await, count)
+}
+
+/// Answers each request with the number of the connection and whatever `after` is.
+async fn numbered(after: &'static str) -> (Scripted, Arc<AtomicUsize>) {
+    counting(move |number, mut conversation| async move {
+        while conversation.request().await.is_some() {
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}{after}");
+            conversation.send(answer.as_bytes()).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_comes_after_an_answer_is_no_answer_to_the_next_request() {
+    for after in ["x", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen"] {
+        let (upstream, connections) = numbered(after).await;
+        let stage = upstream.routed().start().await;
+        for number in 0..3 {
+            let answer = client::get(stage.address(), PATH).await;
+            assert_eq!(answer.text(), number.to_string(), "{after}");
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), 3);
+    }
+    let (upstream, connections) = numbered("").await;
+    let stage = upstream.routed().start().await;
+    for _ in 0..3 {
+        assert_eq!(client::get(stage.address(), PATH).await.text(), "0");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn connections_that_end_together_cost_a_get_one_new_connection() {
+    const KEPT: usize = 3;
+    let all_asked = Arc::new(Barrier::new(KEPT));
+    let (upstream, connections) = counting(move |number, mut conversation| {
+        let all_asked = all_asked.clone();
+        async move {
+            conversation.request().await;
+            if number < KEPT {
+                all_asked.wait().await;
+            }
+            conversation.send(OK).await;
+            // And is closed upon the next.
+            conversation.request().await;
+        }
+    })
+    .await;
+    let stage = upstream.routed().start().await;
+    let get = || client::get(stage.address(), PATH);
+    let (first, second, third) = tokio::join!(get(), get(), get());
+    assert_eq!([first.status, second.status, third.status], [200; KEPT]);
+    assert_eq!(get().await.status, 200);
+    assert_eq!(connections.load(Ordering::SeqCst), KEPT + 1);
+}
+
+#[tokio::test]
+async fn lengths_that_disagree_are_no_answer() {
+    for lengths in [
+        "Content-Length: 1, 2",
+        "Content-Length: 1\r\nContent-Length: 2",
+        "Content-Length: x",
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\nab");
+        let upstream = Scripted::answering(answer).await;
+        let stage = upstream.routed().start().await;
+        let answer = client::get(stage.address(), PATH).await;
+        assert_eq!(answer.status, 502, "{lengths}: {answer:?}");
+        let proxy_status = answer.header("proxy-status").expect("Proxy-Status");
+        assert!(
+            proxy_status.contains("http_protocol_error"),
+            "{proxy_status}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn chunks_beside_a_length_pass_and_end_the_connection() {
+    let (upstream, connections) = counting(|_, mut conversation| async move {
+        while conversation.request().await.is_some() {
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\
+                           Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
+            conversation.send(answer).await;
+        }
+    })
+    .await;
+    let stage = upstream.routed().start().await;
+    for number in 1..3 {
+        let answer = client::get(stage.address(), PATH).await;
+        assert_eq!(answer.text(), "ab");
+        assert_eq!(answer.header("content-length"), None);
+        assert_eq!(connections.load(Ordering::SeqCst), number);
+    }
+}
+
+#[tokio::test]
+async fn interim_answers_are_passed_over() {
+    let upstream = Scripted::answering(
+        "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n\
+         HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    )
+    .await;
+    let stage = upstream.routed().start().await;
+    for _ in 0..2 {
+        let answer = client::get(stage.address(), PATH).await;
+        assert_eq!((answer.status, answer.text()), (200, "ok"));
+        assert_eq!(answer.header("link"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_write_without_a_body_tells_its_length() {
+    let upstream = Scripted::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let stage = upstream.routed().start().await;
+    for (method, told) in [
+        ("POST", true),
+        ("PUT", true),
+        ("GET", false),
+        ("DELETE", false),
+    ] {
+        let request = format!("{method} {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let answer = client::raw(stage.address(), request.as_bytes()).await;
+        assert_eq!(answer.status, 200);
+        let head = upstream.heads().pop().expect("a request").to_lowercase();
+        assert_eq!(head.contains("\r\ncontent-length: 0\r\n"), told, "{head}");
+    }
+}
+
+/// More than all the buffers on the way hold.
+const LARGE: usize = 64 << 20;
+
+async fn read_exactly(stream: &mut TcpStream, mut left: usize) {
+    let mut buffer = BytesMut::with_capacity(1 << 16);
+    while left > 0 {
+        buffer.clear();
+        let count = stream.read_buf(&mut buffer).await.expect("more to read");
+        assert!(count > 0, "{left} bytes are missing");
+        left = left.checked_sub(count).expect("no more than was sent");
+    }
+}
+
+#[tokio::test]
+async fn a_large_answer_that_comes_early_does_not_hold_up_the_upload() {
+    let (upstream, connections) = counting(|_, mut conversation| async move {
+        while conversation.request().await.is_some() {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n");
+            conversation.send(head.as_bytes()).await;
+            let (mut reader, mut writer) = conversation.stream.split();
+            let upload = async {
+                let mut body = vec![0; LARGE];
+                reader.read_exact(&mut body).await
+            };
+            let answer = vec![b'a'; LARGE];
+            let (uploaded, answered) = tokio::join!(upload, writer.write_all(&answer));
+            uploaded.and(answered).expect("a proxy that moves both");
+        }
+    })
+    .await;
+    let stage = upstream.routed().start().await;
+    for _ in 0..2 {
+        let exchange = async {
+            let mut stream = TcpStream::connect(stage.address())
+                .await
+                .expect("a listener");
+            let head = format!(
+                "POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/dicom\r\n\
+                 Content-Length: {LARGE}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await.expect("a reader");
+            // As many clients do it: all of the request first.
+            stream
+                .write_all(&vec![b'u'; LARGE])
+                .await
+                .expect("a reader");
+            let mut head = BytesMut::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.extend([stream.read_u8().await.expect("a head")]);
+            }
+            assert!(head.starts_with(b"HTTP/1.1 200"), "{head:?}");
+            read_exactly(&mut stream, LARGE).await;
+        };
+        timeout(PATIENCE, exchange)
+            .await
+            .expect("no side waits for the other");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1, "it serves on");
+}
+
+#[tokio::test]
+async fn a_client_learns_that_the_rest_of_its_upload_is_not_read() {
+    for (said, ends) in [("Connection: close\r\n", true), ("", false)] {
+        let upstream = Scripted::start(move |_, mut conversation| async move {
+            conversation.request().await;
+            let answer = format!("HTTP/1.1 403 Forbidden\r\n{said}Content-Length: 2\r\n\r\nno");
+            conversation.send(answer.as_bytes()).await;
+            // Until the proxy closes.
+            let _ = conversation.stream.read_to_end(&mut Vec::new()).await;
+        })
+        .await;
+        let stage = upstream.routed().start().await;
+        let head =
+            format!("POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\na");
+        let mut stream = TcpStream::connect(stage.address())
+            .await
+            .expect("a listener");
+        stream.write_all(head.as_bytes()).await.expect("a reader");
+        let answer = timeout(PATIENCE, client::read_response(&mut stream, false));
+        let answer = answer.await.expect("an early answer");
+        assert_eq!((answer.status, answer.text()), (403, "no"));
+        assert_eq!(answer.header("connection"), ends.then_some("close"));
+    }
+}
+
+#[tokio::test]
+async fn interim_answers_without_end_are_no_answer() {
+    let upstream = Scripted::start(|_, mut conversation| async move {
+        conversation.request().await;
+        let mut stream = conversation.stream.into_std().expect("a stream");
+        // On a thread of its own, so that there is always more to read.
+        let flood = move || {
+            let interim = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(4096);
+            stream.set_nonblocking(false)?;
+            loop {
+                stream.write_all(&interim)?;
+            }
+        };
+        let flooded: Result<std::io::Result<()>, _> = tokio::task::spawn_blocking(flood).await;
+        flooded.expect("no panic").expect_err("the proxy hangs up");
+    })
+    .await;
+    let stage = upstream
+        .routed()
+        .with("network", "response_timeout = \"1s\"")
+        .start()
+        .await;
+    let get = || timeout(PATIENCE, client::get(stage.address(), PATH));
+    let answers = tokio::join!(get(), get(), get(), get());
+    for answer in [answers.0, answers.1, answers.2, answers.3] {
+        assert_eq!(answer.expect("in time").status, 504);
+    }
+}
