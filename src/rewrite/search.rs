@@ -301,9 +301,10 @@ impl Search {
                 self.place = Place::Value;
                 self.begin_part(bases, next);
             }
-            (Place::Value, b' ' | b'"' | b'(') if !self.after_backslash => {
+            (_, b' ' | b'"' | b'(') if !self.after_backslash => {
                 let found = self.matcher.finish(bases);
                 self.settle(bases, output, found);
+                self.place = Place::Value;
                 self.begin_part(bases, next);
                 // No relative URL goes on behind these.
                 self.owner = Owner::Other;

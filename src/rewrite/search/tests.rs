@@ -390,7 +390,7 @@ fn changes_in_parts(value: &str, start: usize, len: usize) -> Vec<(Range<usize>,
             index += 2;
         }
         let is_separator = matches!(character, b',' | b'$') && backslashes % 2 == 0;
-        let starts_word = b" \"(".contains(&character) && backslashes % 2 == 0 && !in_name;
+        let starts_word = b" \"(".contains(&character) && backslashes % 2 == 0;
         let is_end = at == bytes.len();
         backslashes = if character == b'\\' {
             backslashes + 1
@@ -398,8 +398,9 @@ fn changes_in_parts(value: &str, start: usize, len: usize) -> Vec<(Range<usize>,
             0
         };
         if in_name {
-            if character == b'=' || is_separator && !is_end {
+            if character == b'=' || starts_word || is_separator && !is_end {
                 in_name = false;
+                in_word = starts_word;
                 backslashes = 0;
             }
             continue;
