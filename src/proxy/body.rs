@@ -21,6 +21,7 @@ use super::{
     client_body::{ClientBody, UploadError},
     download::{Download, DownloadError},
     exchange::Exchange,
+    headers,
     links::Scan,
     record::{Outcome, Record},
     rewritten::Rewritten,
@@ -216,7 +217,10 @@ impl Body for DownloadBody {
     ) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
         let this = &mut *self;
         match Pin::new(&mut this.upstream).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::strip_trailers(trailers);
+                }
                 this.record.sent(frame.data_ref().map_or(0, Bytes::len));
                 if this.upstream.is_end_stream() {
                     this.record.set_outcome(Outcome::Complete);

@@ -2,7 +2,10 @@
 //! timeout: an upload of hours is fine while bytes move.
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    task::{Poll, ready},
     time::Duration,
 };
 
@@ -162,22 +165,30 @@ impl Exchange {
         alarms: &Alarms,
         future: impl Future<Output = T>,
     ) -> Result<T, Late> {
-        let mut future = std::pin::pin!(future);
-        let mut alarm = alarms.at(self.head_deadline().0);
-        loop {
-            tokio::select! {
-                biased;
-                result = &mut future => return Ok(result),
-                // It has its say even where the other is always ready for more.
-                () = unconstrained(&mut alarm) => {
-                    let (deadline, late) = self.head_deadline();
-                    if deadline <= Instant::now() {
-                        return Err(late);
-                    }
-                    alarm.put_off(deadline);
-                }
+        let mut future = pin!(future);
+        let mut due = self.head_deadline().0;
+        let mut alarm = alarms.at(due);
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(result));
             }
-        }
+            loop {
+                let (deadline, late) = self.head_deadline();
+                // From the request's end on, another limit holds.
+                if deadline < due {
+                    due = deadline;
+                    alarm.put_off(due);
+                }
+                // It has its say even where the other is always ready for more.
+                ready!(pin!(unconstrained(&mut alarm)).poll(cx));
+                if deadline <= Instant::now() {
+                    return Poll::Ready(Err(late));
+                }
+                due = deadline;
+                alarm.put_off(due);
+            }
+        })
+        .await
     }
 
     /// When the wait for a response's head ends, as things stand, and who will have been late.
@@ -205,6 +216,23 @@ mod tests {
     use tokio::{task::coop::consume_budget, time::timeout};
 
     use super::*;
+
+    #[tokio::test]
+    async fn the_limit_for_an_answer_holds_from_the_end_of_the_request() {
+        let exchange = Exchange::new(Timeouts {
+            response: Duration::from_millis(10),
+            idle: Duration::from_secs(60),
+        });
+        let alarms = Alarms::default();
+        let sending = async {
+            tokio::task::yield_now().await;
+            exchange.set_sent();
+            std::future::pending::<()>().await;
+        };
+        let waiting = exchange.while_moving(&alarms, sending);
+        let late = timeout(Duration::from_secs(10), waiting).await;
+        assert_eq!(late, Ok(Err(Late::Answer)));
+    }
 
     #[tokio::test]
     async fn whoever_is_always_busy_is_late_all_the_same() {

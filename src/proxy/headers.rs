@@ -21,8 +21,8 @@ pub(super) fn strip_request(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes from a request's trailers what must not reach the upstream, and what has to come before
-/// the body to mean anything (RFC 9110, section 6.5.1).
+/// Removes from trailers what does not pass as a header either, and what has to come before the body
+/// to mean anything (RFC 9110, section 6.5.1).
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     strip(trailers, |name| {
         is_hop_by_hop(name) || is_private(name) || is_of_the_message(name)

@@ -56,6 +56,11 @@ impl Stream {
         }
     }
 
+    /// How long nothing may move.
+    pub(super) fn idle_timeout(&self) -> Duration {
+        self.idle_timeout
+    }
+
     /// Whether the server has chosen HTTP/2 by ALPN.
     pub(super) fn is_http2(&self) -> bool {
         match &self.io {

@@ -124,6 +124,21 @@ async fn a_digest_is_none_of_an_answer_that_is_searched() {
 }
 
 #[tokio::test]
+async fn what_is_no_trailer_of_an_answer_costs_nobody_its_body() {
+    let upstream = Scripted::answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\
+         Transfer-Encoding: chunked\r\nConnection: close\r\nContent-Length: 7\r\n\r\n",
+    );
+    let upstream = upstream.await;
+    let stage = upstream.routed().start().await;
+    let request = Request::get("http://localhost/plain/P/1").body(Full::default());
+    let answer = client::http2(stage.address(), request.expect("a request")).await;
+    assert_eq!(answer.body(), "abc");
+    let answer = client::get(stage.address(), "/plain/P/1").await;
+    assert_eq!(answer.text(), "abc");
+}
+
+#[tokio::test]
 async fn the_upstream_is_asked_for_them_where_the_client_asks() {
     let upstream = Scripted::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let stage = upstream.routed().start().await;

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::Barrier,
+    sync::{Barrier, Notify},
     time::timeout,
 };
 
@@ -278,4 +278,35 @@ async fn interim_answers_without_end_are_no_answer() {
     for answer in [answers.0, answers.1, answers.2, answers.3] {
         assert_eq!(answer.expect("in time").status, 504);
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_stands_still_behind_its_answer_is_given_up() {
+    let given_up = Arc::new(Notify::new());
+    let end = given_up.clone();
+    let upstream = Scripted::start(move |_, mut conversation| {
+        let end = end.clone();
+        async move {
+            conversation.request().await;
+            conversation.send(OK).await;
+            let _ = conversation.stream.read_to_end(&mut Vec::new()).await;
+            end.notify_one();
+        }
+    })
+    .await;
+    let setup = upstream.routed().with("network", "idle_timeout = \"1s\"");
+    let stage = setup.start().await;
+    let head = format!("POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\na");
+    let mut stream = TcpStream::connect(stage.address())
+        .await
+        .expect("a listener");
+    stream.write_all(head.as_bytes()).await.expect("a reader");
+    let answer = timeout(PATIENCE, client::read_response(&mut stream, false));
+    assert_eq!(answer.await.expect("an early answer").status, 200);
+    timeout(PATIENCE, given_up.notified())
+        .await
+        .expect("the upstream is let go");
+    let rest = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+    rest.expect("and so is the client")
+        .expect("without a reset");
 }

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{super::PoolBody, Broken, reading::Reading, upload::Upload, wire::Wire};
 
@@ -112,10 +112,25 @@ impl<B: PoolBody> Both<B> {
         }
         drop(reader);
         // A server that is about to close reads no more of the request.
-        while self.upload.is_some() && self.reading.keeps_alive() {
-            poll_fn(|cx| self.poll_upload(cx)).await;
+        if self.reading.keeps_alive() {
+            self.finish_upload().await?;
         }
         self.reading.into_wire()
+    }
+
+    /// Nobody waits for it any more, so it is given up here once nothing moves. A server that takes
+    /// no more is the stream's business.
+    async fn finish_upload(&mut self) -> Option<()> {
+        let limit = self.reading.wire().idle_timeout();
+        while let Some(upload) = &self.upload {
+            let before = upload.parts();
+            let sent = timeout(limit, poll_fn(|cx| self.poll_upload(cx))).await;
+            let is_still = |upload: &Upload<B>| upload.parts() == before;
+            if sent.is_err() && self.upload.as_ref().is_some_and(is_still) {
+                return None;
+            }
+        }
+        Some(())
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<FrameResult>> {

@@ -26,6 +26,8 @@ pub(super) struct Upload<B: Body> {
     data: Option<B::Data>,
     end: &'static [u8],
     is_all_read: bool,
+    /// Parts of the body so far.
+    parts: u64,
 }
 
 /// Why a request was not written to its end.
@@ -46,7 +48,13 @@ impl<B: Body + Unpin> Upload<B> {
             framing,
             data: None,
             end: b"",
+            parts: 0,
         }
+    }
+
+    /// How many parts of the body have come.
+    pub(super) fn parts(&self) -> u64 {
+        self.parts
     }
 
     /// Writes as much as there is. Ready when all is out.
@@ -107,6 +115,7 @@ impl<B: Body + Unpin> Upload<B> {
             }
         }
         self.data = Some(data);
+        self.parts += 1;
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::{
     io::{self, IoSlice},
     pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use bytes::{Buf, BytesMut};
@@ -84,6 +85,11 @@ impl Wire {
             let stream = Pin::new(&mut self.stream);
             stream.poll_read(&mut cx, &mut byte).is_pending()
         }
+    }
+
+    /// How long nothing may move.
+    pub(super) fn idle_timeout(&self) -> Duration {
+        self.stream.idle_timeout()
     }
 
     /// Gives memory back that the next request may not need.
