@@ -65,7 +65,6 @@ impl Broken {
 }
 
 /// Where a response's body is.
-#[derive(Debug)]
 pub(super) enum Body {
     /// Here, and the connection is done with it; it is there if another request can go over it.
     Whole(Bytes, Option<Box<Wire>>),

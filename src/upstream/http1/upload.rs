@@ -18,7 +18,6 @@ use super::{
 const LINE_END: &[u8] = b"\r\n";
 
 /// What is left of a request.
-#[derive(Debug)]
 pub(super) struct Upload<B: Body> {
     body: B,
     framing: Framing,

@@ -1,6 +1,7 @@
 //! The bytes of an HTTP/1.1 connection, both ways.
 
 use std::{
+    fmt,
     io::{self, IoSlice},
     pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
@@ -19,7 +20,6 @@ const LARGEST_READ: usize = 64 << 10;
 const KEPT: usize = 16 << 10;
 
 /// A connection that one request at a time uses.
-#[derive(Debug)]
 pub(in super::super) struct Wire {
     stream: Stream,
     /// Read, and not taken yet.
@@ -30,7 +30,7 @@ pub(in super::super) struct Wire {
 }
 
 /// Bytes to be written, of which the first may be out already.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Framed {
     bytes: Vec<u8>,
     written: usize,
@@ -140,6 +140,13 @@ impl Wire {
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(cx)
+    }
+}
+
+/// Without the bytes, which are a patient's and hold a token.
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").finish_non_exhaustive()
     }
 }
 
