@@ -1,9 +1,10 @@
 //! The composition root: makes the parts, joins them, and takes them down again.
 
-mod certificate;
 mod doors;
 mod parts;
+mod reading;
 mod signals;
+mod warnings;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,15 +17,17 @@ use crate::{
     admin::Admin,
     clock::Clock,
     config::{Config, Listen},
+    credentials,
     proxy::{Ports, Proxy},
     server::{self, BindError, Listener, Tls},
     token::Source,
-    upstream,
+    upstream::{self, Connections},
 };
-pub use certificate::warning as certificate_warning;
 use doors::{Door, Doors};
 use parts::Parts;
+pub use reading::Reload;
 use signals::{Asked, Signals};
+pub use warnings::warnings;
 
 /// A client must send a head within this time of its first byte.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -70,7 +73,7 @@ pub struct Running {
 /// configuration comes from `reload` again.
 pub async fn run<E: fmt::Display>(
     config: &Config,
-    reload: impl Fn() -> Result<Config, E>,
+    reload: impl Reload<E>,
 ) -> Result<(), StartError> {
     run_then(config, reload, |_| ()).await
 }
@@ -78,16 +81,23 @@ pub async fn run<E: fmt::Display>(
 /// Likewise, calling `started` once every address is bound.
 pub async fn run_then<E: fmt::Display>(
     config: &Config,
-    reload: impl Fn() -> Result<Config, E>,
+    reload: impl Reload<E>,
     started: impl FnOnce(&Running),
 ) -> Result<(), StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
+    tokio::spawn(credentials::reap_orphans());
     let mut running = start(config, Clock::default()).await?;
     started(&running);
     while signals.next().await == Asked::Reload {
-        match reload() {
-            Ok(config) => running.reload(&config),
-            Err(error) => tracing::error!("the old configuration keeps serving: {error}"),
+        // A file system that does not answer must not keep the process from its end.
+        tokio::select! {
+            read = reading::read_again(reload.clone(), running.clock.now()) => match read {
+                Ok((config, connections, warnings)) => {
+                    running.replace(&config, &connections, &warnings);
+                }
+                Err(error) => tracing::error!("the old configuration keeps serving: {error}"),
+            },
+            () = signals.stop() => break,
         }
     }
     tracing::info!(drain_s = config.drain.as_secs_f32(), "stopping");
@@ -114,7 +124,8 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         None => None,
     };
     let ports = doors.ports();
-    let built = Parts::new(config, &ports, &clock)?;
+    let connections = Connections::new(&config.network)?;
+    let built = Parts::new(config, &connections, &ports, &clock);
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
@@ -182,7 +193,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         );
         running.admin.spawn(serve);
     }
-    announce(config, &running.clock);
+    announce(config, &warnings(config, running.clock.now()));
     Ok(running)
 }
 
@@ -218,8 +229,8 @@ fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
 }
 
 /// Tells which routes are served, and what clients will stumble over.
-fn announce(config: &Config, clock: &Clock) {
-    if let Some(warning) = certificate_warning(config, clock.now()) {
+fn announce(config: &Config, warnings: &[String]) {
+    for warning in warnings {
         tracing::warn!("{warning}");
     }
     for route in &config.routes {
@@ -239,13 +250,17 @@ impl Running {
     /// Serves with another configuration from now on, all of it or nothing. Connections and running
     /// requests stay; every token is asked for anew. What a running process cannot change is told.
     pub fn reload(&mut self, config: &Config) {
-        let parts = match Parts::new(config, &self.ports, &self.clock) {
-            Ok(parts) => parts,
-            Err(error) => {
-                tracing::error!("the old configuration keeps serving: {error}");
-                return;
+        match Connections::new(&config.network) {
+            Ok(connections) => {
+                let warnings = warnings(config, self.clock.now());
+                self.replace(config, &connections, &warnings);
             }
-        };
+            Err(error) => tracing::error!("the old configuration keeps serving: {error}"),
+        }
+    }
+
+    fn replace(&mut self, config: &Config, connections: &Connections, warnings: &[String]) {
+        let parts = Parts::new(config, connections, &self.ports, &self.clock);
         for key in unchangeable(&self.config, config) {
             tracing::warn!("`{key}` has changed, which takes a restart; all else is in force");
         }
@@ -259,7 +274,7 @@ impl Running {
             admin.replace(config, parts.sources);
         }
         tracing::info!("configuration reloaded");
-        announce(config, &self.clock);
+        announce(config, warnings);
     }
 
     fn keep_fresh(&mut self, sources: &[Arc<Source>]) {

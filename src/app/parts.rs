@@ -8,7 +8,7 @@ use crate::{
     credentials::{self, Credential},
     proxy::{Names, Ports, Route},
     token::{Source, TokenCache},
-    upstream::{self, Connections, Origin, Pool},
+    upstream::{Connections, Origin, Pool},
 };
 
 /// The routes, and where their tokens come from.
@@ -23,12 +23,12 @@ impl Parts {
     /// each upstream and HTTP version, however many routes share them.
     pub(super) fn new(
         config: &Config,
+        connections: &Connections,
         ports: &Ports,
         clock: &Clock,
-    ) -> Result<Self, upstream::StartError> {
-        let connections = Connections::new(&config.network)?;
+    ) -> Self {
         credentials::withhold(config.secret_variables.iter().cloned());
-        let endpoints = credentials::IdentityEndpoints::new(&connections);
+        let endpoints = credentials::IdentityEndpoints::new(connections);
         let credentials: BTreeMap<&Arc<str>, Arc<Credential>> = config
             .credentials
             .iter()
@@ -55,6 +55,6 @@ impl Parts {
             })
             .collect();
         let sources = tokens.sources().cloned().collect();
-        Ok(Self { routes, sources })
+        Self { routes, sources }
     }
 }

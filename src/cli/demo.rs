@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
 use super::{answer, complain, logging, runtime};
 use crate::{
     app::{self, Running},
@@ -74,9 +76,12 @@ async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {
         .await
         .map_err(|error| failed(&error))?;
     point_at(&mut config, &emulator).map_err(|error| failed(&error))?;
-    let reload = || Ok::<_, std::convert::Infallible>(config.clone());
+    let unchanged = config.clone();
+    let reload = move || Ok::<_, std::convert::Infallible>(unchanged.clone());
     let serving = app::run_then(&config, reload, |running| {
-        answer(&invitation(running));
+        let invitation = invitation(running);
+        // Whoever reads it may not be there yet.
+        tokio::task::spawn_blocking(move || answer(&invitation));
     });
     serving.await.map_err(|error| failed(&error))?;
     Ok(ExitCode::SUCCESS)
@@ -84,7 +89,8 @@ async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {
 
 /// Resolves Azure's names to the emulator, trusts its CA, and signs in as its application.
 fn point_at(config: &mut Config, emulator: &Emulator) -> Result<(), config::ValueError> {
-    config.network.ca_pem = Some(emulator.ca_pem().to_owned());
+    let ca = CertificateDer::pem_slice_iter(emulator.ca_pem().as_bytes());
+    config.network.extra_roots = ca.flatten().collect();
     config.network.resolve = [
         (emulator::ENTRA_HOST, emulator.entra_address()),
         (emulator::FHIR_HOST, emulator.fhir_address()),

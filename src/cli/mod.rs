@@ -11,6 +11,7 @@ mod demo;
 mod healthcheck;
 mod run;
 mod runtime;
+mod secrecy;
 mod token;
 
 use std::{fmt, io::Write as _, process::ExitCode};
@@ -28,6 +29,7 @@ const USAGE: u8 = 2;
 
 /// The whole program: reads the process's arguments and environment, returns its exit code.
 pub fn main() -> ExitCode {
+    secrecy::seal_memory();
     let Args { settings, command } = Args::parse();
     let flags = Overrides::from(settings);
     let done = match command.unwrap_or(Command::Run) {
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
         }
         Command::Completions { shell } => Ok(completions::completions(shell)),
     };
+    telemetry::lines::finish();
     done.unwrap_or_else(|code| code)
 }
 
@@ -90,7 +93,8 @@ fn answer(text: &str) -> ExitCode {
     }
 }
 
-/// Writes a line to stderr. Where nobody listens there is nobody to tell.
+/// Writes a line to stderr, behind those of the log. Where nobody listens there is nobody to tell.
 fn complain(text: &dyn fmt::Display) {
+    telemetry::lines::finish();
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -5,14 +5,12 @@ use std::process::ExitCode;
 use tokio::runtime::Builder;
 
 use super::complain;
-use crate::telemetry::lines;
 
 /// Runs a future on this thread. One thread serves all requests: per request it costs a tenth to a
 /// fifth less than several threads that hand work to each other.
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, ExitCode> {
     let runtime = Builder::new_current_thread()
         .enable_all()
-        .on_thread_park(lines::flush)
         .build()
         .map_err(|error| {
             complain(&format_args!(
@@ -20,7 +18,6 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, ExitCode
             ));
             ExitCode::FAILURE
         })?;
-    let _gathering = lines::gather();
     let result = runtime.block_on(future);
     // A name that is still being resolved must not hold up the end.
     runtime.shutdown_background();

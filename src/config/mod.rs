@@ -4,9 +4,11 @@
 //! `file/` knows the keys, `grammar.rs` and `values/` how single values are written, `resolve/`
 //! what they mean together; `walk.rs` and `report.rs` carry problems to their place in the file.
 
+mod certificates;
 mod credentials;
 mod error;
 mod file;
+pub mod files;
 mod grammar;
 mod mask;
 mod report;
@@ -51,6 +53,8 @@ pub struct Config {
     pub credentials: BTreeMap<Arc<str>, Credential>,
     /// Environment variables that hold secrets, those of credentials no route names included.
     pub secret_variables: BTreeSet<String>,
+    /// Files that hold secrets, among them those of credentials no route names.
+    pub secret_files: BTreeSet<PathBuf>,
     /// Outgoing connections.
     pub network: Network,
     /// Bounds on what clients may use.
@@ -155,10 +159,8 @@ pub enum HttpVersion {
 /// Outgoing connections.
 #[derive(Debug, Clone)]
 pub struct Network {
-    /// PEM certificates trusted beside the system's roots.
-    pub ca_file: Option<PathBuf>,
-    /// The same as text, for the demo; no configuration can say this.
-    pub ca_pem: Option<String>,
+    /// The certificates of `network.ca_file`, trusted beside the system's roots.
+    pub extra_roots: Vec<CertificateDer<'static>>,
     /// Fixed addresses, as `curl --resolve`.
     pub resolve: Vec<ResolveOverride>,
     /// DNS, TCP and TLS together. Default 10 s.

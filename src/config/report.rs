@@ -103,6 +103,8 @@ pub(super) struct Report {
     findings: Vec<(Place, String, String)>,
     /// Variables that hold secrets, in use or not.
     pub(super) secret_variables: BTreeSet<String>,
+    /// Files that hold secrets, in use or not.
+    pub(super) secret_files: BTreeSet<PathBuf>,
     /// Every key the reader asked for, so that a test can demand each to be documented.
     #[cfg(test)]
     pub(super) asked: BTreeSet<String>,

@@ -16,7 +16,7 @@ use crate::config::{self, Audience};
 
 pub(super) const KIND: &str = "azure-cli";
 
-static AZ: Tool = Tool {
+pub(super) static AZ: Tool = Tool {
     name: "az",
     title: "the Azure CLI (az)",
     programs: &["az"],

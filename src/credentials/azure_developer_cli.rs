@@ -18,7 +18,7 @@ use crate::config::{self, Audience};
 
 pub(super) const KIND: &str = "azure-developer-cli";
 
-static AZD: Tool = Tool {
+pub(super) static AZD: Tool = Tool {
     name: "azd",
     title: "the Azure Developer CLI (azd)",
     programs: &["azd"],

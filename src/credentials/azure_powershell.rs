@@ -26,7 +26,7 @@ const SCRIPT: &str = include_str!("azure_powershell.ps1");
 /// What begins the one line of the output that counts.
 const MARK: &str = "ahds-proxy ";
 
-static POWERSHELL: Tool = Tool {
+pub(super) static POWERSHELL: Tool = Tool {
     name: "PowerShell",
     title: "PowerShell (pwsh)",
     programs: if cfg!(windows) {

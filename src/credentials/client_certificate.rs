@@ -51,8 +51,7 @@ impl ClientCertificate {
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
         // The life of a token starts while its answer is still on its way.
         let start = self.clock.now();
-        let identity = Identity::read(&self.keys)?;
-        identity.check_not_ended(&self.keys, start)?;
+        let identity = Identity::read(&self.keys, start).await?;
 
         let url = entra::token_url(&self.keys.authority, &self.keys.tenant);
         let claims = assertion::claims(&self.keys.client_id, &url.to_string(), start, LIFETIME);
@@ -84,6 +83,14 @@ impl ClientCertificate {
     }
 }
 
+/// Whether the files are there, and a certificate and its key are in them.
+pub(super) async fn check(
+    keys: &config::ClientCertificate,
+    clock: &Clock,
+) -> Result<(), CredentialError> {
+    Identity::read(keys, clock.now()).await.map(drop)
+}
+
 /// A certificate, the others in its file, and its key.
 #[derive(Debug)]
 struct Identity {
@@ -93,12 +100,15 @@ struct Identity {
 }
 
 impl Identity {
-    fn read(keys: &config::ClientCertificate) -> Result<Self, CredentialError> {
-        let text = read_text(&keys.certificate)?;
+    async fn read(
+        keys: &config::ClientCertificate,
+        now: SystemTime,
+    ) -> Result<Self, CredentialError> {
+        let text = read_text(&keys.certificate).await?;
         let pem = text.expose_secret();
         let key = match &keys.key {
             Some(place) => {
-                let text = read_text(place)?;
+                let text = read_text(place).await?;
                 SigningKey::from_pem(text.expose_secret(), place, Algorithm::Ps256)
             }
             None if !pem.contains("PRIVATE KEY-----") => Err(CredentialError::new(
@@ -135,11 +145,13 @@ impl Identity {
             ));
         };
         let certificate = chain.remove(index);
-        Ok(Self {
+        let identity = Self {
             certificate,
             chain,
             key,
-        })
+        };
+        identity.check_not_ended(keys, now)?;
+        Ok(identity)
     }
 
     /// Entra would refuse it too, but would not say why.
@@ -173,8 +185,8 @@ impl Identity {
     }
 }
 
-fn read_text(place: &SecretRef) -> Result<SecretString, CredentialError> {
-    place.read_text().map_err(|error| {
+async fn read_text(place: &SecretRef) -> Result<SecretString, CredentialError> {
+    place.read_text().await.map_err(|error| {
         CredentialError::new(
             Reason::NeedsAction,
             error.to_string(),

@@ -37,7 +37,7 @@ impl ClientSecret {
     }
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
-        let secret = self.keys.secret.read().map_err(|error| {
+        let secret = self.keys.secret.read().await.map_err(|error| {
             CredentialError::new(
                 Reason::NeedsAction,
                 error.to_string(),

@@ -48,8 +48,12 @@ impl Command {
         &self,
         audience: Option<&Audience>,
     ) -> Result<AccessToken, CredentialError> {
-        let program = subprocess::find(&self.keys.program)
-            .ok_or_else(|| self.not_run(&SubprocessError::NotFound(self.keys.program.clone())))?;
+        let found = subprocess::find(&self.keys.program).await;
+        let program = found
+            .and_then(|found| {
+                found.ok_or_else(|| SubprocessError::NotFound(self.keys.program.clone()))
+            })
+            .map_err(|error| self.not_run(&error))?;
         let arguments: Vec<OsString> = self.keys.arguments.iter().map(Into::into).collect();
         let call = Call {
             program: &program,

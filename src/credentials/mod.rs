@@ -19,6 +19,7 @@ mod entra;
 mod http;
 mod managed_identity;
 mod oauth2;
+mod reaper;
 mod refusal;
 mod smart;
 mod static_token;
@@ -27,7 +28,10 @@ mod token_response;
 mod tool;
 mod workload_identity;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use secrecy::SecretString;
 
@@ -38,6 +42,7 @@ use crate::{
 
 pub use claims::Claims;
 pub use http::IdentityEndpoints;
+pub use reaper::reap_orphans;
 pub use subprocess::withhold;
 
 /// A token as its issuer gave it.
@@ -191,7 +196,7 @@ impl Credential {
             Self::ManagedIdentity(source) => source.token(required(audience)?).await,
             Self::OAuth2(source) => source.token().await,
             Self::SmartBackendServices(source) => source.token().await,
-            Self::Static(source) => source.token(),
+            Self::Static(source) => source.token().await,
             Self::WorkloadIdentity(source) => source.token(required(audience)?).await,
         }
     }
@@ -217,12 +222,32 @@ impl Credential {
 }
 
 /// What can be told of a credential without asking anybody for a token: whether the key that signs
-/// is there, and of the kind that its algorithm needs.
-pub fn check_key(config: &config::Credential) -> Result<(), CredentialError> {
+/// is there, fits its certificate and algorithm, and whether that certificate has ended.
+pub async fn check_key(config: &config::Credential, clock: &Clock) -> Result<(), CredentialError> {
     match config {
-        config::Credential::SmartBackendServices(keys) => smart::signing_key(keys).map(drop),
+        config::Credential::ClientCertificate(keys) => client_certificate::check(keys, clock).await,
+        config::Credential::SmartBackendServices(keys) => smart::signing_key(keys).await.map(drop),
         _ => Ok(()),
     }
+}
+
+/// The programs that a credential would run for a token now. It waits for the file system.
+pub fn programs(config: &config::Credential) -> Vec<PathBuf> {
+    use config::Credential::{Auto, AzureCli, AzureDeveloperCli, AzurePowerShell, Command};
+    let (az, azd, pwsh) = (
+        &azure_cli::AZ,
+        &azure_developer_cli::AZD,
+        &azure_powershell::POWERSHELL,
+    );
+    let found = match config {
+        Auto(_) => vec![az.find_now(None), azd.find_now(None), pwsh.find_now(None)],
+        AzureCli(keys) => vec![az.find_now(keys.path.as_deref())],
+        AzureDeveloperCli(keys) => vec![azd.find_now(keys.path.as_deref())],
+        AzurePowerShell(keys) => vec![pwsh.find_now(keys.path.as_deref())],
+        Command(keys) => vec![subprocess::find_now(&keys.program)],
+        _ => Vec::new(),
+    };
+    found.into_iter().flatten().collect()
 }
 
 fn required(audience: Option<&Audience>) -> Result<&Audience, CredentialError> {

@@ -25,8 +25,8 @@ impl StaticToken {
         Self { token, clock }
     }
 
-    pub(super) fn token(&self) -> Result<AccessToken, CredentialError> {
-        let secret = self.token.read().map_err(|error| {
+    pub(super) async fn token(&self) -> Result<AccessToken, CredentialError> {
+        let secret = self.token.read().await.map_err(|error| {
             CredentialError::new(
                 Reason::NeedsAction,
                 error.to_string(),

@@ -20,6 +20,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::reaper;
+use crate::config::files;
+
 /// Variables that no other program gets to see. The environment belongs to the whole process, and so
 /// does this list.
 static WITHHELD: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
@@ -68,9 +71,18 @@ pub fn withhold(variables: impl IntoIterator<Item = String>) {
     withheld.extend(variables);
 }
 
+/// The program that [`find_now`] finds, without waiting for a file system that does not answer.
+pub(super) async fn find(program: &Path) -> Result<Option<PathBuf>, SubprocessError> {
+    let found = files::in_time(program, |program| Ok(find_now(program))).await;
+    found.map_err(|reason| SubprocessError::Start {
+        program: program.to_owned(),
+        reason,
+    })
+}
+
 /// A path as it is, a bare name in the absolute folders of PATH. Relative ones are passed over, so
 /// that the directory a user happens to stand in is never searched.
-pub(super) fn find(program: &Path) -> Option<PathBuf> {
+pub(super) fn find_now(program: &Path) -> Option<PathBuf> {
     if program.is_absolute() || program.components().count() != 1 {
         // It is run from another directory than this process.
         return std::path::absolute(program).ok();
@@ -133,7 +145,10 @@ pub(super) async fn run(call: Call<'_>) -> Result<Finished, SubprocessError> {
     }
     #[cfg(unix)]
     command.process_group(0);
-    let mut child = command.spawn().map_err(|reason| match reason.kind() {
+    // The system reads the program before it lets go of the thread.
+    let started = tokio::task::spawn_blocking(move || reaper::spawn(&mut command)).await;
+    let started = started.map_err(io::Error::other).and_then(|child| child);
+    let (mut child, _awaited) = started.map_err(|reason| match reason.kind() {
         io::ErrorKind::NotFound => SubprocessError::NotFound(call.program.to_owned()),
         _ => SubprocessError::Start {
             program: call.program.to_owned(),

@@ -76,7 +76,7 @@ impl Tool {
         limit: Duration,
         advice: &Advice,
     ) -> Result<Finished, CredentialError> {
-        let program = self.find(path, advice)?;
+        let program = self.find(path, advice).await?;
         let call = Call {
             program: &program,
             arguments,
@@ -88,17 +88,31 @@ impl Tool {
         finished.map_err(|error| self.not_run(&error, advice))
     }
 
-    fn find(&self, path: Option<&Path>, advice: &Advice) -> Result<PathBuf, CredentialError> {
+    async fn find(&self, path: Option<&Path>, advice: &Advice) -> Result<PathBuf, CredentialError> {
+        let find = async |program| {
+            let found = subprocess::find(program).await;
+            found.map_err(|error| self.not_run(&error, advice))
+        };
         if let Some(path) = path {
-            return subprocess::find(path)
-                .ok_or_else(|| self.not_run(&SubprocessError::NotFound(path.to_owned()), advice));
+            let absent = || self.not_run(&SubprocessError::NotFound(path.to_owned()), advice);
+            return find(path).await?.ok_or_else(absent);
         }
-        let mut programs = self.programs.iter();
-        let found = programs.find_map(|program| subprocess::find(Path::new(program)));
-        found.ok_or_else(|| {
-            let message = format!("{} is not on PATH", self.title);
-            CredentialError::new(Reason::Absent, message, self.install)
-        })
+        for program in self.programs {
+            if let Some(found) = find(Path::new(program)).await? {
+                return Ok(found);
+            }
+        }
+        let message = format!("{} is not on PATH", self.title);
+        Err(CredentialError::new(Reason::Absent, message, self.install))
+    }
+
+    /// The program that would be run now.
+    pub(super) fn find_now(&self, path: Option<&Path>) -> Option<PathBuf> {
+        let mut programs = self.programs.iter().map(Path::new);
+        match path {
+            Some(path) => subprocess::find_now(path),
+            None => programs.find_map(subprocess::find_now),
+        }
     }
 
     fn not_run(&self, error: &SubprocessError, advice: &Advice) -> CredentialError {

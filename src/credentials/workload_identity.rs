@@ -54,7 +54,7 @@ impl WorkloadIdentity {
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
         let workload = self.workload.as_ref().map_err(Clone::clone)?;
-        let assertion = workload.token.read().map_err(|error| {
+        let assertion = workload.token.read().await.map_err(|error| {
             CredentialError::new(
                 Reason::NeedsAction,
                 error.to_string(),

@@ -3,7 +3,11 @@
 //! Only this crate's own events are ever written. Libraries log URLs and header blocks at their
 //! lower levels, which here are patient data and tokens, so no filter can switch them on.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+    panic::{self, PanicHookInfo},
+};
 
 use tracing::Metadata;
 use tracing_subscriber::{
@@ -13,7 +17,10 @@ use tracing_subscriber::{
     util::{SubscriberInitExt as _, TryInitError},
 };
 
-use super::{lines::Lines, text::Text};
+use super::{
+    lines::{self, Lines},
+    text::Text,
+};
 use crate::config::{Log, LogFormat};
 
 /// Why logging could not be set up.
@@ -27,6 +34,9 @@ pub enum LogError {
     /// Something else in this process has already set it up.
     #[error("logging is already set up: {0}")]
     Twice(#[from] TryInitError),
+    /// There is no thread that could write the lines.
+    #[error("no thread can be started for the log: {0}; raise the limit on processes (ulimit -u)")]
+    Thread(io::Error),
 }
 
 /// Sends this process's events to stderr from now on.
@@ -38,7 +48,7 @@ pub fn init(log: &Log) -> Result<(), LogError> {
     match log.format {
         LogFormat::Text => {
             let text = Text {
-                in_colour: io::stderr().is_terminal(),
+                in_colour: wants_colour(),
             };
             let lines = lines.event_format(text).with_filter(filter);
             registry.with(lines).try_init()?;
@@ -48,7 +58,26 @@ pub fn init(log: &Log) -> Result<(), LogError> {
             registry.with(lines.with_filter(filter)).try_init()?;
         }
     }
+    lines::start().map_err(LogError::Thread)?;
+    panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// A panic ends one request or connection. Its message may quote the text that it stumbled over, which
+/// is a patient's, so only the place is logged.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    tracing::error!(
+        place,
+        "a defect of ahds-proxy ended a request; please report the version and this place"
+    );
+}
+
+/// A terminal that shows colours, and a user who has not said otherwise (no-color.org).
+fn wants_colour() -> bool {
+    let refuses = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    io::stderr().is_terminal() && !refuses && !is_dumb
 }
 
 fn is_own(metadata: &Metadata<'_>) -> bool {

@@ -1,18 +1,10 @@
 //! What can go wrong on the way to another host. No text holds a URL's path or query.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, time::Duration};
 
 /// Why connections cannot be made at all; found at start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// `network.ca_file` cannot be read.
-    #[error("network.ca_file {path} cannot be read: {reason}")]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What the system or the PEM parser said.
-        reason: String,
-    },
     /// No trusted root certificate was found.
     #[error(
         "no trusted root certificates: {0}; install the system's CA certificates \

@@ -1,9 +1,6 @@
 //! Which servers are trusted: the system's roots and `network.ca_file`. It cannot be switched off.
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
@@ -12,7 +9,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use rustls_platform_verifier::Verifier;
 
@@ -21,14 +18,7 @@ use crate::config::{HttpVersion, Network};
 
 /// Whom to trust.
 pub(super) fn verifier(network: &Network) -> Result<Arc<Verifier>, StartError> {
-    let mut extra = match &network.ca_file {
-        Some(path) => read_certificates(path)?,
-        None => Vec::new(),
-    };
-    if let Some(pem) = &network.ca_pem {
-        extra.extend(CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok));
-    }
-    Verifier::new_with_extra_roots(extra, provider())
+    Verifier::new_with_extra_roots(network.extra_roots.iter().cloned(), provider())
         .map(Arc::new)
         .map_err(StartError::Roots)
 }
@@ -127,18 +117,4 @@ pub(super) fn offering(config: &ClientConfig, version: HttpVersion) -> Arc<Clien
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
-    let failed = |reason: String| StartError::CaFile {
-        path: path.to_owned(),
-        reason,
-    };
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| failed(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(failed("it holds no PEM certificate".to_owned()));
-    }
-    Ok(certificates)
 }

@@ -1,10 +1,15 @@
 //! The program as its user meets it: what it prints, how it starts, and how it ends.
 
 mod commands;
+#[cfg(target_os = "linux")]
+mod containment;
 mod draining;
 mod reloading;
+mod stalled_log;
 mod starting;
+mod stuck_files;
 mod unix_socket;
+mod warnings;
 
 use ahds_proxy::emulator::{Emulator, Options};
 use tempfile::TempDir;

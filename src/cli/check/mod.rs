@@ -9,7 +9,7 @@ use std::{fmt::Write as _, process::ExitCode};
 
 use serde_json::{Value, json};
 
-use super::{answer, args::CheckOutput, complain, environment, refused};
+use super::{answer, args::CheckOutput, complain, environment, refused, runtime};
 use crate::{
     app,
     clock::Clock,
@@ -25,7 +25,10 @@ pub(super) fn check(
     let mut loaded = config::load(flags, &environment);
     if !is_online {
         // With it, what is wrong with a key is said of each route that needs it.
-        loaded = loaded.and_then(with_keys_that_fit);
+        loaded = match loaded {
+            Ok(config) => runtime::block_on(with_keys_that_fit(config))?,
+            errors => errors,
+        };
     }
     let config = loaded.map_err(|errors| {
         if output == CheckOutput::Json {
@@ -38,8 +41,8 @@ pub(super) fn check(
         }
         refused(&errors)
     })?;
-    let warning = app::certificate_warning(&config, Clock::default().now());
-    if let Some(warning) = &warning {
+    let warnings = app::warnings(&config, Clock::default().now());
+    for warning in &warnings {
         complain(&format_args!("warning: {warning}"));
     }
     if is_online {
@@ -47,21 +50,21 @@ pub(super) fn check(
     }
     Ok(match output {
         CheckOutput::Text => answer(&text(&config)),
-        CheckOutput::Json => answer(&format!("{:#}\n", json(&config, warning.as_deref()))),
+        CheckOutput::Json => answer(&format!("{:#}\n", json(&config, &warnings))),
     })
 }
 
-fn with_keys_that_fit(config: Config) -> Result<Config, ConfigErrors> {
-    let problems: Vec<Problem> = config
-        .credentials
-        .iter()
-        .filter_map(|(name, keys)| Some((name, credentials::check_key(keys).err()?)))
-        .map(|(name, error)| Problem {
-            message: format!("credential {name}: {}", error.message),
-            remedy: error.remedy,
-            location: Location::Nowhere,
-        })
-        .collect();
+async fn with_keys_that_fit(config: Config) -> Result<Config, ConfigErrors> {
+    let mut problems = Vec::new();
+    for (name, keys) in &config.credentials {
+        if let Err(error) = credentials::check_key(keys, &Clock::default()).await {
+            problems.push(Problem {
+                message: format!("credential {name}: {}", error.message),
+                remedy: error.remedy,
+                location: Location::Nowhere,
+            });
+        }
+    }
     if problems.is_empty() {
         Ok(config)
     } else {
@@ -135,7 +138,7 @@ fn text(config: &Config) -> String {
     out
 }
 
-fn json(config: &Config, warning: Option<&str>) -> Value {
+fn json(config: &Config, warnings: &[String]) -> Value {
     let listen: Vec<Value> = config
         .listen
         .iter()
@@ -172,7 +175,7 @@ fn json(config: &Config, warning: Option<&str>) -> Value {
         .collect();
     json!({
         "valid": true,
-        "warnings": warning.as_slice(),
+        "warnings": warnings,
         "listen": listen,
         "admin": config.admin.map(|address| address.to_string()),
         "routes": routes,

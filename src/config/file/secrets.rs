@@ -40,15 +40,20 @@ pub(super) fn secret(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> 
             report.secret_variables.insert(name.value.clone());
             Some(SecretRef::Env(name.value))
         }
-        (_, Read::Given(path)) => Some(SecretRef::File(path.value)),
+        (_, Read::Given(path)) => Some(in_file(path.value, report)),
         _ => None,
     }
+}
+
+fn in_file(path: PathBuf, report: &mut Report) -> SecretRef {
+    report.secret_files.insert(path.clone());
+    SecretRef::File(path)
 }
 
 /// PEM text, by its file's path or as any other secret.
 pub(super) fn pem(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
     if item.is_string() {
-        path(item, report).map(SecretRef::File)
+        path(item, report).map(|path| in_file(path, report))
     } else {
         secret(item, report)
     }

@@ -195,9 +195,9 @@ fn workload_identity(
 fn check_secret(secret: &Needed, env: &Env<'_>, report: &mut Report) -> bool {
     let Needed { key, at, is_pem } = secret;
     let read = if *is_pem {
-        at.value.read_text_with(env)
+        at.value.read_text_now(env)
     } else {
-        at.value.read_with(env)
+        at.value.read_now(env)
     };
     let Err(error) = read else {
         return true;

@@ -15,7 +15,7 @@ use toml::de::DeTable;
 
 pub use self::{overrides::Overrides, routes::DICOM_AUDIENCE};
 use super::{
-    ByteSize, Config, ConfigErrors, Limits, Log, LogFormat, Network, Security,
+    ByteSize, Config, ConfigErrors, Limits, Log, LogFormat, Network, Security, certificates,
     file::{File, LimitsTable, NetworkTable},
     mask,
     report::{Place, Report},
@@ -162,7 +162,6 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
         admin: listeners.admin,
         routes,
         credentials,
-        secret_variables: std::mem::take(&mut report.secret_variables),
         network: network(file.network, report),
         limits: limits(file.limits),
         security: Security {
@@ -175,6 +174,8 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
                 .into_value()
                 .and_then(|table| tls::resolve(&table, report)),
         },
+        secret_variables: std::mem::take(&mut report.secret_variables),
+        secret_files: std::mem::take(&mut report.secret_files),
         log: Log {
             filter: file.log.level.or("info".to_owned()),
             format: file.log.format.or(LogFormat::Text),
@@ -189,21 +190,18 @@ fn values<T>(list: super::report::Read<Vec<super::report::At<T>>>) -> Vec<T> {
 }
 
 fn network(table: NetworkTable, report: &mut Report) -> Network {
-    if let Some(at) = table.ca_file.given()
-        && let Err(reason) = std::fs::File::open(&at.value)
-    {
-        report.refuse(
-            at.place,
-            format!(
-                "`network.ca_file`: {} cannot be read: {reason}",
-                at.value.display()
-            ),
-            "write the path of a PEM file; a relative one starts at the configuration file's folder",
-        );
+    let mut extra_roots = Vec::new();
+    if let Some(at) = table.ca_file.given() {
+        match certificates::read(&at.value) {
+            Ok(certificates) => extra_roots = certificates,
+            Err(unusable) => {
+                let message = format!("`network.ca_file`: {}", unusable.message);
+                report.refuse(at.place, message, unusable.remedy);
+            }
+        }
     }
     Network {
-        ca_file: table.ca_file.into_value(),
-        ca_pem: None,
+        extra_roots,
         resolve: table.resolve.into_value().unwrap_or_default(),
         connect_timeout: table.connect_timeout.or(Duration::from_secs(10)),
         response_timeout: table.response_timeout.or(Duration::from_secs(120)),

@@ -12,13 +12,10 @@ use rustls::{
 use secrecy::ExposeSecret as _;
 
 use crate::config::{
-    SecretRef, ServerTls,
+    SecretRef, ServerTls, certificates,
     file::TlsTable,
     report::{At, Report},
 };
-
-const READABLE: &str = "write the path of a PEM file that this process may read; a relative one starts at the \
-                        configuration file's folder";
 
 pub(super) fn resolve(table: &TlsTable, report: &mut Report) -> Option<ServerTls> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -88,32 +85,20 @@ fn certificates(
     file: &At<PathBuf>,
     report: &mut Report,
 ) -> Option<Vec<CertificateDer<'static>>> {
-    let path = file.value.display();
-    let (message, remedy) = match std::fs::read(&file.value) {
-        Err(reason) => (format!("{path} cannot be read: {reason}"), READABLE),
-        Ok(text) => {
-            let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-            match read {
-                Ok(certificates) if !certificates.is_empty() => return Some(certificates),
-                _ => (
-                    format!("{path} holds no certificate in PEM, or a broken one"),
-                    "convert it: openssl x509 -inform DER -in server.cer -out server.pem for DER, \
-                     openssl pkcs12 -in server.pfx -nokeys -out server.pem for a .pfx or .p12 file",
-                ),
-            }
+    match certificates::read(&file.value) {
+        Ok(certificates) => Some(certificates),
+        Err(unusable) => {
+            let message = format!("`security.tls.{key}`: {}", unusable.message);
+            report.refuse(file.place, message, unusable.remedy);
+            None
         }
-    };
-    report.refuse(
-        file.place,
-        format!("`security.tls.{key}`: {message}"),
-        remedy,
-    );
-    None
+    }
 }
 
 fn private_key(file: &At<PathBuf>, report: &mut Report) -> Option<PrivateKeyDer<'static>> {
-    let (message, remedy) = match SecretRef::File(file.value.clone()).read_text() {
-        Err(error) => (error.to_string(), READABLE),
+    report.secret_files.insert(file.value.clone());
+    let (message, remedy) = match SecretRef::File(file.value.clone()).read_text_now(&|_| None) {
+        Err(error) => (error.to_string(), certificates::READABLE),
         Ok(text) => match PrivateKeyDer::from_pem_slice(text.expose_secret().as_bytes()) {
             Ok(key) => return Some(key),
             // What is wrong inside a key is better not quoted.

@@ -1,13 +1,15 @@
 //! Secrets by reference: the configuration says where a secret is, never what it is.
 
 use std::{
-    fmt,
-    fs::File,
-    io::{self, Read as _},
+    fmt, io,
     path::{Path, PathBuf},
 };
 
 use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::config::files::{self, Links};
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A secret kept elsewhere: `{ env = "NAME" }` or `{ file = "PATH" }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,67 +41,79 @@ impl PartialEq for GivenSecret {
 impl Eq for GivenSecret {}
 
 impl SecretRef {
-    /// The secret now, without surrounding white space. Reads a file or variable: call it where
-    /// blocking for a small local file is fine.
-    pub fn read(&self) -> Result<SecretString, SecretRefError> {
-        self.read_with(&|name| std::env::var(name).ok())
-    }
-
-    /// As [`SecretRef::read`], with the environment given by the caller.
-    pub fn read_with(
-        &self,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<SecretString, SecretRefError> {
-        let secret = self.read_text_with(env)?;
-        // Inside a header, a line break would start another one.
-        if secret.expose_secret().chars().any(char::is_control) {
-            return Err(SecretRefError::Content(self.to_string()));
-        }
-        Ok(secret)
+    /// The secret now, without white space around it. It fits on one line, so that it can stand in a
+    /// header. A file that does not answer is given up in time.
+    pub async fn read(&self) -> Result<SecretString, SecretRefError> {
+        self.on_one_line(self.read_text().await?)
     }
 
     /// As [`SecretRef::read`] for what may have several lines, such as PEM.
-    pub fn read_text(&self) -> Result<SecretString, SecretRefError> {
-        self.read_text_with(&|name| std::env::var(name).ok())
+    pub async fn read_text(&self) -> Result<SecretString, SecretRefError> {
+        match self {
+            Self::File(path) => {
+                let read = files::in_time(path, read_file).await;
+                self.trimmed(&read.map_err(|reason| unreadable(path, reason))?)
+            }
+            Self::Env(_) | Self::Given(_) => self.read_text_now(&|name| std::env::var(name).ok()),
+        }
     }
 
-    /// As [`SecretRef::read_text`], with the environment given by the caller.
-    pub fn read_text_with(
+    /// As [`SecretRef::read`], but it waits for a file as long as that takes: for the time before the
+    /// proxy serves. The environment is the caller's.
+    pub fn read_now(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<SecretString, SecretRefError> {
-        let text = match self {
-            Self::Env(name) => env(name)
-                .filter(|value| !value.is_empty())
-                .ok_or_else(|| SecretRefError::Env(name.clone()))?,
-            Self::File(path) => read_file(path).map_err(|reason| SecretRefError::File {
-                path: path.clone(),
-                reason,
-            })?,
-            Self::Given(GivenSecret(secret)) => return Ok(secret.clone()),
-        };
-        // Editors and `echo` leave a newline at the end.
+        self.on_one_line(self.read_text_now(env)?)
+    }
+
+    /// As [`SecretRef::read_now`] for what may have several lines.
+    pub fn read_text_now(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<SecretString, SecretRefError> {
+        match self {
+            Self::Env(name) => {
+                let value = env(name).filter(|value| !value.is_empty());
+                self.trimmed(&value.ok_or_else(|| SecretRefError::Env(name.clone()))?)
+            }
+            Self::File(path) => {
+                self.trimmed(&read_file(path).map_err(|reason| unreadable(path, reason))?)
+            }
+            Self::Given(GivenSecret(secret)) => Ok(secret.clone()),
+        }
+    }
+
+    /// Editors and `echo` leave a newline at the end.
+    fn trimmed(&self, text: &str) -> Result<SecretString, SecretRefError> {
         let secret = text.trim();
         if secret.is_empty() {
             return Err(SecretRefError::Content(self.to_string()));
         }
         Ok(SecretString::from(secret))
     }
+
+    /// Inside a header, a line break would start another one.
+    fn on_one_line(&self, secret: SecretString) -> Result<SecretString, SecretRefError> {
+        if secret.expose_secret().chars().any(char::is_control) {
+            return Err(SecretRefError::Content(self.to_string()));
+        }
+        Ok(secret)
+    }
 }
 
-/// More than any secret, certificate chain or assertion takes.
-const MAX_FILE: u64 = 1 << 20;
+fn unreadable(path: &Path, reason: io::Error) -> SecretRefError {
+    SecretRefError::File {
+        path: path.to_owned(),
+        reason,
+    }
+}
 
 fn read_file(path: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE {
-        let problem = "it is larger than 1 MiB";
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
-    }
-    String::from_utf8(bytes).map_err(|_| {
+    let bytes = files::read(path, Links::Follow)?;
+    // Windows' editors put a byte order mark before the text.
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    String::from_utf8(text.to_vec()).map_err(|_| {
         let problem = "it is not text; a certificate or key in binary form (.pfx, .der) has to be PEM: \
                        openssl pkcs12 -in app.pfx -out app.pem -nodes";
         io::Error::new(io::ErrorKind::InvalidData, problem)
@@ -149,41 +163,63 @@ mod tests {
         (file, reference)
     }
 
-    #[test]
-    fn trims_what_editors_leave() {
-        let (_file, reference) = file(b"s3cret \r\n");
-        assert_eq!(
-            reference.read().expect("readable").expose_secret(),
-            "s3cret"
-        );
+    fn no_variables(_: &str) -> Option<String> {
+        None
+    }
+
+    #[tokio::test]
+    async fn trims_what_editors_leave() {
+        for content in [&b"s3cret \r\n"[..], b"\xef\xbb\xbfs3cret"] {
+            let (_file, reference) = file(content);
+            let now = reference.read_now(&no_variables).expect("readable");
+            let in_time = reference.read().await.expect("readable");
+            for secret in [now, in_time] {
+                assert_eq!(secret.expose_secret(), "s3cret");
+            }
+        }
     }
 
     #[test]
     fn refuses_what_could_split_a_header() {
         for content in [&b""[..], b"\n", b"a\nb", b"a\0b", b"a\r\nX: y"] {
             let (_file, reference) = file(content);
-            let error = reference.read().expect_err("refused");
+            let error = reference.read_now(&no_variables).expect_err("refused");
             assert!(
                 matches!(error, SecretRefError::Content(_)),
                 "{content:?}: {error}"
             );
         }
         let (_file, reference) = file(b"\xff\xfe");
-        assert!(matches!(reference.read(), Err(SecretRefError::File { .. })));
+        assert!(matches!(
+            reference.read_now(&no_variables),
+            Err(SecretRefError::File { .. })
+        ));
     }
 
     #[test]
     fn reads_a_file_again_each_time() {
         let (file, reference) = file(b"one");
-        assert_eq!(reference.read().expect("readable").expose_secret(), "one");
+        assert_eq!(
+            reference
+                .read_now(&no_variables)
+                .expect("readable")
+                .expose_secret(),
+            "one"
+        );
         std::fs::write(file.path(), "two").expect("written");
-        assert_eq!(reference.read().expect("readable").expose_secret(), "two");
+        assert_eq!(
+            reference
+                .read_now(&no_variables)
+                .expect("readable")
+                .expose_secret(),
+            "two"
+        );
     }
 
     #[test]
     fn names_the_variable_and_never_the_secret() {
         let env = |name: &str| (name == "SET").then(|| "hunter\n2".to_owned());
-        let unset = SecretRef::Env("UNSET".into()).read_with(&env);
+        let unset = SecretRef::Env("UNSET".into()).read_now(&env);
         assert!(
             unset
                 .expect_err("refused")
@@ -191,7 +227,7 @@ mod tests {
                 .contains("variable UNSET is not set")
         );
         let bad = SecretRef::Env("SET".into())
-            .read_with(&env)
+            .read_now(&env)
             .expect_err("refused")
             .to_string();
         assert!(bad.contains("SET") && !bad.contains("hunter"), "{bad}");

@@ -5,8 +5,7 @@
 //! file that is, an endpoint says over plain HTTP, so no other file than the agent's may be read.
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -18,11 +17,17 @@ use super::{
     endpoint::{self, Question},
     reply,
 };
-use crate::{clock::Clock, config::Audience};
+use crate::{
+    clock::Clock,
+    config::{
+        Audience,
+        files::{self, Links},
+    },
+};
 
 const API_VERSION: &str = "2020-06-01";
 /// No key is longer.
-const MAX_KEY: u64 = 4096;
+const MAX_KEY: usize = 4096;
 
 /// The agent on this machine.
 #[derive(Debug)]
@@ -67,7 +72,7 @@ impl Arc {
         let mut headers = endpoint::metadata_header();
         let mut answer = ask(headers.clone()).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
-            let key = self.key(&answer)?;
+            let key = self.key(&answer).await?;
             let mut value = HeaderValue::from_str(&format!("Basic {}", key.expose_secret()))
                 .map_err(|_| unusable_key("holds a control character"))?;
             value.set_sensitive(true);
@@ -89,7 +94,7 @@ impl Arc {
     }
 
     /// The key in the file that the agent's challenge names.
-    fn key(&self, challenge: &Answer) -> Result<SecretString, CredentialError> {
+    async fn key(&self, challenge: &Answer) -> Result<SecretString, CredentialError> {
         let named = challenge
             .headers
             .get(header::WWW_AUTHENTICATE)
@@ -104,14 +109,17 @@ impl Arc {
                 self.folder.display()
             )));
         }
-        let text = read_key(path).map_err(|error| match error.kind() {
+        let text = files::in_time(path, read_key).await.map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => CredentialError::new(
                 Reason::NeedsAction,
                 "this user may not read the Azure Arc agent's key",
                 "Let it: sudo usermod -aG himds USER, then sign in again (on Windows, add it to the \
                  group Hybrid agent extension applications).",
             ),
-            io::ErrorKind::InvalidData => unusable_key("is no short text file"),
+            io::ErrorKind::InvalidData
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::FileTooLarge => unusable_key("is not a short text file"),
             kind => unusable_key(&format!("cannot be read ({kind})")),
         })?;
         Ok(text.trim().into())
@@ -128,35 +136,11 @@ fn realm(challenge: &str) -> Option<&str> {
 
 /// Reads a short file, and nothing in its place: no link to another one, no pipe, no device.
 fn read_key(path: &Path) -> io::Result<String> {
-    let file = open(path)?;
-    let about = file.metadata()?;
-    if !about.is_file() || about.len() > MAX_KEY {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut text = String::new();
-    // It may grow meanwhile.
-    file.take(MAX_KEY).read_to_string(&mut text)?;
-    Ok(text)
-}
-
-#[cfg(unix)]
-fn open(path: &Path) -> io::Result<File> {
-    use rustix::fs::{Mode, OFlags};
-
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => Ok(file.into()),
-        Err(rustix::io::Errno::LOOP) => Err(io::ErrorKind::InvalidData.into()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-#[cfg(not(unix))]
-fn open(path: &Path) -> io::Result<File> {
-    if !path.symlink_metadata()?.is_file() {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    File::open(path)
+    let key = files::read(path, Links::Refuse)?;
+    let text = String::from_utf8(key)
+        .ok()
+        .filter(|text| text.len() <= MAX_KEY);
+    text.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 #[cfg(not(windows))]
@@ -272,10 +256,10 @@ mod tests {
             (inside(".key"), "elsewhere"),
             (PathBuf::from("other.key"), "elsewhere"),
             (PathBuf::new(), "elsewhere"),
-            (inside("link.key"), "no short text file"),
-            (inside("folder.key"), "no short text file"),
-            (inside("long.key"), "no short text file"),
-            (inside("binary.key"), "no short text file"),
+            (inside("link.key"), "not a short text file"),
+            (inside("folder.key"), "not a short text file"),
+            (inside("long.key"), "not a short text file"),
+            (inside("binary.key"), "not a short text file"),
             (inside("split.key"), "control character"),
             (inside("missing.key"), "cannot be read"),
         ] {

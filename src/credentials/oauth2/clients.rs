@@ -122,7 +122,7 @@ impl Clients {
         F: Future<Output = Result<Client, CredentialError>>,
     {
         if let (0, Some(configured)) = (generation, &self.configured) {
-            let secret = read(&configured.secret)?;
+            let secret = read(&configured.secret).await?;
             return Ok(Arc::new(Client::new(configured.id.clone(), secret)));
         }
         let register = async { register().await.map(Arc::new) };

@@ -103,19 +103,17 @@ impl OAuth2 {
                 .as_deref()
                 .map(|resource| ("resource", resource)),
         );
-        let parameters = self
-            .keys
-            .parameters
-            .iter()
-            .map(|(name, text)| Ok((name.as_str(), value(text)?)))
-            .collect::<Result<Vec<_>, CredentialError>>()?;
+        let mut parameters = Vec::new();
+        for (name, text) in &self.keys.parameters {
+            parameters.push((name.as_str(), value(text).await?));
+        }
         form.extend(
             parameters
                 .iter()
                 .map(|(name, value)| (*name, value.expose_secret())),
         );
 
-        let mut headers = self.headers()?;
+        let mut headers = self.headers().await?;
         if self.keys.auth == ClientAuth::Basic {
             headers.insert(header::AUTHORIZATION, basic(&client.id, secret));
         }
@@ -126,12 +124,12 @@ impl OAuth2 {
     }
 
     /// The configured ones.
-    fn headers(&self) -> Result<HeaderMap, CredentialError> {
+    async fn headers(&self) -> Result<HeaderMap, CredentialError> {
         let mut headers = HeaderMap::new();
         for (name, text) in &self.keys.headers {
             let value = match text {
                 HeaderText::Plain(value) => value.clone(),
-                HeaderText::Secret(reference) => header_value(reference)?,
+                HeaderText::Secret(reference) => header_value(reference).await?,
             };
             headers.insert(name.clone(), value);
         }
@@ -150,15 +148,15 @@ fn basic(id: &str, secret: &str) -> HeaderValue {
     value
 }
 
-fn value(text: &Text) -> Result<secrecy::SecretString, CredentialError> {
+async fn value(text: &Text) -> Result<secrecy::SecretString, CredentialError> {
     match text {
         Text::Plain(text) => Ok(text.clone().into()),
-        Text::Secret(reference) => read(reference),
+        Text::Secret(reference) => read(reference).await,
     }
 }
 
-fn read(reference: &SecretRef) -> Result<secrecy::SecretString, CredentialError> {
-    reference.read().map_err(|error| {
+async fn read(reference: &SecretRef) -> Result<secrecy::SecretString, CredentialError> {
+    reference.read().await.map_err(|error| {
         CredentialError::new(
             Reason::NeedsAction,
             error.to_string(),
@@ -167,8 +165,9 @@ fn read(reference: &SecretRef) -> Result<secrecy::SecretString, CredentialError>
     })
 }
 
-fn header_value(reference: &SecretRef) -> Result<HeaderValue, CredentialError> {
-    let mut value = HeaderValue::try_from(read(reference)?.expose_secret()).map_err(|_| {
+async fn header_value(reference: &SecretRef) -> Result<HeaderValue, CredentialError> {
+    let secret = read(reference).await?;
+    let mut value = HeaderValue::try_from(secret.expose_secret()).map_err(|_| {
         CredentialError::new(
             Reason::NeedsAction,
             format!("the secret in {reference} cannot stand in a header"),

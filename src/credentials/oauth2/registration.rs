@@ -45,7 +45,7 @@ impl OAuth2 {
                 "Set `client_id` and `client_secret`, or `registration`.",
             )
         })?;
-        let statement = read(&registration.software_statement)?;
+        let statement = read(&registration.software_statement).await?;
         let body = json!({ "software_statement": statement.expose_secret() });
         let mut request = Request::builder()
             .method(Method::POST)
@@ -54,7 +54,7 @@ impl OAuth2 {
             .header(header::CONTENT_TYPE, "application/json;charset=utf-8")
             .body(Bytes::from(body.to_string()))
             .expect("a parsed URI and constant headers make a request");
-        request.headers_mut().extend(self.headers()?);
+        request.headers_mut().extend(self.headers().await?);
         let answer = self.endpoints.send(request).await?;
         let client = read_client(&answer, registration)?;
         tracing::info!(host = registration.url.host(), "client registered");

@@ -88,7 +88,7 @@ impl SmartBackendServices {
     ) -> Result<AccessToken, CredentialError> {
         // The life of a token starts while its answer is still on its way.
         let start = self.clock.now();
-        let assertion = self.assertion(url, start)?;
+        let assertion = self.assertion(url, start).await?;
         // The client is named by its assertion alone.
         let form = [
             ("grant_type", "client_credentials"),
@@ -100,8 +100,12 @@ impl SmartBackendServices {
         refusal::read_token(&answer, url.host(), remedies, start)
     }
 
-    fn assertion(&self, url: &EndpointUrl, now: SystemTime) -> Result<String, CredentialError> {
-        let key = signing_key(&self.keys)?;
+    async fn assertion(
+        &self,
+        url: &EndpointUrl,
+        now: SystemTime,
+    ) -> Result<String, CredentialError> {
+        let key = signing_key(&self.keys).await?;
         let mut claims = assertion::claims(&self.keys.client_id, url.as_str(), now, LIFETIME);
         if let Some(claims) = claims.as_object_mut() {
             // SMART asks for neither, and both fail at a server whose clock is a second behind.
@@ -116,11 +120,11 @@ impl SmartBackendServices {
 }
 
 /// The private key, if it is one that the algorithm can sign with.
-pub(super) fn signing_key(
+pub(super) async fn signing_key(
     keys: &config::SmartBackendServices,
 ) -> Result<SigningKey, CredentialError> {
     let place = &keys.key;
-    let pem = place.read_text().map_err(|error| {
+    let pem = place.read_text().await.map_err(|error| {
         CredentialError::new(
             Reason::NeedsAction,
             error.to_string(),

@@ -1,11 +1,11 @@
 //! What is said at the start, and what keeps the program from starting.
 
-use std::net::TcpListener;
+use std::{io::Read as _, net::TcpListener, process::Stdio};
 
 use ahds_proxy::emulator::{CLIENT_SECRET, DICOM_AUDIENCE, DICOM_ORIGIN, FHIR_AUDIENCE};
 
 use super::Scene;
-use crate::support::client;
+use crate::support::{client, process, terminal, write_config};
 
 #[tokio::test]
 async fn the_log_names_version_addresses_and_routes() {
@@ -84,4 +84,36 @@ async fn no_secret_is_on_the_command_line() {
     let line = String::from_utf8_lossy(&line).into_owned();
     assert!(line.contains("--config"), "{line}");
     assert!(!line.contains(CLIENT_SECRET), "{line}");
+}
+
+/// What a terminal shows of the log up to the first address.
+async fn shown(variables: &[(&str, &str)]) -> String {
+    let emulator = super::emulator().await;
+    let files = tempfile::tempdir().expect("a folder");
+    let mut command = process::run(&write_config(&emulator, &files, &[]));
+    let (mut shown, end) = terminal::open();
+    command.env_remove("NO_COLOR").env("TERM", "xterm");
+    command.envs(variables.iter().copied());
+    command.stdout(Stdio::null()).stderr(end);
+    let mut child = command.spawn().expect("the program starts");
+    drop(command);
+    let mut log = Vec::new();
+    while !String::from_utf8_lossy(&log).contains("listening") {
+        let mut buffer = [0; 4096];
+        let read = shown.read(&mut buffer).expect("readable");
+        log.extend(&buffer[..read]);
+    }
+    child.kill().expect("it runs");
+    child.wait().expect("its state is known");
+    String::from_utf8(log).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn a_terminal_gets_colours_unless_it_or_its_user_has_none() {
+    assert!(shown(&[]).await.contains("\u{1b}["));
+    assert!(shown(&[("NO_COLOR", "")]).await.contains("\u{1b}["));
+    for variable in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let log = shown(&[variable]).await;
+        assert!(!log.contains('\u{1b}'), "{log}");
+    }
 }

@@ -12,6 +12,8 @@ pub(crate) mod scripted;
 pub(crate) mod signing_in;
 #[cfg(unix)]
 pub(crate) mod stub;
+#[cfg(unix)]
+pub(crate) mod terminal;
 pub(crate) mod tls;
 
 use std::{net::SocketAddr, time::Duration};

@@ -66,16 +66,16 @@ async fn files_that_do_not_fit_are_refused() {
         ),
         (
             with(&good.key, &good.key),
-            "server.pem holds no certificate in PEM",
-            "openssl x509",
+            "server.pem holds a private key, but no certificate",
+            "BEGIN CERTIFICATE",
         ),
         (
             with(
                 "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
                 &good.key,
             ),
-            "cannot be used",
-            "X.509",
+            "server.pem holds a broken certificate on line 1",
+            "once more",
         ),
     ] {
         write(folder.path(), &leaf);

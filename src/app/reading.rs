@@ -1,0 +1,54 @@
+//! Reads the configuration again while the proxy serves: on a thread where that may take its time, since a
+//! file system may stop answering.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
+
+use super::warnings::warnings;
+use crate::{config::Config, upstream::Connections};
+
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// One at a time, for each that does not come back holds a thread.
+static READING: Semaphore = Semaphore::const_new(1);
+
+/// Reads the configuration.
+pub trait Reload<E>: Fn() -> Result<Config, E> + Clone + Send + 'static {}
+
+impl<E, F: Fn() -> Result<Config, E> + Clone + Send + 'static> Reload<E> for F {}
+
+/// The configuration, its connections with their trust roots, and what to warn of. An error is told in
+/// one line.
+pub(super) async fn read_again<E: fmt::Display>(
+    reload: impl Reload<E>,
+    now: SystemTime,
+) -> Result<(Config, Connections, Vec<String>), String> {
+    let deadline = Instant::now() + TIME_LIMIT;
+    let read = async {
+        let turn = READING.acquire().await;
+        let read = spawn_blocking(move || {
+            let _turn = turn;
+            let config = reload().map_err(|error| error.to_string())?;
+            let connections =
+                Connections::new(&config.network).map_err(|error| error.to_string())?;
+            let warnings = warnings(&config, now);
+            Ok((config, connections, warnings))
+        });
+        read.await.map_err(|error| error.to_string())?
+    };
+    let late = |_| {
+        format!(
+            "its files were not read within {} s; see that their file system answers, then send SIGHUP again",
+            TIME_LIMIT.as_secs()
+        )
+    };
+    timeout_at(deadline, read).await.map_err(late)?
+}

@@ -1,0 +1,72 @@
+//! What a valid configuration should better not be: no reason not to serve, but for a word at the start,
+//! after a reload and in `check`.
+
+use std::{path::Path, time::SystemTime};
+
+use crate::{config::Config, credentials, x509::Certificate};
+
+/// Each with what to do. It waits for the file system.
+pub fn warnings(config: &Config, now: SystemTime) -> Vec<String> {
+    let secrets = config.secret_files.iter();
+    let secrets = secrets.filter_map(|path| writable_secret(path));
+    let credentials = config.credentials.values();
+    let programs = credentials.flat_map(credentials::programs);
+    let programs = programs.filter_map(|path| writable_program(&path));
+    let mut all: Vec<String> = certificate(config, now).into_iter().collect();
+    all.extend(secrets.chain(programs));
+    all
+}
+
+/// Clients judge the certificate, by their own clocks.
+fn certificate(config: &Config, now: SystemTime) -> Option<String> {
+    let tls = config.security.tls.as_ref()?;
+    let certificate = Certificate::from_der(tls.certificate.clone())?;
+    let file = tls.file.display();
+    if let Some(end) = certificate.ended(now) {
+        return Some(format!(
+            "`security.tls.certificate`: {file} ended on {end}, so clients will refuse it; renew it \
+             and send SIGHUP"
+        ));
+    }
+    let start = certificate.begins(now)?;
+    Some(format!(
+        "`security.tls.certificate`: {file} is not valid before {start}, so clients will refuse it; \
+         set this machine's clock if it is wrong, or use another certificate until then"
+    ))
+}
+
+fn writable_secret(path: &Path) -> Option<String> {
+    let shown = path.display();
+    is_writable_by_all(path).then(|| {
+        format!(
+            "every user of this machine can replace the secret in {shown}; run: chmod o-w {shown}"
+        )
+    })
+}
+
+fn writable_program(program: &Path) -> Option<String> {
+    let shown = program.display();
+    let places = [Some(program), program.parent()];
+    let place = places
+        .into_iter()
+        .flatten()
+        .find(|place| is_writable_by_all(place))?;
+    let place = place.display();
+    Some(format!(
+        "{shown} is asked for tokens, and every user of this machine can put another program in its \
+         place; run: chmod o-w {place}"
+    ))
+}
+
+/// By the mode of the file or folder that `path` leads to.
+#[cfg(unix)]
+fn is_writable_by_all(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata()
+        .is_ok_and(|about| about.permissions().mode() & 0o002 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_writable_by_all(_: &Path) -> bool {
+    false
+}

@@ -1,0 +1,148 @@
+//! Certificates from the PEM files that a configuration names. `check` and the start read them here,
+//! so that a file is good for both or for neither.
+
+use std::{fmt, path::Path};
+
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+
+use super::files::{self, Links};
+
+pub(super) const READABLE: &str = "write the path of a PEM file that this process may read; a relative one starts at the \
+                        configuration file's folder";
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
+
+/// Object identifiers of PKCS #7's data and signed data (RFC 2315, section 14), as DER has them.
+const DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
+const SIGNED_DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
+
+/// Why a file's certificates cannot be used.
+#[derive(Debug)]
+pub(super) struct Unusable {
+    /// Names the file.
+    pub(super) message: String,
+    pub(super) remedy: String,
+}
+
+/// Every certificate of a PEM file, at least one. Each can be decoded.
+pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+    let shown = path.display();
+    let unusable = |problem: &dyn fmt::Display, remedy: String| Unusable {
+        message: format!("{shown} {problem}"),
+        remedy,
+    };
+    let bytes = files::read(path, Links::Follow).map_err(|reason| {
+        unusable(
+            &format_args!("cannot be read: {reason}"),
+            READABLE.to_owned(),
+        )
+    })?;
+    if let Some((format, command)) = other_format(&bytes, path) {
+        return Err(unusable(
+            &format_args!("is {format}, not PEM"),
+            format!("convert it and write the new file's path here: {command}"),
+        ));
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let mut certificates = Vec::new();
+    let mut broken = Vec::new();
+    for (line, block) in blocks(&text) {
+        match block.and_then(decode) {
+            Some(certificate) => certificates.push(certificate),
+            None => broken.push(line.to_string()),
+        }
+    }
+    if !broken.is_empty() {
+        return Err(unusable(
+            &format_args!(
+                "holds a broken certificate on line {}",
+                broken.join(" and line ")
+            ),
+            "put that certificate there once more, as its issuer gave it out, or remove its lines"
+                .to_owned(),
+        ));
+    }
+    if certificates.is_empty() {
+        let problem = if bytes.trim_ascii().is_empty() {
+            "is empty"
+        } else if text.contains("PRIVATE KEY-----") {
+            "holds a private key, but no certificate"
+        } else {
+            "holds no certificate in PEM"
+        };
+        let remedy = format!("write the path of a file with a part that begins with {BEGIN}");
+        return Err(unusable(&problem, remedy));
+    }
+    Ok(certificates)
+}
+
+/// The name of a format that certificates come in beside PEM, and the command that converts it.
+fn other_format(bytes: &[u8], path: &Path) -> Option<(&'static str, String)> {
+    let path = path.to_string_lossy();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let quote = if path.bytes().all(is_plain) { "" } else { "'" };
+    let openssl = |arguments| {
+        format!("openssl {arguments} -in {quote}{path}{quote} -out {quote}{path}.pem{quote}")
+    };
+    let holds = |part: &[u8]| memchr::memmem::find(bytes, part).is_some();
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        let command =
+            format!("iconv -f UTF-16 -t UTF-8 -o {quote}{path}.pem{quote} {quote}{path}{quote}");
+        return Some(("text in UTF-16", command));
+    }
+    if holds(b"-----BEGIN PKCS7-----") {
+        return Some(("PKCS #7", openssl("pkcs7 -print_certs")));
+    }
+    if holds(b"-----BEGIN TRUSTED CERTIFICATE-----") {
+        return Some(("in OpenSSL's own format", openssl("x509")));
+    }
+    // A sequence (ITU-T X.690, section 8.9) whose length takes more than one byte.
+    if !bytes.starts_with(b"\x30\x82") && !bytes.starts_with(b"\x30\x81") {
+        return None;
+    }
+    let start = &bytes[..bytes.len().min(40)];
+    let begins_with = |part: &[u8]| memchr::memmem::find(start, part).is_some();
+    Some(if begins_with(SIGNED_DATA) {
+        ("PKCS #7 in DER", openssl("pkcs7 -inform DER -print_certs"))
+    } else if begins_with(DATA) {
+        ("PKCS #12", openssl("pkcs12 -nokeys"))
+    } else {
+        ("DER", openssl("x509 -inform DER"))
+    })
+}
+
+/// The PEM of each certificate, and the number of the line that it begins on. A part without an end
+/// has no PEM.
+fn blocks(text: &str) -> impl Iterator<Item = (usize, Option<&str>)> {
+    text.match_indices(BEGIN).map(move |(start, _)| {
+        let line = text[..start].matches('\n').count() + 1;
+        let rest = &text[start + BEGIN.len()..];
+        let end = rest.find(END).filter(|end| !rest[..*end].contains("-----"));
+        let block = end.map(|end| &text[start..start + BEGIN.len() + end + END.len()]);
+        (line, block)
+    })
+}
+
+fn decode(pem: &str) -> Option<CertificateDer<'static>> {
+    let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+    // Asks for no more than that it can be decoded.
+    RootCertStore::empty().add(certificate.clone()).ok()?;
+    Some(certificate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_told_by_its_first_line_and_needs_an_end() {
+        let text = format!("a\n{BEGIN}\nMII\n{END}\nb\n{BEGIN}\nMII\n{BEGIN}\nMII\n{END}\n");
+        let found: Vec<_> = blocks(&text)
+            .map(|(line, block)| (line, block.is_some()))
+            .collect();
+        assert_eq!(found, [(2, true), (6, false), (8, true)]);
+    }
+}
