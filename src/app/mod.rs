@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     config::{Config, Listen},
     credentials,
-    proxy::{Ports, Proxy},
+    proxy::{Ports, Proxy, Transport},
     server::{self, BindError, Listener, Tls},
     token::Source,
     upstream::{self, Connections},
@@ -165,7 +165,9 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
             proxy = proxy.at_root_of(route);
         }
         if listener.is_tls() {
-            proxy = proxy.over_tls();
+            proxy = proxy.over(Transport::Tls);
+        } else if listener.socket_address().is_none() {
+            proxy = proxy.over(Transport::Unix);
         }
         let permits = permits.clone();
         let serve = server::serve(

@@ -158,8 +158,23 @@ pub(super) fn host(text: &str) -> Result<String, ValueError> {
     ))
 }
 
-/// A browser origin, in lower case.
+/// A browser origin, in lower case. Applications that are made of web pages have schemes of their own.
 pub(super) fn origin(text: &str) -> Result<String, ValueError> {
+    if let Some((scheme, host)) = text.split_once("://")
+        && !["http", "https", "file"].contains(&&*scheme.to_ascii_lowercase())
+    {
+        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        let is_host = !host.is_empty()
+            && host
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte));
+        if is_scheme && is_host {
+            return Ok(text.to_ascii_lowercase());
+        }
+    }
     let url = ServiceUrl::parse(text)?;
     if !url.base_path().is_empty() {
         return Err(ValueError::new(
@@ -321,7 +336,29 @@ mod tests {
             origin("HTTPS://App.Example:8443/").as_deref(),
             Ok("https://app.example:8443")
         );
-        for text in ["*", "null", "app.example", "https://h/x", "https://*.h"] {
+        for text in [
+            "chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb",
+            "moz-extension://0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0",
+            "vscode-webview://0abc",
+            "tauri://localhost",
+            "app://obsidian.md",
+            "capacitor://localhost",
+        ] {
+            assert_eq!(origin(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "*",
+            "null",
+            "app.example",
+            "https://h/x",
+            "https://*.h",
+            "app://",
+            "app://a/b",
+            "app://*",
+            "1a://b",
+            "file://",
+            "file://a",
+        ] {
             assert!(origin(text).is_err(), "{text}");
         }
     }

@@ -121,6 +121,9 @@ pub struct Route {
     pub listen: Option<Listen>,
     /// GET and HEAD that the upstream throttles are repeated after the wait it asks for.
     pub retry_throttled: bool,
+    /// The upstream's answers are a web application's own: its scripts may run and read this route.
+    /// Only on routes of kind `http`.
+    pub pages: bool,
 }
 
 /// The kind of service behind a route.

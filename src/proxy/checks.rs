@@ -5,14 +5,7 @@ use http::{HeaderMap, Method, header, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use super::{failure::Failure, route::Route};
-
-/// By which some gateways let a GET stand for another method.
-const METHOD_OVERRIDES: [&str; 3] = [
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-];
+use super::{failure::Failure, read_only, route::Route};
 
 /// hyper reads heads up to twice the limit, so that all but the most absurd get this answer.
 pub(super) fn head_size(head: &Parts, limit: usize) -> Result<(), Failure> {
@@ -42,18 +35,7 @@ pub(super) fn method(route: &Route, head: &Parts, rest: &str) -> Result<(), Fail
     if !route.read_only {
         return Ok(());
     }
-    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let searches = *method == Method::POST && (rest == "/_search" || rest.ends_with("/_search"));
-    if !reads && !searches {
-        return Err(Failure::read_only(&route.name));
-    }
-    if METHOD_OVERRIDES
-        .iter()
-        .any(|name| head.headers.contains_key(*name))
-    {
-        return Err(Failure::method_override(&route.name));
-    }
-    Ok(())
+    read_only::check(route, head, rest)
 }
 
 pub(super) fn transfer_coding(head: &Parts) -> Result<(), Failure> {

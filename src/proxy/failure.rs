@@ -95,11 +95,23 @@ impl Failure {
         )
     }
 
+    pub(super) fn service_worker() -> Self {
+        Self::denied(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "A service worker would stay between this address and every page that calls it. Serve the \
+             application from an origin of its own, and add that to security.allowed_origins.",
+        )
+    }
+
     pub(super) fn read_only(route: &str) -> Self {
         Self::denied(
             StatusCode::FORBIDDEN,
             "forbidden",
-            format!("Route {route} is read-only: GET, HEAD, OPTIONS and POST to _search only."),
+            format!(
+                "Route {route} is read-only: GET, HEAD and OPTIONS without operations that may write, and \
+                 POST of a form to _search."
+            ),
         )
     }
 
@@ -111,12 +123,12 @@ impl Failure {
         )
     }
 
-    pub(super) fn method_override(route: &str) -> Self {
+    pub(super) fn override_header(route: &str) -> Self {
         Self::denied(
             StatusCode::FORBIDDEN,
             "forbidden",
             format!(
-                "Route {route} is read-only; send the request without a method override header."
+                "Route {route} is read-only; send the request without headers that override its method or URL."
             ),
         )
     }

@@ -21,11 +21,26 @@ const REQUEST_PRIVATE_NETWORK: HeaderName =
 const ALLOW_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-allow-private-network");
 
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
+
 /// The Host and Origin rules of a configuration.
 #[derive(Debug)]
 pub struct Guard {
     hosts: Vec<String>,
     origins: Vec<String>,
+}
+
+/// How a client's bytes come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Plain,
+    /// TLS over TCP.
+    Tls,
+    /// A Unix socket, which no browser can reach.
+    Unix,
 }
 
 /// What the guard makes of an accepted request.
@@ -48,16 +63,22 @@ impl Guard {
         }
     }
 
-    /// `is_tls` tells how the request came.
-    pub(super) fn check(&self, head: &Parts, is_tls: bool) -> Result<Verdict, Failure> {
-        self.check_host(head, is_tls)?;
-        self.check_origin(head)
+    /// `has_pages` tells whether the request is for a web application behind the proxy, whose pages
+    /// may ask for more of it.
+    pub(super) fn check(
+        &self,
+        head: &Parts,
+        transport: Transport,
+        has_pages: bool,
+    ) -> Result<Verdict, Failure> {
+        let name = self.check_host(head, transport)?;
+        self.check_origin(head, transport, &name, has_pages)
     }
 
     /// The refusal of a request that is not local, for addresses beside the proxy's own, which are
     /// plain HTTP.
     pub fn refusal(&self, head: &Parts) -> Option<Response<Bytes>> {
-        let failure = match self.check(head, false) {
+        let failure = match self.check(head, Transport::Plain, false) {
             Ok(Verdict::Local) => return None,
             Ok(Verdict::Page(_) | Verdict::Preflight(_)) => Failure::origin_not_allowed(),
             Err(failure) => failure,
@@ -74,7 +95,9 @@ impl Guard {
     /// of the two which is used, for links too, is always one that has been checked. What is left is
     /// refused: the scheme that the listener does not speak, and CONNECT, whose target is another
     /// host's. Over HTTP/2 without TLS the scheme may be `https`, where a gateway took the TLS off.
-    pub(super) fn check_host(&self, head: &Parts, is_tls: bool) -> Result<(), Failure> {
+    /// Over a Unix socket the name is a formality, and any will do.
+    fn check_host(&self, head: &Parts, transport: Transport) -> Result<Authority, Failure> {
+        let is_tls = transport == Transport::Tls;
         let mut hosts = head.headers.get_all(header::HOST).iter();
         let host = hosts.next();
         if hosts.next().is_some() {
@@ -102,8 +125,8 @@ impl Guard {
             (_, Some(_), _) => return Err(Failure::host_not_allowed()),
             (_, None, Some(host)) => host,
         };
-        if self.is_ours(&name) {
-            Ok(())
+        if transport == Transport::Unix || self.is_ours(&name) {
+            Ok(name)
         } else {
             Err(Failure::host_not_allowed())
         }
@@ -114,29 +137,33 @@ impl Guard {
             return false;
         }
         let host = authority.host();
-        is_loopback(host)
-            || self
-                .hosts
-                .iter()
-                .any(|allowed| host.eq_ignore_ascii_case(allowed))
+        is_loopback(host) || self.hosts.iter().any(|allowed| is_named(host, allowed))
     }
 
-    fn check_origin(&self, head: &Parts) -> Result<Verdict, Failure> {
-        let mut origins = head.headers.get_all(header::ORIGIN).iter();
+    /// A browser says which page sends a request: by Origin, or by Sec-Fetch-Site
+    /// (w3.org/TR/fetch-metadata) where there is no Origin, as with a GET of the proxy's own page.
+    fn check_origin(
+        &self,
+        head: &Parts,
+        transport: Transport,
+        name: &Authority,
+        has_pages: bool,
+    ) -> Result<Verdict, Failure> {
+        let headers = &head.headers;
+        if headers.contains_key(SERVICE_WORKER) || all(headers, SEC_FETCH_DEST, b"serviceworker") {
+            return Err(Failure::service_worker());
+        }
+        let is_own_page =
+            |origin: &[u8]| has_pages && origin == own_origin(transport, name).as_bytes();
+        let mut origins = headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
             (Some(_), Some(_)) => Err(Failure::origin_not_allowed()),
             (Some(origin), None) => {
-                if !self
-                    .origins
-                    .iter()
-                    .any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
-                {
+                if !self.is_allowed(origin.as_bytes()) && !is_own_page(origin.as_bytes()) {
                     return Err(Failure::origin_not_allowed());
                 }
                 let is_preflight = head.method == Method::OPTIONS
-                    && head
-                        .headers
-                        .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+                    && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
                 Ok(if is_preflight {
                     Verdict::Preflight(origin.clone())
                 } else {
@@ -144,21 +171,72 @@ impl Guard {
                 })
             }
             (None, _) => {
-                // A navigation or an image carries no Origin; only the user's own (`none`) and the
-                // page's own (`same-origin`) are harmless.
-                let foreign = head
-                    .headers
-                    .get_all(SEC_FETCH_SITE)
-                    .iter()
-                    .any(|site| !matches!(site.as_bytes(), b"none" | b"same-origin"));
-                if foreign {
-                    Err(Failure::origin_not_allowed())
+                let is_harmless = if !headers.contains_key(SEC_FETCH_SITE) {
+                    // To such a name browsers send none of these headers without TLS.
+                    transport != Transport::Plain
+                        || is_loopback(name.host())
+                        || !is_browser(headers)
+                } else if all(headers, SEC_FETCH_SITE, b"none") {
+                    // The user's own doing: an address typed in, a bookmark.
+                    all(headers, SEC_FETCH_MODE, b"navigate")
+                } else if all(headers, SEC_FETCH_SITE, b"same-origin") {
+                    has_pages
+                        || self.is_allowed(own_origin(transport, name).as_bytes())
+                        || all(headers, SEC_FETCH_MODE, b"navigate")
+                            && all(headers, SEC_FETCH_DEST, b"document")
                 } else {
+                    false
+                };
+                if is_harmless {
                     Ok(Verdict::Local)
+                } else {
+                    Err(Failure::origin_not_allowed())
                 }
             }
         }
     }
+
+    fn is_allowed(&self, origin: &[u8]) -> bool {
+        let mut allowed = self.origins.iter();
+        allowed.any(|allowed| origin.eq_ignore_ascii_case(allowed.as_bytes()))
+    }
+}
+
+/// Whether a header is there and has this value wherever it is.
+fn all(headers: &HeaderMap, name: HeaderName, value: &[u8]) -> bool {
+    let mut values = headers.get_all(name).iter().peekable();
+    values.peek().is_some() && values.all(|found| found.as_bytes() == value)
+}
+
+/// The origin of the proxy's pages, as a browser writes it that calls it by this name.
+fn own_origin(transport: Transport, name: &Authority) -> String {
+    let (scheme, port) = match transport {
+        Transport::Tls => ("https", ":443"),
+        Transport::Plain | Transport::Unix => ("http", ":80"),
+    };
+    let name = name.as_str().to_ascii_lowercase();
+    let name = name.strip_suffix(port).unwrap_or(&name);
+    format!("{scheme}://{name}")
+}
+
+/// By the word that all of them, and no tool, begin with.
+fn is_browser(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT);
+    agent.is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
+}
+
+/// `allowed` has no brackets around an IPv6 address.
+fn is_named(host: &str, allowed: &str) -> bool {
+    match unbracketed(host) {
+        Some(host) => host
+            .parse::<Ipv6Addr>()
+            .is_ok_and(|host| allowed.parse() == Ok(host)),
+        None => host.eq_ignore_ascii_case(allowed),
+    }
+}
+
+fn unbracketed(host: &str) -> Option<&str> {
+    host.strip_prefix('[')?.strip_suffix(']')
 }
 
 fn parse(host: &HeaderValue) -> Option<Authority> {
@@ -185,10 +263,7 @@ fn is_loopback(host: &str) -> bool {
     if host.eq_ignore_ascii_case("localhost") {
         return true;
     }
-    match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
+    match unbracketed(host) {
         Some(address) => address.parse() == Ok(Ipv6Addr::LOCALHOST),
         None => matches!(host.parse(), Ok(IpAddr::V4(address)) if address.is_loopback()),
     }

@@ -15,7 +15,9 @@ pub(super) fn strip_request(headers: &mut HeaderMap) {
         .iter()
         .flat_map(tokens)
         .any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
-    strip(headers, |name| is_hop_by_hop(name) || is_private(name));
+    strip(headers, |name| {
+        is_hop_by_hop(name) || is_private(name) || is_override(name)
+    });
     if wants_trailers {
         headers.insert(header::TE, TRAILERS);
     }
@@ -25,13 +27,20 @@ pub(super) fn strip_request(headers: &mut HeaderMap) {
 /// to mean anything (RFC 9110, section 6.5.1).
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     strip(trailers, |name| {
-        is_hop_by_hop(name) || is_private(name) || is_of_the_message(name)
+        is_hop_by_hop(name)
+            || is_private(name)
+            || is_override(name)
+            || is_of_the_message(name)
+            || speaks_of_its_origin(name)
     });
 }
 
-/// Removes what belongs to the upstream's connection.
+/// Removes what belongs to the upstream's connection, and what a browser would take for the proxy's own
+/// word about its address.
 pub(super) fn strip_response(headers: &mut HeaderMap) {
-    strip(headers, is_hop_by_hop);
+    strip(headers, |name| {
+        is_hop_by_hop(name) || speaks_of_its_origin(name)
+    });
 }
 
 /// Tells a client that its connection takes no other request (RFC 9112, section 9.6).
@@ -109,8 +118,70 @@ fn is_private(name: &HeaderName) -> bool {
     matches!(
         *name,
         header::AUTHORIZATION | header::COOKIE | header::FORWARDED | header::HOST | header::EXPECT
-    ) || name.as_str().starts_with("x-forwarded-")
-        || name.as_str().starts_with("proxy-")
+    ) || is_spelt(name, |name| {
+        name.starts_with("x-forwarded-") || name.starts_with("proxy-")
+    })
+}
+
+/// By which some gateways let a request stand for another method or URL.
+pub(super) fn is_override(name: &HeaderName) -> bool {
+    is_spelt(name, |name| {
+        matches!(
+            name,
+            "x-http-method"
+                | "x-http-method-override"
+                | "x-http-path-override"
+                | "x-method-override"
+                | "x-original-method"
+                | "x-original-uri"
+                | "x-original-url"
+                | "x-override-url"
+                | "x-rewrite-url"
+        )
+    })
+}
+
+/// Whether `is` holds for a name or for its spelling with hyphens: to gateways that hand headers on as
+/// variables (RFC 3875, section 4.1.18) an underscore is a hyphen.
+fn is_spelt(name: &HeaderName, is: impl Fn(&str) -> bool) -> bool {
+    let name = name.as_str();
+    if name.contains('_') {
+        is(&name.replace('_', "-"))
+    } else {
+        is(name)
+    }
+}
+
+/// A browser keeps these, or acts on them, for the address that it called: the proxy's, with all its
+/// routes and whatever else listens on this host.
+fn speaks_of_its_origin(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::ALT_SVC
+            | header::CONTENT_SECURITY_POLICY_REPORT_ONLY
+            | header::REFRESH
+            | header::SET_COOKIE
+            | header::STRICT_TRANSPORT_SECURITY
+            | header::PUBLIC_KEY_PINS
+            | header::PUBLIC_KEY_PINS_REPORT_ONLY
+    ) || matches!(
+        name.as_str(),
+        "accept-ch"
+            | "clear-site-data"
+            | "critical-ch"
+            | "expect-ct"
+            | "nel"
+            | "origin-agent-cluster"
+            | "origin-trial"
+            | "report-to"
+            | "reporting-endpoints"
+            | "service-worker-allowed"
+            | "set-cookie2"
+            | "set-login"
+            | "sourcemap"
+            | "speculation-rules"
+            | "x-sourcemap"
+    ) || name.as_str().starts_with("access-control-")
 }
 
 /// How a message is to be read and handled.

@@ -61,8 +61,13 @@ impl Scan {
 impl Links {
     /// `ours` is what the client calls the service `theirs`.
     pub(super) fn new(theirs: &ServiceUrl, ours: &ServiceUrl, requests: Bases) -> Self {
+        // A service behind a gateway that takes TLS off may not know that it is called with https.
+        let plain = theirs.to_string().replacen("https://", "http://", 1);
+        let plain = ServiceUrl::parse(&plain).ok();
+        let theirs_plain = plain.as_ref().filter(|plain| *plain != theirs);
+        let names = std::iter::once(theirs).chain(theirs_plain);
         Self {
-            answers: Arc::new(Bases::new([(theirs, ours)])),
+            answers: Arc::new(Bases::new(names.map(|name| (name, ours)))),
             requests: Arc::new(requests),
             paths: (theirs.base_path().into(), ours.base_path().into()),
         }

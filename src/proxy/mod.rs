@@ -20,11 +20,13 @@ mod kept;
 mod links;
 mod media;
 mod names;
+mod read_only;
 mod record;
 mod request_id;
 mod resource;
 mod rewritten;
 mod route;
+mod sandbox;
 mod sending;
 mod throttled;
 mod unpacked;
@@ -65,7 +67,7 @@ pub use body::{ResponseBody, UploadBody};
 pub use client_body::UploadError;
 pub use download::DownloadError;
 pub use exchange::Timeouts;
-pub use guard::Guard;
+pub use guard::{Guard, Transport};
 pub use names::{Names, Ports};
 pub use route::Route;
 
@@ -76,8 +78,7 @@ pub struct Proxy {
     current: Arc<RwLock<Arc<Shared>>>,
     /// The only route, served at the root.
     own: Option<Arc<str>>,
-    /// Clients call it with https.
-    is_tls: bool,
+    transport: Transport,
 }
 
 #[derive(Debug)]
@@ -118,7 +119,7 @@ impl Proxy {
                 Arc::default(),
             )))),
             own: None,
-            is_tls: false,
+            transport: Transport::Plain,
         }
     }
 
@@ -131,11 +132,11 @@ impl Proxy {
         }
     }
 
-    /// The same for a listener that speaks TLS.
+    /// The same for a listener whose clients come by another way than plain TCP.
     #[must_use]
-    pub fn over_tls(&self) -> Self {
+    pub fn over(&self, transport: Transport) -> Self {
         Self {
-            is_tls: true,
+            transport,
             ..self.clone()
         }
     }
@@ -173,7 +174,8 @@ impl Proxy {
         };
         let shape = Shape::of(&head, routed.map(|(route, _)| route.kind));
 
-        let page = match shared.guard.check(&head, self.is_tls) {
+        let has_pages = routed.is_some_and(|(route, _)| route.pages);
+        let page = match shared.guard.check(&head, self.transport, has_pages) {
             Ok(Verdict::Local) => None,
             Ok(Verdict::Page(origin)) => Some(origin),
             Ok(Verdict::Preflight(origin)) => {
@@ -190,7 +192,7 @@ impl Proxy {
                     rest_at: path.len() - rest.len(),
                     entry: Entry {
                         is_own: self.own.is_some(),
-                        is_tls: self.is_tls,
+                        is_tls: self.transport == Transport::Tls,
                     },
                 };
                 shared.forward(&target, head, body, &mut record).await
@@ -308,6 +310,9 @@ impl Shared {
         }
         checks::transfer_coding_of_answer(&head.headers)?;
         headers::strip_response(&mut head.headers);
+        if !route.pages {
+            sandbox::confine(&mut head.headers);
+        }
         if !body.takes_request() {
             // Nor is it read from the client, whose connection ends with the answer.
             headers::announce_end(&mut head.headers);

@@ -73,10 +73,13 @@ struct Recent {
 impl Names {
     /// For each route of the configuration; `None` where links are kept.
     pub fn of_routes(config: &Config, ports: &Ports) -> Vec<Option<Self>> {
-        let hosts: Vec<&str> = ["localhost", "127.0.0.1", "[::1]"]
-            .into_iter()
-            .chain(config.security.allowed_hosts.iter().map(String::as_str))
-            .collect();
+        let allowed = config.security.allowed_hosts.iter();
+        let allowed = allowed.map(|host| match host.contains(':') {
+            true => format!("[{host}]"),
+            false => host.clone(),
+        });
+        let loopback = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
+        let hosts: Vec<String> = loopback.into_iter().chain(allowed).collect();
         let mut all = All {
             routes: Vec::new(),
             kept: Vec::new(),

@@ -23,6 +23,7 @@ pub struct Route {
     /// `None` where links are kept as they are.
     pub(super) names: Option<Names>,
     pub(super) retry_throttled: bool,
+    pub(super) pages: bool,
     pub(super) source: Arc<Source>,
     pub(super) pool: Pool<UploadBody>,
 }
@@ -44,6 +45,7 @@ impl Route {
             headers: config.headers.clone(),
             names,
             retry_throttled: config.retry_throttled,
+            pages: config.pages,
             source,
             pool,
         }

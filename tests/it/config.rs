@@ -189,7 +189,7 @@ fn every_key_of_a_full_file_arrives() {
         Some("https://proxy.example.org/fhir")
     );
     let listen = fhir.listen.as_ref().map(ToString::to_string);
-    assert_eq!(listen.as_deref(), Some("0.0.0.0:8082"));
+    assert_eq!(listen.as_deref(), Some("127.0.0.1:8082"));
     assert!(fhir.retry_throttled);
     let plain = route(&config, "plain");
     assert_eq!((plain.http, &plain.audience), (HttpVersion::Http2, &None));
@@ -224,8 +224,8 @@ fn every_key_of_a_full_file_arrives() {
         (8192, Some(1000))
     );
     let security = &config.security;
-    assert!(security.allow_remote);
-    assert_eq!(security.allowed_hosts, ["proxy.lab.example", "10.0.0.7"]);
+    assert!(!security.allow_remote);
+    assert_eq!(security.allowed_hosts, ["proxy.lab.localhost", "::1"]);
     assert_eq!(security.allowed_origins, ["https://viewer.example"]);
     assert_eq!(config.log.filter, "warn,ahds_proxy=debug");
     assert_eq!(config.log.format, LogFormat::Json);

@@ -8,7 +8,7 @@ use crate::support::{Setup, Stage, client};
 #[tokio::test]
 async fn answers_to_loopback_names_only() {
     let stage = Setup::new()
-        .with("security", "allowed_hosts = [\"proxy.lab.example\"]")
+        .with("security", "allowed_hosts = [\"proxy.lab.localhost\"]")
         .start()
         .await;
     for (lines, status) in [
@@ -21,8 +21,8 @@ async fn answers_to_loopback_names_only() {
         ("Host: [::1]", 200),
         ("Host: [::1]:8080", 200),
         ("Host: [0:0:0:0:0:0:0:1]", 200),
-        ("Host: proxy.lab.example", 200),
-        ("Host: Proxy.Lab.Example:8080", 200),
+        ("Host: proxy.lab.localhost", 200),
+        ("Host: Proxy.Lab.Localhost:8080", 200),
         ("Host: evil.example", 421),
         ("Host: evil:8080", 421),
         ("Host: localhost.evil", 421),
@@ -35,8 +35,8 @@ async fn answers_to_loopback_names_only() {
         ("Host: 127.1", 421),
         ("Host: [::]", 421),
         ("Host: [::ffff:127.0.0.1]", 421),
-        ("Host: x.proxy.lab.example", 421),
-        ("Host: proxy.lab.example.", 421),
+        ("Host: x.proxy.lab.localhost", 421),
+        ("Host: proxy.lab.localhost.", 421),
         ("Host: user@localhost", 421),
         ("Host: localhost@evil.example", 421),
         ("Host: demo-fhir.fhir.azurehealthcareapis.com", 421),
@@ -90,17 +90,17 @@ async fn is_nobodys_forward_proxy() {
 #[tokio::test]
 async fn a_target_that_names_the_proxy_counts_and_not_the_host() {
     let stage = Setup::new()
-        .with("security", "allowed_hosts = [\"proxy.lab.example\"]")
+        .with("security", "allowed_hosts = [\"proxy.lab.localhost\"]")
         .start()
         .await;
     for (name, lines, status) in [
         ("localhost:8080", "Host: localhost:8080", 200),
-        ("localhost:8080", "Host: proxy.lab.example", 200),
+        ("localhost:8080", "Host: proxy.lab.localhost", 200),
         ("localhost:8080", "Host: evil.example", 200),
         ("LocalHost", "Host: localhost", 200),
         ("[::1]:8080", "Host: localhost", 200),
         ("127.0.0.1:", "Host: localhost", 200),
-        ("proxy.lab.example", "Host: evil.example", 200),
+        ("proxy.lab.localhost", "Host: evil.example", 200),
         ("evil.example", "Host: localhost", 421),
         ("evil.example", "Host: evil.example", 421),
         ("localhost.", "Host: localhost", 421),
@@ -224,8 +224,13 @@ async fn programs_and_the_address_bar_pass() {
     for headers in [
         &[][..],
         &[("Sec-Fetch-Site", "none"), ("Sec-Fetch-Mode", "navigate")],
-        &[("Sec-Fetch-Site", "same-origin")],
+        &[
+            ("Sec-Fetch-Site", "same-origin"),
+            ("Sec-Fetch-Mode", "navigate"),
+            ("Sec-Fetch-Dest", "document"),
+        ],
         &[("Referer", "https://evil.example/")],
+        &[("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)")],
     ] {
         let answer = client::request(stage.address(), "GET", "/fhir/Patient", headers, b"").await;
         assert_eq!(answer.status, 200, "{headers:?}");

@@ -107,7 +107,6 @@ const KEPT: &[(&str, &str)] = &[
     ),
     ("user-agent", "test/1 (a \"comment\")"),
     ("via", "1.1 somebody"),
-    ("x-http-method-override", "GET"),
     ("x-ms-profile-validation", "true"),
     ("x-provenance", "{\"resourceType\":\"Provenance\"}"),
     ("x-request-id", "8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5f"),
@@ -181,8 +180,8 @@ async fn a_response_keeps_all_but_what_belongs_to_its_connection() {
     let expected = [
         ("content-length", "2"),
         ("etag", "W/\"3\""),
-        ("set-cookie", "a=1"),
-        ("set-cookie", "b=2"),
+        ("content-security-policy", "sandbox"),
+        ("x-content-type-options", "nosniff"),
         ("retry-after", "7"),
         ("x-ms-retry-after-ms", "7000"),
         ("www-authenticate", "Bearer error=\"x\""),

@@ -488,6 +488,46 @@ async fn of_other_services_only_headers_are_changed_and_only_if_asked() {
     }
 }
 
+/// As a service behind a gateway that takes TLS off calls itself.
+#[tokio::test]
+async fn links_that_name_the_service_by_http_lead_back_too() {
+    let stage = Stage::start().await;
+    let plain = FHIR_AUDIENCE.replacen("https", "http", 1);
+    for (name, is_ours) in [
+        (plain.clone(), true),
+        (format!("{plain}:80"), true),
+        (plain.to_uppercase(), true),
+        (format!("{plain}.evil.example"), false),
+        (plain.replacen("http", "ftp", 1), false),
+    ] {
+        let url = format!("{name}/Patient?ct=x");
+        let headers = [
+            ("Content-Type", "application/fhir+json".to_owned()),
+            ("Location", url.clone()),
+            ("Link", format!("<{url}>; rel=\"next\"")),
+        ];
+        stage.emulator.fhir().faults().next(
+            1,
+            Fault::Respond {
+                status: 200,
+                headers: headers
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .to_vec(),
+                body: searchset(&name),
+            },
+        );
+        let answer = client::get(stage.address(), "/fhir/Patient").await;
+        let ours = format!("http://{}/fhir/Patient?ct=x", stage.address());
+        let expected = if is_ours { ours } else { url };
+        assert_eq!(answer.header("location"), Some(&*expected));
+        assert_eq!(
+            answer.header("link"),
+            Some(&*format!("<{expected}>; rel=\"next\""))
+        );
+        assert_eq!(answer.json()["link"][0]["url"], *expected);
+    }
+}
+
 /// A searchset with one link to this base.
 fn searchset(base: &str) -> String {
     json!({
@@ -657,7 +697,7 @@ async fn base(address: SocketAddr, host: &str, target: &str) -> String {
 
 #[tokio::test]
 async fn links_call_the_proxy_as_the_request_did() {
-    let setup = Setup::new().with("security", "allowed_hosts = [\"proxy.example\"]");
+    let setup = Setup::new().with("security", "allowed_hosts = [\"proxy.localhost\", \"::1\"]");
     let stage = setup.start().await;
     for _ in 0..2 {
         for (host, expected) in [
@@ -667,7 +707,7 @@ async fn links_call_the_proxy_as_the_request_did() {
             ("[::1]", "http://[::1]/fhir"),
             ("[::1]:8080", "http://[::1]:8080/fhir"),
             ("localhost:", "http://localhost/fhir"),
-            ("proxy.example:9", "http://proxy.example:9/fhir"),
+            ("proxy.localhost:9", "http://proxy.localhost:9/fhir"),
         ] {
             assert_eq!(base(stage.address(), host, "/fhir/Patient").await, expected);
         }

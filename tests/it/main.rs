@@ -14,6 +14,7 @@ mod azure_developer_cli_stub;
 #[cfg(unix)]
 mod azure_powershell_stub;
 mod broken_answers;
+mod browsers;
 #[cfg(unix)]
 mod certificate;
 #[cfg(unix)]
@@ -41,6 +42,7 @@ mod own_answers;
 mod privacy;
 #[cfg(unix)]
 mod process;
+mod read_only;
 mod references;
 mod refusals;
 mod registration;

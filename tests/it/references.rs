@@ -97,7 +97,7 @@ async fn every_name_of_the_proxy_is_known() {
     let setup = Setup::new()
         .with("routes.fhir", "public_url = \"https://Gate.example/r4\"")
         .with("routes.fhir", "listen = \"127.0.0.1:0\"")
-        .with("security", "allowed_hosts = [\"proxy.example\"]");
+        .with("security", "allowed_hosts = [\"proxy.localhost\"]");
     let stage = setup.start().await;
     let port = stage.address().port();
     let own = stage.proxy.socket_addresses()[1];
@@ -105,7 +105,7 @@ async fn every_name_of_the_proxy_is_known() {
         (format!("http://localhost:{port}/fhir"), FHIR_AUDIENCE),
         (format!("http://127.0.0.1:{port}/fhir"), FHIR_AUDIENCE),
         (format!("http://[::1]:{port}/fhir"), FHIR_AUDIENCE),
-        (format!("HTTP://Proxy.Example:{port}/fhir"), FHIR_AUDIENCE),
+        (format!("HTTP://Proxy.Localhost:{port}/fhir"), FHIR_AUDIENCE),
         ("https://gate.example:443/r4".to_owned(), FHIR_AUDIENCE),
         (format!("http://localhost:{}", own.port()), FHIR_AUDIENCE),
         (

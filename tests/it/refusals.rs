@@ -1,6 +1,6 @@
 //! What is not passed on although its route and path are right.
 
-use crate::support::{Setup, Stage, client, scripted::Scripted};
+use crate::support::{Stage, client, scripted::Scripted};
 
 #[tokio::test]
 async fn methods_that_would_show_the_token_are_refused() {
@@ -13,25 +13,6 @@ async fn methods_that_would_show_the_token_are_refused() {
     assert_eq!(trace.status, 405);
     assert_eq!(trace.json()["issue"][0]["code"], "not-supported");
     assert_eq!(stage.upstream_hits(), 0);
-}
-
-#[tokio::test]
-async fn a_read_only_route_takes_no_method_override() {
-    let setup = Setup::new().with("routes.fhir", "read_only = true");
-    let stage = setup.start().await;
-    for name in [
-        "X-HTTP-Method-Override",
-        "x-http-method",
-        "X-Method-Override",
-    ] {
-        let headers = [(name, "DELETE")];
-        let path = "/fhir/Patient/sample-1";
-        let answer = client::request(stage.address(), "GET", path, &headers, b"").await;
-        assert_eq!(answer.status, 403, "{name}");
-    }
-    assert_eq!(stage.upstream_hits(), 0);
-    let answer = client::get(stage.address(), "/fhir/Patient/sample-1").await;
-    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ pub(in crate::config) struct RouteTable {
     pub(in crate::config) public_url: Read<ServiceUrl>,
     pub(in crate::config) listen: Read<Listen>,
     pub(in crate::config) retry_throttled: Read<bool>,
+    pub(in crate::config) pages: Read<bool>,
 }
 
 impl RouteTable {
@@ -46,6 +47,7 @@ impl RouteTable {
             public_url: Read::Absent,
             listen: Read::Absent,
             retry_throttled: Read::Absent,
+            pages: Read::Absent,
         }
     }
 }
@@ -139,6 +141,7 @@ fn route(mut table: Table<'_>, place: Place, report: &mut Report) -> RouteTable 
             item.parse(report, grammar::listen)
         }),
         retry_throttled: super::boolean(&mut table, report, "retry_throttled"),
+        pages: super::boolean(&mut table, report, "pages"),
     };
     table.finish(report);
     route

@@ -5,6 +5,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
+use http::uri::Scheme;
+
 use crate::config::{
     Listen, ServiceUrl,
     file::{RouteTable, SecurityTable},
@@ -73,6 +75,18 @@ pub(super) fn resolve(
     let admin = admin.or(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT))));
     let admin = admin.filter(|_| !refused);
 
+    if let Read::Given(at) = &security.allow_remote
+        && at.value
+        && !demands_certificates(security)
+    {
+        report.refuse(
+            at.place,
+            "`security.allow_remote`: other machines could use your token without authentication",
+            "demand client certificates: tls = { certificate = \"server.pem\", key = \"server.key\", \
+             client_ca = \"clients.pem\" } below [security]; or leave it out, listen on loopback or a \
+             Unix socket, and put something before it that authenticates callers",
+        );
+    }
     if !security.allow_remote.is_refused()
         && !matches!(security.allow_remote.given(), Some(at) if at.value)
     {
@@ -85,9 +99,6 @@ pub(super) fn resolve(
             if let Listen::Tcp { address, .. } = own.at.value {
                 check_local(address, &own.key, own.at.place, report);
             }
-        }
-        if let Some(address) = admin {
-            check_local(address, "admin", admin_place, report);
         }
     }
     check_distinct(&listen, report);
@@ -109,6 +120,60 @@ pub(super) fn resolve(
         listen: listen.into_iter().map(|at| at.value).collect(),
         admin,
         own: own.into_iter().map(|own| own.at.value).collect(),
+    }
+}
+
+/// Whether callers have to show a certificate, as far as the configuration can be read.
+fn demands_certificates(security: &SecurityTable) -> bool {
+    match &security.tls {
+        Read::Absent => false,
+        Read::Refused => true,
+        Read::Given(at) => !at.value.client_ca.is_absent(),
+    }
+}
+
+/// To a name that is not loopback a browser sends no Sec-Fetch headers without TLS, so that a page of
+/// another site could not be told from a program.
+pub(super) fn check_names(
+    security: &SecurityTable,
+    routes: &BTreeMap<String, RouteTable>,
+    report: &mut Report,
+) {
+    let Read::Given(hosts) = &security.allowed_hosts else {
+        return;
+    };
+    if !security.tls.is_absent() {
+        return;
+    }
+    let is_behind_tls = |host: &str| {
+        let mut urls = routes.values().filter_map(|route| route.public_url.given());
+        urls.any(|url| url.value.scheme() == &Scheme::HTTPS && url.value.host() == host)
+    };
+    for at in &hosts.value {
+        let host = &*at.value;
+        let in_url = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.to_owned()
+        };
+        let is_loopback = host == "localhost"
+            || host.ends_with(".localhost")
+            || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        if is_loopback || is_behind_tls(host) {
+            continue;
+        }
+        report.refuse(
+            at.place,
+            format!(
+                "`security.allowed_hosts`: by the name {host} without TLS, a browser does not say whose \
+                 page sends a request, so any page could use your token"
+            ),
+            format!(
+                "serve it by TLS: tls = {{ certificate = \"server.pem\", key = \"server.key\" }} below \
+                 [security]; or, where something before the proxy does, say so on the route: \
+                 public_url = \"https://{in_url}/…\""
+            ),
+        );
     }
 }
 
@@ -137,8 +202,8 @@ fn check_local(address: SocketAddr, key: &str, place: Place, report: &mut Report
              authentication"
         ),
         format!(
-            "write 127.0.0.1:{}, or set `allow_remote = true` below [security] in the \
-             configuration file if that is wanted",
+            "write 127.0.0.1:{}, or, if that is wanted, set `allow_remote = true` and `tls` with a \
+             `client_ca` below [security] in the configuration file",
             address.port()
         ),
     );

@@ -148,6 +148,7 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
     }
     let own = listeners::of_routes(&file.routes);
     let listeners = listeners::resolve(file.listen, file.admin, own, &file.security, report);
+    listeners::check_names(&file.security, &file.routes, report);
     let credentials = credentials::Known::new(file.credentials, &file.routes);
     let routes = routes::resolve(
         file.routes,

@@ -148,6 +148,21 @@ fn route(
         Read::Refused => return None,
         Read::Absent => kind_of(upstream.as_ref()?, name),
     };
+    if let Read::Given(at) = &table.pages
+        && at.value
+        && kind != RouteKind::Http
+    {
+        report.refuse(
+            at.place,
+            format!(
+                "`routes.{name}.pages`: a {} service stores what others wrote, whose scripts must not \
+                 run with your authority",
+                kind.as_str()
+            ),
+            "leave it out; serve the application by a route of kind http, or from an origin of its own \
+             that `allowed_origins` lists",
+        );
+    }
     let audience = match table.audience {
         Read::Given(at) => Some(at.value),
         Read::Refused => return None,
@@ -174,6 +189,7 @@ fn route(
         public_url: table.public_url.into_value(),
         listen: table.listen.into_value(),
         retry_throttled: table.retry_throttled.or(false),
+        pages: table.pages.or(false),
     })
 }
 

@@ -221,3 +221,25 @@ async fn older_forms_of_keys_are_read() {
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     }
 }
+
+/// Whoever may reach the proxy from another machine has to show a certificate.
+#[tokio::test]
+async fn remote_callers_are_let_in_only_where_they_show_a_certificate() {
+    let emulator = emulator().await;
+    let authority = Authority::new();
+    for (client_ca, is_valid) in [("", false), (", client_ca = \"clients.pem\"", true)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let security = format!(
+            "allow_remote = true\ntls = {{ certificate = \"server.pem\", key = \"server.key\"{client_ca} }}"
+        );
+        let config = write_config(&emulator, &folder, &[("security", security)]);
+        write(folder.path(), &authority.leaf());
+        fs::write(folder.path().join("clients.pem"), &authority.pem).expect("written");
+        let config = config.to_str().expect("UTF-8");
+        let arguments = ["--config", config, "--listen", "0.0.0.0:0", "check"];
+        let output = process::output(process::command(&arguments)).await;
+        let said = text(&output.stderr);
+        assert_eq!(output.status.success(), is_valid, "{said}");
+        assert_eq!(said.contains("client_ca"), !is_valid, "{said}");
+    }
+}
