@@ -271,7 +271,7 @@ impl Failure {
             SendError::Connect(ConnectError::Tls { .. }) => {
                 (StatusCode::BAD_GATEWAY, "tls_protocol_error", "transient")
             }
-            SendError::Closed => (
+            SendError::Closed | SendError::Unprocessed => (
                 StatusCode::BAD_GATEWAY,
                 "connection_terminated",
                 "transient",

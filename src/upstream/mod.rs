@@ -25,7 +25,7 @@ pub use connect::Connector;
 pub use error::{ConnectError, SendError, StartError};
 pub use inspect::{Rejected, Resolved, Session};
 pub use origin::Origin;
-pub use pool::{Pool, PoolBody};
+pub use pool::{Pool, PoolBody, Repeat};
 pub use pools::Pools;
 pub use retry_after::retry_after;
 
@@ -49,7 +49,7 @@ impl Connections {
     }
 
     /// Pools for origins that are not known beforehand.
-    pub fn pools<B: PoolBody>(&self) -> Pools<B> {
+    pub fn pools<B: PoolBody + Clone + Sync>(&self) -> Pools<B> {
         Pools::new(self.connector.speaking(HttpVersion::Auto))
     }
 }

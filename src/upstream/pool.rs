@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::{
     AnswerBody, ConnectError, Connector, Origin, SendError,
     connection::{self, Connection, Http2},
-    error,
+    error::Verdict,
     http1::{self, Wire},
     lease::Lease,
 };
@@ -31,6 +31,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(20);
 /// Requests that share one HTTP/2 connection before another one is opened.
 const REQUESTS_PER_CONNECTION: usize = 64;
 const HTTP2_CONNECTIONS: usize = 4;
+/// Connections that one request may try. A server that takes twenty requests a connection, and gets
+/// a hundred at once, turns the last of them away four times.
+const ATTEMPTS: usize = 8;
 
 /// What a request's body has to be.
 pub trait PoolBody:
@@ -125,40 +128,70 @@ impl<B: PoolBody> Pool<B> {
 
     /// Sends a request, whose target is path and query alone, and waits for the response's head.
     ///
-    /// `again` makes the body once more for the one case in which that is safe: an idempotent
-    /// request without a body, on a connection that ended before a byte of an answer (RFC 9110,
-    /// section 9.2.2). Most often that is an idle one which the server closed at that moment. A
-    /// request of which nothing was written goes to another connection, whatever it is.
+    /// A request that the server certainly did not process goes to another connection, whatever its
+    /// method: one of which nothing was written, one that HTTP/2 says was not processed (RFC 9113,
+    /// sections 6.8 and 8.7), and one that crossed the farewell of an idle connection (RFC 9110,
+    /// section 15.5.9). A safe request without a body also goes again, once, when its connection ends
+    /// before a byte of a response (RFC 9110, section 9.2.2). `again` makes the body once more, or
+    /// says that it cannot.
     pub async fn send(
         &self,
         head: &Request<()>,
         mut body: B,
-        mut again: Option<impl Fn() -> B>,
+        again: impl Fn(Repeat) -> Option<B>,
     ) -> Result<Response<AnswerBody<B>>, SendError> {
+        let mut may_repeat = head.method().is_safe() && body.is_end_stream();
         let mut leased = self.shared.lease().await?;
-        loop {
-            let sent = match leased.connection {
-                Connection::Http1(wire) => self.over_http1(wire, head, body).await,
-                // Boxed, since most requests would only carry the room for it about.
-                Connection::Http2(connection) => {
-                    Box::pin(self.over_http2(connection, head, body)).await
+        for _ in 1..ATTEMPTS {
+            let is_reused = leased.is_reused;
+            let failure = match self.attempt(leased, head, body).await {
+                Ok(response) if !(is_reused && http1::is_farewell(&response)) => {
+                    return Ok(response);
                 }
-            };
-            let failure = match sent {
-                Ok(response) => return Ok(response),
+                Ok(response) => match again(Repeat::Farewell) {
+                    None => return Ok(response),
+                    Some(anew) => {
+                        drop(response);
+                        body = anew;
+                        // Idle connections often end together, so the next one would do no better.
+                        leased = Box::pin(self.shared.fresh()).await?;
+                        continue;
+                    }
+                },
                 Err(failure) => failure,
             };
-            (body, leased) = match (failure.unsent, again.take()) {
-                (Some(unsent), repeat) if leased.is_reused => {
-                    again = repeat;
-                    (unsent, self.shared.lease().await?)
-                }
-                // Idle connections often end together, so the next one would do no better.
-                (_, Some(again)) if failure.is_silent => {
-                    (again(), Box::pin(self.shared.fresh()).await?)
-                }
-                _ => return Err(failure.error),
+            (body, leased) = match failure.sent {
+                Sent::Nothing(body) => (body, self.shared.lease().await?),
+                Sent::Unprocessed => match again(Repeat::Unprocessed) {
+                    Some(body) => (body, self.shared.lease().await?),
+                    None => return Err(failure.error),
+                },
+                Sent::Lost if may_repeat => match again(Repeat::Lost) {
+                    Some(body) => {
+                        may_repeat = false;
+                        (body, Box::pin(self.shared.fresh()).await?)
+                    }
+                    None => return Err(failure.error),
+                },
+                Sent::Lost | Sent::Perhaps => return Err(failure.error),
             };
+        }
+        let last = self.attempt(leased, head, body).await;
+        last.map_err(|failure| failure.error)
+    }
+
+    async fn attempt(
+        &self,
+        leased: Leased<B>,
+        head: &Request<()>,
+        body: B,
+    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
+        match leased.connection {
+            Connection::Http1(wire) => self.over_http1(wire, head, body).await,
+            // Boxed, since most requests would only carry the room for it about.
+            Connection::Http2(connection) => {
+                Box::pin(self.over_http2(connection, head, body)).await
+            }
         }
     }
 
@@ -173,8 +206,11 @@ impl<B: PoolBody> Pool<B> {
         match http1::send(wire, head, body, host, move |wire| pool.put(wire)).await {
             Ok(response) => Ok(response.map(|body| AnswerBody::http1(body, &self.shared))),
             Err(unanswered) => Err(Failure {
-                unsent: None,
-                is_silent: unanswered.is_silent,
+                sent: if unanswered.is_silent {
+                    Sent::Lost
+                } else {
+                    Sent::Perhaps
+                },
                 error: unanswered.error,
             }),
         }
@@ -187,30 +223,55 @@ impl<B: PoolBody> Pool<B> {
         body: B,
     ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
         let mut lease = Lease::new(self.shared.clone(), connection);
-        match lease.send(head.clone().map(|()| body)).await {
-            Ok(response) => Ok(response.map(|body| AnswerBody::http2(body, lease))),
-            Err(mut failure) => {
-                let unsent = failure.take_message();
-                if unsent.is_some() {
-                    lease.give_up();
-                }
-                Err(Failure {
-                    unsent: unsent.map(Request::into_body),
-                    is_silent: error::never_answered(failure.error()),
-                    error: failure.into_error().into(),
-                })
-            }
+        let mut failure = match lease.send(head.clone().map(|()| body)).await {
+            Ok(response) => return Ok(response.map(|body| AnswerBody::http2(body, lease))),
+            Err(failure) => failure,
+        };
+        let verdict = Verdict::of(failure.error());
+        let unsent = failure.take_message();
+        if unsent.is_some() || verdict == Verdict::GoingAway {
+            lease.give_up();
         }
+        let (sent, error) = match (unsent, verdict) {
+            (Some(unsent), _) => (Sent::Nothing(unsent.into_body()), SendError::Closed),
+            (None, verdict) if verdict.is_unprocessed() => {
+                (Sent::Unprocessed, SendError::Unprocessed)
+            }
+            (None, Verdict::Lost) => (Sent::Lost, SendError::Closed),
+            (None, _) => (Sent::Perhaps, SendError::Closed),
+        };
+        Err(Failure { error, sent })
     }
+}
+
+/// Why a request is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// The server says that it did not process the request.
+    Unprocessed,
+    /// The server ended an idle connection while the request was on its way there.
+    Farewell,
+    /// The connection ended before a byte of a response. The server may have acted on the request,
+    /// which is safe and has no body.
+    Lost,
 }
 
 /// A request that got no response.
 struct Failure<B> {
     error: SendError,
-    /// Its body, where nothing of the request was written.
-    unsent: Option<B>,
-    /// The connection ended before a byte of a response.
-    is_silent: bool,
+    sent: Sent<B>,
+}
+
+/// The part of a request that may have reached its server.
+enum Sent<B> {
+    /// None of it; here is its body.
+    Nothing(B),
+    /// The server says that it processed none of it.
+    Unprocessed,
+    /// Perhaps all of it, and the connection ended before a byte of a response.
+    Lost,
+    /// Perhaps all of it.
+    Perhaps,
 }
 
 impl<B> Leased<B> {

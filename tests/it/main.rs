@@ -55,6 +55,7 @@ mod throttling;
 mod tls;
 mod tokens;
 mod trailers;
+mod turned_away;
 mod unauthorized;
 mod upstream_connections;
 #[cfg(unix)]

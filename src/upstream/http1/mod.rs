@@ -20,7 +20,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 
 use super::{PoolBody, SendError};
 use upload::{Upload, UploadError};
@@ -97,6 +97,7 @@ pub(super) async fn send<B: PoolBody>(
         upload: Some(upload),
     };
     let head = poll_fn(|cx| exchange.poll(cx)).await?;
+    let is_first = exchange.heads.is_first();
     let upload = exchange.upload;
     let mut reading = Reading::new(wire, head.length, head.keeps_alive);
     let body = if let Some(upload) = upload {
@@ -107,6 +108,9 @@ pub(super) async fn send<B: PoolBody>(
         Body::Coming(reading)
     };
     let mut response = Response::new(body);
+    if head.status == StatusCode::REQUEST_TIMEOUT && !head.keeps_alive && is_first {
+        response.extensions_mut().insert(Farewell);
+    }
     *response.status_mut() = head.status;
     *response.version_mut() = head.version;
     *response.headers_mut() = head.headers;
@@ -114,6 +118,17 @@ pub(super) async fn send<B: PoolBody>(
         response.extensions_mut().insert(reason);
     }
     Ok(response)
+}
+
+/// Marks a response that ends a connection on which the server waited for a request, and got none in
+/// time (RFC 9110, section 15.5.9).
+#[derive(Debug, Clone, Copy)]
+struct Farewell;
+
+/// Whether a response may have been sent before the request arrived, if the connection was idle then.
+pub(super) fn is_farewell<T>(response: &Response<T>) -> bool {
+    response.status() == StatusCode::REQUEST_TIMEOUT
+        && response.extensions().get::<Farewell>().is_some()
 }
 
 struct Exchange<'a, B: PoolBody> {

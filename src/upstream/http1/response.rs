@@ -47,6 +47,7 @@ pub struct Heads<'a> {
     /// Bytes that are known not to be all of a head.
     seen: usize,
     has_begun: bool,
+    has_interim: bool,
 }
 
 impl<'a> Heads<'a> {
@@ -56,6 +57,7 @@ impl<'a> Heads<'a> {
             method,
             seen: 0,
             has_begun: false,
+            has_interim: false,
         }
     }
 
@@ -67,12 +69,20 @@ impl<'a> Heads<'a> {
                 return Ok(None);
             }
             match take_head(received, self.seen, self.method)? {
-                Some(head) if is_interim(head.status) => self.seen = 0,
+                Some(head) if is_interim(head.status) => {
+                    self.seen = 0;
+                    self.has_interim = true;
+                }
                 None => self.seen = received.len(),
                 head => return Ok(head),
             }
             self.has_begun = true;
         }
+    }
+
+    /// Whether nothing came before the final response.
+    pub fn is_first(&self) -> bool {
+        !self.has_interim
     }
 
     /// Whether anything has come.
