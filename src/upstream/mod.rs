@@ -8,12 +8,14 @@ mod connect;
 mod connection;
 mod error;
 pub mod http1;
+mod idle;
 mod inspect;
 mod lease;
 mod origin;
 mod pool;
 mod pools;
 mod retry_after;
+mod sending;
 mod socket;
 mod stream;
 mod tls;
@@ -25,9 +27,10 @@ pub use connect::Connector;
 pub use error::{ConnectError, SendError, StartError};
 pub use inspect::{Rejected, Resolved, Session};
 pub use origin::Origin;
-pub use pool::{Pool, PoolBody, Repeat};
+pub use pool::{Pool, PoolBody};
 pub use pools::Pools;
 pub use retry_after::retry_after;
+pub use sending::Repeat;
 
 /// What every pool shares: trust roots, TLS session tickets, resolve overrides.
 #[derive(Debug, Clone)]

@@ -11,16 +11,14 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
 use http_body::Body;
 use tokio::sync::oneshot;
 
 use super::{
-    AnswerBody, ConnectError, Connector, Origin, SendError,
+    ConnectError, Connector, Origin, SendError,
     connection::{self, Connection, Http2},
-    error::Verdict,
-    http1::{self, Wire},
-    lease::Lease,
+    http1::Wire,
+    idle::{Idle, IdleConnections},
 };
 use crate::config::HttpVersion;
 
@@ -31,9 +29,6 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(20);
 /// Requests that share one HTTP/2 connection before another one is opened.
 const REQUESTS_PER_CONNECTION: usize = 64;
 const HTTP2_CONNECTIONS: usize = 4;
-/// Connections that one request may try. A server that takes twenty requests a connection, and gets
-/// a hundred at once, turns the last of them away four times.
-const ATTEMPTS: usize = 8;
 
 /// What a request's body has to be.
 pub trait PoolBody:
@@ -52,7 +47,7 @@ impl<B> PoolBody for B where
 /// Sends requests to one origin. Clones share connections.
 #[derive(Debug)]
 pub struct Pool<B: PoolBody> {
-    shared: Arc<Shared<B>>,
+    pub(super) shared: Arc<Shared<B>>,
 }
 
 impl<B: PoolBody> Clone for Pool<B> {
@@ -77,8 +72,7 @@ pub(super) struct Shared<B> {
 struct State<B> {
     /// The server has chosen HTTP/1.1.
     is_http1: bool,
-    /// The one used last is at the end, and is taken first, so that the others can go.
-    idle: Vec<Idle<Box<Wire>>>,
+    idle: IdleConnections,
     waiting: VecDeque<oneshot::Sender<Box<Wire>>>,
     http2: Vec<Idle<Http2<B>>>,
     is_growing: bool,
@@ -92,29 +86,21 @@ enum Place<B> {
 }
 
 /// A connection for one request.
-struct Leased<B> {
-    connection: Connection<B>,
+pub(super) struct Leased<B> {
+    pub(super) connection: Connection<B>,
     /// It has served before, so that the server may be closing it right now.
-    is_reused: bool,
-}
-
-#[derive(Debug)]
-struct Idle<C> {
-    connection: C,
-    /// How many sweeps there had been.
-    since: u64,
+    pub(super) is_reused: bool,
 }
 
 impl<B: PoolBody> Pool<B> {
     pub(super) fn new(connector: Connector, origin: Origin, version: HttpVersion) -> Self {
         Self {
             shared: Arc::new(Shared {
-                origin,
                 connector,
                 version,
                 state: Mutex::new(State {
                     is_http1: false,
-                    idle: Vec::new(),
+                    idle: IdleConnections::new(origin.to_string()),
                     waiting: VecDeque::new(),
                     http2: Vec::new(),
                     is_growing: false,
@@ -122,156 +108,10 @@ impl<B: PoolBody> Pool<B> {
                     sweeps: 0,
                 }),
                 opening: tokio::sync::Mutex::new(()),
+                origin,
             }),
         }
     }
-
-    /// Sends a request, whose target is path and query alone, and waits for the response's head.
-    ///
-    /// A request that the server certainly did not process goes to another connection, whatever its
-    /// method: one of which nothing was written, one that HTTP/2 says was not processed (RFC 9113,
-    /// sections 6.8 and 8.7), and one that crossed the farewell of an idle connection (RFC 9110,
-    /// section 15.5.9). A safe request without a body also goes again, once, when its connection ends
-    /// before a byte of a response (RFC 9110, section 9.2.2). `again` makes the body once more, or
-    /// says that it cannot.
-    pub async fn send(
-        &self,
-        head: &Request<()>,
-        mut body: B,
-        again: impl Fn(Repeat) -> Option<B>,
-    ) -> Result<Response<AnswerBody<B>>, SendError> {
-        let mut may_repeat = head.method().is_safe() && body.is_end_stream();
-        let mut leased = self.shared.lease().await?;
-        for _ in 1..ATTEMPTS {
-            let is_reused = leased.is_reused;
-            let failure = match self.attempt(leased, head, body).await {
-                Ok(response) if !(is_reused && http1::is_farewell(&response)) => {
-                    return Ok(response);
-                }
-                Ok(response) => match again(Repeat::Farewell) {
-                    None => return Ok(response),
-                    Some(anew) => {
-                        drop(response);
-                        body = anew;
-                        // Idle connections often end together, so the next one would do no better.
-                        leased = Box::pin(self.shared.fresh()).await?;
-                        continue;
-                    }
-                },
-                Err(failure) => failure,
-            };
-            (body, leased) = match failure.sent {
-                Sent::Nothing(body) => (body, self.shared.lease().await?),
-                Sent::Unprocessed => match again(Repeat::Unprocessed) {
-                    Some(body) => (body, self.shared.lease().await?),
-                    None => return Err(failure.error),
-                },
-                Sent::Lost if may_repeat => match again(Repeat::Lost) {
-                    Some(body) => {
-                        may_repeat = false;
-                        (body, Box::pin(self.shared.fresh()).await?)
-                    }
-                    None => return Err(failure.error),
-                },
-                Sent::Lost | Sent::Perhaps => return Err(failure.error),
-            };
-        }
-        let last = self.attempt(leased, head, body).await;
-        last.map_err(|failure| failure.error)
-    }
-
-    async fn attempt(
-        &self,
-        leased: Leased<B>,
-        head: &Request<()>,
-        body: B,
-    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
-        match leased.connection {
-            Connection::Http1(wire) => self.over_http1(wire, head, body).await,
-            // Boxed, since most requests would only carry the room for it about.
-            Connection::Http2(connection) => {
-                Box::pin(self.over_http2(connection, head, body)).await
-            }
-        }
-    }
-
-    async fn over_http1(
-        &self,
-        wire: Box<Wire>,
-        head: &Request<()>,
-        body: B,
-    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
-        let host = self.shared.origin.host_header();
-        let pool = self.shared.clone();
-        match http1::send(wire, head, body, host, move |wire| pool.put(wire)).await {
-            Ok(response) => Ok(response.map(|body| AnswerBody::http1(body, &self.shared))),
-            Err(unanswered) => Err(Failure {
-                sent: if unanswered.is_silent {
-                    Sent::Lost
-                } else {
-                    Sent::Perhaps
-                },
-                error: unanswered.error,
-            }),
-        }
-    }
-
-    async fn over_http2(
-        &self,
-        connection: Http2<B>,
-        head: &Request<()>,
-        body: B,
-    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
-        let mut lease = Lease::new(self.shared.clone(), connection);
-        let mut failure = match lease.send(head.clone().map(|()| body)).await {
-            Ok(response) => return Ok(response.map(|body| AnswerBody::http2(body, lease))),
-            Err(failure) => failure,
-        };
-        let verdict = Verdict::of(failure.error());
-        let unsent = failure.take_message();
-        if unsent.is_some() || verdict == Verdict::GoingAway {
-            lease.give_up();
-        }
-        let (sent, error) = match (unsent, verdict) {
-            (Some(unsent), _) => (Sent::Nothing(unsent.into_body()), SendError::Closed),
-            (None, verdict) if verdict.is_unprocessed() => {
-                (Sent::Unprocessed, SendError::Unprocessed)
-            }
-            (None, Verdict::Lost) => (Sent::Lost, SendError::Closed),
-            (None, _) => (Sent::Perhaps, SendError::Closed),
-        };
-        Err(Failure { error, sent })
-    }
-}
-
-/// Why a request is sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
-    /// The server says that it did not process the request.
-    Unprocessed,
-    /// The server ended an idle connection while the request was on its way there.
-    Farewell,
-    /// The connection ended before a byte of a response. The server may have acted on the request,
-    /// which is safe and has no body.
-    Lost,
-}
-
-/// A request that got no response.
-struct Failure<B> {
-    error: SendError,
-    sent: Sent<B>,
-}
-
-/// The part of a request that may have reached its server.
-enum Sent<B> {
-    /// None of it; here is its body.
-    Nothing(B),
-    /// The server says that it processed none of it.
-    Unprocessed,
-    /// Perhaps all of it, and the connection ended before a byte of a response.
-    Lost,
-    /// Perhaps all of it.
-    Perhaps,
 }
 
 impl<B> Leased<B> {
@@ -291,7 +131,7 @@ impl<B> Leased<B> {
 }
 
 impl<B: PoolBody> Shared<B> {
-    async fn lease(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
         match self.take_or_queue() {
             Some(Place::Served(connection)) => Ok(Leased::reused(connection)),
             // Boxed, since most requests would only carry the room for it about.
@@ -299,7 +139,7 @@ impl<B: PoolBody> Shared<B> {
         }
     }
 
-    async fn fresh(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
+    pub(super) async fn fresh(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
         let connection = self.open().await?;
         self.note(&connection);
         Ok(Leased::fresh(connection))
@@ -385,12 +225,7 @@ impl<B: PoolBody> Shared<B> {
                 return Some(Connection::Http2(busy));
             }
         }
-        while let Some(mut idle) = state.idle.pop() {
-            if idle.connection.is_idle() {
-                return Some(Connection::Http1(idle.connection));
-            }
-        }
-        None
+        state.idle.take().map(Connection::Http1)
     }
 
     /// Opens another HTTP/2 connection in the background.
@@ -433,18 +268,37 @@ impl<B: PoolBody> Shared<B> {
         }
     }
 
-    /// Takes back an HTTP/1.1 connection that is ready for the next request.
+    /// Takes back an HTTP/1.1 connection that has served a request.
     pub(super) fn put(self: &Arc<Self>, mut connection: Box<Wire>) {
         let mut state = self.state();
-        while let Some(waiting) = state.waiting.pop_front() {
+        if !state.idle.accepts(&mut connection) {
+            return;
+        }
+        while !connection.needs_rest()
+            && let Some(waiting) = state.waiting.pop_front()
+        {
+            if waiting.is_closed() {
+                continue;
+            }
+            // The runtime has not waited since the response's last bytes, and knows of no others.
+            if !state.idle.is_silent(&mut connection, true) {
+                state.waiting.push_front(waiting);
+                return;
+            }
             match waiting.send(connection) {
                 Ok(()) => return,
                 Err(back) => connection = back,
             }
         }
         let since = state.sweeps;
-        state.idle.push(Idle { connection, since });
+        state.idle.add(Idle { connection, since });
         self.sweep(&mut state);
+    }
+
+    /// Takes no HTTP/1.1 connection back for a while, since what comes over it need not be a response
+    /// to its last request.
+    pub(super) fn distrust(&self) {
+        self.state().idle.distrust();
     }
 
     /// Takes a request off an HTTP/2 connection.
@@ -490,9 +344,7 @@ async fn sweep_once<B: PoolBody>(pool: &Weak<Shared<B>>) -> bool {
     let mut state = pool.state();
     state.sweeps += 1;
     let oldest = state.sweeps.saturating_sub(IDLE_SWEEPS);
-    state
-        .idle
-        .retain_mut(|idle| idle.since > oldest && idle.connection.is_idle());
+    state.idle.sweep(oldest);
     state.http2.retain(|idle| {
         !idle.connection.is_closed() && (idle.since > oldest || idle.connection.load() > 0)
     });

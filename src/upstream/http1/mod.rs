@@ -30,7 +30,7 @@ pub use rest::Rest;
 
 pub(super) use reading::Reading;
 pub(super) use relay::Relayed;
-pub(super) use wire::Wire;
+pub(super) use wire::{Condition, Wire};
 
 /// Why a response did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +79,8 @@ pub(super) struct Unanswered {
     pub(super) error: SendError,
     /// The connection ended before a byte of a response. The server may have acted all the same.
     pub(super) is_silent: bool,
+    /// Not even the first bytes that came are HTTP.
+    pub(super) is_garbled: bool,
 }
 
 /// Sends a request, whose target is path and query alone, and waits for the response's head.
@@ -99,6 +101,7 @@ pub(super) async fn send<B: PoolBody>(
     let head = poll_fn(|cx| exchange.poll(cx)).await?;
     let is_first = exchange.heads.is_first();
     let upload = exchange.upload;
+    wire.set_rest(upload.is_some() || head.is_bodiless);
     let mut reading = Reading::new(wire, head.length, head.keeps_alive);
     let body = if let Some(upload) = upload {
         Body::Early(relay::start(reading, upload, keep))
@@ -171,6 +174,7 @@ impl<B: PoolBody> Exchange<'_, B> {
     fn unanswered(&self, broken: &Broken) -> Unanswered {
         Unanswered {
             is_silent: broken.is_cut() && !self.heads.has_begun(),
+            is_garbled: matches!(broken, Broken::Protocol) && !self.heads.has_begun(),
             error: match broken {
                 Broken::Protocol => SendError::Protocol,
                 Broken::Closed | Broken::Io(_) => SendError::Closed,
@@ -184,6 +188,7 @@ impl From<SendError> for Unanswered {
         Self {
             error,
             is_silent: false,
+            is_garbled: false,
         }
     }
 }

@@ -25,6 +25,9 @@ pub struct Head {
     pub reason: Option<ReasonPhrase>,
     /// How long the body is.
     pub length: Length,
+    /// Whether there is none by the rules, whatever the fields say: in response to HEAD, and with the
+    /// statuses 204 and 304.
+    pub is_bodiless: bool,
     /// Whether the connection may take another request.
     pub keeps_alive: bool,
 }
@@ -176,7 +179,8 @@ fn head(
         }
         headers.append(name, value);
     }
-    let length = if has_no_body(status, method) {
+    let is_bodiless = has_no_body(status, method);
+    let length = if is_bodiless {
         Length::Known(0)
     } else if let Some(codings) = codings {
         if version == Version::HTTP_10 {
@@ -201,6 +205,7 @@ fn head(
         headers,
         reason,
         length,
+        is_bodiless,
         keeps_alive: keeps_alive && is_final,
     })
 }
