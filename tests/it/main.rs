@@ -26,6 +26,7 @@ mod cors;
 #[cfg(unix)]
 mod device_code;
 mod failures;
+mod fairness;
 mod forwarding;
 mod guard;
 mod headers;

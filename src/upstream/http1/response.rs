@@ -9,7 +9,7 @@ use hyper::ext::ReasonPhrase;
 use super::Broken;
 
 const MAX_HEADERS: usize = 256;
-/// In bytes.
+/// In bytes, and as many again for the interim responses before it.
 const MAX_HEAD: usize = 256 << 10;
 
 /// What a response begins with.
@@ -50,7 +50,8 @@ pub struct Heads<'a> {
     /// Bytes that are known not to be all of a head.
     seen: usize,
     has_begun: bool,
-    has_interim: bool,
+    /// Bytes of the interim responses so far.
+    interim: usize,
 }
 
 impl<'a> Heads<'a> {
@@ -60,7 +61,7 @@ impl<'a> Heads<'a> {
             method,
             seen: 0,
             has_begun: false,
-            has_interim: false,
+            interim: 0,
         }
     }
 
@@ -71,10 +72,14 @@ impl<'a> Heads<'a> {
             if received.len() == self.seen {
                 return Ok(None);
             }
+            let before = received.len();
             match take_head(received, self.seen, self.method)? {
                 Some(head) if is_interim(head.status) => {
                     self.seen = 0;
-                    self.has_interim = true;
+                    self.interim += before - received.len();
+                    if self.interim > MAX_HEAD {
+                        return Err(Broken::Protocol);
+                    }
                 }
                 None => self.seen = received.len(),
                 head => return Ok(head),
@@ -85,7 +90,7 @@ impl<'a> Heads<'a> {
 
     /// Whether nothing came before the final response.
     pub fn is_first(&self) -> bool {
-        !self.has_interim
+        self.interim == 0
     }
 
     /// Whether anything has come.
