@@ -263,6 +263,11 @@ impl Failure {
                 };
                 (StatusCode::BAD_GATEWAY, kind, "transient")
             }
+            SendError::Connect(ConnectError::Exposed { .. }) => (
+                StatusCode::BAD_GATEWAY,
+                "proxy_configuration_error",
+                "transient",
+            ),
             SendError::Connect(ConnectError::Certificate { .. }) => (
                 StatusCode::BAD_GATEWAY,
                 "tls_certificate_error",

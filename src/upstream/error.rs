@@ -54,6 +54,15 @@ pub enum ConnectError {
         /// What rustls or the system said.
         reason: io::Error,
     },
+    /// Plain http to another machine, where an override leads.
+    #[error(
+        "network.resolve leads {host} to another machine, and plain http would show tokens and \
+         secrets on the way; use https, or a loopback address in network.resolve"
+    )]
+    Exposed {
+        /// Host and port.
+        host: String,
+    },
     /// Not done within `network.connect_timeout`.
     #[error("{host} did not accept a connection within {}s", .after.as_secs_f32())]
     Timeout {
