@@ -79,6 +79,19 @@ impl Frames {
             .await;
     }
 
+    /// Responds with a body of this length, and says that it has ended in a frame of its own, as nginx
+    /// does.
+    pub(crate) async fn answer_and_end(&mut self, stream: u32, body: &str) {
+        // HPACK: entry 8, `:status: 200`, and a literal value for entry 28, `content-length`.
+        let length = body.len().to_string();
+        let mut block = b"\x88\x0f\x0d".to_vec();
+        block.push(u8::try_from(length.len()).expect("a short length"));
+        block.extend_from_slice(length.as_bytes());
+        self.send(HEADERS, END_HEADERS, stream, &block).await;
+        self.send(DATA, 0, stream, body.as_bytes()).await;
+        self.send(DATA, END_STREAM, stream, &[]).await;
+    }
+
     pub(crate) async fn reset(&mut self, stream: u32, code: u32) {
         self.send(RST_STREAM, 0, stream, &code.to_be_bytes()).await;
     }
