@@ -124,6 +124,13 @@ fn refused(rejected: &Rejected, route: &Route) -> Outcome {
                  the way breaks TLS connections off."
             ),
         ),
+        ConnectError::Exposed { .. } => Outcome::failed(
+            format!("network.resolve leads {host} to another machine over plain http"),
+            format!(
+                "Write an https URL as `upstream` in [routes.{name}], or a loopback address in \
+                 network.resolve."
+            ),
+        ),
         ConnectError::Dns(_) => Outcome::failed(
             format!("the host name {host} no longer resolves"),
             "Check the network, and try again.",

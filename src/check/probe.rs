@@ -74,7 +74,9 @@ impl<'a> Probe<'a> {
         if let Some(authorization) = authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
-        let sending = self.pool.send(&request, Empty::new(), Some(Empty::new));
+        let sending = self
+            .pool
+            .send(&request, Empty::new(), |_| Some(Empty::new()));
         match timeout(self.timeout, sending).await {
             Ok(Ok(response)) => {
                 let (head, _unread) = response.into_parts();

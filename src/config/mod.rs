@@ -174,6 +174,13 @@ pub struct Network {
     pub idle_timeout: Duration,
 }
 
+impl Network {
+    /// Whether an address belongs to this machine, so that nobody listens on the way there.
+    pub fn is_near(address: SocketAddr) -> bool {
+        address.ip().to_canonical().is_loopback()
+    }
+}
+
 /// `"host:port" = "ip:port"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolveOverride {

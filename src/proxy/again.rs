@@ -35,7 +35,7 @@ pub(super) async fn authorized(
     let Some(token) = token else {
         return Ok(None);
     };
-    let Some(body) = exchange.take_kept().await else {
+    let Some(body) = exchange.whole_body().await else {
         return Ok(None);
     };
     authorize(request, &token);

@@ -222,7 +222,7 @@ impl Body for DownloadBody {
                     headers::strip_trailers(trailers);
                 }
                 this.record.sent(frame.data_ref().map_or(0, Bytes::len));
-                if this.upstream.is_end_stream() {
+                if this.upstream.is_all_out() {
                     this.record.set_outcome(Outcome::Complete);
                 } else {
                     this.exchange.moved();

@@ -5,13 +5,14 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::task::coop::poll_proceed;
 
 use super::{exchange::Exchange, headers};
 
@@ -93,7 +94,13 @@ impl Body for ClientBody {
             return Poll::Ready(Some(Ok(frame)));
         }
         let exchange = &this.exchange;
-        match Pin::new(&mut this.client).poll_frame(cx) {
+        // A few bytes may hold thousands of frames, of which some say nothing.
+        let budget = ready!(poll_proceed(cx));
+        let polled = Pin::new(&mut this.client).poll_frame(cx);
+        if polled.is_ready() {
+            budget.made_progress();
+        }
+        match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::strip_trailers(trailers);

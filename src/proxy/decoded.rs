@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
+use tokio::task::coop::poll_proceed;
 
 use super::{coding::Coding, decoder::Decoder};
 
@@ -118,6 +119,8 @@ impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Decoded<B> {
         ready!(this.poll_start(cx));
         while let Some(decoder) = &mut this.decoder {
             let output = if !this.input.is_empty() {
+                // A few bytes may stand for many, or for nothing after much work.
+                ready!(poll_proceed(cx)).made_progress();
                 decoder.write(&mut this.input)
             } else if !this.has_ended {
                 ready!(this.poll_more(cx));

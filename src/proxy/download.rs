@@ -85,6 +85,12 @@ impl Download {
         let body = Rewritten::new(*body, scan.rewriter());
         Ok(Self::Decoded(Box::new(body)))
     }
+
+    /// Whether all of its data is out. Over HTTP/2 its end may come in a frame of its own, which a
+    /// server of HTTP/1.1 does not wait for where the length is known.
+    pub(super) fn is_all_out(&self) -> bool {
+        self.is_end_stream() || self.size_hint().exact() == Some(0)
+    }
 }
 
 impl Body for Download {

@@ -17,6 +17,10 @@ use tokio::{
 
 use super::{alarm::Alarms, kept::Kept};
 
+/// The time in which a message that crosses another one comes in. Longer than any round trip, and
+/// shorter than any time that a server waits for the rest of a request.
+const CROSSING: Duration = Duration::from_secs(1);
+
 /// The limits of `[network]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
@@ -93,6 +97,11 @@ impl Exchange {
         }
     }
 
+    /// Whether a message that crossed the end of the request may still be coming in.
+    pub(super) fn is_just_sent(&self) -> bool {
+        self.last_moved_at().elapsed() < CROSSING
+    }
+
     pub(super) fn bytes_uploaded(&self) -> u64 {
         self.uploaded.load(Ordering::Relaxed)
     }
@@ -108,12 +117,17 @@ impl Exchange {
         self.is_sent.store(true, Ordering::Relaxed);
     }
 
-    /// The request's body, if it was small and came as a whole.
-    pub(super) async fn take_kept(&self) -> Option<Vec<Bytes>> {
+    /// The request's body, if it is small and has come as a whole by now.
+    pub(super) fn kept(&self) -> Option<Vec<Bytes>> {
+        self.kept.whole()
+    }
+
+    /// The request's body, if it is small, once it has come as a whole.
+    pub(super) async fn whole_body(&self) -> Option<Vec<Bytes>> {
         loop {
             tokio::select! {
                 biased;
-                kept = self.kept.take() => return kept,
+                kept = self.kept.wait() => return kept,
                 () = sleep_until(self.idle_deadline()) => {
                     if self.idle_deadline() <= Instant::now() {
                         return None;

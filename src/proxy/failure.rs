@@ -275,6 +275,11 @@ impl Failure {
                 };
                 (StatusCode::BAD_GATEWAY, kind, "transient")
             }
+            SendError::Connect(ConnectError::Exposed { .. }) => (
+                StatusCode::BAD_GATEWAY,
+                "proxy_configuration_error",
+                "transient",
+            ),
             SendError::Connect(ConnectError::Certificate { .. }) => (
                 StatusCode::BAD_GATEWAY,
                 "tls_certificate_error",
@@ -283,7 +288,7 @@ impl Failure {
             SendError::Connect(ConnectError::Tls { .. }) => {
                 (StatusCode::BAD_GATEWAY, "tls_protocol_error", "transient")
             }
-            SendError::Closed => (
+            SendError::Closed | SendError::Unprocessed => (
                 StatusCode::BAD_GATEWAY,
                 "connection_terminated",
                 "transient",

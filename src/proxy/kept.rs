@@ -1,4 +1,5 @@
-//! A request's body, kept while it is small: an upstream that refuses the token wants it again.
+//! A request's body, kept while it is small, to be sent again: with another token, or to an upstream
+//! that did not process it.
 
 use std::{
     mem,
@@ -72,17 +73,21 @@ impl Kept {
         }
     }
 
-    /// The whole body, once. Waits until it is known whether there is one: an upstream may answer
-    /// before it has read what it was sent.
-    pub(super) async fn take(&self) -> Option<Vec<Bytes>> {
-        loop {
-            match &mut *self.state() {
-                State::Growing { .. } => {}
-                State::Whole(chunks) => return Some(mem::take(chunks)),
-                State::Gone => return None,
-            }
+    /// The whole body, if it has come.
+    pub(super) fn whole(&self) -> Option<Vec<Bytes>> {
+        match &*self.state() {
+            State::Whole(chunks) => Some(chunks.clone()),
+            State::Growing { .. } | State::Gone => None,
+        }
+    }
+
+    /// The whole body. Waits until it is known whether there is one: an upstream may answer before it
+    /// has read what it was sent.
+    pub(super) async fn wait(&self) -> Option<Vec<Bytes>> {
+        while matches!(*self.state(), State::Growing { .. }) {
             self.settled.notified().await;
         }
+        self.whole()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -102,7 +107,7 @@ mod tests {
             kept.push(&Bytes::from_static(b"b"));
             kept.end();
         };
-        let (taken, ()) = tokio::join!(kept.take(), rest);
+        let (taken, ()) = tokio::join!(kept.wait(), rest);
         let chunks = vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")];
         assert_eq!(taken, Some(chunks));
     }
@@ -111,7 +116,7 @@ mod tests {
     async fn does_not_wait_for_what_will_not_come() {
         let kept = Kept::new();
         kept.push(&Bytes::from_static(b"a"));
-        let (taken, ()) = tokio::join!(kept.take(), async { kept.give_up() });
+        let (taken, ()) = tokio::join!(kept.wait(), async { kept.give_up() });
         assert_eq!(taken, None);
     }
 
@@ -122,6 +127,6 @@ mod tests {
         kept.push(&chunk);
         kept.push(&Bytes::from_static(b"a"));
         kept.end();
-        assert_eq!(kept.take().await, None);
+        assert_eq!(kept.wait().await, None);
     }
 }

@@ -343,6 +343,7 @@ impl Shared {
         record.set_head(head.status, &head.headers, exchange.moved());
         Ok(Answered {
             head,
+            is_head,
             body,
             exchange,
             permit,
@@ -372,6 +373,8 @@ impl Handler for Proxy {
 /// An upstream's response and all that must last as long as its body.
 struct Answered {
     head: http::response::Parts,
+    /// The client takes nothing but the head.
+    is_head: bool,
     body: Download,
     exchange: Arc<Exchange>,
     permit: OwnedSemaphorePermit,
@@ -379,7 +382,7 @@ struct Answered {
 
 impl Answered {
     fn into_response(self, mut record: Record) -> Response<ResponseBody> {
-        if self.body.is_end_stream() {
+        if self.is_head || self.body.is_all_out() {
             record.set_outcome(record::Outcome::Complete);
         }
         let body = DownloadBody::new(self.body, self.exchange, record, self.permit);

@@ -1,12 +1,14 @@
 //! Sends a request, as the upstream is to see it.
 
 use http::{Request, Response, header, request::Parts};
-use http_body::Body as _;
 
 use super::{
     Shared, body::UploadBody, exchange::Exchange, failure::Failure, headers, route::Route,
 };
-use crate::{token::Token, upstream::AnswerBody};
+use crate::{
+    token::Token,
+    upstream::{AnswerBody, Repeat},
+};
 
 /// An upstream's response, with its body still to come.
 pub(super) type Answer = Response<AnswerBody<UploadBody>>;
@@ -48,8 +50,15 @@ pub(super) async fn send(
     exchange: &Exchange,
     shared: &Shared,
 ) -> Result<Answer, Failure> {
-    let is_repeatable = head.method().is_safe() && upload.is_end_stream();
-    let again = is_repeatable.then_some(|| UploadBody::whole(Vec::new(), None));
+    let is_safe = head.method().is_safe();
+    let again = |reason| match reason {
+        Repeat::Farewell if !is_safe && !exchange.is_just_sent() => None,
+        _ => {
+            let body = exchange.kept()?;
+            exchange.moved();
+            Some(UploadBody::whole(body, None))
+        }
+    };
     let sending = route.pool.send(head, upload, again);
     let sent = exchange.while_moving(&shared.alarms, sending).await;
     let sent = sent.map_err(|late| Failure::late(late, exchange.timeouts()))?;

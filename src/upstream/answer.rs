@@ -4,12 +4,13 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::task::coop::poll_proceed;
 
 use super::{
     PoolBody,
@@ -111,7 +112,9 @@ impl<B: PoolBody> Body for AnswerBody<B> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FrameResult>> {
         let http1 = |broken| AnswerError(Cause::Http1(broken));
-        match &mut self.0 {
+        // A few bytes may hold thousands of frames, of which some say nothing.
+        let budget = ready!(poll_proceed(cx));
+        let polled = match &mut self.0 {
             State::Whole(body) => {
                 let data = std::mem::take(body);
                 Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
@@ -126,7 +129,11 @@ impl<B: PoolBody> Body for AnswerBody<B> {
                 let frame = Pin::new(body).poll_frame(cx);
                 frame.map_err(|error| AnswerError(Cause::Http2(error)))
             }
+        };
+        if polled.is_ready() {
+            budget.made_progress();
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

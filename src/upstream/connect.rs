@@ -157,6 +157,11 @@ impl Connector {
     async fn tcp(&self, origin: &Origin) -> Result<Socket, ConnectError> {
         let key = (origin.host().to_owned(), origin.port());
         let destination = match self.shared.resolve.get(&key) {
+            // An endpoint that only its platform or another server names.
+            Some(address) if !origin.is_tls() && !Network::is_near(*address) => {
+                let host = origin.to_string();
+                return Err(ConnectError::Exposed { host });
+            }
             Some(address) => Uri::builder()
                 .scheme(Scheme::HTTP)
                 .authority(address.to_string())

@@ -1,6 +1,6 @@
 //! What can go wrong on the way to another host. No text holds a URL's path or query.
 
-use std::{io, time::Duration};
+use std::{error::Error as _, io, time::Duration};
 
 /// Why connections cannot be made at all; found at start.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,15 @@ pub enum ConnectError {
         /// What rustls or the system said.
         reason: io::Error,
     },
+    /// Plain http to another machine, where an override leads.
+    #[error(
+        "network.resolve leads {host} to another machine, and plain http would show tokens and \
+         secrets on the way; use https, or a loopback address in network.resolve"
+    )]
+    Exposed {
+        /// Host and port.
+        host: String,
+    },
     /// Not done within `network.connect_timeout`.
     #[error("{host} did not accept a connection within {}s", .after.as_secs_f32())]
     Timeout {
@@ -65,6 +74,9 @@ pub enum SendError {
     /// The connection ended before a response head.
     #[error("the connection was closed before an answer came")]
     Closed,
+    /// The server says that it processed nothing of the request, which could not be sent again.
+    #[error("the server turned the request away unprocessed; it is safe to send it again")]
+    Unprocessed,
     /// What came was not HTTP.
     #[error("the answer was not valid HTTP")]
     Protocol,
@@ -73,20 +85,52 @@ pub enum SendError {
     RequestBody,
 }
 
-impl From<hyper::Error> for SendError {
-    fn from(error: hyper::Error) -> Self {
-        if error.is_parse() {
-            Self::Protocol
-        } else if error.is_user() {
-            Self::RequestBody
-        } else {
-            Self::Closed
-        }
-    }
+/// The server's verdict on an HTTP/2 request that got no response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The server is going away and did not process the request: its stream is above the last one
+    /// that GOAWAY names (RFC 9113, section 6.8).
+    GoingAway,
+    /// The server reset the stream with `REFUSED_STREAM`, unprocessed (RFC 9113, section 8.7).
+    Refused,
+    /// The connection ended without a word on the request, which may have been processed.
+    Lost,
+    /// Anything else. The request may have been processed.
+    Failed,
 }
 
-/// Whether the connection ended before a single byte of an answer: what an idle connection that
-/// the server closed at that moment looks like. The server may have acted on the request.
-pub(super) fn never_answered(error: &hyper::Error) -> bool {
-    error.is_incomplete_message() || error.is_canceled() || error.is_closed()
+impl Verdict {
+    pub(super) fn of(error: &hyper::Error) -> Self {
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            if let Some(error) = inner.downcast_ref::<h2::Error>() {
+                // h2 closes only the streams above GOAWAY's last one with the server's own GOAWAY.
+                return if error.is_go_away() && error.is_remote() {
+                    Self::GoingAway
+                } else if error.is_reset()
+                    && error.is_remote()
+                    && error.reason() == Some(h2::Reason::REFUSED_STREAM)
+                {
+                    Self::Refused
+                } else {
+                    Self::Failed
+                };
+            }
+            if inner.is::<io::Error>() {
+                return Self::Lost;
+            }
+            cause = inner.source();
+        }
+        // A user's error is one of hyper's own tasks, which ended with the connection.
+        if error.is_canceled() || error.is_closed() || error.is_user() {
+            Self::Lost
+        } else {
+            Self::Failed
+        }
+    }
+
+    /// Whether the server processed nothing of the request.
+    pub(super) fn is_unprocessed(self) -> bool {
+        matches!(self, Self::GoingAway | Self::Refused)
+    }
 }

@@ -8,12 +8,14 @@ mod connect;
 mod connection;
 mod error;
 pub mod http1;
+mod idle;
 mod inspect;
 mod lease;
 mod origin;
 mod pool;
 mod pools;
 mod retry_after;
+mod sending;
 mod socket;
 mod stream;
 mod tls;
@@ -28,6 +30,7 @@ pub use origin::Origin;
 pub use pool::{Pool, PoolBody};
 pub use pools::Pools;
 pub use retry_after::retry_after;
+pub use sending::Repeat;
 
 /// What every pool shares: trust roots, TLS session tickets, resolve overrides.
 #[derive(Debug, Clone)]
@@ -49,7 +52,7 @@ impl Connections {
     }
 
     /// Pools for origins that are not known beforehand.
-    pub fn pools<B: PoolBody>(&self) -> Pools<B> {
+    pub fn pools<B: PoolBody + Clone + Sync>(&self) -> Pools<B> {
         Pools::new(self.connector.speaking(HttpVersion::Auto))
     }
 }

@@ -11,16 +11,14 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
 use http_body::Body;
 use tokio::sync::oneshot;
 
 use super::{
-    AnswerBody, ConnectError, Connector, Origin, SendError,
+    ConnectError, Connector, Origin, SendError,
     connection::{self, Connection, Http2},
-    error,
-    http1::{self, Wire},
-    lease::Lease,
+    http1::Wire,
+    idle::{Idle, IdleConnections},
 };
 use crate::config::HttpVersion;
 
@@ -49,7 +47,7 @@ impl<B> PoolBody for B where
 /// Sends requests to one origin. Clones share connections.
 #[derive(Debug)]
 pub struct Pool<B: PoolBody> {
-    shared: Arc<Shared<B>>,
+    pub(super) shared: Arc<Shared<B>>,
 }
 
 impl<B: PoolBody> Clone for Pool<B> {
@@ -74,8 +72,7 @@ pub(super) struct Shared<B> {
 struct State<B> {
     /// The server has chosen HTTP/1.1.
     is_http1: bool,
-    /// The one used last is at the end, and is taken first, so that the others can go.
-    idle: Vec<Idle<Box<Wire>>>,
+    idle: IdleConnections,
     waiting: VecDeque<oneshot::Sender<Box<Wire>>>,
     http2: Vec<Idle<Http2<B>>>,
     is_growing: bool,
@@ -89,29 +86,21 @@ enum Place<B> {
 }
 
 /// A connection for one request.
-struct Leased<B> {
-    connection: Connection<B>,
+pub(super) struct Leased<B> {
+    pub(super) connection: Connection<B>,
     /// It has served before, so that the server may be closing it right now.
-    is_reused: bool,
-}
-
-#[derive(Debug)]
-struct Idle<C> {
-    connection: C,
-    /// How many sweeps there had been.
-    since: u64,
+    pub(super) is_reused: bool,
 }
 
 impl<B: PoolBody> Pool<B> {
     pub(super) fn new(connector: Connector, origin: Origin, version: HttpVersion) -> Self {
         Self {
             shared: Arc::new(Shared {
-                origin,
                 connector,
                 version,
                 state: Mutex::new(State {
                     is_http1: false,
-                    idle: Vec::new(),
+                    idle: IdleConnections::new(origin.to_string()),
                     waiting: VecDeque::new(),
                     http2: Vec::new(),
                     is_growing: false,
@@ -119,98 +108,10 @@ impl<B: PoolBody> Pool<B> {
                     sweeps: 0,
                 }),
                 opening: tokio::sync::Mutex::new(()),
+                origin,
             }),
         }
     }
-
-    /// Sends a request, whose target is path and query alone, and waits for the response's head.
-    ///
-    /// `again` makes the body once more for the one case in which that is safe: an idempotent
-    /// request without a body, on a connection that ended before a byte of an answer (RFC 9110,
-    /// section 9.2.2). Most often that is an idle one which the server closed at that moment. A
-    /// request of which nothing was written goes to another connection, whatever it is.
-    pub async fn send(
-        &self,
-        head: &Request<()>,
-        mut body: B,
-        mut again: Option<impl Fn() -> B>,
-    ) -> Result<Response<AnswerBody<B>>, SendError> {
-        let mut leased = self.shared.lease().await?;
-        loop {
-            let sent = match leased.connection {
-                Connection::Http1(wire) => self.over_http1(wire, head, body).await,
-                // Boxed, since most requests would only carry the room for it about.
-                Connection::Http2(connection) => {
-                    Box::pin(self.over_http2(connection, head, body)).await
-                }
-            };
-            let failure = match sent {
-                Ok(response) => return Ok(response),
-                Err(failure) => failure,
-            };
-            (body, leased) = match (failure.unsent, again.take()) {
-                (Some(unsent), repeat) if leased.is_reused => {
-                    again = repeat;
-                    (unsent, self.shared.lease().await?)
-                }
-                // Idle connections often end together, so the next one would do no better.
-                (_, Some(again)) if failure.is_silent => {
-                    (again(), Box::pin(self.shared.fresh()).await?)
-                }
-                _ => return Err(failure.error),
-            };
-        }
-    }
-
-    async fn over_http1(
-        &self,
-        wire: Box<Wire>,
-        head: &Request<()>,
-        body: B,
-    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
-        let host = self.shared.origin.host_header();
-        let pool = self.shared.clone();
-        match http1::send(wire, head, body, host, move |wire| pool.put(wire)).await {
-            Ok(response) => Ok(response.map(|body| AnswerBody::http1(body, &self.shared))),
-            Err(unanswered) => Err(Failure {
-                unsent: None,
-                is_silent: unanswered.is_silent,
-                error: unanswered.error,
-            }),
-        }
-    }
-
-    async fn over_http2(
-        &self,
-        connection: Http2<B>,
-        head: &Request<()>,
-        body: B,
-    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
-        let mut lease = Lease::new(self.shared.clone(), connection);
-        match lease.send(head.clone().map(|()| body)).await {
-            Ok(response) => Ok(response.map(|body| AnswerBody::http2(body, lease))),
-            Err(mut failure) => {
-                let unsent = failure.take_message();
-                if unsent.is_some() {
-                    lease.give_up();
-                }
-                Err(Failure {
-                    unsent: unsent.map(Request::into_body),
-                    is_silent: error::never_answered(failure.error()),
-                    error: failure.into_error().into(),
-                })
-            }
-        }
-    }
-}
-
-/// A request that got no response.
-struct Failure<B> {
-    error: SendError,
-    /// Its body, where nothing of the request was written.
-    unsent: Option<B>,
-    /// The connection ended before a byte of a response.
-    is_silent: bool,
 }
 
 impl<B> Leased<B> {
@@ -230,7 +131,7 @@ impl<B> Leased<B> {
 }
 
 impl<B: PoolBody> Shared<B> {
-    async fn lease(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
         match self.take_or_queue() {
             Some(Place::Served(connection)) => Ok(Leased::reused(connection)),
             // Boxed, since most requests would only carry the room for it about.
@@ -238,7 +139,7 @@ impl<B: PoolBody> Shared<B> {
         }
     }
 
-    async fn fresh(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
+    pub(super) async fn fresh(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
         let connection = self.open().await?;
         self.note(&connection);
         Ok(Leased::fresh(connection))
@@ -324,12 +225,7 @@ impl<B: PoolBody> Shared<B> {
                 return Some(Connection::Http2(busy));
             }
         }
-        while let Some(mut idle) = state.idle.pop() {
-            if idle.connection.is_idle() {
-                return Some(Connection::Http1(idle.connection));
-            }
-        }
-        None
+        state.idle.take().map(Connection::Http1)
     }
 
     /// Opens another HTTP/2 connection in the background.
@@ -372,18 +268,37 @@ impl<B: PoolBody> Shared<B> {
         }
     }
 
-    /// Takes back an HTTP/1.1 connection that is ready for the next request.
+    /// Takes back an HTTP/1.1 connection that has served a request.
     pub(super) fn put(self: &Arc<Self>, mut connection: Box<Wire>) {
         let mut state = self.state();
-        while let Some(waiting) = state.waiting.pop_front() {
+        if !state.idle.accepts(&mut connection) {
+            return;
+        }
+        while !connection.needs_rest()
+            && let Some(waiting) = state.waiting.pop_front()
+        {
+            if waiting.is_closed() {
+                continue;
+            }
+            // The runtime has not waited since the response's last bytes, and knows of no others.
+            if !state.idle.is_silent(&mut connection, true) {
+                state.waiting.push_front(waiting);
+                return;
+            }
             match waiting.send(connection) {
                 Ok(()) => return,
                 Err(back) => connection = back,
             }
         }
         let since = state.sweeps;
-        state.idle.push(Idle { connection, since });
+        state.idle.add(Idle { connection, since });
         self.sweep(&mut state);
+    }
+
+    /// Takes no HTTP/1.1 connection back for a while, since what comes over it need not be a response
+    /// to its last request.
+    pub(super) fn distrust(&self) {
+        self.state().idle.distrust();
     }
 
     /// Takes a request off an HTTP/2 connection.
@@ -429,9 +344,7 @@ async fn sweep_once<B: PoolBody>(pool: &Weak<Shared<B>>) -> bool {
     let mut state = pool.state();
     state.sweeps += 1;
     let oldest = state.sweeps.saturating_sub(IDLE_SWEEPS);
-    state
-        .idle
-        .retain_mut(|idle| idle.since > oldest && idle.connection.is_idle());
+    state.idle.sweep(oldest);
     state.http2.retain(|idle| {
         !idle.connection.is_closed() && (idle.since > oldest || idle.connection.load() > 0)
     });

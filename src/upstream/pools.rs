@@ -17,7 +17,7 @@ pub struct Pools<B: PoolBody> {
     pools: Mutex<HashMap<String, Pool<B>>>,
 }
 
-impl<B: PoolBody> Pools<B> {
+impl<B: PoolBody + Clone + Sync> Pools<B> {
     pub(super) fn new(connector: Connector) -> Self {
         Self {
             connector,
@@ -25,7 +25,7 @@ impl<B: PoolBody> Pools<B> {
         }
     }
 
-    /// As [`Pool::send`], for a request with an absolute URI. It is never repeated.
+    /// As [`Pool::send`], for a request with an absolute URI.
     pub async fn send(
         &self,
         mut head: Request<()>,
@@ -42,6 +42,7 @@ impl<B: PoolBody> Pools<B> {
                 .or_insert_with(|| Pool::new(self.connector.clone(), origin, HttpVersion::Auto));
             pool.clone()
         };
-        pool.send(&head, body, None::<fn() -> B>).await
+        let again = body.clone();
+        pool.send(&head, body, |_| Some(again.clone())).await
     }
 }

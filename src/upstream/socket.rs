@@ -9,12 +9,13 @@
 //! than a copy.
 
 use std::{
-    io,
+    io::{self, Read as _},
     pin::{Pin, pin},
     task::{Context, Poll, ready},
 };
 
 use bytes::{Buf as _, BytesMut};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
@@ -28,6 +29,8 @@ pub(super) struct Socket {
     ahead: BytesMut,
     /// The last read got all that was asked for: there is more.
     has_more: bool,
+    /// The other side sends no more.
+    has_ended: bool,
 }
 
 const READ_AHEAD: usize = 32 << 10;
@@ -39,6 +42,7 @@ impl Socket {
             is_write_closed: false,
             ahead: BytesMut::new(),
             has_more: false,
+            has_ended: false,
         }
     }
 
@@ -50,7 +54,19 @@ impl Socket {
     /// Whether nothing has been received that was not read, as far as is known.
     pub(super) fn is_silent(&self) -> bool {
         let readable = self.stream.try_io(Interest::READABLE, || Ok(()));
-        self.ahead.is_empty() && readable.is_err()
+        self.ahead.is_empty() && !self.has_ended && readable.is_err()
+    }
+
+    /// Reads what has been received by now, past the runtime, which only knows what it heard when it
+    /// last waited. One call of the system.
+    pub(super) fn look(&mut self) {
+        let mut received = [0; 512];
+        match (&*SockRef::from(&self.stream)).read(&mut received) {
+            Ok(0) => self.has_ended = true,
+            Ok(count) => self.ahead.extend_from_slice(&received[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.is_write_closed = true,
+        }
     }
 
     fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -100,6 +116,9 @@ impl AsyncRead for Socket {
             let length = self.ahead.len().min(buf.remaining());
             buf.put_slice(&self.ahead[..length]);
             self.ahead.advance(length);
+            return Poll::Ready(Ok(()));
+        }
+        if self.has_ended {
             return Poll::Ready(Ok(()));
         }
         let room = buf.remaining();

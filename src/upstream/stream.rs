@@ -86,6 +86,14 @@ impl Stream {
         !has_data && self.socket().is_silent()
     }
 
+    /// Reads what has been received by now.
+    pub(super) fn look(&mut self) {
+        match &mut self.io {
+            Io::Plain(socket) => socket.look(),
+            Io::Tls(stream) => stream.get_mut().0.look(),
+        }
+    }
+
     /// Whether the other side has stopped to take what is written.
     pub(super) fn is_write_closed(&self) -> bool {
         self.socket().is_write_closed()

@@ -438,9 +438,9 @@ class Scenario:
         self.cleanup.callback(server.shutdown)
         return recorder
 
-    def tls_front(self, port: int, backend: int, authorization: str) -> Front:
+    def tls_front(self, port: int, backend: int, authorization: str, directives: str = "") -> Front:
         """nginx with TLS, HTTP/1.1 and HTTP/2 before a plain server; answers 401 unless Authorization
-        matches the pattern."""
+        matches the pattern. `directives` are added to the server's."""
         certificates = self.certificates()
         directory = self.directory / "front"
         directory.mkdir()
@@ -462,6 +462,7 @@ http {{
     ssl_certificate {certificates}/server.pem;
     ssl_certificate_key {certificates}/server.key;
     client_max_body_size 0;
+    {directives}
     location / {{
       if ($http_authorization !~ "{authorization}") {{
         add_header WWW-Authenticate Bearer always;

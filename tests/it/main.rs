@@ -27,6 +27,7 @@ mod cors;
 #[cfg(unix)]
 mod device_code;
 mod failures;
+mod fairness;
 mod forwarding;
 mod guard;
 mod headers;
@@ -57,6 +58,7 @@ mod throttling;
 mod tls;
 mod tokens;
 mod trailers;
+mod turned_away;
 mod unauthorized;
 mod upstream_connections;
 #[cfg(unix)]

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::support::{
     client,
+    frames::Frames,
     process::{self, Process},
+    scripted::{Scripted, route_to},
     write_config,
 };
 
@@ -97,4 +99,36 @@ async fn each_request_makes_exactly_one_event() {
             "{event}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_answer_is_complete_with_its_last_byte() {
+    let upstream = Scripted::start(|_, conversation| async move {
+        let mut frames = Frames::accept(conversation.stream).await;
+        while let Some((stream, body)) = frames.request().await {
+            let body = std::str::from_utf8(&body).expect("text");
+            frames.answer_and_end(stream, body).await;
+        }
+    })
+    .await;
+    let emulator = Emulator::start(Options::default()).await.expect("started");
+    let files = tempfile::tempdir().expect("a folder");
+    let route = format!("{}\nhttp = \"2\"", route_to(upstream.address()));
+    let config = write_config(&emulator, &files, &[("routes.plain", route)]);
+    let mut command = process::run(&config);
+    command.args(["--log-format", "json"]);
+    let mut process = Process::start(command);
+    let (proxy, _) = process.addresses().await;
+    for body in ["", "a body"] {
+        let answer = client::request(proxy, "POST", "/plain/$echo", &[], body.as_bytes()).await;
+        assert_eq!((answer.status, answer.text()), (200, body));
+    }
+    process.signal(Signal::TERM);
+    process.ended().await;
+    let outcomes: Vec<_> = requests(&process.stderr())
+        .iter()
+        .map(|event| (event["bytes_out"].as_u64(), event["outcome"].clone()))
+        .collect();
+    let complete = |length| (Some(length), "complete".into());
+    assert_eq!(outcomes, [complete(0), complete(6)]);
 }

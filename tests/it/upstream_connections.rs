@@ -20,6 +20,16 @@ use crate::support::{
     PATIENCE, client,
     scripted::{Conversation, Scripted},
 };
+#[cfg(unix)]
+use crate::support::{
+    process::{self, Process},
+    scripted::route_to,
+    write_config,
+};
+#[cfg(unix)]
+use ahds_proxy::emulator::{Emulator, Options};
+#[cfg(unix)]
+use rustix::process::Signal;
 
 const PATH: &str = "/plain/Patient/1";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -223,7 +233,8 @@ async fn a_large_answer_that_comes_early_does_not_hold_up_the_upload() {
             .await
             .expect("no side waits for the other");
     }
-    assert_eq!(connections.load(Ordering::SeqCst), 1, "it serves on");
+    // It serves on, though not at once.
+    assert!(connections.load(Ordering::SeqCst) <= 2);
 }
 
 #[tokio::test]
@@ -268,15 +279,14 @@ async fn interim_answers_without_end_are_no_answer() {
         flooded.expect("no panic").expect_err("the proxy hangs up");
     })
     .await;
-    let stage = upstream
-        .routed()
-        .with("network", "response_timeout = \"1s\"")
-        .start()
-        .await;
+    let stage = upstream.routed().start().await;
     let get = || timeout(PATIENCE, client::get(stage.address(), PATH));
     let answers = tokio::join!(get(), get(), get(), get());
     for answer in [answers.0, answers.1, answers.2, answers.3] {
-        assert_eq!(answer.expect("in time").status, 504);
+        let answer = answer.expect("in time");
+        assert_eq!(answer.status, 502);
+        let proxy_status = answer.header("proxy-status");
+        assert_eq!(proxy_status, Some("ahds-proxy; error=http_protocol_error"));
     }
 }
 
@@ -309,4 +319,172 @@ async fn an_upload_that_stands_still_behind_its_answer_is_given_up() {
     let rest = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
     rest.expect("and so is the client")
         .expect("without a reset");
+}
+
+/// An answer that no client of the proxy may ever see.
+const STOLEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen";
+
+/// Gives the answer without a body, and the body once it has the next request: the latest moment at
+/// which it can do harm.
+async fn late(answer: &'static str) -> (Scripted, Arc<AtomicUsize>) {
+    counting(move |_, mut conversation| async move {
+        conversation.request().await;
+        conversation.send(answer.as_bytes()).await;
+        conversation.request().await;
+        conversation.send(STOLEN).await;
+        conversation.send(OK).await;
+        conversation.request().await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_late_body_of_an_answer_without_one_is_nobodys_answer() {
+    for (method, answer) in [
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
+        ("DELETE", "HTTP/1.1 204 No Content\r\n\r\n"),
+        ("GET", "HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n"),
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n"),
+    ] {
+        let (upstream, connections) = late(answer).await;
+        let stage = upstream.routed().start().await;
+        // The second is there already when the first is answered.
+        let first = format!("{method} {PATH} HTTP/1.1\r\nHost: localhost\r\n");
+        let both = format!("{first}\r\n{first}Connection: close\r\n\r\n");
+        let received = client::to_the_end(stage.address(), both.as_bytes()).await;
+        let received = String::from_utf8_lossy(&received);
+        let status = &answer[..12];
+        assert_eq!(received.matches(status).count(), 2, "{method}: {received}");
+        assert!(!received.contains("stolen"), "{method}: {received}");
+        assert_eq!(connections.load(Ordering::SeqCst), 2, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_late_answer_to_an_upload_that_was_answered_early_is_nobodys_answer() {
+    let (upstream, connections) = counting(|_, mut conversation| async move {
+        conversation.request().await;
+        conversation.send(OK).await;
+        // The rest of the body, then the next request.
+        let mut rest = [0; 999];
+        conversation.stream.read_exact(&mut rest).await.ok();
+        if conversation.request().await.is_some() {
+            conversation.send(STOLEN).await;
+        }
+    })
+    .await;
+    let stage = upstream.routed().start().await;
+    let head = format!("POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\na");
+    let mut stream = TcpStream::connect(stage.address())
+        .await
+        .expect("a listener");
+    stream.write_all(head.as_bytes()).await.expect("a reader");
+    let answer = timeout(PATIENCE, client::read_response(&mut stream, false));
+    assert_eq!(answer.await.expect("an early answer").status, 200);
+    stream.write_all(&[b'a'; 999]).await.expect("a reader");
+    // The connection ends, so that the upload has gone, and the upstream's may be used again.
+    let next = format!("GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stream.write_all(next.as_bytes()).await.expect("a reader");
+    let answer = timeout(PATIENCE, client::read_response(&mut stream, false));
+    let answer = answer.await.expect("an answer");
+    assert_eq!((answer.status, answer.text()), (200, ""));
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn an_upstream_that_sent_what_nobody_asked_for_gets_no_connection_twice() {
+    let (upstream, connections) = counting(|number, mut conversation| async move {
+        while conversation.request().await.is_some() {
+            conversation.send(OK).await;
+            if number == 0 {
+                conversation.send(b"more").await;
+            }
+        }
+    })
+    .await;
+    let stage = upstream.routed().start().await;
+    for number in 1..5 {
+        assert_eq!(client::get(stage.address(), PATH).await.status, 200);
+        assert_eq!(connections.load(Ordering::SeqCst), number);
+    }
+}
+
+#[tokio::test]
+async fn the_farewell_of_an_idle_connection_is_no_offence() {
+    let idle = Arc::new(Notify::new());
+    let said = idle.clone();
+    let (upstream, connections) = counting(move |number, mut conversation| {
+        let said = said.clone();
+        async move {
+            while conversation.request().await.is_some() {
+                conversation.send(OK).await;
+                if number == 0 {
+                    let farewell = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n";
+                    conversation.send(farewell).await;
+                    drop(conversation);
+                    said.notify_one();
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    let stage = upstream.routed().start().await;
+    assert_eq!(client::get(stage.address(), PATH).await.status, 200);
+    idle.notified().await;
+    for _ in 0..3 {
+        assert_eq!(client::get(stage.address(), PATH).await.status, 200);
+        assert_eq!(connections.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_get_whose_answer_is_rubbish_from_before_is_asked_anew() {
+    let (upstream, connections) = counting(|number, mut conversation| async move {
+        conversation.request().await;
+        conversation.send(OK).await;
+        conversation.request().await;
+        if number == 0 {
+            conversation.send(b"{\"late\":true}").await;
+        }
+        conversation.send(OK).await;
+        conversation.request().await;
+    })
+    .await;
+    let stage = upstream.routed().start().await;
+    for number in [1, 2, 3] {
+        assert_eq!(client::get(stage.address(), PATH).await.status, 200);
+        assert_eq!(connections.load(Ordering::SeqCst), number);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_log_says_once_why_connections_are_not_used_again() {
+    let (upstream, _) = numbered("x").await;
+    let options = Options::default();
+    let emulator = Emulator::start(options).await.expect("started");
+    let files = tempfile::tempdir().expect("a folder");
+    let route = route_to(upstream.address());
+    let config = write_config(&emulator, &files, &[("routes.plain", route)]);
+    let mut process = Process::start(process::run(&config));
+    let (proxy, _) = process.addresses().await;
+    for number in 0..3 {
+        assert_eq!(client::get(proxy, PATH).await.text(), number.to_string());
+    }
+    process.signal(Signal::TERM);
+    process.ended().await;
+    let log = process.stderr();
+    let warnings: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("sends more than its responses"))
+        .collect();
+    let [warning] = warnings[..] else {
+        panic!("{log}")
+    };
+    assert!(warning.contains("WARN"), "{warning}");
+    assert!(
+        warning.contains(&upstream.address().to_string()),
+        "{warning}"
+    );
 }

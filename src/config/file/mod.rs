@@ -44,7 +44,7 @@ pub(super) struct File {
 #[derive(Debug, Default)]
 pub(super) struct NetworkTable {
     pub(super) ca_file: Read<PathBuf>,
-    pub(super) resolve: Read<Vec<ResolveOverride>>,
+    pub(super) resolve: Read<Vec<At<ResolveOverride>>>,
     pub(super) connect_timeout: Read<Duration>,
     pub(super) response_timeout: Read<Duration>,
     pub(super) idle_timeout: Read<Duration>,
@@ -171,7 +171,10 @@ fn network(mut table: Table<'_>, report: &mut Report) -> NetworkTable {
             let read: Vec<_> = table
                 .entries()
                 .map(|(host, item)| {
-                    item.parse(report, |to| grammar::resolve_override(host.value, to))
+                    let value =
+                        item.parse(report, |to| grammar::resolve_override(host.value, to))?;
+                    let place = item.place;
+                    Some(At { value, place })
                 })
                 .collect();
             read.into_iter().collect()

@@ -6,6 +6,7 @@
 mod credentials;
 mod listeners;
 mod overrides;
+mod plain_http;
 mod routes;
 mod tls;
 
@@ -21,6 +22,7 @@ use super::{
     report::{Place, Report},
     walk::Table,
 };
+use plain_http::Exposed;
 
 /// Environment variables by name.
 pub type Env<'e> = dyn Fn(&str) -> Option<String> + 'e;
@@ -158,6 +160,15 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
         report,
     );
     let credentials = credentials.resolve(env, report);
+    if let Some(overrides) = file.network.resolve.given() {
+        let upstreams = routes.iter().filter_map(|route| {
+            Exposed::service(format!("routes.{}.upstream", route.name), &route.upstream)
+        });
+        let credentials = credentials.iter();
+        let endpoints = credentials.flat_map(|(name, one)| Exposed::of_credential(name, one));
+        let exposed: Vec<_> = upstreams.chain(endpoints).collect();
+        plain_http::check(&overrides.value, &exposed, report);
+    }
     Config {
         listen: listeners.listen,
         admin: listeners.admin,
@@ -203,7 +214,7 @@ fn network(table: NetworkTable, report: &mut Report) -> Network {
     }
     Network {
         extra_roots,
-        resolve: table.resolve.into_value().unwrap_or_default(),
+        resolve: values(table.resolve),
         connect_timeout: table.connect_timeout.or(Duration::from_secs(10)),
         response_timeout: table.response_timeout.or(Duration::from_secs(120)),
         idle_timeout: table.idle_timeout.or(Duration::from_secs(60)),

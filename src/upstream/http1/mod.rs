@@ -20,7 +20,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 
 use super::{PoolBody, SendError};
 use upload::{Upload, UploadError};
@@ -30,7 +30,7 @@ pub use rest::Rest;
 
 pub(super) use reading::Reading;
 pub(super) use relay::Relayed;
-pub(super) use wire::Wire;
+pub(super) use wire::{Condition, Wire};
 
 /// Why a response did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +79,8 @@ pub(super) struct Unanswered {
     pub(super) error: SendError,
     /// The connection ended before a byte of a response. The server may have acted all the same.
     pub(super) is_silent: bool,
+    /// Not even the first bytes that came are HTTP.
+    pub(super) is_garbled: bool,
 }
 
 /// Sends a request, whose target is path and query alone, and waits for the response's head.
@@ -97,7 +99,9 @@ pub(super) async fn send<B: PoolBody>(
         upload: Some(upload),
     };
     let head = poll_fn(|cx| exchange.poll(cx)).await?;
+    let is_first = exchange.heads.is_first();
     let upload = exchange.upload;
+    wire.set_rest(upload.is_some() || head.is_bodiless);
     let mut reading = Reading::new(wire, head.length, head.keeps_alive);
     let body = if let Some(upload) = upload {
         Body::Early(relay::start(reading, upload, keep))
@@ -107,6 +111,9 @@ pub(super) async fn send<B: PoolBody>(
         Body::Coming(reading)
     };
     let mut response = Response::new(body);
+    if head.status == StatusCode::REQUEST_TIMEOUT && !head.keeps_alive && is_first {
+        response.extensions_mut().insert(Farewell);
+    }
     *response.status_mut() = head.status;
     *response.version_mut() = head.version;
     *response.headers_mut() = head.headers;
@@ -114,6 +121,17 @@ pub(super) async fn send<B: PoolBody>(
         response.extensions_mut().insert(reason);
     }
     Ok(response)
+}
+
+/// Marks a response that ends a connection on which the server waited for a request, and got none in
+/// time (RFC 9110, section 15.5.9).
+#[derive(Debug, Clone, Copy)]
+struct Farewell;
+
+/// Whether a response may have been sent before the request arrived, if the connection was idle then.
+pub(super) fn is_farewell<T>(response: &Response<T>) -> bool {
+    response.status() == StatusCode::REQUEST_TIMEOUT
+        && response.extensions().get::<Farewell>().is_some()
 }
 
 struct Exchange<'a, B: PoolBody> {
@@ -156,6 +174,7 @@ impl<B: PoolBody> Exchange<'_, B> {
     fn unanswered(&self, broken: &Broken) -> Unanswered {
         Unanswered {
             is_silent: broken.is_cut() && !self.heads.has_begun(),
+            is_garbled: matches!(broken, Broken::Protocol) && !self.heads.has_begun(),
             error: match broken {
                 Broken::Protocol => SendError::Protocol,
                 Broken::Closed | Broken::Io(_) => SendError::Closed,
@@ -169,6 +188,7 @@ impl From<SendError> for Unanswered {
         Self {
             error,
             is_silent: false,
+            is_garbled: false,
         }
     }
 }

@@ -78,9 +78,10 @@ impl Reading {
         self.rest.size_hint()
     }
 
-    /// The connection, if it can take another request now that this response has ended.
+    /// The connection, if it may take another request now that this response has ended. More than the
+    /// response may have come over it.
     pub(in super::super) fn into_wire(mut self) -> Option<Box<Wire>> {
-        let is_reusable = self.is_end() && self.keeps_alive && self.wire.received.is_empty();
+        let is_reusable = self.is_end() && self.keeps_alive;
         is_reusable.then(|| {
             self.wire.rest();
             self.wire

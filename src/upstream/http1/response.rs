@@ -9,7 +9,7 @@ use hyper::ext::ReasonPhrase;
 use super::Broken;
 
 const MAX_HEADERS: usize = 256;
-/// In bytes.
+/// In bytes, and as many again for the interim responses before it.
 const MAX_HEAD: usize = 256 << 10;
 
 /// What a response begins with.
@@ -25,6 +25,9 @@ pub struct Head {
     pub reason: Option<ReasonPhrase>,
     /// How long the body is.
     pub length: Length,
+    /// Whether there is none by the rules, whatever the fields say: in response to HEAD, and with the
+    /// statuses 204 and 304.
+    pub is_bodiless: bool,
     /// Whether the connection may take another request.
     pub keeps_alive: bool,
 }
@@ -47,6 +50,8 @@ pub struct Heads<'a> {
     /// Bytes that are known not to be all of a head.
     seen: usize,
     has_begun: bool,
+    /// Bytes of the interim responses so far.
+    interim: usize,
 }
 
 impl<'a> Heads<'a> {
@@ -56,6 +61,7 @@ impl<'a> Heads<'a> {
             method,
             seen: 0,
             has_begun: false,
+            interim: 0,
         }
     }
 
@@ -66,13 +72,25 @@ impl<'a> Heads<'a> {
             if received.len() == self.seen {
                 return Ok(None);
             }
+            let before = received.len();
             match take_head(received, self.seen, self.method)? {
-                Some(head) if is_interim(head.status) => self.seen = 0,
+                Some(head) if is_interim(head.status) => {
+                    self.seen = 0;
+                    self.interim += before - received.len();
+                    if self.interim > MAX_HEAD {
+                        return Err(Broken::Protocol);
+                    }
+                }
                 None => self.seen = received.len(),
                 head => return Ok(head),
             }
             self.has_begun = true;
         }
+    }
+
+    /// Whether nothing came before the final response.
+    pub fn is_first(&self) -> bool {
+        self.interim == 0
     }
 
     /// Whether anything has come.
@@ -166,7 +184,8 @@ fn head(
         }
         headers.append(name, value);
     }
-    let length = if has_no_body(status, method) {
+    let is_bodiless = has_no_body(status, method);
+    let length = if is_bodiless {
         Length::Known(0)
     } else if let Some(codings) = codings {
         if version == Version::HTTP_10 {
@@ -191,6 +210,7 @@ fn head(
         headers,
         reason,
         length,
+        is_bodiless,
         keeps_alive: keeps_alive && is_final,
     })
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWrite};
 
 use super::super::stream::Stream;
 
@@ -27,7 +27,22 @@ pub(in super::super) struct Wire {
     /// Where a request's head is put together, and the frame around a chunk of its body.
     pub(super) framed: Framed,
     read_size: usize,
+    needs_rest: bool,
 }
+
+/// The state of a connection between two requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Condition {
+    /// Nothing has come.
+    Silent,
+    /// The server closes it.
+    Ended,
+    /// The server has sent what nobody asked for.
+    Unasked,
+}
+
+/// A server that closes an idle connection may say so (RFC 9110, section 15.5.9).
+const FAREWELLS: [&[u8]; 2] = [b"HTTP/1.1 408", b"HTTP/1.0 408"];
 
 /// Bytes to be written, of which the first may be out already.
 #[derive(Default)]
@@ -68,23 +83,52 @@ impl Wire {
             received: BytesMut::new(),
             framed: Framed::default(),
             read_size: FIRST_READ,
+            needs_rest: false,
         })
     }
 
-    /// Whether the next request can go over it: the server has not closed it, nor sent what nobody
-    /// asked for.
-    pub(in super::super) fn is_idle(&mut self) -> bool {
-        if !self.received.is_empty() || self.stream.is_write_closed() {
-            return false;
+    /// Whether the next request can go over it. `look` asks the system, and not only the runtime.
+    pub(in super::super) fn condition(&mut self, look: bool) -> Condition {
+        if self.stream.is_write_closed() {
+            return Condition::Ended;
         }
-        // Not all that TLS receives is data.
-        self.stream.is_silent() || {
-            let mut byte = [0];
-            let mut byte = ReadBuf::new(&mut byte);
+        if look {
+            self.stream.look();
+        }
+        if self.received.is_empty() {
+            if self.stream.is_silent() {
+                return Condition::Silent;
+            }
+            // Not all that TLS receives is data.
             let mut cx = Context::from_waker(Waker::noop());
-            let stream = Pin::new(&mut self.stream);
-            stream.poll_read(&mut cx, &mut byte).is_pending()
+            match self.poll_receive(&mut cx) {
+                Poll::Pending => return Condition::Silent,
+                Poll::Ready(Ok(0) | Err(_)) => return Condition::Ended,
+                Poll::Ready(Ok(_)) => {}
+            }
         }
+        let is_farewell = FAREWELLS
+            .iter()
+            .any(|start| self.received.starts_with(start));
+        if is_farewell {
+            Condition::Ended
+        } else {
+            Condition::Unasked
+        }
+    }
+
+    /// Whether anything is left that was received and not taken.
+    pub(in super::super) fn has_received(&self) -> bool {
+        !self.received.is_empty()
+    }
+
+    /// Whether bytes may still come that belong to the last response.
+    pub(in super::super) fn needs_rest(&self) -> bool {
+        self.needs_rest
+    }
+
+    pub(in super::super) fn set_rest(&mut self, needs_rest: bool) {
+        self.needs_rest = needs_rest;
     }
 
     /// How long nothing may move.

@@ -6,6 +6,10 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 fn program(arguments: &[&str]) -> Output {
+    program_with(&[], arguments)
+}
+
+fn program_with(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ahds-proxy"));
     // Variables of whoever runs the tests must not decide them.
     for (name, _) in std::env::vars_os() {
@@ -14,6 +18,7 @@ fn program(arguments: &[&str]) -> Output {
             command.env_remove(&*name);
         }
     }
+    command.envs(variables.iter().copied());
     command.args(arguments).output().expect("the program runs")
 }
 
@@ -43,6 +48,26 @@ fn the_program_refuses_with_exit_code_2() {
         assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
         assert_eq!(text(&output.stdout), "", "{arguments:?}");
     }
+}
+
+#[test]
+fn an_endpoint_that_the_platform_names_is_not_led_elsewhere_either() {
+    let files = tempfile::tempdir().expect("a folder");
+    let config = files.path().join("ahds-proxy.toml");
+    let lines = "[routes.fhir]\nupstream = \"https://ws-fhir.fhir.azurehealthcareapis.com\"\n\
+                 [credentials.default.managed-identity]\n\
+                 [network.resolve]\n\"localhost:8005\" = \"192.0.2.1:8005\"\n";
+    std::fs::write(&config, lines).expect("written");
+    let platform = [
+        ("IDENTITY_ENDPOINT", "http://localhost:8005/msi/token"),
+        ("IDENTITY_HEADER", "s3cret"),
+    ];
+    let path = config.to_str().expect("UTF-8");
+    let output = program_with(&platform, &["-c", path, "token", "fhir"]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let expected = "network.resolve leads localhost:8005 to another machine";
+    assert!(stderr.contains(expected), "{stderr}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod compressed;
 #[cfg(unix)]
 pub(crate) mod fake_az;
+pub(crate) mod frames;
 pub(crate) mod partner;
 #[cfg(unix)]
 pub(crate) mod process;

@@ -123,6 +123,15 @@ impl Conversation {
         }
     }
 
+    /// Reads exactly these bytes.
+    pub(crate) async fn read_exactly(&mut self, expected: &[u8]) {
+        while self.buffer.len() < expected.len() {
+            let count = self.stream.read_buf(&mut self.buffer).await;
+            assert!(count.expect("more to read") > 0, "{:?}", self.buffer);
+        }
+        assert_eq!(self.buffer.split_to(expected.len()), expected);
+    }
+
     /// Sends bytes as they are.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         // The proxy may have gone already; what it made of that is the test's business.

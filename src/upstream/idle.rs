@@ -1,0 +1,240 @@
+//! HTTP/1.1 connections between two requests (RFC 9112, section 9.3).
+//!
+//! Bytes that a server sends beyond its response, such as a body behind a 204, would be read as the
+//! response to the next request, which may be another client's. So a connection on which something
+//! has come is closed, one whose last response has no body rests first, and an origin that was once
+//! caught gets none back for a while.
+
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::time::Instant;
+
+use super::http1::{Condition, Wire};
+
+/// The time that a late body takes to come, after Nagle's algorithm and a delayed ACK at worst (RFC
+/// 9293, section 3.8.6.3).
+const REST: Duration = Duration::from_millis(200);
+/// So many connections may rest; one more, and the oldest can serve early.
+const MAX_RESTING: usize = 64;
+/// How long an origin that sent what nobody asked for gets no connection back.
+const DISTRUST: Duration = Duration::from_secs(600);
+
+/// An open connection that no request needs.
+#[derive(Debug)]
+pub(super) struct Idle<C> {
+    pub(super) connection: C,
+    /// How many sweeps there had been.
+    pub(super) since: u64,
+}
+
+/// The idle HTTP/1.1 connections to one origin.
+#[derive(Debug)]
+pub(super) struct IdleConnections {
+    /// Names the origin in the log.
+    origin: String,
+    /// The one used last is at the end, and is taken first, so that the others can go.
+    ready: Vec<Idle<Box<Wire>>>,
+    /// The one that has rested longest is at the front.
+    resting: VecDeque<(Instant, Idle<Box<Wire>>)>,
+    distrusted_until: Option<Instant>,
+}
+
+impl IdleConnections {
+    pub(super) fn new(origin: String) -> Self {
+        Self {
+            origin,
+            ready: Vec::new(),
+            resting: VecDeque::new(),
+            distrusted_until: None,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.resting.is_empty()
+    }
+
+    /// A connection that can take a request now.
+    pub(super) fn take(&mut self) -> Option<Box<Wire>> {
+        loop {
+            let (mut connection, has_rested) = self.next()?;
+            if self.is_silent(&mut connection, has_rested) {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<(Box<Wire>, bool)> {
+        if let Some(idle) = self.ready.pop() {
+            return Some((idle.connection, false));
+        }
+        let (since, _) = self.resting.front()?;
+        if self.resting.len() < MAX_RESTING && since.elapsed() < REST {
+            return None;
+        }
+        let (_, idle) = self.resting.pop_front()?;
+        Some((idle.connection, true))
+    }
+
+    /// Whether another request may use a connection that has just served one.
+    pub(super) fn accepts(&mut self, connection: &mut Wire) -> bool {
+        if connection.has_received() && !self.is_silent(connection, false) {
+            return false;
+        }
+        if let Some(until) = self.distrusted_until {
+            if Instant::now() < until {
+                return false;
+            }
+            self.distrusted_until = None;
+        }
+        true
+    }
+
+    /// Whether nothing has come over a connection since its last response. `look` asks the system
+    /// itself, which costs a call; without it, only news that the runtime has had is known.
+    pub(super) fn is_silent(&mut self, connection: &mut Wire, look: bool) -> bool {
+        match connection.condition(look) {
+            Condition::Silent => true,
+            Condition::Ended => false,
+            Condition::Unasked => {
+                self.distrust();
+                false
+            }
+        }
+    }
+
+    pub(super) fn add(&mut self, idle: Idle<Box<Wire>>) {
+        if idle.connection.needs_rest() {
+            self.resting.push_back((Instant::now(), idle));
+        } else {
+            self.ready.push(idle);
+        }
+    }
+
+    /// Closes the connections that have been idle since `oldest` or longer, and those that are of no
+    /// use any more.
+    pub(super) fn sweep(&mut self, oldest: u64) {
+        let mut is_caught = false;
+        let mut is_good = |idle: &mut Idle<Box<Wire>>| {
+            idle.since > oldest && {
+                let condition = idle.connection.condition(false);
+                is_caught |= condition == Condition::Unasked;
+                condition == Condition::Silent
+            }
+        };
+        self.ready.retain_mut(&mut is_good);
+        self.resting.retain_mut(|(_, idle)| is_good(idle));
+        if is_caught {
+            self.distrust();
+        }
+    }
+
+    /// The origin sent what nobody asked for.
+    pub(super) fn distrust(&mut self) {
+        self.ready.clear();
+        self.resting.clear();
+        let until = self.distrusted_until.replace(Instant::now() + DISTRUST);
+        if until.is_none() {
+            tracing::warn!(
+                upstream = self.origin,
+                "the upstream sends more than its responses, which could be taken for those to other \
+                 requests; each HTTP/1.1 connection to it serves only one request for the next {} \
+                 minutes. Tell the owner of the service, or let it speak HTTP/2",
+                DISTRUST.as_secs() / 60
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::AsyncWriteExt as _,
+        net::{TcpListener, TcpStream},
+        time::{advance, pause},
+    };
+
+    use super::*;
+    use crate::upstream::{socket::Socket, stream::Stream};
+
+    async fn connection() -> (Box<Wire>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let ours = Socket::new(ours.expect("a listener"));
+        let wire = Wire::new(Stream::plain(ours, Duration::from_secs(60)));
+        (wire, theirs.expect("a connection").0)
+    }
+
+    fn idle(connection: Box<Wire>) -> Idle<Box<Wire>> {
+        Idle {
+            connection,
+            since: 1,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_rests_after_a_response_without_a_body() {
+        let mut connections = IdleConnections::new(String::new());
+        let (mut wire, _server) = connection().await;
+        wire.set_rest(true);
+        pause();
+        connections.add(idle(wire));
+        assert!(connections.take().is_none());
+        advance(REST).await;
+        assert!(connections.take().is_some());
+        assert!(connections.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_oldest_serves_early_where_many_rest() {
+        let mut connections = IdleConnections::new(String::new());
+        let mut servers = Vec::new();
+        for number in 0..MAX_RESTING {
+            assert!(connections.take().is_none(), "{number}");
+            let (mut wire, server) = connection().await;
+            wire.set_rest(true);
+            connections.add(idle(wire));
+            servers.push(server);
+        }
+        pause();
+        assert!(connections.take().is_some());
+        assert!(connections.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn the_system_is_asked_for_what_the_runtime_has_not_heard_of() {
+        for (text, is_offence) in [
+            ("HTTP/1.1 200 OK\r\n\r\n", true),
+            ("x", true),
+            ("HTTP/1.1 408 Request Timeout\r\n\r\n", false),
+        ] {
+            let mut connections = IdleConnections::new(String::new());
+            let (mut wire, server) = connection().await;
+            let mut server = server.into_std().expect("a stream");
+            std::io::Write::write_all(&mut server, text.as_bytes()).expect("a reader");
+            assert!(connections.is_silent(&mut wire, false), "no news yet");
+            assert!(!connections.is_silent(&mut wire, true), "{text}");
+            assert_eq!(connections.distrusted_until.is_some(), is_offence, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_connection_is_seen_and_is_no_offence() {
+        let mut connections = IdleConnections::new(String::new());
+        let (mut wire, mut server) = connection().await;
+        server.shutdown().await.expect("a reader");
+        assert!(!connections.is_silent(&mut wire, true));
+        assert!(connections.accepts(&mut wire));
+    }
+
+    #[tokio::test]
+    async fn an_origin_is_trusted_again_after_a_while() {
+        let mut connections = IdleConnections::new(String::new());
+        let (mut wire, _server) = connection().await;
+        pause();
+        connections.distrust();
+        assert!(!connections.accepts(&mut wire));
+        advance(DISTRUST).await;
+        assert!(connections.accepts(&mut wire));
+    }
+}

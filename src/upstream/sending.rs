@@ -1,0 +1,175 @@
+//! One request over the connections of a pool: the first that answers it.
+
+use http::{Request, Response};
+
+use super::{
+    AnswerBody, SendError,
+    connection::{Connection, Http2},
+    error::Verdict,
+    http1::{self, Wire},
+    lease::Lease,
+    pool::{Leased, Pool, PoolBody},
+};
+
+/// Connections that one request may try. A server that takes twenty requests a connection, and gets
+/// a hundred at once, turns the last of them away four times.
+const ATTEMPTS: usize = 8;
+
+impl<B: PoolBody> Pool<B> {
+    /// Sends a request, whose target is path and query alone, and waits for the response's head.
+    ///
+    /// A request that the server certainly did not process goes to another connection, whatever its
+    /// method: one of which nothing was written, one that HTTP/2 says was not processed (RFC 9113,
+    /// sections 6.8 and 8.7), and one that crossed the farewell of an idle connection (RFC 9110,
+    /// section 15.5.9). A safe request without a body also goes again, once, when its connection ends
+    /// before a byte of a response (RFC 9110, section 9.2.2). `again` makes the body once more, or
+    /// says that it cannot.
+    pub async fn send(
+        &self,
+        head: &Request<()>,
+        mut body: B,
+        again: impl Fn(Repeat) -> Option<B>,
+    ) -> Result<Response<AnswerBody<B>>, SendError> {
+        let mut may_repeat = head.method().is_safe() && body.is_end_stream();
+        let mut leased = self.shared.lease().await?;
+        for _ in 1..ATTEMPTS {
+            let is_reused = leased.is_reused;
+            let failure = match self.attempt(leased, head, body).await {
+                Ok(response) if !(is_reused && http1::is_farewell(&response)) => {
+                    return Ok(response);
+                }
+                Ok(response) => match again(Repeat::Farewell) {
+                    None => return Ok(response),
+                    Some(anew) => {
+                        drop(response);
+                        body = anew;
+                        // Idle connections often end together, so the next one would do no better.
+                        leased = Box::pin(self.shared.fresh()).await?;
+                        continue;
+                    }
+                },
+                Err(failure) => failure,
+            };
+            (body, leased) = match failure.sent {
+                Sent::Nothing(body) => (body, self.shared.lease().await?),
+                Sent::Unprocessed => match again(Repeat::Unprocessed) {
+                    Some(body) => (body, self.shared.lease().await?),
+                    None => return Err(failure.error),
+                },
+                Sent::Lost if may_repeat => match again(Repeat::Lost) {
+                    Some(body) => {
+                        may_repeat = false;
+                        (body, Box::pin(self.shared.fresh()).await?)
+                    }
+                    None => return Err(failure.error),
+                },
+                Sent::Lost | Sent::Perhaps => return Err(failure.error),
+            };
+        }
+        let last = self.attempt(leased, head, body).await;
+        last.map_err(|failure| failure.error)
+    }
+
+    async fn attempt(
+        &self,
+        leased: Leased<B>,
+        head: &Request<()>,
+        body: B,
+    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
+        match leased.connection {
+            Connection::Http1(wire) => self.over_http1(wire, head, body, leased.is_reused).await,
+            // Boxed, since most requests would only carry the room for it about.
+            Connection::Http2(connection) => {
+                Box::pin(self.over_http2(connection, head, body)).await
+            }
+        }
+    }
+
+    async fn over_http1(
+        &self,
+        wire: Box<Wire>,
+        head: &Request<()>,
+        body: B,
+        is_reused: bool,
+    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
+        let host = self.shared.origin.host_header();
+        let pool = self.shared.clone();
+        let sent = http1::send(wire, head, body, host, move |wire| pool.put(wire));
+        let unanswered = match sent.await {
+            Ok(response) => {
+                return Ok(response.map(|body| AnswerBody::http1(body, &self.shared)));
+            }
+            Err(unanswered) => unanswered,
+        };
+        // The rest of an earlier response.
+        let is_late = is_reused && unanswered.is_garbled;
+        if is_late {
+            self.shared.distrust();
+        }
+        Err(Failure {
+            sent: if is_late || unanswered.is_silent {
+                Sent::Lost
+            } else {
+                Sent::Perhaps
+            },
+            error: unanswered.error,
+        })
+    }
+
+    async fn over_http2(
+        &self,
+        connection: Http2<B>,
+        head: &Request<()>,
+        body: B,
+    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
+        let mut lease = Lease::new(self.shared.clone(), connection);
+        let mut failure = match lease.send(head.clone().map(|()| body)).await {
+            Ok(response) => return Ok(response.map(|body| AnswerBody::http2(body, lease))),
+            Err(failure) => failure,
+        };
+        let verdict = Verdict::of(failure.error());
+        let unsent = failure.take_message();
+        if unsent.is_some() || verdict == Verdict::GoingAway {
+            lease.give_up();
+        }
+        let (sent, error) = match (unsent, verdict) {
+            (Some(unsent), _) => (Sent::Nothing(unsent.into_body()), SendError::Closed),
+            (None, verdict) if verdict.is_unprocessed() => {
+                (Sent::Unprocessed, SendError::Unprocessed)
+            }
+            (None, Verdict::Lost) => (Sent::Lost, SendError::Closed),
+            (None, _) => (Sent::Perhaps, SendError::Closed),
+        };
+        Err(Failure { error, sent })
+    }
+}
+
+/// Why a request is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// The server says that it did not process the request.
+    Unprocessed,
+    /// The server ended an idle connection while the request was on its way there.
+    Farewell,
+    /// The connection ended before a byte of a response. The server may have acted on the request,
+    /// which is safe and has no body.
+    Lost,
+}
+
+/// A request that got no response.
+struct Failure<B> {
+    error: SendError,
+    sent: Sent<B>,
+}
+
+/// The part of a request that may have reached its server.
+enum Sent<B> {
+    /// None of it; here is its body.
+    Nothing(B),
+    /// The server says that it processed none of it.
+    Unprocessed,
+    /// Perhaps all of it, and not a byte of a response came.
+    Lost,
+    /// Perhaps all of it.
+    Perhaps,
+}
