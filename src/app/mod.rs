@@ -1,23 +1,21 @@
 //! The composition root: makes the parts, joins them, and takes them down again.
 
 mod certificate;
+mod descriptors;
 mod doors;
 mod parts;
 mod signals;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{Semaphore, watch},
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     admin::Admin,
     clock::Clock,
-    config::{Config, Listen},
+    config::{self, Config, Listen},
     proxy::{Ports, Proxy},
-    server::{self, BindError, Listener, Tls},
+    server::{self, BindError, Connections, Listener, Tls},
     token::Source,
     upstream,
 };
@@ -30,8 +28,9 @@ use signals::{Asked, Signals};
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than what most clients keep an idle connection for, so that they close it first.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
-/// The admin address has few callers; this is against mistakes only.
+/// The admin address has few callers, which are near and ask for little.
 const ADMIN_CONNECTIONS: usize = 64;
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +117,11 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
-    let proxy = Proxy::new(built.routes, config);
+    let fitted = Config {
+        limits: descriptors::fit(&config.limits),
+        ..config.clone()
+    };
+    let proxy = Proxy::new(built.routes, &fitted);
     let mut running = Running {
         config: config.clone(),
         clock,
@@ -145,7 +148,10 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         write_timeout: config.network.idle_timeout,
         max_head: (config.limits.request_head * 2).max(server::MIN_HEAD),
     };
-    let permits = Arc::new(Semaphore::new(config.limits.connections));
+    let connections = Connections::new(
+        fitted.limits.connections,
+        "Raise limits.connections, or have clients open fewer connections.",
+    );
     for Door { listener, route } in doors.0 {
         let address = listener.address();
         tracing::info!(address, route = route.as_deref(), "listening");
@@ -156,12 +162,11 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         if listener.is_tls() {
             proxy = proxy.over_tls();
         }
-        let permits = permits.clone();
         let serve = server::serve(
             listener,
             proxy,
             limits,
-            permits,
+            connections.clone(),
             stopped.clone(),
             config.drain,
         );
@@ -171,12 +176,21 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         tracing::info!(address = listener.address(), "admin address");
         let admin = Admin::new(config, built.sources, stopped);
         running.admin_pages = Some(admin.clone());
-        let permits = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
+        let connections = Connections::new(
+            ADMIN_CONNECTIONS,
+            "Have whatever watches the admin address close its connections.",
+        );
+        let limits = server::Limits {
+            head_timeout: ADMIN_TIMEOUT,
+            keep_alive: ADMIN_TIMEOUT,
+            write_timeout: ADMIN_TIMEOUT,
+            ..limits
+        };
         let serve = server::serve(
             listener,
             admin,
             limits,
-            permits,
+            connections,
             admin_stopped,
             Duration::from_secs(1),
         );
@@ -254,7 +268,14 @@ impl Running {
         }
         self.background.abort_all();
         self.keep_fresh(&parts.sources);
-        self.proxy.replace(parts.routes, config);
+        let fitted = Config {
+            limits: descriptors::fit(&config::Limits {
+                connections: self.config.limits.connections,
+                ..config.limits.clone()
+            }),
+            ..config.clone()
+        };
+        self.proxy.replace(parts.routes, &fitted);
         if let Some(admin) = &self.admin_pages {
             admin.replace(config, parts.sources);
         }

@@ -22,6 +22,7 @@ mod check;
 mod command;
 mod compressed_uploads;
 mod config;
+mod connection_limit;
 mod cors;
 #[cfg(unix)]
 mod device_code;

@@ -16,7 +16,7 @@ use crate::support::{
 
 /// A running program in front of an emulator.
 struct Scene {
-    _emulator: Emulator,
+    emulator: Emulator,
     process: Process,
     _files: TempDir,
 }
@@ -38,7 +38,7 @@ impl Scene {
         let mut command = process::run(&config);
         command.args(arguments);
         Self {
-            _emulator: emulator,
+            emulator,
             process: Process::start(command),
             _files: files,
         }
