@@ -121,7 +121,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         limits: descriptors::fit(&config.limits),
         ..config.clone()
     };
-    let proxy = Proxy::new(built.routes, &fitted);
+    let proxy = Proxy::new(built.routes, &fitted, doors.numbers());
     let mut running = Running {
         config: config.clone(),
         clock,
@@ -152,10 +152,15 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         fitted.limits.connections,
         "Raise limits.connections, or have clients open fewer connections.",
     );
-    for Door { listener, route } in doors.0 {
+    for Door {
+        listener,
+        number,
+        route,
+    } in doors.0
+    {
         let address = listener.address();
         tracing::info!(address, route = route.as_deref(), "listening");
-        let mut proxy = proxy.clone();
+        let mut proxy = proxy.through(number);
         if let Some(route) = route {
             proxy = proxy.at_root_of(route);
         }

@@ -20,6 +20,8 @@ mod kept;
 mod links;
 mod media;
 mod names;
+mod pace;
+mod places;
 mod record;
 mod request_id;
 mod resource;
@@ -43,7 +45,6 @@ use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     config::{self, RouteKind},
@@ -58,6 +59,7 @@ use exchange::Exchange;
 use failure::Failure;
 use guard::Verdict;
 use names::Entry;
+use places::{Place, Places};
 use record::Record;
 use sending::{send, upstream_request};
 
@@ -76,6 +78,8 @@ pub struct Proxy {
     current: Arc<RwLock<Arc<Shared>>>,
     /// The only route, served at the root.
     own: Option<Arc<str>>,
+    /// The number of the listener.
+    listener: usize,
     /// Clients call it with https.
     is_tls: bool,
 }
@@ -86,7 +90,8 @@ struct Shared {
     guard: Guard,
     timeouts: Timeouts,
     limits: config::Limits,
-    requests: Arc<Semaphore>,
+    places: Places,
+    listeners: usize,
     alarms: Alarms,
     /// Told to every request that runs, whichever configuration it began with.
     is_cut_off: Arc<AtomicBool>,
@@ -109,15 +114,17 @@ impl Shape {
 }
 
 impl Proxy {
-    /// Puts the pipeline together.
-    pub fn new(routes: Vec<Arc<Route>>, config: &config::Config) -> Self {
+    /// Puts the pipeline together, for so many listeners that share out `limits.requests`.
+    pub fn new(routes: Vec<Arc<Route>>, config: &config::Config, listeners: usize) -> Self {
         Self {
             current: Arc::new(RwLock::new(Arc::new(Shared::new(
                 routes,
                 config,
+                listeners,
                 Arc::default(),
             )))),
             own: None,
+            listener: 0,
             is_tls: false,
         }
     }
@@ -127,6 +134,15 @@ impl Proxy {
     pub fn at_root_of(&self, route: Arc<str>) -> Self {
         Self {
             own: Some(route),
+            ..self.clone()
+        }
+    }
+
+    /// The same for the listener of that number, counted from 0.
+    #[must_use]
+    pub fn through(&self, listener: usize) -> Self {
+        Self {
+            listener,
             ..self.clone()
         }
     }
@@ -142,8 +158,9 @@ impl Proxy {
 
     /// Serves every request from now on with these routes and this configuration.
     pub fn replace(&self, routes: Vec<Arc<Route>>, config: &config::Config) {
-        let is_cut_off = self.shared().is_cut_off.clone();
-        let shared = Arc::new(Shared::new(routes, config, is_cut_off));
+        let old = self.shared();
+        let is_cut_off = old.is_cut_off.clone();
+        let shared = Arc::new(Shared::new(routes, config, old.listeners, is_cut_off));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = shared;
     }
 
@@ -188,6 +205,7 @@ impl Proxy {
                 let target = Target {
                     route: route.clone(),
                     rest_at: path.len() - rest.len(),
+                    listener: self.listener,
                     entry: Entry {
                         is_own: self.own.is_some(),
                         is_tls: self.is_tls,
@@ -215,20 +233,27 @@ struct Target {
     route: Arc<Route>,
     /// Where in the path the upstream's part of it begins.
     rest_at: usize,
+    listener: usize,
     entry: Entry,
 }
 
 impl Shared {
-    fn new(routes: Vec<Arc<Route>>, config: &config::Config, is_cut_off: Arc<AtomicBool>) -> Self {
+    fn new(
+        routes: Vec<Arc<Route>>,
+        config: &config::Config,
+        listeners: usize,
+        is_cut_off: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             is_cut_off,
+            places: Places::new(config.limits.requests, routes.len(), listeners),
+            listeners,
             routes,
             guard: Guard::new(&config.security),
             timeouts: Timeouts {
                 response: config.network.response_timeout,
                 idle: config.network.idle_timeout,
             },
-            requests: Arc::new(Semaphore::new(config.limits.requests)),
             alarms: Alarms::default(),
             limits: config.limits.clone(),
         }
@@ -254,7 +279,7 @@ impl Shared {
         checks::method(route, &head, rest)?;
         checks::transfer_coding(&head)?;
         checks::body_size(&body, self.limits.request_body)?;
-        let permit = self.permit()?;
+        let place = self.place(target)?;
 
         let token = if anonymous::is_open(route.kind, &head.method, rest) {
             route.source.at_hand()
@@ -340,15 +365,17 @@ impl Shared {
             head,
             body,
             exchange,
-            permit,
+            place,
         })
     }
 
-    fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        self.requests
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| Failure::too_many_requests(self.limits.requests))
+    fn place(&self, target: &Target) -> Result<Place, Failure> {
+        let mut routes = self.routes.iter();
+        let number = routes.position(|route| Arc::ptr_eq(route, &target.route));
+        let place = self
+            .places
+            .take(number.unwrap_or_default(), target.listener);
+        place.ok_or_else(|| Failure::too_many_requests(self.limits.requests))
     }
 }
 
@@ -369,7 +396,7 @@ struct Answered {
     head: http::response::Parts,
     body: Download,
     exchange: Arc<Exchange>,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Answered {
@@ -377,7 +404,7 @@ impl Answered {
         if self.body.is_end_stream() {
             record.set_outcome(record::Outcome::Complete);
         }
-        let body = DownloadBody::new(self.body, self.exchange, record, self.permit);
+        let body = DownloadBody::new(self.body, self.exchange, record, self.place);
         Response::from_parts(self.head, ResponseBody::Upstream(body))
     }
 }

@@ -30,6 +30,7 @@ mod failures;
 mod forwarding;
 mod guard;
 mod headers;
+mod least_rate;
 mod limits;
 mod links;
 #[cfg(unix)]
@@ -38,6 +39,7 @@ mod media_types;
 mod mislabelled;
 mod oauth2;
 mod own_answers;
+mod places;
 #[cfg(unix)]
 mod privacy;
 #[cfg(unix)]

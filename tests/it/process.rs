@@ -1,6 +1,8 @@
 //! The program as its user meets it: what it prints, how it starts, and how it ends.
 
 mod commands;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod draining;
 mod reloading;
 mod starting;
