@@ -12,6 +12,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Door {
     pub(super) listener: Listener,
+    /// Doors that let in the same callers have the same number, counted from 0.
+    pub(super) number: usize,
     pub(super) route: Option<Arc<str>>,
 }
 
@@ -27,10 +29,17 @@ impl Doors {
             let listen = route.listen.as_ref()?;
             Some((listen, Some(route.name.clone())))
         });
-        let mut doors = Vec::new();
+        let mut doors: Vec<Door> = Vec::new();
         for (listen, route) in shared.chain(own) {
             match bind(listen, tls).await {
-                Ok(listener) => doors.push(Door { listener, route }),
+                Ok(listener) => {
+                    let number = number(&doors, &listener);
+                    doors.push(Door {
+                        listener,
+                        number,
+                        route,
+                    });
+                }
                 Err(error) if is_optional(listen) && error.is_missing_address() => {}
                 Err(error) => return Err(error),
             }
@@ -42,6 +51,11 @@ impl Doors {
         self.0.iter().map(|door| &door.listener)
     }
 
+    /// How many of them let in callers of their own.
+    pub(super) fn numbers(&self) -> usize {
+        self.0.iter().map(|door| door.number + 1).max().unwrap_or(0)
+    }
+
     /// The ports that clients may name; a Unix socket has none.
     pub(super) fn ports(&self) -> Ports {
         let is_tls = self.listeners().any(Listener::is_tls);
@@ -49,7 +63,10 @@ impl Doors {
             is_tls,
             ..Ports::default()
         };
-        for Door { listener, route } in &self.0 {
+        for Door {
+            listener, route, ..
+        } in &self.0
+        {
             let Some(address) = listener.socket_address() else {
                 continue;
             };
@@ -70,6 +87,19 @@ async fn bind(listen: &Listen, tls: Option<&Tls>) -> Result<Listener, BindError>
         (Listen::Tcp { address, .. }, Some(tls)) => Listener::tls(*address, tls.clone()).await,
         (Listen::Unix(path), _) => Listener::unix(path.clone()),
     }
+}
+
+/// Whoever reaches one address of loopback reaches them all.
+fn number(doors: &[Door], listener: &Listener) -> usize {
+    let is_loopback = |listener: &Listener| {
+        let address = listener.socket_address();
+        address.is_some_and(|address| address.ip().is_loopback())
+    };
+    let twin = doors
+        .iter()
+        .find(|door| is_loopback(listener) && is_loopback(&door.listener));
+    let next = doors.iter().map(|door| door.number + 1).max();
+    twin.map_or(next.unwrap_or(0), |door| door.number)
 }
 
 fn is_optional(listen: &Listen) -> bool {

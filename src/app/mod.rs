@@ -1,5 +1,6 @@
 //! The composition root: makes the parts, joins them, and takes them down again.
 
+mod descriptors;
 mod doors;
 mod parts;
 mod reading;
@@ -8,20 +9,17 @@ mod warnings;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{Semaphore, watch},
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     admin::Admin,
     clock::Clock,
-    config::{Config, Listen},
+    config::{self, Config, Listen},
     credentials,
     proxy::{Ports, Proxy, Transport},
-    server::{self, BindError, Listener, Tls},
+    server::{self, BindError, Connections, Listener, Tls},
     token::Source,
-    upstream::{self, Connections},
+    upstream,
 };
 use doors::{Door, Doors};
 use parts::Parts;
@@ -33,8 +31,9 @@ pub use warnings::warnings;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than what most clients keep an idle connection for, so that they close it first.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
-/// The admin address has few callers; this is against mistakes only.
+/// The admin address has few callers, which are near and ask for little.
 const ADMIN_CONNECTIONS: usize = 64;
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -124,12 +123,16 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         None => None,
     };
     let ports = doors.ports();
-    let connections = Connections::new(&config.network)?;
+    let connections = upstream::Connections::new(&config.network)?;
     let built = Parts::new(config, &connections, &ports, &clock);
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
-    let proxy = Proxy::new(built.routes, config);
+    let fitted = Config {
+        limits: descriptors::fit(&config.limits),
+        ..config.clone()
+    };
+    let proxy = Proxy::new(built.routes, &fitted, doors.numbers());
     let mut running = Running {
         config: config.clone(),
         clock,
@@ -156,11 +159,19 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         write_timeout: config.network.idle_timeout,
         max_head: (config.limits.request_head * 2).max(server::MIN_HEAD),
     };
-    let permits = Arc::new(Semaphore::new(config.limits.connections));
-    for Door { listener, route } in doors.0 {
+    let connections = Connections::new(
+        fitted.limits.connections,
+        "Raise limits.connections, or have clients open fewer connections.",
+    );
+    for Door {
+        listener,
+        number,
+        route,
+    } in doors.0
+    {
         let address = listener.address();
         tracing::info!(address, route = route.as_deref(), "listening");
-        let mut proxy = proxy.clone();
+        let mut proxy = proxy.through(number);
         if let Some(route) = route {
             proxy = proxy.at_root_of(route);
         }
@@ -169,12 +180,11 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         } else if listener.socket_address().is_none() {
             proxy = proxy.over(Transport::Unix);
         }
-        let permits = permits.clone();
         let serve = server::serve(
             listener,
             proxy,
             limits,
-            permits,
+            connections.clone(),
             stopped.clone(),
             config.drain,
         );
@@ -184,12 +194,21 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         tracing::info!(address = listener.address(), "admin address");
         let admin = Admin::new(config, built.sources, stopped);
         running.admin_pages = Some(admin.clone());
-        let permits = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
+        let connections = Connections::new(
+            ADMIN_CONNECTIONS,
+            "Have whatever watches the admin address close its connections.",
+        );
+        let limits = server::Limits {
+            head_timeout: ADMIN_TIMEOUT,
+            keep_alive: ADMIN_TIMEOUT,
+            write_timeout: ADMIN_TIMEOUT,
+            ..limits
+        };
         let serve = server::serve(
             listener,
             admin,
             limits,
-            permits,
+            connections,
             admin_stopped,
             Duration::from_secs(1),
         );
@@ -252,7 +271,7 @@ impl Running {
     /// Serves with another configuration from now on, all of it or nothing. Connections and running
     /// requests stay; every token is asked for anew. What a running process cannot change is told.
     pub fn reload(&mut self, config: &Config) {
-        match Connections::new(&config.network) {
+        match upstream::Connections::new(&config.network) {
             Ok(connections) => {
                 let warnings = warnings(config, self.clock.now());
                 self.replace(config, &connections, &warnings);
@@ -261,7 +280,12 @@ impl Running {
         }
     }
 
-    fn replace(&mut self, config: &Config, connections: &Connections, warnings: &[String]) {
+    fn replace(
+        &mut self,
+        config: &Config,
+        connections: &upstream::Connections,
+        warnings: &[String],
+    ) {
         let parts = Parts::new(config, connections, &self.ports, &self.clock);
         for key in unchangeable(&self.config, config) {
             tracing::warn!("`{key}` has changed, which takes a restart; all else is in force");
@@ -271,7 +295,14 @@ impl Running {
         }
         self.background.abort_all();
         self.keep_fresh(&parts.sources);
-        self.proxy.replace(parts.routes, config);
+        let fitted = Config {
+            limits: descriptors::fit(&config::Limits {
+                connections: self.config.limits.connections,
+                ..config.limits.clone()
+            }),
+            ..config.clone()
+        };
+        self.proxy.replace(parts.routes, &fitted);
         if let Some(admin) = &self.admin_pages {
             admin.replace(config, parts.sources);
         }

@@ -12,10 +12,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     client_body::{ClientBody, UploadError},
@@ -23,6 +20,7 @@ use super::{
     exchange::Exchange,
     headers,
     links::Scan,
+    places::Place,
     record::{Outcome, Record},
     rewritten::Rewritten,
     unpacked::Unpacked,
@@ -172,7 +170,7 @@ pub struct DownloadBody {
     exchange: Arc<Exchange>,
     record: Record,
     alarm: Option<Pin<Box<Sleep>>>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl DownloadBody {
@@ -180,14 +178,14 @@ impl DownloadBody {
         upstream: Download,
         exchange: Arc<Exchange>,
         record: Record,
-        permit: OwnedSemaphorePermit,
+        place: Place,
     ) -> Self {
         Self {
             upstream,
             exchange,
             record,
             alarm: None,
-            _permit: permit,
+            _place: place,
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{alarm::Alarms, kept::Kept};
+use super::{alarm::Alarms, kept::Kept, pace::Pace};
 
 /// The time in which a message that crosses another one comes in. Longer than any round trip, and
 /// shorter than any time that a server waits for the rest of a request.
@@ -39,7 +39,8 @@ pub(super) struct Exchange {
     /// Milliseconds since `start`.
     last_moved: AtomicU64,
     is_sent: AtomicBool,
-    waits_for_client: AtomicBool,
+    /// Of the client as it sends its body.
+    pace: Pace,
     is_too_large: AtomicBool,
     is_broken_off: AtomicBool,
     is_damaged: AtomicBool,
@@ -49,7 +50,7 @@ pub(super) struct Exchange {
 /// Whom an exchange that stands still is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Late {
-    /// The client sends no more of its body.
+    /// The client sends no more of its body, or too little.
     Client,
     /// The upstream takes no more of the request.
     Upstream,
@@ -65,7 +66,7 @@ impl Exchange {
             uploaded: AtomicU64::new(0),
             last_moved: AtomicU64::new(0),
             is_sent: AtomicBool::new(false),
-            waits_for_client: AtomicBool::new(false),
+            pace: Pace::new(timeouts.idle),
             is_too_large: AtomicBool::new(false),
             is_broken_off: AtomicBool::new(false),
             is_damaged: AtomicBool::new(false),
@@ -83,9 +84,9 @@ impl Exchange {
 
     /// Notes bytes that the client has sent, or its trailers; returns how many there are by now.
     pub(super) fn uploaded(&self, data: Option<&Bytes>) -> u64 {
-        self.waits_for_client.store(false, Ordering::Relaxed);
         self.moved();
         let bytes = data.map_or(0, Bytes::len) as u64;
+        self.pace.sent(bytes);
         self.uploaded.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
@@ -107,13 +108,13 @@ impl Exchange {
     }
 
     pub(super) fn set_waiting_for_client(&self) {
-        self.waits_for_client.store(true, Ordering::Relaxed);
+        self.pace.wait();
     }
 
     /// Notes that the request is with the upstream as a whole.
     pub(super) fn set_sent(&self) {
         self.kept.end();
-        self.waits_for_client.store(false, Ordering::Relaxed);
+        self.pace.stop_waiting();
         self.is_sent.store(true, Ordering::Relaxed);
     }
 
@@ -168,9 +169,11 @@ impl Exchange {
         self.is_too_large.load(Ordering::Relaxed)
     }
 
-    /// When the exchange will have stood still for too long, if nothing moves until then.
+    /// When the exchange will have stood still for too long, or its client will have been too slow,
+    /// if nothing moves until then.
     pub(super) fn idle_deadline(&self) -> Instant {
-        self.last_moved_at() + self.timeouts.idle
+        let idle = self.last_moved_at() + self.timeouts.idle;
+        self.pace.deadline().map_or(idle, |slow| idle.min(slow))
     }
 
     /// Waits for what has to come before a response's head, for as long as something moves.
@@ -209,7 +212,7 @@ impl Exchange {
     fn head_deadline(&self) -> (Instant, Late) {
         if self.is_sent.load(Ordering::Relaxed) {
             (self.last_moved_at() + self.timeouts.response, Late::Answer)
-        } else if self.waits_for_client.load(Ordering::Relaxed) {
+        } else if self.pace.deadline().is_some() {
             (self.idle_deadline(), Late::Client)
         } else {
             (self.idle_deadline(), Late::Upstream)

@@ -198,7 +198,7 @@ impl Failure {
                 "proxy_internal_response",
                 "throttled",
                 format!(
-                    "{limit} requests are in flight already (limits.requests). Try again in a moment."
+                    "As many requests are in flight as limits.requests ({limit}) allows here. Try again in a moment."
                 ),
             )
         }
@@ -229,7 +229,7 @@ impl Failure {
             StatusCode::REQUEST_TIMEOUT,
             "http_request_error",
             "timeout",
-            "The request's body stopped coming. Send it again without pauses longer than network.idle_timeout.",
+            "The request's body came too slowly or stopped coming. Send it again without pauses longer than network.idle_timeout, and at least 4 KiB of it a minute.",
         )
     }
 

@@ -20,6 +20,8 @@ mod kept;
 mod links;
 mod media;
 mod names;
+mod pace;
+mod places;
 mod read_only;
 mod record;
 mod request_id;
@@ -45,7 +47,6 @@ use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     config::{self, RouteKind},
@@ -60,6 +61,7 @@ use exchange::Exchange;
 use failure::Failure;
 use guard::Verdict;
 use names::Entry;
+use places::{Place, Places};
 use record::Record;
 use sending::{send, upstream_request};
 
@@ -78,6 +80,8 @@ pub struct Proxy {
     current: Arc<RwLock<Arc<Shared>>>,
     /// The only route, served at the root.
     own: Option<Arc<str>>,
+    /// The number of the listener.
+    listener: usize,
     transport: Transport,
 }
 
@@ -87,7 +91,8 @@ struct Shared {
     guard: Guard,
     timeouts: Timeouts,
     limits: config::Limits,
-    requests: Arc<Semaphore>,
+    places: Places,
+    listeners: usize,
     alarms: Alarms,
     /// Told to every request that runs, whichever configuration it began with.
     is_cut_off: Arc<AtomicBool>,
@@ -110,15 +115,17 @@ impl Shape {
 }
 
 impl Proxy {
-    /// Puts the pipeline together.
-    pub fn new(routes: Vec<Arc<Route>>, config: &config::Config) -> Self {
+    /// Puts the pipeline together, for so many listeners that share out `limits.requests`.
+    pub fn new(routes: Vec<Arc<Route>>, config: &config::Config, listeners: usize) -> Self {
         Self {
             current: Arc::new(RwLock::new(Arc::new(Shared::new(
                 routes,
                 config,
+                listeners,
                 Arc::default(),
             )))),
             own: None,
+            listener: 0,
             transport: Transport::Plain,
         }
     }
@@ -128,6 +135,15 @@ impl Proxy {
     pub fn at_root_of(&self, route: Arc<str>) -> Self {
         Self {
             own: Some(route),
+            ..self.clone()
+        }
+    }
+
+    /// The same for the listener of that number, counted from 0.
+    #[must_use]
+    pub fn through(&self, listener: usize) -> Self {
+        Self {
+            listener,
             ..self.clone()
         }
     }
@@ -143,8 +159,9 @@ impl Proxy {
 
     /// Serves every request from now on with these routes and this configuration.
     pub fn replace(&self, routes: Vec<Arc<Route>>, config: &config::Config) {
-        let is_cut_off = self.shared().is_cut_off.clone();
-        let shared = Arc::new(Shared::new(routes, config, is_cut_off));
+        let old = self.shared();
+        let is_cut_off = old.is_cut_off.clone();
+        let shared = Arc::new(Shared::new(routes, config, old.listeners, is_cut_off));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = shared;
     }
 
@@ -190,6 +207,7 @@ impl Proxy {
                 let target = Target {
                     route: route.clone(),
                     rest_at: path.len() - rest.len(),
+                    listener: self.listener,
                     entry: Entry {
                         is_own: self.own.is_some(),
                         is_tls: self.transport == Transport::Tls,
@@ -217,20 +235,27 @@ struct Target {
     route: Arc<Route>,
     /// Where in the path the upstream's part of it begins.
     rest_at: usize,
+    listener: usize,
     entry: Entry,
 }
 
 impl Shared {
-    fn new(routes: Vec<Arc<Route>>, config: &config::Config, is_cut_off: Arc<AtomicBool>) -> Self {
+    fn new(
+        routes: Vec<Arc<Route>>,
+        config: &config::Config,
+        listeners: usize,
+        is_cut_off: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             is_cut_off,
+            places: Places::new(config.limits.requests, routes.len(), listeners),
+            listeners,
             routes,
             guard: Guard::new(&config.security),
             timeouts: Timeouts {
                 response: config.network.response_timeout,
                 idle: config.network.idle_timeout,
             },
-            requests: Arc::new(Semaphore::new(config.limits.requests)),
             alarms: Alarms::default(),
             limits: config.limits.clone(),
         }
@@ -256,7 +281,7 @@ impl Shared {
         checks::method(route, &head, rest)?;
         checks::transfer_coding(&head)?;
         checks::body_size(&body, self.limits.request_body)?;
-        let permit = self.permit()?;
+        let place = self.place(target)?;
 
         let token = if anonymous::is_open(route.kind, &head.method, rest) {
             route.source.at_hand()
@@ -346,15 +371,17 @@ impl Shared {
             is_head,
             body,
             exchange,
-            permit,
+            place,
         })
     }
 
-    fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        self.requests
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| Failure::too_many_requests(self.limits.requests))
+    fn place(&self, target: &Target) -> Result<Place, Failure> {
+        let mut routes = self.routes.iter();
+        let number = routes.position(|route| Arc::ptr_eq(route, &target.route));
+        let place = self
+            .places
+            .take(number.unwrap_or_default(), target.listener);
+        place.ok_or_else(|| Failure::too_many_requests(self.limits.requests))
     }
 }
 
@@ -377,7 +404,7 @@ struct Answered {
     is_head: bool,
     body: Download,
     exchange: Arc<Exchange>,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Answered {
@@ -385,7 +412,7 @@ impl Answered {
         if self.is_head || self.body.is_all_out() {
             record.set_outcome(record::Outcome::Complete);
         }
-        let body = DownloadBody::new(self.body, self.exchange, record, self.permit);
+        let body = DownloadBody::new(self.body, self.exchange, record, self.place);
         Response::from_parts(self.head, ResponseBody::Upstream(body))
     }
 }

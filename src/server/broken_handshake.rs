@@ -1,30 +1,17 @@
 //! What the log says of TLS handshakes that failed: why, and what to do about it, in words of the
 //! proxy's own, since a client chooses what its certificate says.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
-
 use rustls::{AlertDescription as Alert, CertificateError, Error};
-use tokio::time::Instant;
 
-/// A client that tries again and again must not fill the log.
-const PAUSE: Duration = Duration::from_secs(10);
+use super::seldom::Seldom;
 
-/// Tells of one failed handshake in [`PAUSE`], and how many went untold before it.
+/// The log lines of failed handshakes, of which a client that tries again and again may cause many.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(Mutex<Told>);
-
-#[derive(Debug, Default)]
-struct Told {
-    last: Option<Instant>,
-    untold: u64,
-}
+pub(super) struct Complaints(Seldom);
 
 impl Complaints {
     pub(super) fn refused(&self, error: &Error) {
-        let Some(untold) = self.take_turn() else {
+        let Some(untold) = self.0.take_turn() else {
             return;
         };
         let (reason, remedy) = explain(error);
@@ -34,17 +21,6 @@ impl Complaints {
             more_since_last = untold,
             "a TLS handshake failed: {reason}"
         );
-    }
-
-    /// How many were not told since the last that was; `None` if it is too soon for another.
-    fn take_turn(&self) -> Option<u64> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.last.is_some_and(|last| last.elapsed() < PAUSE) {
-            told.untold += 1;
-            return None;
-        }
-        told.last = Some(Instant::now());
-        Some(std::mem::take(&mut told.untold))
     }
 }
 
@@ -108,27 +84,5 @@ fn explain_certificate(problem: &CertificateError) -> (&'static str, &'static st
             "the client's certificate cannot be verified",
             "Issue another X.509 v3 certificate for the client; `--log debug` shows more.",
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::time::{advance, pause};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn tells_of_one_at_a_time_and_counts_the_others() {
-        pause();
-        let complaints = Complaints::default();
-        assert_eq!(complaints.take_turn(), Some(0));
-        for _ in 0..3 {
-            advance(PAUSE / 4).await;
-            assert_eq!(complaints.take_turn(), None);
-        }
-        advance(PAUSE / 4).await;
-        assert_eq!(complaints.take_turn(), Some(3));
-        advance(PAUSE).await;
-        assert_eq!(complaints.take_turn(), Some(0));
     }
 }

@@ -19,12 +19,14 @@ use tokio::{
 
 use super::{
     Handler, Limits,
+    closing::asked_to_close,
+    connections::Member,
     io::Io,
-    listener::Accepted,
+    listener::{Accepted, Stream},
     outgoing::Outgoing,
     paced::{Paced, Streams},
     refused_head, stopped,
-    tracked::{self, Active, Tracked},
+    tracked::{self, Tracked},
 };
 
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4).
@@ -36,6 +38,7 @@ const MAX_STREAMS: u32 = 256;
 
 pub(super) async fn run<H: Handler>(
     accepted: Accepted,
+    mut member: Member,
     handler: H,
     limits: Limits,
     stop: watch::Receiver<bool>,
@@ -50,6 +53,7 @@ pub(super) async fn run<H: Handler>(
     let opened = tokio::select! {
         opened = timeout_at(deadline, opened) => opened,
         () = stopped(&mut stopping) => return,
+        () = member.evicted() => return,
     };
     let Ok(Ok((stream, first))) = opened else {
         return;
@@ -58,7 +62,10 @@ pub(super) async fn run<H: Handler>(
         return;
     }
     let is_http2 = first.starts_with(PREFACE);
-    let active = Active::none();
+    let active = member.active.clone();
+    if is_http2 {
+        active.set_http2();
+    }
     let outgoing = Outgoing::default();
     let io = TokioIo::new(Io::new(
         stream,
@@ -91,13 +98,14 @@ pub(super) async fn run<H: Handler>(
             .keep_alive_interval(Duration::from_secs(30))
             .serve_connection(io, service);
         let mut connection = pin!(connection);
-        tokio::select! {
-            _ = outgoing.drive(&mut connection) => {}
-            () = stopped(&mut stopping) => {
-                connection.as_mut().graceful_shutdown();
-                // Errors end a connection, nothing else: the client has seen them too.
-                let _ = outgoing.drive(&mut connection).await;
-            }
+        let closing = tokio::select! {
+            _ = outgoing.drive(&mut connection) => return,
+            closing = asked_to_close(&mut stopping, &mut member) => closing,
+        };
+        if closing.is_orderly(&active) {
+            connection.as_mut().graceful_shutdown();
+            // Errors end a connection, nothing else: the client has seen them too.
+            let _ = closing.end(outgoing.drive(&mut connection), &active).await;
         }
         return;
     }
@@ -108,30 +116,41 @@ pub(super) async fn run<H: Handler>(
         .serve_connection(io, service);
     let result = tokio::select! {
         result = outgoing.drive(&mut connection) => result,
-        () = stopped(&mut stopping) => {
+        closing = asked_to_close(&mut stopping, &mut member) => {
+            if !closing.is_orderly(&active) {
+                return;
+            }
             if !active.any() {
                 active.stop();
             }
             std::pin::Pin::new(&mut connection).graceful_shutdown();
-            outgoing.drive(&mut connection).await
+            match closing.end(outgoing.drive(&mut connection), &active).await {
+                Some(result) => result,
+                None => return,
+            }
         }
     };
     if result.is_err() {
-        let mut io = connection.into_parts().io.into_inner();
-        if io.too_slow()
-            && let Some(answer) = refused_head::answer(StatusCode::REQUEST_TIMEOUT)
-        {
-            // hyper closes such a connection in silence. The client has been slow enough: what
-            // does not arrive now never will.
-            let _ = io.write_all(&answer).await;
+        let io = connection.into_parts().io.into_inner();
+        end_broken(io, &outgoing).await;
+    }
+}
+
+/// Ends an HTTP/1.1 connection that failed, with what the client has to know.
+async fn end_broken(mut io: Io<Stream>, outgoing: &Outgoing) {
+    if io.too_slow()
+        && let Some(answer) = refused_head::answer(StatusCode::REQUEST_TIMEOUT)
+    {
+        // hyper closes such a connection in silence. The client has been slow enough: what
+        // does not arrive now never will.
+        let _ = io.write_all(&answer).await;
+        let _ = io.shutdown().await;
+    } else if outgoing.has_broken_off() {
+        if outgoing.ends_with_connection() {
+            io.reset();
+        } else {
+            // What there is of the answer must not be lost to a client that is still sending.
             let _ = io.shutdown().await;
-        } else if outgoing.has_broken_off() {
-            if outgoing.ends_with_connection() {
-                io.reset();
-            } else {
-                // What there is of the answer must not be lost to a client that is still sending.
-                let _ = io.shutdown().await;
-            }
         }
     }
 }

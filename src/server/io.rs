@@ -109,6 +109,7 @@ impl<S> Io<S> {
     fn read_some(&mut self) {
         if self.reads_heads && self.head_deadline.is_none() && !self.active.any() {
             self.head_deadline = Some(Instant::now() + self.limits.head_timeout);
+            self.active.set_reading_head();
         }
     }
 

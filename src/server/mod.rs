@@ -2,27 +2,32 @@
 //! from a request to a response.
 
 mod broken_handshake;
+mod closing;
 mod connection;
+mod connections;
 mod io;
 mod listener;
 mod outgoing;
 mod paced;
 mod refused_head;
+mod seldom;
 mod tls;
 mod tracked;
 
-use std::{sync::Arc, time::Duration};
+use std::{io::ErrorKind, time::Duration};
 
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
 
+pub use connections::{CLOSING, Connections};
 pub use listener::{BindError, Listener};
+use seldom::Seldom;
 pub use tls::Tls;
 
 /// After `accept` failed for want of file descriptors or memory.
@@ -70,11 +75,12 @@ pub async fn serve<H: Handler>(
     listener: Listener,
     handler: H,
     limits: Limits,
-    connections: Arc<Semaphore>,
+    connections: Connections,
     mut stop: watch::Receiver<bool>,
     drain: Duration,
 ) {
     let mut tasks = JoinSet::new();
+    let told = Seldom::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -85,19 +91,32 @@ pub async fn serve<H: Handler>(
         match accepted {
             Ok(accepted) => {
                 // Only now: a listener without clients must not keep a place from another.
-                let permit = tokio::select! {
+                let member = tokio::select! {
                     biased;
                     () = stopped(&mut stop) => break,
-                    permit = connections.clone().acquire_owned() => permit,
+                    member = connections.admit() => member,
                 };
-                let connection = connection::run(accepted, handler.clone(), limits, stop.clone());
-                tasks.spawn(async move {
-                    connection.await;
-                    drop(permit);
-                });
+                let handler = handler.clone();
+                tasks.spawn(connection::run(
+                    accepted,
+                    member,
+                    handler,
+                    limits,
+                    stop.clone(),
+                ));
             }
+            // It is gone before it was here.
+            Err(error) if is_of_the_client(error.kind()) => {}
             Err(error) => {
-                tracing::warn!("a connection could not be accepted: {error}");
+                if let Some(untold) = told.take_turn() {
+                    tracing::warn!(
+                        remedy = "Allow the process more file descriptors (ulimit -n, LimitNOFILE=), or lower limits.connections.",
+                        more_since_last = (untold > 0).then_some(untold),
+                        "a connection could not be accepted: {error}"
+                    );
+                }
+                // Its descriptor may be all that is missing.
+                connections.evict();
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -111,6 +130,13 @@ pub async fn serve<H: Handler>(
         tracing::warn!(cut_off = tasks.len(), "the drain time is over");
     }
     tasks.shutdown().await;
+}
+
+fn is_of_the_client(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    )
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {

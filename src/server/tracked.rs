@@ -14,7 +14,10 @@ use std::{
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::outgoing::{Moment, Outgoing};
+use super::{
+    connections::Idleness,
+    outgoing::{Moment, Outgoing},
+};
 
 /// The requests being answered on one connection.
 #[derive(Debug, Clone)]
@@ -24,10 +27,21 @@ pub(super) struct Active(Arc<Shared>);
 struct Shared {
     start: Instant,
     count: AtomicUsize,
-    /// Milliseconds since `start`.
+    /// Milliseconds since `start`; 0 before the first request has ended.
     last_end: AtomicU64,
+    is_http2: AtomicBool,
+    is_reading_head: AtomicBool,
     is_stopped: AtomicBool,
     is_answered: AtomicBool,
+    idleness: Arc<Idleness>,
+}
+
+/// How readily an idle connection gives up its place: the least one goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Idle {
+    /// A request has begun to come, or is the first.
+    awaits_request: bool,
+    since: Instant,
 }
 
 /// One of them, until dropped.
@@ -35,36 +49,52 @@ struct Shared {
 pub(super) struct Request(Arc<Shared>);
 
 impl Active {
-    pub(super) fn none() -> Self {
+    /// `idleness` is told whenever none is left.
+    pub(super) fn new(idleness: Arc<Idleness>) -> Self {
         Self(Arc::new(Shared {
             start: Instant::now(),
             count: AtomicUsize::new(0),
             last_end: AtomicU64::new(0),
+            is_http2: AtomicBool::new(false),
+            is_reading_head: AtomicBool::new(false),
             is_stopped: AtomicBool::new(false),
             is_answered: AtomicBool::new(true),
+            idleness,
         }))
     }
 
     pub(super) fn begin(&self) -> Request {
-        self.0.count.fetch_add(1, Ordering::Relaxed);
+        self.0.count.fetch_add(1, Ordering::SeqCst);
         self.0.is_answered.store(false, Ordering::Relaxed);
+        self.0.is_reading_head.store(false, Ordering::Relaxed);
         Request(self.0.clone())
     }
 
     pub(super) fn any(&self) -> bool {
-        self.0.count.load(Ordering::Relaxed) > 0
+        self.0.count.load(Ordering::SeqCst) > 0
+    }
+
+    /// Notes that the connection speaks HTTP/2.
+    pub(super) fn set_http2(&self) {
+        self.0.is_http2.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the next request has begun to come.
+    pub(super) fn set_reading_head(&self) {
+        self.0.is_reading_head.store(true, Ordering::Relaxed);
     }
 
     /// Notes that no byte is left to send of the answers that have ended.
     pub(super) fn flushed(&self) {
-        if !self.any() {
-            self.0.is_answered.store(true, Ordering::Relaxed);
+        if !self.is_answered() && !self.any() {
+            self.0.is_answered.store(true, Ordering::SeqCst);
+            self.0.idleness.came();
         }
     }
 
     /// Whether the client has all of every answer to the requests so far.
     pub(super) fn is_answered(&self) -> bool {
-        self.0.is_answered.load(Ordering::Relaxed)
+        self.0.is_answered.load(Ordering::SeqCst)
     }
 
     /// When the last answer ended, or the connection began.
@@ -72,7 +102,18 @@ impl Active {
         self.0.start + Duration::from_millis(self.0.last_end.load(Ordering::Relaxed))
     }
 
-    /// Notes that the server stops, not the client.
+    /// `None` while a request is in flight. HTTP/2 sends what is left of its answers by itself when
+    /// it closes.
+    pub(super) fn idle(&self) -> Option<Idle> {
+        let is_idle = self.0.is_http2.load(Ordering::Relaxed) || self.is_answered();
+        (is_idle && !self.any()).then(|| Idle {
+            awaits_request: self.0.last_end.load(Ordering::Relaxed) == 0
+                || self.0.is_reading_head.load(Ordering::Relaxed),
+            since: self.idle_since(),
+        })
+    }
+
+    /// Notes that the server ends the connection, not the client.
     pub(super) fn stop(&self) {
         self.0.is_stopped.store(true, Ordering::Relaxed);
     }
@@ -85,8 +126,10 @@ impl Active {
 impl Drop for Request {
     fn drop(&mut self) {
         let elapsed = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.last_end.store(elapsed, Ordering::Relaxed);
-        self.0.count.fetch_sub(1, Ordering::Relaxed);
+        self.0.last_end.store(elapsed.max(1), Ordering::Relaxed);
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.idleness.came();
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bounds on what clients send and on how much of it at once.
 
-use std::{fmt::Write as _, time::Duration};
+use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -264,28 +264,6 @@ async fn requests_past_the_limit_are_told_to_come_again() {
         answer.status == 200
     })
     .await;
-}
-
-#[tokio::test]
-async fn connections_past_the_limit_wait_for_their_turn() {
-    let stage = Setup::new().with("limits", "connections = 1").start().await;
-    let request = b"GET /fhir/Patient HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let mut first = TcpStream::connect(stage.address())
-        .await
-        .expect("it accepts");
-    first.write_all(request).await.expect("the proxy reads");
-    assert_eq!(client::read_response(&mut first, false).await.status, 200);
-
-    let mut second = TcpStream::connect(stage.address())
-        .await
-        .expect("the system accepts");
-    second.write_all(request).await.expect("it fits a buffer");
-    let early = timeout(Duration::from_millis(200), second.readable()).await;
-    assert!(early.is_err(), "it was answered while the first was open");
-
-    drop(first);
-    let answer = timeout(PATIENCE, client::read_response(&mut second, false)).await;
-    assert_eq!(answer.expect("its turn comes").status, 200);
 }
 
 #[tokio::test]

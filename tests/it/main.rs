@@ -23,6 +23,7 @@ mod check;
 mod command;
 mod compressed_uploads;
 mod config;
+mod connection_limit;
 mod cors;
 #[cfg(unix)]
 mod device_code;
@@ -31,6 +32,7 @@ mod fairness;
 mod forwarding;
 mod guard;
 mod headers;
+mod least_rate;
 mod limits;
 mod links;
 #[cfg(unix)]
@@ -39,6 +41,7 @@ mod media_types;
 mod mislabelled;
 mod oauth2;
 mod own_answers;
+mod places;
 #[cfg(unix)]
 mod privacy;
 #[cfg(unix)]

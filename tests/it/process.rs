@@ -3,6 +3,8 @@
 mod commands;
 #[cfg(target_os = "linux")]
 mod containment;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod draining;
 mod reloading;
 mod stalled_log;
@@ -21,7 +23,7 @@ use crate::support::{
 
 /// A running program in front of an emulator.
 struct Scene {
-    _emulator: Emulator,
+    emulator: Emulator,
     process: Process,
     _files: TempDir,
 }
@@ -43,7 +45,7 @@ impl Scene {
         let mut command = process::run(&config);
         command.args(arguments);
         Self {
-            _emulator: emulator,
+            emulator,
             process: Process::start(command),
             _files: files,
         }

@@ -3,12 +3,11 @@
 use std::{
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use ahds_proxy::server::{self, Handler, Limits, Listener};
+use ahds_proxy::server::{self, Connections, Handler, Limits, Listener};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Frame;
@@ -18,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -100,7 +99,7 @@ async fn start_with(connections: usize) -> Server {
         write_timeout: WRITE,
         max_head: 16 << 10,
     };
-    let connections = Arc::new(Semaphore::new(connections));
+    let connections = Connections::new(connections, "None: this is a test.");
     let mut serving = JoinSet::new();
     let mut addresses = Vec::new();
     for _ in 0..2 {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ahds_proxy::server::{self, Handler, Limits, Listener, Tls};
+use ahds_proxy::server::{self, Connections, Handler, Limits, Listener, Tls};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -15,12 +15,7 @@ use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
-use tokio::{
-    io::AsyncWriteExt as _,
-    sync::{Semaphore, watch},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt as _, sync::watch, task::JoinSet, time::timeout};
 
 use crate::support::{PATIENCE, client, tls::Authority};
 
@@ -70,7 +65,7 @@ async fn start() -> Server {
     };
     let mut serving = JoinSet::new();
     // One connection at a time: a place that is not given back would be missed.
-    let connections = Arc::new(Semaphore::new(1));
+    let connections = Connections::new(1, "None: this is a test.");
     serving.spawn(server::serve(
         listener,
         Large,

@@ -1,0 +1,149 @@
+//! The least that a client must send of a body to keep its request in flight. A timeout for silence
+//! alone lets one byte a minute hold a place for ever.
+//!
+//! Answers need no such rule. The system takes more of one only when a third of its buffer is free,
+//! and an HTTP/2 stream is to take 16 KiB within the timeout for silence.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// So many bytes buy a client [`PATIENCE`] in which the proxy waits for more: on average 68 bytes a
+/// second, a tenth of what an old modem sends. Kestrel asks for 240, Apache's `mod_reqtimeout` for 500.
+const LEAST: u64 = 4096;
+/// The time for [`LEAST`] bytes, where the timeout for silence is not longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the proxy has waited for a client to send bytes. Time in which the upstream takes none
+/// does not count.
+#[derive(Debug)]
+pub(super) struct Pace {
+    start: Instant,
+    patience: Duration,
+    /// Milliseconds from `start` to when the wait began, and one; 0 while nobody waits.
+    waits_since: AtomicU64,
+    /// Milliseconds waited since [`LEAST`] bytes came last.
+    waited: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Pace {
+    /// For a client that may be silent for so long.
+    pub(super) fn new(idle_timeout: Duration) -> Self {
+        Self {
+            start: Instant::now(),
+            patience: PATIENCE.max(idle_timeout),
+            waits_since: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes that the client has no more bytes for now.
+    pub(super) fn wait(&self) {
+        if self.waits_since.load(Ordering::Relaxed) == 0 {
+            let since = self.elapsed() + 1;
+            self.waits_since.store(since, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that the client has sent so many bytes.
+    pub(super) fn sent(&self, bytes: u64) {
+        self.stop_waiting();
+        let sent = self.sent.load(Ordering::Relaxed) + bytes;
+        if sent < LEAST {
+            self.sent.store(sent, Ordering::Relaxed);
+        } else {
+            self.sent.store(0, Ordering::Relaxed);
+            self.waited.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that nobody waits for the client.
+    pub(super) fn stop_waiting(&self) {
+        let since = self.waits_since.load(Ordering::Relaxed);
+        if since > 0 {
+            self.waits_since.store(0, Ordering::Relaxed);
+            let now = self.elapsed() + 1;
+            let waited = self.waited.load(Ordering::Relaxed) + now.saturating_sub(since);
+            self.waited.store(waited, Ordering::Relaxed);
+        }
+    }
+
+    /// When the client will have been too slow, if it sends nothing until then; `None` while nobody
+    /// waits for it.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let since = self.waits_since.load(Ordering::Relaxed).checked_sub(1)?;
+        let waited = Duration::from_millis(self.waited.load(Ordering::Relaxed));
+        let left = self.patience.saturating_sub(waited);
+        Some(self.start + Duration::from_millis(since) + left)
+    }
+
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{advance, pause};
+
+    use super::*;
+
+    /// Whether a client that moves `bytes` every `pause` is too slow within an hour.
+    async fn is_too_slow(bytes: u64, every: Duration, idle_timeout: Duration) -> bool {
+        let pace = Pace::new(idle_timeout);
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(3600) {
+            pace.wait();
+            advance(every).await;
+            if pace.deadline().is_some_and(|late| late <= Instant::now()) {
+                return true;
+            }
+            pace.sent(bytes);
+        }
+        false
+    }
+
+    #[tokio::test]
+    async fn the_least_rate_is_an_average() {
+        pause();
+        let second = Duration::from_secs(1);
+        let minute = second * 60;
+        for (bytes, every, idle_timeout, is_late) in [
+            (1024, second, minute, false),
+            (LEAST, second * 59, minute, false),
+            (100, second, minute, false),
+            (LEAST / 2, second * 29, minute, false),
+            (1, second * 59, minute, true),
+            (60, second, minute, true),
+            (LEAST / 2, second * 31, minute, true),
+            // A longer timeout for silence was chosen for clients with longer pauses.
+            (LEAST, minute * 9, minute * 10, false),
+            (1, minute * 9, minute * 10, true),
+            // A shorter one says nothing of the rate.
+            (1000, second, second, false),
+            (100, second, second, false),
+        ] {
+            let found = is_too_slow(bytes, every, idle_timeout).await;
+            assert_eq!(found, is_late, "{bytes} bytes every {every:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_time_of_others_does_not_count() {
+        pause();
+        let pace = Pace::new(PATIENCE);
+        for _ in 0..100 {
+            pace.wait();
+            advance(PATIENCE / 200).await;
+            assert!(pace.deadline().is_some_and(|late| Instant::now() < late));
+            pace.sent(1);
+            assert_eq!(pace.deadline(), None);
+            advance(PATIENCE).await;
+        }
+    }
+}

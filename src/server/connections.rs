@@ -1,0 +1,205 @@
+//! The connections that are open, and how many there may be. Idle ones never keep a new one out:
+//! when every place is taken, the connection that has been idle for longest gives up its own.
+//!
+//! An idle connection has no request in flight. Connections between two requests go first, and only
+//! then those whose first request has not come yet or whose next head has begun to come.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::{seldom::Seldom, tracked::Active};
+
+/// So many connections at a time may take a moment to close in an orderly way, beyond the limit.
+/// More are cut.
+pub const CLOSING: usize = 16;
+
+/// The places for connections of one or several listeners. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Connections(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limit: usize,
+    remedy: &'static str,
+    free: Arc<Semaphore>,
+    closing: Arc<Semaphore>,
+    open: Mutex<Open>,
+    idleness: Arc<Idleness>,
+    told: Seldom,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    connections: BTreeMap<u64, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    active: Active,
+    evict: oneshot::Sender<()>,
+}
+
+/// Wakes listeners that wait for a connection to become idle.
+#[derive(Debug, Default)]
+pub(super) struct Idleness {
+    waiting: AtomicUsize,
+    came: Notify,
+}
+
+impl Idleness {
+    /// Notes that a connection has become idle.
+    pub(super) fn came(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.came.notify_one();
+        }
+    }
+}
+
+/// Counts a listener that waits, until dropped.
+struct Waiting<'a>(&'a Idleness);
+
+impl<'a> Waiting<'a> {
+    fn begin(idleness: &'a Idleness) -> Self {
+        idleness.waiting.fetch_add(1, Ordering::SeqCst);
+        Self(idleness)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// An open connection, until dropped.
+#[derive(Debug)]
+pub(super) struct Member {
+    connections: Connections,
+    id: u64,
+    pub(super) active: Active,
+    evicted: oneshot::Receiver<()>,
+    /// Given back when its socket is closed, or is about to be.
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Connections {
+    /// Places for so many connections. The log gives `remedy` when they do not suffice.
+    pub fn new(limit: usize, remedy: &'static str) -> Self {
+        Self(Arc::new(Shared {
+            limit,
+            remedy,
+            free: Arc::new(Semaphore::new(limit)),
+            closing: Arc::new(Semaphore::new(CLOSING)),
+            open: Mutex::default(),
+            idleness: Arc::default(),
+            told: Seldom::default(),
+        }))
+    }
+
+    /// A place for a new connection, if need be that of the longest idle one. Waits while every
+    /// connection has a request in flight.
+    pub(super) async fn admit(&self) -> Member {
+        if let Ok(place) = self.0.free.clone().try_acquire_owned() {
+            return self.enter(place);
+        }
+        let _waiting = Waiting::begin(&self.0.idleness);
+        loop {
+            self.tell(if self.evict() {
+                "the longest idle one is closed for each new one"
+            } else {
+                "all have requests in flight, and new ones wait"
+            });
+            tokio::select! {
+                Ok(place) = self.0.free.clone().acquire_owned() => return self.enter(place),
+                () = self.0.idleness.came.notified() => {}
+            }
+        }
+    }
+
+    /// Has the longest idle connection close; false if there is none.
+    pub(super) fn evict(&self) -> bool {
+        let mut open = self.open();
+        let idle = open.connections.iter();
+        let idle = idle.filter_map(|(id, entry)| Some((entry.active.idle()?, *id)));
+        let Some((_, id)) = idle.min() else {
+            return false;
+        };
+        let entry = open.connections.remove(&id);
+        drop(open);
+        entry.is_some_and(|entry| entry.evict.send(()).is_ok())
+    }
+
+    fn enter(&self, place: OwnedSemaphorePermit) -> Member {
+        let active = Active::new(self.0.idleness.clone());
+        let (evict, evicted) = oneshot::channel();
+        let mut open = self.open();
+        let id = open.next;
+        open.next += 1;
+        let entry = Entry {
+            active: active.clone(),
+            evict,
+        };
+        open.connections.insert(id, entry);
+        drop(open);
+        Member {
+            connections: self.clone(),
+            id,
+            active,
+            evicted,
+            place: Some(place),
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        let open = self.0.open.lock();
+        open.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, what: &str) {
+        if let Some(untold) = self.0.told.take_turn() {
+            tracing::warn!(
+                limit = self.0.limit,
+                remedy = self.0.remedy,
+                more_since_last = (untold > 0).then_some(untold),
+                "as many connections are open as there may be: {what}"
+            );
+        }
+    }
+}
+
+impl Member {
+    /// Ready once the connection is to end.
+    pub(super) async fn evicted(&mut self) {
+        if (&mut self.evicted).await.is_err() {
+            // Nobody is left who could ask for the place.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Leave to take a moment for an orderly end; the place is free from then on.
+    pub(super) fn closing(&mut self) -> Option<OwnedSemaphorePermit> {
+        let leave = self
+            .connections
+            .0
+            .closing
+            .clone()
+            .try_acquire_owned()
+            .ok()?;
+        self.place = None;
+        Some(leave)
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.connections.open().connections.remove(&self.id);
+    }
+}
