@@ -6,6 +6,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::{failure::Failure, read_only, route::Route};
+use crate::server::CutTarget;
 
 /// hyper reads heads up to twice the limit, so that all but the most absurd get this answer.
 pub(super) fn head_size(head: &Parts, limit: usize) -> Result<(), Failure> {
@@ -23,6 +24,14 @@ pub(super) fn head_size(head: &Parts, limit: usize) -> Result<(), Failure> {
         Err(Failure::head_too_large(limit))
     } else {
         Ok(())
+    }
+}
+
+/// Cutting a target off would widen a search or a delete.
+pub(super) fn target(head: &Parts) -> Result<(), Failure> {
+    match head.extensions.get::<CutTarget>() {
+        Some(CutTarget) => Err(Failure::fragment()),
+        None => Ok(()),
     }
 }
 

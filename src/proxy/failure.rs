@@ -74,6 +74,12 @@ impl Failure {
         Self::invalid("The request target is malformed. Percent-encode its special characters.")
     }
 
+    pub(super) fn fragment() -> Self {
+        Self::invalid(
+            "The request target holds a raw `#`, which would cut it off. Percent-encode it as %23.",
+        )
+    }
+
     pub(super) fn malformed_host() -> Self {
         Self::invalid("The request needs exactly one valid Host header.")
     }

@@ -271,6 +271,7 @@ impl Shared {
         let route = &*target.route;
         let rest = &head.uri.path()[target.rest_at..];
         record.set_route(&route.name, resource::of(route.kind, rest));
+        checks::target(&head)?;
         checks::head_size(&head, self.limits.request_head)?;
         let links = route.names.as_ref();
         let links = links.map(|names| names.links(&head, target.entry));

@@ -26,6 +26,7 @@ use super::{
     outgoing::Outgoing,
     paced::{Paced, Streams},
     refused_head, stopped,
+    target::CutTarget,
     tracked::{self, Tracked},
 };
 
@@ -139,7 +140,7 @@ pub(super) async fn run<H: Handler>(
 /// Ends an HTTP/1.1 connection that failed, with what the client has to know.
 async fn end_broken(mut io: Io<Stream>, outgoing: &Outgoing) {
     if io.too_slow()
-        && let Some(answer) = refused_head::answer(StatusCode::REQUEST_TIMEOUT)
+        && let Some(answer) = refused_head::refuse(StatusCode::REQUEST_TIMEOUT, None)
     {
         // hyper closes such a connection in silence. The client has been slow enough: what
         // does not arrive now never will.
@@ -174,11 +175,14 @@ async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<B
 
 async fn respond<H: Handler>(
     handler: H,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     active: tracked::Request,
     outgoing: Outgoing,
 ) -> Result<Response<Tracked<H::Body>>, Infallible> {
     outgoing.asked_in(request.version());
+    if active.may_be_cut(&request) {
+        request.extensions_mut().insert(CutTarget);
+    }
     let response = handler.handle(request).await;
     Ok(response.map(|body| Tracked::new(body, active, outgoing)))
 }

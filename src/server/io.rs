@@ -21,7 +21,10 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Limits, listener::Stream, outgoing::Outgoing, refused_head, tracked::Active};
+use super::{
+    Limits, listener::Stream, outgoing::Outgoing, refused_head, target::RequestLine,
+    tracked::Active,
+};
 
 /// How long a client that is still sending is listened to after its answer.
 const LINGER: Duration = Duration::from_secs(5);
@@ -40,6 +43,8 @@ pub(super) struct Io<S> {
     limits: Limits,
     /// Whether bytes after a pause begin a head. HTTP/2 has frames of its own at any time.
     reads_heads: bool,
+    /// Of the head that has begun to arrive.
+    line: RequestLine,
     /// When the head that has begun to arrive must be there.
     head_deadline: Option<Instant>,
     write_deadline: Option<Instant>,
@@ -69,9 +74,14 @@ impl<S> Io<S> {
         is_http2: bool,
         head_deadline: Instant,
     ) -> Self {
+        let mut line = RequestLine::new();
+        if !is_http2 && let Some(is_cut) = line.read(&first) {
+            active.set_target(is_cut);
+        }
         Self {
             stream,
             first,
+            line,
             active,
             outgoing,
             limits,
@@ -106,10 +116,17 @@ impl<S> Io<S> {
         Poll::Pending
     }
 
-    fn read_some(&mut self) {
-        if self.reads_heads && self.head_deadline.is_none() && !self.active.any() {
+    fn read_some(&mut self, bytes: &[u8]) {
+        if !self.reads_heads || self.active.any() {
+            return;
+        }
+        if self.head_deadline.is_none() {
             self.head_deadline = Some(Instant::now() + self.limits.head_timeout);
             self.active.set_reading_head();
+            self.line = RequestLine::new();
+        }
+        if let Some(is_cut) = self.line.read(bytes) {
+            self.active.set_target(is_cut);
         }
     }
 
@@ -161,7 +178,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
                 if buf.filled().len() == before {
                     this.ended = true;
                 } else {
-                    this.read_some();
+                    this.read_some(&buf.filled()[before..]);
                 }
                 Poll::Ready(Ok(()))
             }
@@ -203,7 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         }
         let mut left = match self.refusal.take() {
             Some(left) => left,
-            None => refused_head::answer(refused_head::status(own)?)?,
+            None => refused_head::refuse(refused_head::status(own)?, self.line.forbidden())?,
         };
         while !left.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, &left) {

@@ -11,6 +11,7 @@ mod outgoing;
 mod paced;
 mod refused_head;
 mod seldom;
+mod target;
 mod tls;
 mod tracked;
 
@@ -28,6 +29,7 @@ use tokio::{
 pub use connections::{CLOSING, Connections};
 pub use listener::{BindError, Listener};
 use seldom::Seldom;
+pub use target::CutTarget;
 pub use tls::Tls;
 
 /// After `accept` failed for want of file descriptors or memory.

@@ -9,11 +9,33 @@ use http::StatusCode;
 /// More headers than any client sends; hyper keeps room for each.
 pub(super) const MAX_HEADERS: usize = 256;
 
-/// The whole answer; `None` where `status` is not that of a refused head.
-pub(super) fn answer(status: StatusCode) -> Option<Bytes> {
-    let detail = match status {
+/// The whole answer, and an event in the log; `None` where `status` is not that of a refused head. The
+/// line may hold a character that is `forbidden` there.
+pub(super) fn refuse(status: StatusCode, forbidden: Option<char>) -> Option<Bytes> {
+    let detail = match (status, forbidden) {
+        (StatusCode::BAD_REQUEST, Some('"')) => {
+            "The request's target holds a raw quotation mark. Percent-encode it as %22."
+        }
+        (StatusCode::BAD_REQUEST, Some('<')) => {
+            "The request's target holds a raw `<`. Percent-encode it as %3C."
+        }
+        (StatusCode::BAD_REQUEST, Some(_)) => {
+            "The request's target holds a raw `>`. Percent-encode it as %3E."
+        }
+        (status, _) => detail(status)?,
+    };
+    tracing::info!(
+        status = status.as_u16(),
+        reason = detail,
+        "a request was refused before it could be read"
+    );
+    Some(problem(status, detail))
+}
+
+fn detail(status: StatusCode) -> Option<&'static str> {
+    Some(match status {
         StatusCode::BAD_REQUEST => {
-            "This is no HTTP request. Call this address with http://, or with https:// if \
+            "Not a valid HTTP request. Call this address with http://, or with https:// if \
              security.tls is set, and send no other characters in the request's line and headers \
              than HTTP allows."
         }
@@ -28,8 +50,7 @@ pub(super) fn answer(status: StatusCode) -> Option<Bytes> {
              than 256 headers."
         }
         _ => return None,
-    };
-    Some(problem(status, detail))
+    })
 }
 
 /// To a client that speaks HTTP where TLS is spoken.

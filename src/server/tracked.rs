@@ -5,18 +5,20 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::{
     connections::Idleness,
     outgoing::{Moment, Outgoing},
+    target,
 };
 
 /// The requests being answered on one connection.
@@ -33,8 +35,15 @@ struct Shared {
     is_reading_head: AtomicBool,
     is_stopped: AtomicBool,
     is_answered: AtomicBool,
+    /// Of the head that has come last: one of the constants below.
+    target: AtomicU8,
     idleness: Arc<Idleness>,
 }
+
+/// Its line was not looked at, since the client did not wait for the response before it.
+const UNSEEN: u8 = 0;
+const WHOLE: u8 = 1;
+const CUT: u8 = 2;
 
 /// How readily an idle connection gives up its place: the least one goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +55,21 @@ pub(super) struct Idle {
 
 /// One of them, until dropped.
 #[derive(Debug)]
-pub(super) struct Request(Arc<Shared>);
+pub(super) struct Request {
+    shared: Arc<Shared>,
+    target: u8,
+}
+
+impl Request {
+    /// Whether the target of the request may be less than the client wrote.
+    pub(super) fn may_be_cut<B>(&self, request: &http::Request<B>) -> bool {
+        match self.target {
+            WHOLE => false,
+            CUT => true,
+            _ => request.version() < Version::HTTP_2 && !target::is_whole(request),
+        }
+    }
+}
 
 impl Active {
     /// `idleness` is told whenever none is left.
@@ -59,6 +82,7 @@ impl Active {
             is_reading_head: AtomicBool::new(false),
             is_stopped: AtomicBool::new(false),
             is_answered: AtomicBool::new(true),
+            target: AtomicU8::new(UNSEEN),
             idleness,
         }))
     }
@@ -67,7 +91,16 @@ impl Active {
         self.0.count.fetch_add(1, Ordering::SeqCst);
         self.0.is_answered.store(false, Ordering::Relaxed);
         self.0.is_reading_head.store(false, Ordering::Relaxed);
-        Request(self.0.clone())
+        Request {
+            target: self.0.target.swap(UNSEEN, Ordering::Relaxed),
+            shared: self.0.clone(),
+        }
+    }
+
+    /// Notes whether the target in the line of the next request is going to be cut.
+    pub(super) fn set_target(&self, is_cut: bool) {
+        let target = if is_cut { CUT } else { WHOLE };
+        self.0.target.store(target, Ordering::Relaxed);
     }
 
     pub(super) fn any(&self) -> bool {
@@ -125,10 +158,11 @@ impl Active {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        let elapsed = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.last_end.store(elapsed.max(1), Ordering::Relaxed);
-        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.0.idleness.came();
+        let shared = &self.shared;
+        let elapsed = u64::try_from(shared.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        shared.last_end.store(elapsed.max(1), Ordering::Relaxed);
+        if shared.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            shared.idleness.came();
         }
     }
 }

@@ -1,0 +1,119 @@
+//! The target of an HTTP/1.1 request, as the client wrote it. The `http` crate drops what follows a raw
+//! `#`: a search or a delete would silently become a wider one. So its line is looked at on its way in.
+
+use http::{Request, uri::PathAndQuery};
+use memchr::{memchr, memchr3};
+
+/// In the extensions of a request whose target cannot be told to be all that the client wrote: it holds
+/// a raw `#` (RFC 9112, section 3.2, has none).
+#[derive(Debug, Clone, Copy)]
+pub struct CutTarget;
+
+/// Whether a request is seen to have come with no more of a target than this, where its line was not
+/// looked at. Target and fields lie in the memory that they were read into, so that their distance tells
+/// what stood between them; for unusual spaces, as for memory that is not shared, the answer is no.
+pub(super) fn is_whole<B>(request: &Request<B>) -> bool {
+    let target = request.uri().path_and_query().map(PathAndQuery::as_str);
+    let (Some(target), Some((name, value))) = (target, request.headers().iter().next()) else {
+        return false;
+    };
+    let between = " HTTP/1.1\r\n".len() + name.as_str().len() + ": ".len();
+    let end = target.as_bytes().as_ptr_range().end.addr();
+    value.as_bytes().as_ptr().addr() == end + between
+}
+
+/// Request lines as they come, in pieces.
+#[derive(Debug)]
+pub(super) struct RequestLine {
+    state: State,
+    /// A character that no target may hold.
+    forbidden: Option<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Line ends before a request are no request (RFC 9112, section 2.2).
+    Before,
+    Inside {
+        is_cut: bool,
+    },
+    /// What follows is not the line's.
+    Behind,
+}
+
+impl RequestLine {
+    /// One that has not begun.
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::Before,
+            forbidden: None,
+        }
+    }
+
+    /// Adds bytes. With the end of the line, whether its target is going to be cut.
+    pub(super) fn read(&mut self, mut bytes: &[u8]) -> Option<bool> {
+        if self.state == State::Before {
+            let start = bytes
+                .iter()
+                .position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+            bytes = &bytes[start..];
+            self.state = State::Inside { is_cut: false };
+        }
+        let State::Inside { is_cut } = &mut self.state else {
+            return None;
+        };
+        let end = memchr(b'\n', bytes);
+        let line = &bytes[..end.unwrap_or(bytes.len())];
+        *is_cut |= memchr(b'#', line).is_some();
+        if let Some(at) = memchr3(b'"', b'<', b'>', line) {
+            self.forbidden.get_or_insert(line[at]);
+        }
+        let is_cut = *is_cut;
+        end.map(|_| {
+            self.state = State::Behind;
+            is_cut
+        })
+    }
+
+    /// Why a line that is no request may be none.
+    pub(super) fn forbidden(&self) -> Option<char> {
+        self.forbidden.map(char::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(pieces: &[&str]) -> (Option<bool>, Option<char>) {
+        let mut line = RequestLine::new();
+        let mut found = None;
+        for piece in pieces {
+            let read = line.read(piece.as_bytes());
+            assert!(found.is_none() || read.is_none(), "told once");
+            found = found.or(read);
+        }
+        (found, line.forbidden())
+    }
+
+    #[test]
+    fn a_number_sign_counts_in_the_line_alone_however_it_is_cut() {
+        for (text, is_cut, forbidden) in [
+            ("GET /a?b HTTP/1.1\r\nA: #\r\n\r\n", false, None),
+            ("\r\n\r\nGET /a?b#c HTTP/1.1\r\n", true, None),
+            ("GET /a#\n", true, None),
+            ("GET /%23 HTTP/1.1\n#\n", false, None),
+            ("GET /a?b=<c> HTTP/1.1\r\n\"\r\n", false, Some('<')),
+        ] {
+            assert_eq!(cut(&[text]), (Some(is_cut), forbidden), "{text}");
+            for at in 0..text.len() {
+                assert_eq!(
+                    cut(&[&text[..at], &text[at..]]),
+                    (Some(is_cut), forbidden),
+                    "{text}"
+                );
+            }
+        }
+        assert_eq!(cut(&["GET /a?b#c"]), (None, None));
+    }
+}
