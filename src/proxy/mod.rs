@@ -332,7 +332,7 @@ impl Shared {
             return Err(Failure::not_sent(&SendError::Protocol));
         }
         checks::transfer_coding_of_answer(&head.headers)?;
-        headers::strip_response(&mut head.headers);
+        headers::strip_response(head.status, &mut head.headers);
         if !body.takes_request() {
             // Nor is it read from the client, whose connection ends with the answer.
             headers::announce_end(&mut head.headers);
