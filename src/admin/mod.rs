@@ -13,14 +13,13 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
     config,
     proxy::Guard,
-    server::Handler,
+    server::{Handler, RequestBody},
     token::{Source, SourceStatus},
 };
 
@@ -155,7 +154,7 @@ impl Admin {
 impl Handler for Admin {
     type Body = Full<Bytes>;
 
-    async fn handle(self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn handle(self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
         let head = request.into_parts().0;
         let mut response = self.answer(&head);
         if head.method == Method::HEAD {

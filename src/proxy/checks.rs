@@ -3,9 +3,9 @@
 
 use http::{HeaderMap, Method, header, request::Parts};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::{failure::Failure, route::Route};
+use crate::server::RequestBody;
 
 /// By which some gateways let a GET stand for another method.
 const METHOD_OVERRIDES: [&str; 3] = [
@@ -84,7 +84,7 @@ fn is_chunked_at_most(headers: &HeaderMap) -> bool {
     })
 }
 
-pub(super) fn body_size(body: &Incoming, limit: Option<u64>) -> Result<(), Failure> {
+pub(super) fn body_size(body: &RequestBody, limit: Option<u64>) -> Result<(), Failure> {
     match limit {
         Some(limit) if body.size_hint().lower() > limit => Err(Failure::body_too_large(limit)),
         _ => Ok(()),

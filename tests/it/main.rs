@@ -59,6 +59,7 @@ mod tls;
 mod tokens;
 mod trailers;
 mod unauthorized;
+mod unread_requests;
 mod upstream_connections;
 #[cfg(unix)]
 mod workload_identity;
