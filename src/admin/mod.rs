@@ -1,7 +1,7 @@
 //! The admin address: is the process alive, can it serve, and with which tokens.
 //!
-//! `/livez` and `/readyz` answer whatever name a probe uses; all else only under the names that the
-//! proxy itself accepts. No answer holds a token.
+//! `/livez` and `/readyz` answer whatever name a probe uses; reasons, and all else, only under the
+//! names that the proxy itself accepts. No answer holds a token.
 
 use std::{
     fmt::Write as _,
@@ -13,14 +13,13 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
     config,
     proxy::Guard,
-    server::Handler,
+    server::{Handler, RequestBody},
     token::{Source, SourceStatus},
 };
 
@@ -92,7 +91,7 @@ impl Admin {
         }
         match head.uri.path() {
             "/livez" => text(StatusCode::OK, "ok\n"),
-            "/readyz" => self.readiness(),
+            "/readyz" => self.readiness(head),
             "/status" => match self.serving().guard.refusal(head) {
                 Some(refusal) => refusal.map(Full::new),
                 None => self.status(),
@@ -104,12 +103,26 @@ impl Admin {
         }
     }
 
-    fn readiness(&self) -> Response<Full<Bytes>> {
+    fn readiness(&self, head: &Parts) -> Response<Full<Bytes>> {
+        let serving = self.serving();
+        let mut reasons = self.reasons(&serving);
+        if reasons.is_empty() {
+            return text(StatusCode::OK, "ok\n");
+        }
+        // They name tenants and credentials, which is nothing for a page or a stranger.
+        if serving.guard.refusal(head).is_some() {
+            reasons = "not ready\n".to_owned();
+        }
+        text(StatusCode::SERVICE_UNAVAILABLE, reasons)
+    }
+
+    /// Why requests cannot be served, a line each.
+    fn reasons(&self, serving: &Serving) -> String {
         if *self.shared.draining.borrow() {
-            return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+            return "draining\n".to_owned();
         }
         let mut reasons = String::new();
-        for source in &self.serving().sources {
+        for source in &serving.sources {
             let status = source.status();
             if status.token.is_none() {
                 let why = status.last_error.map_or_else(
@@ -119,11 +132,7 @@ impl Admin {
                 let _ = writeln!(reasons, "credential {}: {why}", status.credential);
             }
         }
-        if reasons.is_empty() {
-            text(StatusCode::OK, "ok\n")
-        } else {
-            text(StatusCode::SERVICE_UNAVAILABLE, reasons)
-        }
+        reasons
     }
 
     fn status(&self) -> Response<Full<Bytes>> {
@@ -145,7 +154,7 @@ impl Admin {
 impl Handler for Admin {
     type Body = Full<Bytes>;
 
-    async fn handle(self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn handle(self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
         let head = request.into_parts().0;
         let mut response = self.answer(&head);
         if head.method == Method::HEAD {

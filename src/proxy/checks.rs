@@ -3,10 +3,9 @@
 
 use http::{HeaderMap, Method, header, request::Parts};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::{failure::Failure, read_only, route::Route};
-use crate::server::CutTarget;
+use crate::server::{CutTarget, RequestBody};
 
 /// hyper reads heads up to twice the limit, so that all but the most absurd get this answer.
 pub(super) fn head_size(head: &Parts, limit: usize) -> Result<(), Failure> {
@@ -75,7 +74,7 @@ fn is_chunked_at_most(headers: &HeaderMap) -> bool {
     })
 }
 
-pub(super) fn body_size(body: &Incoming, limit: Option<u64>) -> Result<(), Failure> {
+pub(super) fn body_size(body: &RequestBody, limit: Option<u64>) -> Result<(), Failure> {
     match limit {
         Some(limit) if body.size_hint().lower() > limit => Err(Failure::body_too_large(limit)),
         _ => Ok(()),

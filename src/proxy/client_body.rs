@@ -11,15 +11,15 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::task::coop::poll_proceed;
 
 use super::{exchange::Exchange, headers};
+use crate::server::RequestBody;
 
 /// What comes from the client, and who is told of it.
 #[derive(Debug)]
 pub(super) struct ClientBody {
-    client: Incoming,
+    client: RequestBody,
     pub(super) exchange: Arc<Exchange>,
     limit: u64,
     /// What was read, and is to be read again.
@@ -44,7 +44,7 @@ pub enum UploadError {
 }
 
 impl ClientBody {
-    pub(super) fn new(client: Incoming, exchange: Arc<Exchange>, limit: Option<u64>) -> Self {
+    pub(super) fn new(client: RequestBody, exchange: Arc<Exchange>, limit: Option<u64>) -> Self {
         Self {
             client,
             exchange,

@@ -1,7 +1,7 @@
 //! Which headers pass, and what they allow. What is not named here goes through untouched, both ways.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{self, Entry},
 };
 
@@ -35,12 +35,16 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     });
 }
 
-/// Removes what belongs to the upstream's connection, and what a browser would take for the proxy's own
-/// word about its address.
-pub(super) fn strip_response(headers: &mut HeaderMap) {
+/// Removes what belongs to the upstream's connection, what a browser would take for the proxy's own word
+/// about its address, and a length where none may be (RFC 9110, section 8.6): HTTP/2 clients take a 204
+/// that has one for broken.
+pub(super) fn strip_response(status: StatusCode, headers: &mut HeaderMap) {
     strip(headers, |name| {
         is_hop_by_hop(name) || speaks_of_its_origin(name)
     });
+    if status.is_informational() || status == StatusCode::NO_CONTENT {
+        headers.remove(header::CONTENT_LENGTH);
+    }
 }
 
 /// Tells a client that its connection takes no other request (RFC 9112, section 9.6).

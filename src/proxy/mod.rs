@@ -46,11 +46,10 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
-use hyper::body::Incoming;
 
 use crate::{
     config::{self, RouteKind},
-    server::Handler,
+    server::{Handler, RequestBody},
     upstream::SendError,
 };
 use alarm::Alarms;
@@ -175,7 +174,7 @@ impl Proxy {
         current.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn answer(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
         let shared = self.shared();
         let (head, body) = request.into_parts();
         let mut record = Record::new(
@@ -265,7 +264,7 @@ impl Shared {
         &self,
         target: &Target,
         head: Parts,
-        body: Incoming,
+        body: RequestBody,
         record: &mut Record,
     ) -> Result<Answered, Failure> {
         let route = &*target.route;
@@ -335,7 +334,7 @@ impl Shared {
             return Err(Failure::not_sent(&SendError::Protocol));
         }
         checks::transfer_coding_of_answer(&head.headers)?;
-        headers::strip_response(&mut head.headers);
+        headers::strip_response(head.status, &mut head.headers);
         if !route.pages {
             sandbox::confine(&mut head.headers);
         }
@@ -389,7 +388,7 @@ impl Shared {
 impl Handler for Proxy {
     type Body = ResponseBody;
 
-    async fn handle(self, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn handle(self, request: Request<RequestBody>) -> Response<ResponseBody> {
         self.answer(request).await
     }
 

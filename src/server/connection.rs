@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Handler, Limits,
+    Handler, Limits, RequestBody,
     closing::asked_to_close,
     connections::Member,
     io::Io,
@@ -33,7 +33,7 @@ use super::{
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-const STREAM_WINDOW: u32 = 1 << 20;
+pub(super) const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 const MAX_STREAMS: u32 = 256;
 
@@ -183,6 +183,8 @@ async fn respond<H: Handler>(
     if active.may_be_cut(&request) {
         request.extensions_mut().insert(CutTarget);
     }
+    let version = request.version();
+    let request = request.map(|body| RequestBody::new(body, version));
     let response = handler.handle(request).await;
     Ok(response.map(|body| Tracked::new(body, active, outgoing)))
 }

@@ -27,11 +27,11 @@ use super::{
 };
 
 /// How long a client that is still sending is listened to after its answer.
-const LINGER: Duration = Duration::from_secs(5);
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 /// Up to so many bytes are written in one piece.
 const JOINED: usize = 2048;
 /// How long if it sends nothing.
-const LINGER_QUIET: Duration = Duration::from_secs(1);
+pub(super) const LINGER_QUIET: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Io<S> {

@@ -1,5 +1,7 @@
 //! Binding TCP addresses and Unix sockets.
 
+#[cfg(unix)]
+use std::path::Path;
 use std::{fmt, io, net::SocketAddr, path::PathBuf, pin::Pin, task::Context, task::Poll};
 
 #[cfg(unix)]
@@ -90,14 +92,14 @@ impl Listener {
     pub fn unix(path: PathBuf) -> Result<Self, BindError> {
         let shown = format!("unix:{}", path.display());
         let failed = |reason| BindError::new(&shown, reason);
-        if is_abandoned_socket(&path) {
-            std::fs::remove_file(&path).map_err(failed)?;
-        }
+        drop(SocketFile::abandoned(&path));
         // The umask is the process's; nothing else creates files while the proxy starts.
         let before = rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o177));
         let bound = UnixListener::bind(&path);
         rustix::process::umask(before);
-        Ok(Self::Unix(bound.map_err(failed)?, SocketFile(path)))
+        let listener = bound.map_err(failed)?;
+        let file = SocketFile::at(path).map_err(failed)?;
+        Ok(Self::Unix(listener, file))
     }
 
     /// Unix sockets are Unix's.
@@ -119,7 +121,7 @@ impl Listener {
             Self::Tcp(listener) => shown(listener),
             Self::Tls(listener, _) => format!("https://{}", shown(listener)),
             #[cfg(unix)]
-            Self::Unix(_, file) => format!("unix:{}", file.0.display()),
+            Self::Unix(_, file) => format!("unix:{}", file.path.display()),
         }
     }
 
@@ -184,24 +186,50 @@ impl Accepted {
     }
 }
 
-/// Whether `path` is a socket that nobody listens on. Nothing else is ever replaced.
+/// A socket's file, removed when dropped unless another one has taken its place.
 #[cfg(unix)]
-fn is_abandoned_socket(path: &std::path::Path) -> bool {
-    use std::os::unix::{fs::FileTypeExt as _, net::UnixStream};
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    is_socket
-        && UnixStream::connect(path)
-            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// The device and the number of the file there, which tell it from another of the same name.
+    identity: (u64, u64),
 }
 
-/// A socket's file, removed when dropped.
-#[derive(Debug)]
-pub struct SocketFile(PathBuf);
+#[cfg(unix)]
+impl SocketFile {
+    fn at(path: PathBuf) -> io::Result<Self> {
+        let identity = identity(&std::fs::symlink_metadata(&path)?);
+        Ok(Self { path, identity })
+    }
 
+    /// The file at `path`, if it is a socket that nobody listens on. Nothing else is ever replaced.
+    fn abandoned(path: &Path) -> Option<Self> {
+        use std::os::unix::{fs::FileTypeExt as _, net::UnixStream};
+        let file = std::fs::symlink_metadata(path).ok()?;
+        let is_abandoned = file.file_type().is_socket()
+            && UnixStream::connect(path)
+                .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+        is_abandoned.then(|| Self {
+            path: path.to_owned(),
+            identity: identity(&file),
+        })
+    }
+}
+
+#[cfg(unix)]
+fn identity(file: &std::fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt as _;
+    (file.dev(), file.ino())
+}
+
+#[cfg(unix)]
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Nothing can be done about a file that somebody else removed.
-        let _ = std::fs::remove_file(&self.0);
+        let found = std::fs::symlink_metadata(&self.path);
+        if found.is_ok_and(|file| identity(&file) == self.identity) {
+            // Nothing can be done about a folder that may not be written to any more.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod listener;
 mod outgoing;
 mod paced;
 mod refused_head;
+mod request_body;
 mod seldom;
 mod target;
 mod tls;
@@ -19,7 +20,6 @@ use std::{io::ErrorKind, time::Duration};
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -28,6 +28,7 @@ use tokio::{
 
 pub use connections::{CLOSING, Connections};
 pub use listener::{BindError, Listener};
+pub use request_body::RequestBody;
 use seldom::Seldom;
 pub use target::CutTarget;
 pub use tls::Tls;
@@ -64,7 +65,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers one request. Dropped when the client goes away.
     fn handle(
         self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
 
     /// Called when the drain time is over, before the requests that still run are dropped.

@@ -231,3 +231,28 @@ async fn not_ready_while_draining_but_alive() {
         .expect("it ends with its last request")
         .expect("it does not panic");
 }
+
+#[tokio::test]
+async fn reasons_are_for_callers_that_the_proxy_accepts() {
+    let emulator = Emulator::start(Options::default()).await.expect("started");
+    emulator.entra().faults().always(Fault::Unauthorized);
+    let stage = Setup::new().start_before(emulator).await;
+    let reasons = client::until(stage.admin(), "/readyz", |answer| {
+        answer.text().contains("AADSTS")
+    });
+    assert_eq!(reasons.await.status, 503);
+    for headers in [
+        "Host: 10.0.0.7:8081",
+        "Host: evil.example",
+        "Host: localhost\r\nOrigin: https://evil.example",
+        "Host: localhost\r\nSec-Fetch-Site: cross-site",
+    ] {
+        let request = format!("GET /readyz HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n");
+        let answer = client::raw(stage.admin(), request.as_bytes()).await;
+        assert_eq!(
+            (answer.status, answer.text()),
+            (503, "not ready\n"),
+            "{headers}"
+        );
+    }
+}

@@ -255,3 +255,31 @@ async fn redirects_are_passed_on_and_never_followed() {
     }
     assert!(evil.heads().is_empty(), "{:?}", evil.heads());
 }
+
+/// HTTP/2 clients take a 204 with a length for broken.
+#[tokio::test]
+async fn an_answer_that_can_have_no_body_has_no_length() {
+    for (status, length, expected) in [
+        ("204 No Content", "0", None),
+        ("204 No Content", "5", None),
+        ("304 Not Modified", "5", Some("5")),
+        ("205 Reset Content", "0", Some("0")),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
+        let upstream = Scripted::answering(answer).await;
+        let stage = upstream.routed().start().await;
+        let request = http::Request::delete(format!("http://{}/plain/x", stage.address()))
+            .body(http_body_util::Full::<bytes::Bytes>::default())
+            .expect("a request");
+        let answer = client::http2(stage.address(), request).await;
+        let found = answer.headers().get("content-length");
+        let found = found.map(|length| length.to_str().expect("digits"));
+        assert_eq!(found, expected, "{status} over HTTP/2");
+        let answer = client::request(stage.address(), "DELETE", "/plain/x", &[], b"").await;
+        // hyper leaves it out of a 304 as well, which may have one or not.
+        if expected.is_none() {
+            let found = answer.header("content-length");
+            assert_eq!(found, None, "{status} over HTTP/1.1");
+        }
+    }
+}

@@ -64,6 +64,7 @@ mod tokens;
 mod trailers;
 mod turned_away;
 mod unauthorized;
+mod unread_requests;
 mod upstream_connections;
 #[cfg(unix)]
 mod workload_identity;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ahds_proxy::server::{self, Connections, Handler, Limits, Listener};
+use ahds_proxy::server::{self, Connections, Handler, Limits, Listener, RequestBody};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Frame;
@@ -68,7 +68,7 @@ impl http_body::Body for Endless {
 impl Handler for Answers {
     type Body = Endless;
 
-    async fn handle(self, request: Request<Incoming>) -> Response<Endless> {
+    async fn handle(self, request: Request<RequestBody>) -> Response<Endless> {
         Response::new(Endless {
             is_short: request.uri().path() != "/endless",
             ended: self.ended,

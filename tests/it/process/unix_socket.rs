@@ -61,3 +61,21 @@ async fn does_not_take_a_socket_from_a_running_process() {
     assert!(scene.process.stderr().contains("already in use"));
     assert!(path.exists());
 }
+
+/// As after a mistake of an administrator, or a new process beside the old one.
+#[tokio::test]
+async fn leaves_the_file_of_whoever_took_its_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("proxy.sock");
+    let listen = format!("unix:{}", path.display());
+    let mut scene = Scene::start(&[], &["--listen", &listen]).await;
+    let listening = scene
+        .process
+        .until_stderr(move |log| log.contains(&listen).then_some(()));
+    listening.await;
+    fs::remove_file(&path).expect("removed");
+    let _other = UnixListener::bind(&path).expect("bound");
+    scene.process.signal(Signal::TERM);
+    assert_eq!(scene.process.ended().await.code(), Some(0));
+    assert!(path.exists());
+}

@@ -6,11 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ahds_proxy::server::{self, Connections, Handler, Limits, Listener, Tls};
+use ahds_proxy::server::{self, Connections, Handler, Limits, Listener, RequestBody, Tls};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -29,7 +28,7 @@ struct Large;
 impl Handler for Large {
     type Body = Full<Bytes>;
 
-    async fn handle(self, _: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn handle(self, _: Request<RequestBody>) -> Response<Full<Bytes>> {
         Response::new(Full::new(vec![b'x'; LARGE].into()))
     }
 }

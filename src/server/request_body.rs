@@ -1,0 +1,96 @@
+//! A request's body, and its end when nobody reads the rest.
+//!
+//! HTTP/2 resets a stream whose request is not read to its end, and some clients (curl 7.88) throw
+//! the response away with it. So the rest is read and dropped for a moment, as HTTP/1.1 does before
+//! it closes a connection. Of a larger request the response comes first, and then RST_STREAM with
+//! `NO_ERROR` (RFC 9113, section 8.1).
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::Version;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    connection::STREAM_WINDOW,
+    io::{LINGER, LINGER_QUIET},
+};
+
+/// A body as it comes from the client.
+#[derive(Debug)]
+pub struct RequestBody {
+    /// There until the drop.
+    incoming: Option<Incoming>,
+    is_http2: bool,
+}
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming, version: Version) -> Self {
+        Self {
+            incoming: Some(incoming),
+            is_http2: version == Version::HTTP_2,
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.incoming {
+            Some(incoming) => Pin::new(incoming).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let incoming = self.incoming.as_ref();
+        incoming.map_or_else(SizeHint::default, Body::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if self.is_http2
+            && !self.is_end_stream()
+            && let Some(incoming) = self.incoming.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(drain(incoming));
+        }
+    }
+}
+
+/// Reads on until the client pauses, has sent what it may send without asking, or takes too long.
+async fn drain(mut incoming: Incoming) {
+    let end = Instant::now() + LINGER;
+    let mut left = STREAM_WINDOW as usize;
+    loop {
+        let deadline = end.min(Instant::now() + LINGER_QUIET);
+        let Ok(Some(Ok(frame))) = timeout_at(deadline, incoming.frame()).await else {
+            return;
+        };
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
