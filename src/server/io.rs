@@ -22,8 +22,8 @@ use tokio::{
 };
 
 use super::{
-    Limits, listener::Stream, outgoing::Outgoing, refused_head, target::RequestLine,
-    tracked::Active,
+    Limits, http2_targets::Http2Targets, listener::Stream, outgoing::Outgoing, refused_head,
+    target::RequestLine, tracked::Active,
 };
 
 /// How long a client that is still sending is listened to after its answer.
@@ -45,6 +45,8 @@ pub(super) struct Io<S> {
     reads_heads: bool,
     /// Of the head that has begun to arrive.
     line: RequestLine,
+    /// Of all heads, over HTTP/2.
+    targets: Option<Box<Http2Targets>>,
     /// When the head that has begun to arrive must be there.
     head_deadline: Option<Instant>,
     write_deadline: Option<Instant>,
@@ -54,6 +56,12 @@ pub(super) struct Io<S> {
     alarm: Pin<Box<Sleep>>,
     ended: bool,
     too_slow: bool,
+}
+
+/// More bytes than h2 takes of a header block: at least 7 frames of 16 KiB, and those that `max_head`
+/// fills with a quarter more. Past `max_head` it answers 431 and reads on.
+fn max_block(max_head: usize) -> usize {
+    max_head.saturating_mul(2).max(128 << 10)
 }
 
 /// What is left of the time for a client that is still sending.
@@ -74,14 +82,11 @@ impl<S> Io<S> {
         is_http2: bool,
         head_deadline: Instant,
     ) -> Self {
-        let mut line = RequestLine::new();
-        if !is_http2 && let Some(is_cut) = line.read(&first) {
-            active.set_target(is_cut);
-        }
-        Self {
+        let mut io = Self {
             stream,
-            first,
-            line,
+            first: Bytes::new(),
+            line: RequestLine::new(),
+            targets: is_http2.then(|| Box::new(Http2Targets::new(max_block(limits.max_head)))),
             active,
             outgoing,
             limits,
@@ -93,7 +98,10 @@ impl<S> Io<S> {
             alarm: Box::pin(sleep_until(head_deadline)),
             ended: false,
             too_slow: false,
-        }
+        };
+        io.inspect(&first);
+        io.first = first;
+        io
     }
 
     /// Whether a head did not come in time.
@@ -117,15 +125,24 @@ impl<S> Io<S> {
     }
 
     fn read_some(&mut self, bytes: &[u8]) {
-        if !self.reads_heads || self.active.any() {
+        if self.reads_heads && self.active.any() {
             return;
         }
-        if self.head_deadline.is_none() {
+        if self.reads_heads && self.head_deadline.is_none() {
             self.head_deadline = Some(Instant::now() + self.limits.head_timeout);
             self.active.set_reading_head();
             self.line = RequestLine::new();
         }
-        if let Some(is_cut) = self.line.read(bytes) {
+        self.inspect(bytes);
+    }
+
+    /// Looks for targets that hyper is not going to show as they were sent.
+    fn inspect(&mut self, bytes: &[u8]) {
+        if let Some(targets) = &mut self.targets {
+            if targets.read(bytes) {
+                self.active.set_cut_targets(targets);
+            }
+        } else if let Some(is_cut) = self.line.read(bytes) {
             self.active.set_target(is_cut);
         }
     }

@@ -5,6 +5,9 @@ mod broken_handshake;
 mod closing;
 mod connection;
 mod connections;
+mod header_blocks;
+mod hpack;
+mod http2_targets;
 mod io;
 mod listener;
 mod outgoing;
@@ -27,6 +30,7 @@ use tokio::{
 };
 
 pub use connections::{CLOSING, Connections};
+pub use http2_targets::Http2Targets;
 pub use listener::{BindError, Listener};
 pub use request_body::RequestBody;
 use seldom::Seldom;

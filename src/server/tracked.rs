@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::{
     connections::Idleness,
+    http2_targets::{CutTargets, Http2Targets},
     outgoing::{Moment, Outgoing},
     target,
 };
@@ -37,6 +38,8 @@ struct Shared {
     is_answered: AtomicBool,
     /// Of the head that has come last: one of the constants below.
     target: AtomicU8,
+    /// Of all heads so far, over HTTP/2.
+    cut: CutTargets,
     idleness: Arc<Idleness>,
 }
 
@@ -66,7 +69,8 @@ impl Request {
         match self.target {
             WHOLE => false,
             CUT => true,
-            _ => request.version() < Version::HTTP_2 && !target::is_whole(request),
+            _ if request.version() < Version::HTTP_2 => !target::is_whole(request),
+            _ => self.shared.cut.may_hold(request),
         }
     }
 }
@@ -83,6 +87,7 @@ impl Active {
             is_stopped: AtomicBool::new(false),
             is_answered: AtomicBool::new(true),
             target: AtomicU8::new(UNSEEN),
+            cut: CutTargets::default(),
             idleness,
         }))
     }
@@ -101,6 +106,11 @@ impl Active {
     pub(super) fn set_target(&self, is_cut: bool) {
         let target = if is_cut { CUT } else { WHOLE };
         self.0.target.store(target, Ordering::Relaxed);
+    }
+
+    /// Notes the targets that were cut so far, over HTTP/2.
+    pub(super) fn set_cut_targets(&self, targets: &Http2Targets) {
+        self.0.cut.set(targets);
     }
 
     pub(super) fn any(&self) -> bool {

@@ -46,6 +46,7 @@ mod places;
 mod privacy;
 #[cfg(unix)]
 mod process;
+mod raw_http2_targets;
 mod raw_targets;
 mod read_only;
 mod references;

@@ -1,4 +1,4 @@
-//! Characters in a request's target that belong percent-encoded.
+//! Characters in a request's target that belong percent-encoded, over HTTP/1.1.
 
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 

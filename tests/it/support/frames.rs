@@ -1,21 +1,24 @@
-//! The server's end of an HTTP/2 connection, frame by frame (RFC 9113, section 4): it does what no
-//! library would do for a test.
+//! One end of an HTTP/2 connection, frame by frame (RFC 9113, section 4): it does what no library
+//! would do for a test.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
 };
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(crate) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const CONTINUATION: u8 = 9;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
+pub(crate) const PADDED: u8 = 8;
+pub(crate) const PRIORITY: u8 = 0x20;
 const ACK: u8 = 1;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 /// More than any test sends.
@@ -30,8 +33,8 @@ pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// A connection whose frames a test reads and writes.
 #[derive(Debug)]
-pub(crate) struct Frames {
-    stream: TcpStream,
+pub(crate) struct Frames<S = TcpStream> {
+    stream: S,
     buffer: BytesMut,
 }
 
@@ -53,6 +56,60 @@ impl Frames {
             .send(WINDOW_UPDATE, 0, 0, &WINDOW.to_be_bytes())
             .await;
         frames
+    }
+}
+
+/// A response, without its headers.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) stream: u32,
+    /// `None` where the static table of HPACK has no entry for it.
+    pub(crate) status: Option<u16>,
+    pub(crate) body: Bytes,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
+    /// The client's end: sends its preface.
+    pub(crate) async fn connect(mut stream: S) -> Self {
+        stream.write_all(PREFACE).await.expect("an open connection");
+        let mut frames = Self {
+            stream,
+            buffer: BytesMut::new(),
+        };
+        frames.send(SETTINGS, 0, 0, &[]).await;
+        frames
+    }
+
+    /// The next response that is whole.
+    pub(crate) async fn response(&mut self) -> Response {
+        let mut status = None;
+        let mut body = BytesMut::new();
+        loop {
+            let (kind, flags, stream, payload) = self.next().await.expect("a response");
+            match kind {
+                SETTINGS if flags & ACK == 0 => self.send(SETTINGS, ACK, 0, &[]).await,
+                HEADERS => {
+                    // RFC 7541, section 6.1; a size update may come before it.
+                    let entry = payload.iter().find(|byte| **byte & 0xe0 != 0x20);
+                    status = match entry {
+                        Some(0x88) => Some(200),
+                        Some(0x8c) => Some(400),
+                        _ => None,
+                    };
+                }
+                DATA => body.extend_from_slice(&payload),
+                RST_STREAM | GOAWAY => panic!("{payload:?} instead of a response"),
+                _ => {}
+            }
+            if matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
+                let body = body.freeze();
+                return Response {
+                    stream,
+                    status,
+                    body,
+                };
+            }
+        }
     }
 
     /// The stream and the body of the next request that is whole; `None` at the connection's end.
@@ -119,7 +176,7 @@ impl Frames {
         }
     }
 
-    async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    pub(crate) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let mut frame = BytesMut::new();
         frame.put_uint(payload.len() as u64, 3);
         frame.put_u8(kind);

@@ -1,0 +1,135 @@
+//! Looks at the request targets of an HTTP/2 connection before h2 does.
+//!
+//! h2 cuts a target off at a raw `#` and does not say so: a search or a delete would reach further
+//! than it was asked to. Only the bytes of the connection show it. They are read, never changed.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use http::{Request, uri::PathAndQuery};
+
+use super::{
+    header_blocks::HeaderBlocks,
+    hpack::{Malformed, PathReader},
+};
+
+/// Targets that are remembered. A client that sends more of them with a raw `#` is refused everything.
+const MAX_CUT: usize = 32;
+
+/// The targets of one connection that are not passed on as they were sent.
+#[derive(Debug)]
+pub struct Http2Targets {
+    blocks: HeaderBlocks,
+    paths: PathReader,
+    cut: Vec<Box<str>>,
+    is_lost: bool,
+}
+
+impl Http2Targets {
+    /// For a connection without any byte so far. A header block of more than `max_block` bytes ends
+    /// the observation.
+    pub fn new(max_block: usize) -> Self {
+        Self {
+            blocks: HeaderBlocks::new(max_block),
+            paths: PathReader::new(),
+            cut: Vec::new(),
+            is_lost: false,
+        }
+    }
+
+    /// Takes the next bytes of the connection, in pieces of any size. Returns whether [`Self::cut`] or
+    /// [`Self::is_lost`] changed.
+    pub fn read(&mut self, bytes: &[u8]) -> bool {
+        if self.is_lost {
+            return false;
+        }
+        let before = self.cut.len();
+        let (paths, cut) = (&mut self.paths, &mut self.cut);
+        let read = self.blocks.read(bytes, |block| {
+            paths.read(block, |path| inspect(path, cut))?;
+            if cut.len() > MAX_CUT {
+                return Err(Malformed);
+            }
+            Ok(())
+        });
+        self.is_lost = read.is_err();
+        self.is_lost || self.cut.len() != before
+    }
+
+    /// The targets with a raw `#`, as far as h2 shows them: the part before it, as
+    /// [`PathAndQuery::as_str`] spells it.
+    pub fn cut(&self) -> &[Box<str>] {
+        &self.cut
+    }
+
+    /// Whether targets may have been missed: any may have had a raw `#` from now on.
+    pub fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+}
+
+/// The observation as the requests of the connection see it.
+#[derive(Debug, Default)]
+pub(super) struct CutTargets {
+    /// Whether there is anything to compare with; all that most connections ever look at.
+    is_any: AtomicBool,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    cut: Vec<Box<str>>,
+    is_lost: bool,
+}
+
+impl CutTargets {
+    /// Takes over all that was found so far.
+    pub(super) fn set(&self, targets: &Http2Targets) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.cut.clone_from(&targets.cut);
+        known.is_lost = targets.is_lost;
+        self.is_any.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the request's target may be less than the client sent. Targets are compared, since a
+    /// request does not tell its stream: a whole target that equals a cut one is taken for it.
+    pub(super) fn may_hold<B>(&self, request: &Request<B>) -> bool {
+        if !self.is_any.load(Ordering::Relaxed) {
+            return false;
+        }
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let target = request.uri().path_and_query().map(PathAndQuery::as_str);
+        known.is_lost || known.cut.iter().any(|cut| target == Some(cut))
+    }
+}
+
+fn inspect(path: &[u8], cut: &mut Vec<Box<str>>) {
+    if !path.iter().fold(false, |any, byte| any | is_special(*byte)) {
+        return;
+    }
+    match PathAndQuery::try_from(path) {
+        Ok(target) if path.contains(&b'#') => {
+            let target = target.as_str();
+            if cut.len() <= MAX_CUT && !cut.iter().any(|known| **known == *target) {
+                cut.push(target.into());
+            }
+        }
+        Ok(_) => {}
+        // h2 resets the stream, and the client sees nothing but PROTOCOL_ERROR.
+        Err(_) => tracing::info!(
+            remedy = "Percent-encode the special characters of the request target, such as quotes, \
+                      angle brackets and spaces.",
+            "an HTTP/2 request was refused: its target is not a valid path and query"
+        ),
+    }
+}
+
+/// Whether a target with this byte may be cut or refused. `http` takes some of them.
+fn is_special(byte: u8) -> bool {
+    !matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'_' | b'a'..=b'~')
+}
+
+#[cfg(test)]
+mod tests;
