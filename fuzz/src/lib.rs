@@ -1,6 +1,7 @@
-//! What must hold for the link rewriter and the HTTP/1.1 client, whatever they are given.
+//! What must hold for the link rewriter, the HTTP/1.1 client and the reader of HTTP/2 targets, whatever
+//! they are given.
 //!
-//! With coverage: `cargo +nightly fuzz run json` (or `xml`, `values`, `response`). On stable, with inputs made
+//! With coverage: `cargo +nightly fuzz run json` (or `xml`, `values`, `response`, `targets`). On stable, with inputs made
 //! from samples by mutation: `cargo run --release --no-default-features --bin mutate -- 10000000`.
 
 use std::sync::{Arc, LazyLock};
@@ -8,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use ahds_proxy::{
     config::ServiceUrl,
     rewrite::{Bases, JsonRewriter, Plan, XmlRewriter},
+    server::Http2Targets,
     upstream::http1::{Broken, Heads, Rest},
 };
 use bytes::{Bytes, BytesMut};
@@ -108,6 +110,27 @@ pub fn response(input: &[u8]) {
     assert_eq!(whole, read(&method, sent, cuts), "cuts matter");
     if let Some(read) = whole {
         assert!(read.body.len() + read.left <= sent.len(), "made up");
+    }
+}
+
+/// The first two bytes choose the cuts, the rest is what an HTTP/2 client sends behind its preface.
+pub fn targets(input: &[u8]) {
+    let Some(([first, second], sent)) = input.split_first_chunk() else {
+        return;
+    };
+    let read = |cuts: [usize; 2]| {
+        let mut targets = Http2Targets::new(1 << 10);
+        targets.read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        for piece in (Pieces { sent, cuts }) {
+            targets.read(piece);
+        }
+        (targets.cut().to_vec(), targets.is_lost())
+    };
+    let whole = read([usize::MAX; 2]);
+    let cuts = [first, second].map(|cut| usize::from(*cut) + 1);
+    assert_eq!(whole, read(cuts), "cuts matter");
+    for target in whole.0 {
+        assert!(!target.contains('#'), "not as h2 shows it");
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const SAMPLES: [&str; 18] = [
+const SAMPLES: [&str; 19] = [
+    "\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\x7f\x7f\0\0\x0f\x01\x05\0\0\0\x01\x44\x07/a?b#cd\x40\x01a\x01b\0\0\x08\x01\x08\0\0\0\x03\x02\x7e\x02/c..\0\0\x03\x09\x04\0\0\0\x03\x20\x04\0",
     "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: W/\"1\"\r\n\r\nabcdef",
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n3\r\nabc\r\n00A;x=\"y\"\r\n0123456789\r\n0\r\nETag: 1\r\n\r\n",
     "HTTP/1.1 404 Not here\r\ncontent-length: 3, 3\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\na\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
@@ -24,7 +25,10 @@ const SAMPLES: [&str; 18] = [
     r#"s=https://h.example/v2/a,https%3A%2F%2Fh.example%2Fv2&<https://h.example/v2/b>; rel="next", <https://h.example/v2>"#,
 ];
 
-const PIECES: [&str; 44] = [
+const PIECES: [&str; 47] = [
+    "\0\0\x05\x01\x05\0\0\0\x05\x04\x03/d#",
+    "\x44\x03/e#",
+    "\0\x05:path\x02/#",
     "\r\n",
     "\r\n\r\n",
     "\n",
@@ -140,6 +144,7 @@ fn main() {
             ahds_proxy_fuzz::xml(&input);
             ahds_proxy_fuzz::values(&input[3..]);
             ahds_proxy_fuzz::response(&input);
+            ahds_proxy_fuzz::targets(&input[1..]);
         }));
         if checked.is_err() {
             eprintln!("run {run}: b\"{}\"", input.escape_ascii());
