@@ -28,7 +28,6 @@ mod request_id;
 mod resource;
 mod rewritten;
 mod route;
-mod sandbox;
 mod sending;
 mod throttled;
 mod unpacked;
@@ -336,7 +335,7 @@ impl Shared {
         checks::transfer_coding_of_answer(&head.headers)?;
         headers::strip_response(head.status, &mut head.headers);
         if !route.pages {
-            sandbox::confine(&mut head.headers);
+            headers::confine(&mut head.headers);
         }
         if !body.takes_request() {
             // Nor is it read from the client, whose connection ends with the answer.
