@@ -79,7 +79,10 @@ pub(super) async fn run<H: Handler>(
     let requests = active.clone();
     let answers = outgoing.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        respond(handler.clone(), request, requests.begin(), answers.clone())
+        let begun = requests.begin();
+        let version = request.version();
+        let request = request.map(|body| RequestBody::new(body, version, &requests));
+        respond(handler.clone(), request, begun, answers.clone())
     });
     if is_http2 {
         let service = service_fn(move |request| {
@@ -174,13 +177,11 @@ async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<B
 
 async fn respond<H: Handler>(
     handler: H,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     active: tracked::Request,
     outgoing: Outgoing,
 ) -> Result<Response<Tracked<H::Body>>, Infallible> {
     outgoing.asked_in(request.version());
-    let version = request.version();
-    let request = request.map(|body| RequestBody::new(body, version));
     let response = handler.handle(request).await;
     Ok(response.map(|body| Tracked::new(body, active, outgoing)))
 }
