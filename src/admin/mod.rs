@@ -105,13 +105,13 @@ impl Admin {
 
     fn readiness(&self, head: &Parts) -> Response<Full<Bytes>> {
         let serving = self.serving();
-        let mut reasons = self.reasons(&serving);
+        let reasons = self.reasons(&serving);
         if reasons.is_empty() {
             return text(StatusCode::OK, "ok\n");
         }
         // They name tenants and credentials, which is nothing for a page or a stranger.
         if serving.guard.refusal(head).is_some() {
-            reasons = "not ready\n".to_owned();
+            return text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n");
         }
         text(StatusCode::SERVICE_UNAVAILABLE, reasons)
     }

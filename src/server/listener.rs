@@ -243,6 +243,16 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// The error that the socket has met since it was last asked.
+    pub(super) fn socket_error(&self) -> io::Result<Option<io::Error>> {
+        match self {
+            Self::Tcp(stream) => stream.take_error(),
+            Self::Tls(stream) => stream.get_ref().0.take_error(),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.take_error(),
+        }
+    }
+
     /// The socket below, where it is one of TCP.
     pub(super) fn tcp(&self) -> Option<&TcpStream> {
         match self {

@@ -5,6 +5,7 @@ mod broken_handshake;
 mod closing;
 mod connection;
 mod connections;
+mod half_closed;
 mod io;
 mod listener;
 mod outgoing;
