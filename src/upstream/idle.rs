@@ -147,22 +147,32 @@ impl IdleConnections {
 
 #[cfg(test)]
 mod tests {
+    use std::{future::poll_fn, task::Poll};
+
     use tokio::{
         io::AsyncWriteExt as _,
         net::{TcpListener, TcpStream},
+        task::coop::poll_proceed,
         time::{advance, pause},
     };
 
     use super::*;
     use crate::upstream::{socket::Socket, stream::Stream};
 
-    async fn connection() -> (Box<Wire>, TcpStream) {
+    async fn streams() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let ours = Socket::new(ours.expect("a listener"));
-        let wire = Wire::new(Stream::plain(ours, Duration::from_secs(60)));
-        (wire, theirs.expect("a connection").0)
+        (ours.expect("a listener"), theirs.expect("a connection").0)
+    }
+
+    fn wire(stream: TcpStream) -> Box<Wire> {
+        Wire::new(Stream::plain(Socket::new(stream), Duration::from_secs(60)))
+    }
+
+    async fn connection() -> (Box<Wire>, TcpStream) {
+        let (ours, theirs) = streams().await;
+        (wire(ours), theirs)
     }
 
     fn idle(connection: Box<Wire>) -> Idle<Box<Wire>> {
@@ -225,6 +235,22 @@ mod tests {
         server.shutdown().await.expect("a reader");
         assert!(!connections.is_silent(&mut wire, true));
         assert!(connections.accepts(&mut wire));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_has_used_up_its_budget_sees_it_too() {
+        let mut connections = IdleConnections::new(String::new());
+        let (ours, mut server) = streams().await;
+        server.write_all(b"x").await.expect("a reader");
+        ours.readable().await.expect("news for the runtime");
+        let mut wire = wire(ours);
+        let is_silent = poll_fn(|cx| {
+            while let Poll::Ready(budget) = poll_proceed(cx) {
+                budget.made_progress();
+            }
+            Poll::Ready(connections.is_silent(&mut wire, false))
+        });
+        assert!(!is_silent.await);
     }
 
     #[tokio::test]
