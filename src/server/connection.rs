@@ -44,6 +44,7 @@ pub(super) async fn run<H: Handler>(
     limits: Limits,
     stop: watch::Receiver<bool>,
 ) {
+    let handler = handler.for_peer(accepted.peer());
     let deadline = Instant::now() + limits.head_timeout;
     let mut stopping = stop.clone();
     let opened = async {

@@ -2,7 +2,14 @@
 
 #[cfg(unix)]
 use std::path::Path;
-use std::{fmt, io, net::SocketAddr, path::PathBuf, pin::Pin, task::Context, task::Poll};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    pin::Pin,
+    task::Context,
+    task::Poll,
+};
 
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -173,6 +180,15 @@ pub(super) enum Accepted {
 }
 
 impl Accepted {
+    /// Whose it is; `None` where the system names no address.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        let stream = match self {
+            Self::Plain(stream) => stream.tcp()?,
+            Self::Tls(stream, _) => stream,
+        };
+        stream.peer_addr().ok().map(|address| address.ip())
+    }
+
     /// Ready to be read from. It takes as long as the client does.
     pub(super) async fn open(self) -> io::Result<Stream> {
         match self {
