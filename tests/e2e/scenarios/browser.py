@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import json
 import shutil
-import threading
 import zlib
 from typing import Any
 
@@ -73,11 +72,7 @@ def serve(scenario: Scenario, files: dict[str, tuple[str | None, bytes]]) -> tup
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    scenario.cleanup.callback(server.server_close)
-    scenario.cleanup.callback(server.shutdown)
-    return server.server_address[1], seen
+    return scenario.serve(Handler), seen
 
 
 def run(scenario: Scenario) -> None:
