@@ -137,7 +137,7 @@ impl Proxy {
         }
     }
 
-    /// The same for the listener of that number, counted from 0.
+    /// For the listener of that number, counted from 0.
     #[must_use]
     pub fn through(&self, listener: usize) -> Self {
         Self {
@@ -146,7 +146,7 @@ impl Proxy {
         }
     }
 
-    /// The same for a listener whose clients come by another way than plain TCP.
+    /// For a listener of this transport.
     #[must_use]
     pub fn over(&self, transport: Transport) -> Self {
         Self {

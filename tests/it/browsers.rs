@@ -1,4 +1,4 @@
-//! What a browser may do with the proxy's address, and with what is stored behind it.
+//! Browsers: how far they may go at the proxy's address, and with what is stored behind it.
 
 use ahds_proxy::emulator::FHIR_AUDIENCE;
 
