@@ -5,6 +5,7 @@
 
 use std::{
     fmt::Write as _,
+    net::IpAddr,
     sync::{Arc, PoisonError, RwLock},
     time::{Instant, SystemTime},
 };
@@ -27,6 +28,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Admin {
     shared: Arc<Shared>,
+    /// The caller is on this machine.
+    is_local: bool,
 }
 
 #[derive(Debug)]
@@ -67,6 +70,7 @@ impl Admin {
                 draining,
                 serving: RwLock::new(Arc::new(Serving::new(config, sources))),
             }),
+            is_local: true,
         }
     }
 
@@ -92,6 +96,10 @@ impl Admin {
         match head.uri.path() {
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.readiness(head),
+            "/status" if !self.is_local => text(
+                StatusCode::FORBIDDEN,
+                "This is for callers on this machine: call it by a loopback address.\n",
+            ),
             "/status" => match self.serving().guard.refusal(head) {
                 Some(refusal) => refusal.map(Full::new),
                 None => self.status(),
@@ -105,13 +113,13 @@ impl Admin {
 
     fn readiness(&self, head: &Parts) -> Response<Full<Bytes>> {
         let serving = self.serving();
-        let mut reasons = self.reasons(&serving);
+        let reasons = self.reasons(&serving);
         if reasons.is_empty() {
             return text(StatusCode::OK, "ok\n");
         }
         // They name tenants and credentials, which is nothing for a page or a stranger.
-        if serving.guard.refusal(head).is_some() {
-            reasons = "not ready\n".to_owned();
+        if !self.is_local || serving.guard.refusal(head).is_some() {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n");
         }
         text(StatusCode::SERVICE_UNAVAILABLE, reasons)
     }
@@ -153,6 +161,13 @@ impl Admin {
 
 impl Handler for Admin {
     type Body = Full<Bytes>;
+
+    fn for_peer(self, peer: Option<IpAddr>) -> Self {
+        Self {
+            is_local: peer.is_none_or(|peer| peer.to_canonical().is_loopback()),
+            ..self
+        }
+    }
 
     async fn handle(self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
         let head = request.into_parts().0;
@@ -216,4 +231,52 @@ fn answer(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    async fn answer(admin: &Admin, path: &str) -> (u16, String) {
+        let head = Request::get(path).header("host", "localhost").body(());
+        let response = admin.answer(&head.expect("a request").into_parts().0);
+        let (status, body) = (response.status(), response.into_body());
+        let body = body.collect().await.expect("a body").to_bytes();
+        (status.as_u16(), String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test]
+    async fn callers_elsewhere_learn_whether_it_works_and_nothing_of_whom() {
+        let text = "[routes.fhir]\nupstream = \"https://ws-fhir.fhir.azurehealthcareapis.com\"";
+        let config = config::parse(Path::new("a.toml"), text, &|_| None).expect("valid");
+        let (drain, draining) = watch::channel(false);
+        let admin = Admin::new(&config, Vec::new(), draining);
+        drain.send_replace(true);
+        for (peer, is_local) in [
+            (Some("127.0.0.1"), true),
+            (Some("::1"), true),
+            (Some("::ffff:127.0.0.9"), true),
+            (None, true),
+            (Some("10.1.2.3"), false),
+            (Some("::ffff:10.1.2.3"), false),
+            (Some("fe80::1"), false),
+        ] {
+            let peer = peer.map(|peer| peer.parse().expect("an address"));
+            let admin = admin.clone().for_peer(peer);
+            assert_eq!(answer(&admin, "/livez").await.0, 200);
+            let (status, reasons) = answer(&admin, "/readyz").await;
+            assert_eq!(
+                (status, reasons == "draining\n"),
+                (503, is_local),
+                "{peer:?}"
+            );
+            let (status, about) = answer(&admin, "/status").await;
+            assert_eq!(status == 200, is_local, "{peer:?}");
+            assert_eq!(about.contains("ws-fhir"), is_local, "{about}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! What a valid configuration should better not be: no reason not to serve, but for a word at the start,
-//! after a reload and in `check`.
+//! Warnings about a valid configuration: no reason not to serve, but worth a word at the start, after a
+//! reload and in `check`.
 
 use std::{path::Path, time::SystemTime};
 

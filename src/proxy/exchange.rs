@@ -230,7 +230,10 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{task::coop::consume_budget, time::timeout};
+    use tokio::{
+        task::coop::consume_budget,
+        time::{advance, timeout},
+    };
 
     use super::*;
 
@@ -249,6 +252,19 @@ mod tests {
         let waiting = exchange.while_moving(&alarms, sending);
         let late = timeout(Duration::from_secs(10), waiting).await;
         assert_eq!(late, Ok(Err(Late::Answer)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_long_after_a_request_did_not_cross_it() {
+        let hour = Duration::from_secs(3600);
+        let exchange = Exchange::new(Timeouts {
+            response: hour,
+            idle: hour,
+        });
+        advance(CROSSING).await;
+        assert!(!exchange.is_just_sent());
+        exchange.moved();
+        assert!(exchange.is_just_sent());
     }
 
     #[tokio::test]

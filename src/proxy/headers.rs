@@ -5,6 +5,9 @@ use http::{
     header::{self, Entry},
 };
 
+/// No script, no form, and an origin of its own (w3.org/TR/CSP3).
+const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox");
+const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Removes what must not reach the upstream: credentials of the client's own, what proxies tell
@@ -45,6 +48,13 @@ pub(super) fn strip_response(status: StatusCode, headers: &mut HeaderMap) {
     if status.is_informational() || status == StatusCode::NO_CONTENT {
         headers.remove(header::CONTENT_LENGTH);
     }
+}
+
+/// Keeps a stored document that is opened at the proxy's address from acting there: a script in it would
+/// have the proxy's origin, and read every patient. Images and, in browsers of today, PDF still show.
+pub(super) fn confine(headers: &mut HeaderMap) {
+    headers.insert(header::CONTENT_SECURITY_POLICY, SANDBOX);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
 }
 
 /// Tells a client that its connection takes no other request (RFC 9112, section 9.6).

@@ -28,7 +28,6 @@ mod request_id;
 mod resource;
 mod rewritten;
 mod route;
-mod sandbox;
 mod sending;
 mod throttled;
 mod unpacked;
@@ -138,7 +137,7 @@ impl Proxy {
         }
     }
 
-    /// The same for the listener of that number, counted from 0.
+    /// For the listener of that number, counted from 0.
     #[must_use]
     pub fn through(&self, listener: usize) -> Self {
         Self {
@@ -147,7 +146,7 @@ impl Proxy {
         }
     }
 
-    /// The same for a listener whose clients come by another way than plain TCP.
+    /// For a listener of this transport.
     #[must_use]
     pub fn over(&self, transport: Transport) -> Self {
         Self {
@@ -336,7 +335,7 @@ impl Shared {
         checks::transfer_coding_of_answer(&head.headers)?;
         headers::strip_response(head.status, &mut head.headers);
         if !route.pages {
-            sandbox::confine(&mut head.headers);
+            headers::confine(&mut head.headers);
         }
         if !body.takes_request() {
             // Nor is it read from the client, whose connection ends with the answer.

@@ -1,5 +1,5 @@
-//! Which requests a read-only route lets through: those that a service answers without changing anything,
-//! whatever their spelling. A request that is not known to be one is refused.
+//! The requests that a read-only route lets through: those that a service answers without changing
+//! anything, whatever their spelling. A request that is not known to be one is refused.
 
 use std::borrow::Cow;
 

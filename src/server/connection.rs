@@ -44,6 +44,7 @@ pub(super) async fn run<H: Handler>(
     limits: Limits,
     stop: watch::Receiver<bool>,
 ) {
+    let handler = handler.for_peer(accepted.peer());
     let deadline = Instant::now() + limits.head_timeout;
     let mut stopping = stop.clone();
     let opened = async {
@@ -80,7 +81,10 @@ pub(super) async fn run<H: Handler>(
     let requests = active.clone();
     let answers = outgoing.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        respond(handler.clone(), request, requests.begin(), answers.clone())
+        let begun = requests.begin();
+        let version = request.version();
+        let request = request.map(|body| RequestBody::new(body, version, &requests));
+        respond(handler.clone(), request, begun, answers.clone())
     });
     if is_http2 {
         let service = service_fn(move |request| {
@@ -175,7 +179,7 @@ async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<B
 
 async fn respond<H: Handler>(
     handler: H,
-    mut request: Request<Incoming>,
+    mut request: Request<RequestBody>,
     active: tracked::Request,
     outgoing: Outgoing,
 ) -> Result<Response<Tracked<H::Body>>, Infallible> {
@@ -183,8 +187,6 @@ async fn respond<H: Handler>(
     if active.may_be_cut(&request) {
         request.extensions_mut().insert(CutTarget);
     }
-    let version = request.version();
-    let request = request.map(|body| RequestBody::new(body, version));
     let response = handler.handle(request).await;
     Ok(response.map(|body| Tracked::new(body, active, outgoing)))
 }

@@ -22,8 +22,14 @@ use tokio::{
 };
 
 use super::{
-    Limits, http2_targets::Http2Targets, listener::Stream, outgoing::Outgoing, refused_head,
-    target::RequestLine, tracked::Active,
+    Limits,
+    half_closed::{HalfClosed, Probed},
+    http2_targets::Http2Targets,
+    listener::Stream,
+    outgoing::Outgoing,
+    refused_head,
+    target::RequestLine,
+    tracked::Active,
 };
 
 /// How long a client that is still sending is listened to after its answer.
@@ -51,6 +57,8 @@ pub(super) struct Io<S> {
     head_deadline: Option<Instant>,
     write_deadline: Option<Instant>,
     linger: Option<Linger>,
+    /// The client sends no more, and may be there all the same.
+    half_closed: Option<HalfClosed>,
     /// What is left to send instead of hyper's own answer.
     refusal: Option<Bytes>,
     alarm: Pin<Box<Sleep>>,
@@ -94,6 +102,7 @@ impl<S> Io<S> {
             head_deadline: (!is_http2).then_some(head_deadline),
             write_deadline: None,
             linger: None,
+            half_closed: None,
             refusal: None,
             alarm: Box::pin(sleep_until(head_deadline)),
             ended: false,
@@ -177,7 +186,35 @@ impl Io<Stream> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
+impl<S: Probed> Io<S> {
+    /// Keeps the end of what a client sends from hyper, which would give up its request, for as long
+    /// as the client may be waiting for the answer.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.ended = true;
+        if self.half_closed.is_none() {
+            let is_old = self.outgoing.ends_with_connection();
+            if !self.reads_heads || is_old || !self.active.may_interject() {
+                return Poll::Ready(());
+            }
+            self.half_closed = Some(HalfClosed::begin());
+        }
+        while self.active.any()
+            && let Some(half_closed) = &mut self.half_closed
+        {
+            if half_closed.has_left(cx, &mut self.stream, self.active.awaits_body()) {
+                return Poll::Ready(());
+            }
+            let next = half_closed.next_check;
+            ready!(self.poll_deadline(cx, next));
+            if let Some(half_closed) = &mut self.half_closed {
+                half_closed.check_later();
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S: Probed> AsyncRead for Io<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -193,10 +230,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
         match Pin::new(&mut this.stream).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => {
                 if buf.filled().len() == before {
-                    this.ended = true;
-                } else {
-                    this.read_some(&buf.filled()[before..]);
+                    return this.poll_end(cx).map(Ok);
                 }
+                this.read_some(&buf.filled()[before..]);
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -289,7 +325,7 @@ fn join<'a>(bufs: &[io::IoSlice<'_>], joined: &'a mut [u8; JOINED]) -> Option<&'
     Some(&joined[..end])
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
+impl<S: Probed> AsyncWrite for Io<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -298,6 +334,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
         if let Some(refused) = self.poll_refusal(cx, buf) {
             return refused.map_ok(|()| buf.len());
         }
+        self.active.answering();
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.watch_write(cx, written)
     }
@@ -311,6 +348,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
         if let Some(refused) = self.poll_refusal(cx, first) {
             return refused.map_ok(|()| bufs.iter().map(|buf| buf.len()).sum());
         }
+        self.active.answering();
         let mut joined = [0; JOINED];
         let written = match join(bufs, &mut joined) {
             Some(joined) => Pin::new(&mut self.stream).poll_write(cx, joined),

@@ -2,7 +2,14 @@
 
 #[cfg(unix)]
 use std::path::Path;
-use std::{fmt, io, net::SocketAddr, path::PathBuf, pin::Pin, task::Context, task::Poll};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    pin::Pin,
+    task::Context,
+    task::Poll,
+};
 
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -173,6 +180,15 @@ pub(super) enum Accepted {
 }
 
 impl Accepted {
+    /// Whose it is; `None` where the system names no address.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        let stream = match self {
+            Self::Plain(stream) => stream.tcp()?,
+            Self::Tls(stream, _) => stream,
+        };
+        stream.peer_addr().ok().map(|address| address.ip())
+    }
+
     /// Ready to be read from. It takes as long as the client does.
     pub(super) async fn open(self) -> io::Result<Stream> {
         match self {
@@ -243,6 +259,16 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// The error that the socket has met since it was last asked.
+    pub(super) fn socket_error(&self) -> io::Result<Option<io::Error>> {
+        match self {
+            Self::Tcp(stream) => stream.take_error(),
+            Self::Tls(stream) => stream.get_ref().0.take_error(),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.take_error(),
+        }
+    }
+
     /// The socket below, where it is one of TCP.
     pub(super) fn tcp(&self) -> Option<&TcpStream> {
         match self {

@@ -5,6 +5,7 @@ mod broken_handshake;
 mod closing;
 mod connection;
 mod connections;
+mod half_closed;
 mod header_blocks;
 mod hpack;
 mod http2_targets;
@@ -19,7 +20,7 @@ mod target;
 mod tls;
 mod tracked;
 
-use std::{io::ErrorKind, time::Duration};
+use std::{io::ErrorKind, net::IpAddr, time::Duration};
 
 use http::{Request, Response};
 use http_body::Body;
@@ -65,6 +66,12 @@ pub trait Handler: Clone + Send + Sync + 'static {
         > + Send
         + Unpin
         + 'static;
+
+    /// The handler of one connection. `peer` is `None` over a Unix socket.
+    #[must_use]
+    fn for_peer(self, _peer: Option<IpAddr>) -> Self {
+        self
+    }
 
     /// Answers one request. Dropped when the client goes away.
     fn handle(

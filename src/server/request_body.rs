@@ -2,7 +2,7 @@
 //!
 //! HTTP/2 resets a stream whose request is not read to its end, and some clients (curl 7.88) throw
 //! the response away with it. So the rest is read and dropped for a moment, as HTTP/1.1 does before
-//! it closes a connection. Of a larger request the response comes first, and then RST_STREAM with
+//! it closes a connection. Of a larger request the response comes first, and then `RST_STREAM` with
 //! `NO_ERROR` (RFC 9113, section 8.1).
 
 use std::{
@@ -23,6 +23,7 @@ use tokio::{
 use super::{
     connection::STREAM_WINDOW,
     io::{LINGER, LINGER_QUIET},
+    tracked::Active,
 };
 
 /// A body as it comes from the client.
@@ -31,13 +32,18 @@ pub struct RequestBody {
     /// There until the drop.
     incoming: Option<Incoming>,
     is_http2: bool,
+    /// Over HTTP/1.1, where there is a body: the connection, which is told of waits.
+    active: Option<Active>,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, version: Version) -> Self {
+    pub(super) fn new(incoming: Incoming, version: Version, active: &Active) -> Self {
+        let is_http2 = version == Version::HTTP_2;
+        let has_body = !incoming.is_end_stream();
         Self {
             incoming: Some(incoming),
-            is_http2: version == Version::HTTP_2,
+            is_http2,
+            active: (has_body && !is_http2).then(|| active.clone()),
         }
     }
 }
@@ -50,10 +56,14 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.incoming {
-            Some(incoming) => Pin::new(incoming).poll_frame(cx),
-            None => Poll::Ready(None),
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(incoming).poll_frame(cx);
+        if let Some(active) = &self.active {
+            active.set_awaits_body(polled.is_pending());
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -68,6 +78,9 @@ impl Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
+        if let Some(active) = &self.active {
+            active.set_awaits_body(false);
+        }
         if self.is_http2
             && !self.is_end_stream()
             && let Some(incoming) = self.incoming.take()

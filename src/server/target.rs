@@ -9,9 +9,9 @@ use memchr::{memchr, memchr3};
 #[derive(Debug, Clone, Copy)]
 pub struct CutTarget;
 
-/// Whether a request is seen to have come with no more of a target than this, where its line was not
-/// looked at. Target and fields lie in the memory that they were read into, so that their distance tells
-/// what stood between them; for unusual spaces, as for memory that is not shared, the answer is no.
+/// Whether the target is seen to be whole, for a request whose line was not looked at. Target and fields
+/// are slices of the memory that they were read into, so that their distance tells what stood between
+/// them. It is `false` where the client wrote unusual spaces, or the parser has copied.
 pub(super) fn is_whole<B>(request: &Request<B>) -> bool {
     let target = request.uri().path_and_query().map(PathAndQuery::as_str);
     let (Some(target), Some((name, value))) = (target, request.headers().iter().next()) else {
@@ -37,7 +37,7 @@ enum State {
     Inside {
         is_cut: bool,
     },
-    /// What follows is not the line's.
+    /// The rest of the head, which is not looked at.
     Behind,
 }
 
@@ -75,7 +75,7 @@ impl RequestLine {
         })
     }
 
-    /// Why a line that is no request may be none.
+    /// The character for which a line may not be a valid request.
     pub(super) fn forbidden(&self) -> Option<char> {
         self.forbidden.map(char::from)
     }

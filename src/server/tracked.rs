@@ -40,6 +40,8 @@ struct Shared {
     target: AtomicU8,
     /// Of all heads so far, over HTTP/2.
     cut: CutTargets,
+    may_interject: AtomicBool,
+    awaits_body: AtomicBool,
     idleness: Arc<Idleness>,
 }
 
@@ -88,13 +90,16 @@ impl Active {
             is_answered: AtomicBool::new(true),
             target: AtomicU8::new(UNSEEN),
             cut: CutTargets::default(),
+            may_interject: AtomicBool::new(false),
+            awaits_body: AtomicBool::new(false),
             idleness,
         }))
     }
 
     pub(super) fn begin(&self) -> Request {
         self.0.count.fetch_add(1, Ordering::SeqCst);
-        self.0.is_answered.store(false, Ordering::Relaxed);
+        let is_clear = self.0.is_answered.swap(false, Ordering::Relaxed);
+        self.0.may_interject.store(is_clear, Ordering::Relaxed);
         self.0.is_reading_head.store(false, Ordering::Relaxed);
         Request {
             target: self.0.target.swap(UNSEEN, Ordering::Relaxed),
@@ -138,6 +143,25 @@ impl Active {
     /// Whether the client has all of every answer to the requests so far.
     pub(super) fn is_answered(&self) -> bool {
         self.0.is_answered.load(Ordering::SeqCst)
+    }
+
+    /// Notes that bytes of an answer are on their way.
+    pub(super) fn answering(&self) {
+        self.0.may_interject.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether an interim response would stand before an answer, and not in the middle of one.
+    pub(super) fn may_interject(&self) -> bool {
+        self.0.may_interject.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the handler waits for more of a request's body.
+    pub(super) fn set_awaits_body(&self, awaits_body: bool) {
+        self.0.awaits_body.store(awaits_body, Ordering::Relaxed);
+    }
+
+    pub(super) fn awaits_body(&self) -> bool {
+        self.0.awaits_body.load(Ordering::Relaxed)
     }
 
     /// When the last answer ended, or the connection began.

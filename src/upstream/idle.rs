@@ -7,7 +7,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::http1::{Condition, Wire};
 
@@ -36,6 +36,8 @@ pub(super) struct IdleConnections {
     ready: Vec<Idle<Box<Wire>>>,
     /// The one that has rested longest is at the front.
     resting: VecDeque<(Instant, Idle<Box<Wire>>)>,
+    /// Who takes the next one.
+    waiting: VecDeque<oneshot::Sender<Box<Wire>>>,
     distrusted_until: Option<Instant>,
 }
 
@@ -45,6 +47,7 @@ impl IdleConnections {
             origin,
             ready: Vec::new(),
             resting: VecDeque::new(),
+            waiting: VecDeque::new(),
             distrusted_until: None,
         }
     }
@@ -75,8 +78,41 @@ impl IdleConnections {
         Some((idle.connection, true))
     }
 
+    /// A place in the queue for a connection that has served.
+    pub(super) fn wait(&mut self) -> oneshot::Receiver<Box<Wire>> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.push_back(sender);
+        receiver
+    }
+
+    /// Takes back a connection that has served a request, and gives it to who has waited longest.
+    pub(super) fn put(&mut self, mut idle: Idle<Box<Wire>>) {
+        if !self.accepts(&mut idle.connection) {
+            return;
+        }
+        if idle.connection.needs_rest() {
+            self.resting.push_back((Instant::now(), idle));
+            return;
+        }
+        while let Some(waiting) = self.waiting.pop_front() {
+            if waiting.is_closed() {
+                continue;
+            }
+            // The runtime has not waited since the response's last bytes, and knows of no others.
+            if !self.is_silent(&mut idle.connection, true) {
+                self.waiting.push_front(waiting);
+                return;
+            }
+            match waiting.send(idle.connection) {
+                Ok(()) => return,
+                Err(back) => idle.connection = back,
+            }
+        }
+        self.ready.push(idle);
+    }
+
     /// Whether another request may use a connection that has just served one.
-    pub(super) fn accepts(&mut self, connection: &mut Wire) -> bool {
+    fn accepts(&mut self, connection: &mut Wire) -> bool {
         if connection.has_received() && !self.is_silent(connection, false) {
             return false;
         }
@@ -91,7 +127,7 @@ impl IdleConnections {
 
     /// Whether nothing has come over a connection since its last response. `look` asks the system
     /// itself, which costs a call; without it, only news that the runtime has had is known.
-    pub(super) fn is_silent(&mut self, connection: &mut Wire, look: bool) -> bool {
+    fn is_silent(&mut self, connection: &mut Wire, look: bool) -> bool {
         match connection.condition(look) {
             Condition::Silent => true,
             Condition::Ended => false,
@@ -99,14 +135,6 @@ impl IdleConnections {
                 self.distrust();
                 false
             }
-        }
-    }
-
-    pub(super) fn add(&mut self, idle: Idle<Box<Wire>>) {
-        if idle.connection.needs_rest() {
-            self.resting.push_back((Instant::now(), idle));
-        } else {
-            self.ready.push(idle);
         }
     }
 
@@ -147,22 +175,32 @@ impl IdleConnections {
 
 #[cfg(test)]
 mod tests {
+    use std::{future::poll_fn, task::Poll};
+
     use tokio::{
         io::AsyncWriteExt as _,
         net::{TcpListener, TcpStream},
+        task::coop::poll_proceed,
         time::{advance, pause},
     };
 
     use super::*;
     use crate::upstream::{socket::Socket, stream::Stream};
 
-    async fn connection() -> (Box<Wire>, TcpStream) {
+    async fn streams() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let ours = Socket::new(ours.expect("a listener"));
-        let wire = Wire::new(Stream::plain(ours, Duration::from_secs(60)));
-        (wire, theirs.expect("a connection").0)
+        (ours.expect("a listener"), theirs.expect("a connection").0)
+    }
+
+    fn wire(stream: TcpStream) -> Box<Wire> {
+        Wire::new(Stream::plain(Socket::new(stream), Duration::from_secs(60)))
+    }
+
+    async fn connection() -> (Box<Wire>, TcpStream) {
+        let (ours, theirs) = streams().await;
+        (wire(ours), theirs)
     }
 
     fn idle(connection: Box<Wire>) -> Idle<Box<Wire>> {
@@ -178,7 +216,7 @@ mod tests {
         let (mut wire, _server) = connection().await;
         wire.set_rest(true);
         pause();
-        connections.add(idle(wire));
+        connections.put(idle(wire));
         assert!(connections.take().is_none());
         advance(REST).await;
         assert!(connections.take().is_some());
@@ -193,7 +231,7 @@ mod tests {
             assert!(connections.take().is_none(), "{number}");
             let (mut wire, server) = connection().await;
             wire.set_rest(true);
-            connections.add(idle(wire));
+            connections.put(idle(wire));
             servers.push(server);
         }
         pause();
@@ -219,12 +257,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_waits_gets_no_connection_that_has_something_to_say() {
+        for text in ["", "x"] {
+            let mut connections = IdleConnections::new(String::new());
+            let mut waiting = connections.wait();
+            let (wire, server) = connection().await;
+            let mut server = server.into_std().expect("a stream");
+            std::io::Write::write_all(&mut server, text.as_bytes()).expect("a reader");
+            connections.put(idle(wire));
+            assert_eq!(waiting.try_recv().is_ok(), text.is_empty());
+            assert!(connections.is_empty());
+        }
+    }
+
+    #[tokio::test]
     async fn the_end_of_a_connection_is_seen_and_is_no_offence() {
         let mut connections = IdleConnections::new(String::new());
         let (mut wire, mut server) = connection().await;
         server.shutdown().await.expect("a reader");
         assert!(!connections.is_silent(&mut wire, true));
         assert!(connections.accepts(&mut wire));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_has_used_up_its_budget_sees_it_too() {
+        let mut connections = IdleConnections::new(String::new());
+        let (ours, mut server) = streams().await;
+        server.write_all(b"x").await.expect("a reader");
+        ours.readable().await.expect("news for the runtime");
+        let mut wire = wire(ours);
+        let is_silent = poll_fn(|cx| {
+            while let Poll::Ready(budget) = poll_proceed(cx) {
+                budget.made_progress();
+            }
+            Poll::Ready(connections.is_silent(&mut wire, false))
+        });
+        assert!(!is_silent.await);
     }
 
     #[tokio::test]

@@ -6,7 +6,6 @@
 //! the first connection has shown which of the two the server speaks, one is opened at a time.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -73,7 +72,6 @@ struct State<B> {
     /// The server has chosen HTTP/1.1.
     is_http1: bool,
     idle: IdleConnections,
-    waiting: VecDeque<oneshot::Sender<Box<Wire>>>,
     http2: Vec<Idle<Http2<B>>>,
     is_growing: bool,
     is_swept: bool,
@@ -101,7 +99,6 @@ impl<B: PoolBody> Pool<B> {
                 state: Mutex::new(State {
                     is_http1: false,
                     idle: IdleConnections::new(origin.to_string()),
-                    waiting: VecDeque::new(),
                     http2: Vec::new(),
                     is_growing: false,
                     is_swept: false,
@@ -164,11 +161,7 @@ impl<B: PoolBody> Shared<B> {
         if let Some(connection) = self.take(&mut state) {
             return Some(Place::Served(connection));
         }
-        state.is_http1.then(|| {
-            let (sender, receiver) = oneshot::channel();
-            state.waiting.push_back(sender);
-            Place::Queued(receiver)
-        })
+        state.is_http1.then(|| Place::Queued(state.idle.wait()))
     }
 
     async fn resolve(self: &Arc<Self>, place: Place<B>) -> Result<Leased<B>, SendError> {
@@ -269,30 +262,13 @@ impl<B: PoolBody> Shared<B> {
     }
 
     /// Takes back an HTTP/1.1 connection that has served a request.
-    pub(super) fn put(self: &Arc<Self>, mut connection: Box<Wire>) {
+    pub(super) fn put(self: &Arc<Self>, connection: Box<Wire>) {
         let mut state = self.state();
-        if !state.idle.accepts(&mut connection) {
-            return;
-        }
-        while !connection.needs_rest()
-            && let Some(waiting) = state.waiting.pop_front()
-        {
-            if waiting.is_closed() {
-                continue;
-            }
-            // The runtime has not waited since the response's last bytes, and knows of no others.
-            if !state.idle.is_silent(&mut connection, true) {
-                state.waiting.push_front(waiting);
-                return;
-            }
-            match waiting.send(connection) {
-                Ok(()) => return,
-                Err(back) => connection = back,
-            }
-        }
         let since = state.sweeps;
-        state.idle.add(Idle { connection, since });
-        self.sweep(&mut state);
+        state.idle.put(Idle { connection, since });
+        if !state.idle.is_empty() {
+            self.sweep(&mut state);
+        }
     }
 
     /// Takes no HTTP/1.1 connection back for a while, since what comes over it need not be a response

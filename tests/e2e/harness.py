@@ -416,6 +416,16 @@ class Scenario:
             self.run([HERE / "certificates", directory])
         return directory
 
+    def serve(self, handler: type[http.server.BaseHTTPRequestHandler], trust: ssl.SSLContext | None = None) -> int:
+        """A server on loopback until the scenario ends; returns its port."""
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        if trust:
+            server.socket = trust.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.cleanup.callback(server.server_close)
+        self.cleanup.callback(server.shutdown)
+        return int(server.server_address[1])
+
     def recorder(self) -> Recorder:
         certificates = self.certificates()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -430,12 +440,7 @@ class Scenario:
             def log_message(self, *_: object) -> None:
                 pass
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        recorder = Recorder(f"https://localhost:{server.server_address[1]}")
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.cleanup.callback(server.server_close)
-        self.cleanup.callback(server.shutdown)
+        recorder = Recorder(f"https://localhost:{self.serve(Handler, context)}")
         return recorder
 
     def tls_front(self, port: int, backend: int, authorization: str, directives: str = "") -> Front:

@@ -584,12 +584,12 @@ async fn without_trust_roots_nothing_is_tried() {
     write_config(&emulator, &files, &[]);
     std::fs::write(files.path().join("ca.pem"), "no certificate").expect("written");
     let report = Report::of(&files, &["--output", "json"]).await;
-    assert_eq!(report.code, Some(1));
+    assert_eq!(report.code, Some(2));
     let [finding] = &report.findings()[..] else {
         panic!("{}", report.stdout)
     };
     assert!(finding["route"].is_null());
-    assert!(text_of(finding, "detail").contains("no PEM certificate"));
+    assert!(text_of(finding, "detail").contains("holds no certificate in PEM"));
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! Requests over HTTP/2 that are answered before they were read: the response arrives whole, and
-//! no RST_STREAM takes it away from a client that is still sending.
+//! no `RST_STREAM` takes it away from a client that is still sending.
 
 use std::net::SocketAddr;
 
@@ -144,8 +144,8 @@ async fn a_small_request_is_read_to_its_end_whoever_answers_it() {
         frames.send(DATA, 0, 1, &[b'x'; 10_000]).await;
         frames.until_answered(what).await;
         frames.send(DATA, END_STREAM, 1, &[b'x'; 10_000]).await;
-        let rest = frames.until_ping().await;
-        let reset = rest.iter().find(|frame| frame.kind == RST_STREAM);
+        let after = frames.until_ping().await;
+        let reset = after.iter().find(|frame| frame.kind == RST_STREAM);
         assert!(reset.is_none(), "{what}: {reset:?}");
     }
     for path in ["/livez", "/status"] {
@@ -153,8 +153,8 @@ async fn a_small_request_is_read_to_its_end_whoever_answers_it() {
         frames.post(path, &[]).await;
         frames.until_answered(path).await;
         frames.send(DATA, END_STREAM, 1, b"x").await;
-        let rest = frames.until_ping().await;
-        let reset = rest.iter().find(|frame| frame.kind == RST_STREAM);
+        let after = frames.until_ping().await;
+        let reset = after.iter().find(|frame| frame.kind == RST_STREAM);
         assert!(reset.is_none(), "{path}: {reset:?}");
     }
 }

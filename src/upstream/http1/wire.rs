@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     io::{self, IoSlice},
     pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
@@ -9,7 +10,10 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWrite};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWrite},
+    task::coop::unconstrained,
+};
 
 use super::super::stream::Stream;
 
@@ -99,9 +103,10 @@ impl Wire {
             if self.stream.is_silent() {
                 return Condition::Silent;
             }
-            // Not all that TLS receives is data.
+            // Not all that TLS receives is data. A task without budget must not take it for silence.
             let mut cx = Context::from_waker(Waker::noop());
-            match self.poll_receive(&mut cx) {
+            let received = unconstrained(poll_fn(|cx| self.poll_receive(cx)));
+            match pin!(received).poll(&mut cx) {
                 Poll::Pending => return Condition::Silent,
                 Poll::Ready(Ok(0) | Err(_)) => return Condition::Ended,
                 Poll::Ready(Ok(_)) => {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from harness import Scenario, equal, events, free_port, request
@@ -31,14 +30,10 @@ def run(scenario: Scenario) -> None:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    scenario.cleanup.callback(server.server_close)
-    scenario.cleanup.callback(server.shutdown)
-
+    backend = scenario.serve(Handler)
     port = free_port()
     limit = f"keepalive_requests {PER_CONNECTION};"
-    front = scenario.tls_front(port, server.server_address[1], f"^Bearer {TOKEN}$", limit)
+    front = scenario.tls_front(port, backend, f"^Bearer {TOKEN}$", limit)
     token_file = scenario.directory / "token"
     token_file.write_text(TOKEN)
     proxy = scenario.proxy(

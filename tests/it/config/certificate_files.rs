@@ -33,7 +33,7 @@ fn openssl(arguments: &[&str], input: &str) -> Vec<u8> {
     fs::read(folder.path().join("out")).expect("readable")
 }
 
-/// What `check` and the start say of a `ca_file` with this content; both say the same.
+/// The refusal of a `ca_file` with this content, which is the same by `check` and at the start.
 async fn refusal(emulator: &Emulator, content: &[u8]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let config = write_config(emulator, &folder, &[]);

@@ -1,4 +1,4 @@
-//! What the process keeps to itself, and what it cleans up where it is a container's first.
+//! The process keeps its memory to itself, and cleans up where it is a container's first.
 
 use std::{
     fs,

@@ -86,7 +86,7 @@ async fn no_secret_is_on_the_command_line() {
     assert!(!line.contains(CLIENT_SECRET), "{line}");
 }
 
-/// What a terminal shows of the log up to the first address.
+/// The log as a terminal shows it, up to the first address.
 async fn shown(variables: &[(&str, &str)]) -> String {
     let emulator = super::emulator().await;
     let files = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! What a valid configuration is warned of, by `check` and in the log.
+//! Warnings about a valid configuration, by `check` and in the log.
 
 use std::{
     fs::{self, Permissions},
