@@ -1,5 +1,6 @@
 //! Two harmless requests to a route's service, one without a token and one with it.
 
+use std::future::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -76,7 +77,7 @@ impl<'a> Probe<'a> {
         }
         let sending = self
             .pool
-            .send(&request, Empty::new(), |_| Some(Empty::new()));
+            .send(&request, Empty::new(), |_| ready(Some(Empty::new())));
         match timeout(self.timeout, sending).await {
             Ok(Ok(response)) => {
                 let (head, _unread) = response.into_parts();

@@ -2,6 +2,7 @@
 //! whoever stops reading stops the other side.
 
 use std::{
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -12,7 +13,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, Sleep, sleep_until},
+};
 
 use super::{
     client_body::{ClientBody, UploadError},
@@ -28,10 +32,14 @@ use super::{
 
 /// A request's body on its way to the upstream.
 #[derive(Debug)]
-pub struct UploadBody(Upload);
+pub struct UploadBody {
+    upload: Upload,
+    /// Gets the body back from a connection that does not take it.
+    owner: Option<oneshot::Sender<Upload>>,
+}
 
 #[derive(Debug)]
-enum Upload {
+pub(super) enum Upload {
     /// As the client sends it.
     Plain(ClientBody),
     /// With its links changed.
@@ -43,6 +51,20 @@ enum Upload {
         chunks: vec::IntoIter<Bytes>,
         trailers: Option<Box<HeaderMap>>,
     },
+    /// Read on, behind a start that has been read before.
+    Resumed {
+        start: vec::IntoIter<Bytes>,
+        rest: Box<Upload>,
+    },
+}
+
+impl From<Upload> for UploadBody {
+    fn from(upload: Upload) -> Self {
+        Self {
+            upload,
+            owner: None,
+        }
+    }
 }
 
 impl UploadBody {
@@ -50,49 +72,80 @@ impl UploadBody {
         if client.is_end_stream() {
             client.exchange.set_sent();
         }
-        Self(Upload::Plain(client))
+        Upload::Plain(client).into()
     }
 
     pub(super) fn rewritten(client: ClientBody, scan: &Scan) -> Self {
         let rewriter = scan.rewriter();
-        Self(match scan.coding {
+        let upload = match scan.coding {
             None => Upload::Rewritten(Box::new(Rewritten::new(client, rewriter))),
             Some(coding) => {
                 let client = Unpacked::new(client, coding);
                 Upload::Unpacked(Box::new(Rewritten::new(client, rewriter)))
             }
-        })
+        };
+        upload.into()
     }
 
     /// For a request whose body is there already.
     pub(super) fn whole(chunks: Vec<Bytes>, trailers: Option<Box<HeaderMap>>) -> Self {
-        Self(Upload::Whole {
+        Upload::Whole {
             chunks: chunks.into_iter(),
             trailers,
-        })
+        }
+        .into()
+    }
+
+    /// Goes on with a body that came back, behind what had been read of it.
+    pub(super) fn resumed(start: Vec<Bytes>, rest: Upload) -> Self {
+        let rest = match rest {
+            Upload::Resumed { rest, .. } => rest,
+            rest => Box::new(rest),
+        };
+        let start = start.into_iter();
+        Upload::Resumed { start, rest }.into()
+    }
+
+    /// The body, and where it comes back to if a connection takes less than all of it.
+    pub(super) fn lent(mut self) -> (Self, oneshot::Receiver<Upload>) {
+        let (owner, back) = oneshot::channel();
+        self.owner = Some(owner);
+        (self, back)
     }
 }
 
 impl Drop for UploadBody {
     fn drop(&mut self) {
-        match &self.0 {
-            Upload::Plain(body) => body.exchange.set_dropped(),
-            Upload::Rewritten(body) => body.inner().exchange.set_dropped(),
-            Upload::Unpacked(body) => body.inner().client().exchange.set_dropped(),
-            Upload::Whole { .. } => {}
+        if let Some(exchange) = self.upload.exchange() {
+            exchange.set_dropped();
+        }
+        if let Some(owner) = self.owner.take().filter(|_| !self.upload.is_end_stream()) {
+            let nothing = Upload::Whole {
+                chunks: vec::IntoIter::default(),
+                trailers: None,
+            };
+            let _ = owner.send(mem::replace(&mut self.upload, nothing));
         }
     }
 }
 
-impl Body for UploadBody {
-    type Data = Bytes;
-    type Error = UploadError;
+impl Upload {
+    /// `None` for a body that is there as a whole.
+    fn exchange(&self) -> Option<&Exchange> {
+        match self {
+            Self::Plain(body) => Some(&body.exchange),
+            Self::Rewritten(body) => Some(&body.inner().exchange),
+            Self::Unpacked(body) => Some(&body.inner().client().exchange),
+            Self::Whole { .. } => None,
+            Self::Resumed { rest, .. } => rest.exchange(),
+        }
+    }
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        let (polled, is_end, exchange) = match &mut self.get_mut().0 {
+        let (polled, is_end, exchange) = match self {
             Upload::Plain(body) => {
                 let polled = Pin::new(&mut *body).poll_frame(cx);
                 (polled, body.is_end_stream(), &body.exchange)
@@ -113,6 +166,13 @@ impl Body for UploadBody {
                 };
                 return Poll::Ready(frame.map(Ok));
             }
+            // It has been kept before.
+            Upload::Resumed { start, rest } => {
+                return match start.next() {
+                    Some(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
+                    None => rest.poll_frame(cx),
+                };
+            }
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -131,22 +191,46 @@ impl Body for UploadBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Upload::Plain(body) => body.is_end_stream(),
-            Upload::Rewritten(body) => body.is_end_stream(),
-            Upload::Unpacked(body) => body.is_end_stream(),
-            Upload::Whole { chunks, trailers } => chunks.len() == 0 && trailers.is_none(),
+        match self {
+            Self::Plain(body) => body.is_end_stream(),
+            Self::Rewritten(body) => body.is_end_stream(),
+            Self::Unpacked(body) => body.is_end_stream(),
+            Self::Whole { chunks, trailers } => chunks.len() == 0 && trailers.is_none(),
+            Self::Resumed { start, rest } => start.len() == 0 && rest.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Upload::Plain(body) => body.size_hint(),
-            Upload::Rewritten(_) | Upload::Unpacked(_) => SizeHint::default(),
-            Upload::Whole { chunks, .. } => {
-                SizeHint::with_exact(chunks.as_slice().iter().map(|c| c.len() as u64).sum())
-            }
+        let length = |chunks: &[Bytes]| chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        match self {
+            Self::Plain(body) => body.size_hint(),
+            Self::Rewritten(_) | Self::Unpacked(_) => SizeHint::default(),
+            Self::Whole { chunks, .. } => SizeHint::with_exact(length(chunks.as_slice())),
+            Self::Resumed { start, rest } => match rest.size_hint().exact() {
+                Some(rest) => SizeHint::with_exact(length(start.as_slice()) + rest),
+                None => SizeHint::default(),
+            },
         }
+    }
+}
+
+impl Body for UploadBody {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        self.upload.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.upload.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.upload.size_hint()
     }
 }
 

@@ -140,7 +140,12 @@ impl Exchange {
 
     /// Notes that nobody reads the request's body any more.
     pub(super) fn set_dropped(&self) {
-        self.kept.give_up();
+        self.kept.stop();
+    }
+
+    /// The start of the request's body, of which nobody reads the rest, if it can be read on.
+    pub(super) fn resume(&self) -> Option<Vec<Bytes>> {
+        self.kept.resume()
     }
 
     pub(super) fn set_too_large(&self) {

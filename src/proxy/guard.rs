@@ -150,7 +150,12 @@ impl Guard {
         has_pages: bool,
     ) -> Result<Verdict, Failure> {
         let headers = &head.headers;
-        if headers.contains_key(SERVICE_WORKER) || all(headers, SEC_FETCH_DEST, b"serviceworker") {
+        // Programs send none of these, and most requests are theirs: one look instead of several.
+        let has_metadata = headers.keys().any(|name| name.as_str().starts_with("se"));
+        if has_metadata
+            && (headers.contains_key(SERVICE_WORKER)
+                || all(headers, SEC_FETCH_DEST, b"serviceworker"))
+        {
             return Err(Failure::service_worker());
         }
         let is_own_page =
@@ -171,7 +176,7 @@ impl Guard {
                 })
             }
             (None, _) => {
-                let is_harmless = if !headers.contains_key(SEC_FETCH_SITE) {
+                let is_harmless = if !has_metadata || !headers.contains_key(SEC_FETCH_SITE) {
                     // To such a name browsers send none of these headers without TLS.
                     transport != Transport::Plain
                         || is_loopback(name.host())

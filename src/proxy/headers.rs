@@ -132,14 +132,14 @@ fn is_private(name: &HeaderName) -> bool {
     matches!(
         *name,
         header::AUTHORIZATION | header::COOKIE | header::FORWARDED | header::HOST | header::EXPECT
-    ) || is_spelt(name, |name| {
+    ) || is_spelt(name, [b'p', b'x'], |name| {
         name.starts_with("x-forwarded-") || name.starts_with("proxy-")
     })
 }
 
 /// By which some gateways let a request stand for another method or URL.
 pub(super) fn is_override(name: &HeaderName) -> bool {
-    is_spelt(name, |name| {
+    is_spelt(name, [b'x', b'x'], |name| {
         matches!(
             name,
             "x-http-method"
@@ -155,10 +155,14 @@ pub(super) fn is_override(name: &HeaderName) -> bool {
     })
 }
 
-/// Whether `is` holds for a name or for its spelling with hyphens: to gateways that hand headers on as
-/// variables (RFC 3875, section 4.1.18) an underscore is a hyphen.
-fn is_spelt(name: &HeaderName, is: impl Fn(&str) -> bool) -> bool {
+/// Whether `is` holds for a name that begins with one of `initials`, or for its spelling with hyphens: to
+/// gateways that hand headers on as variables (RFC 3875, section 4.1.18) an underscore is a hyphen.
+fn is_spelt(name: &HeaderName, initials: [u8; 2], is: impl Fn(&str) -> bool) -> bool {
     let name = name.as_str();
+    // Most names end here, at less cost than a search.
+    if !initials.contains(&name.as_bytes()[0]) {
+        return false;
+    }
     if name.contains('_') {
         is(&name.replace('_', "-"))
     } else {

@@ -26,7 +26,12 @@ enum State {
         length: usize,
     },
     Whole(Vec<Bytes>),
-    /// Too large, with trailers, or broken off.
+    /// Nobody reads on, but somebody may.
+    Stopped {
+        chunks: Vec<Bytes>,
+        length: usize,
+    },
+    /// Too large, or with trailers.
     Gone,
 }
 
@@ -64,7 +69,7 @@ impl Kept {
         }
     }
 
-    /// Keeps nothing of a body that is not going to be whole.
+    /// Keeps nothing of a body of which more than its bytes would have to be kept.
     pub(super) fn give_up(&self) {
         let mut state = self.state();
         if matches!(*state, State::Growing { .. }) {
@@ -73,11 +78,37 @@ impl Kept {
         }
     }
 
+    /// Notes that nobody reads the body to its end.
+    pub(super) fn stop(&self) {
+        let mut state = self.state();
+        if let State::Growing { chunks, length } = &mut *state {
+            *state = State::Stopped {
+                chunks: mem::take(chunks),
+                length: *length,
+            };
+            self.settled.notify_one();
+        }
+    }
+
+    /// The start of a body of which nobody reads the rest, and from now on somebody does.
+    pub(super) fn resume(&self) -> Option<Vec<Bytes>> {
+        let mut state = self.state();
+        let State::Stopped { chunks, length } = &mut *state else {
+            return None;
+        };
+        let start = chunks.clone();
+        *state = State::Growing {
+            chunks: mem::take(chunks),
+            length: *length,
+        };
+        Some(start)
+    }
+
     /// The whole body, if it has come.
     pub(super) fn whole(&self) -> Option<Vec<Bytes>> {
         match &*self.state() {
             State::Whole(chunks) => Some(chunks.clone()),
-            State::Growing { .. } | State::Gone => None,
+            State::Growing { .. } | State::Stopped { .. } | State::Gone => None,
         }
     }
 
@@ -116,8 +147,21 @@ mod tests {
     async fn does_not_wait_for_what_will_not_come() {
         let kept = Kept::new();
         kept.push(&Bytes::from_static(b"a"));
-        let (taken, ()) = tokio::join!(kept.wait(), async { kept.give_up() });
+        let (taken, ()) = tokio::join!(kept.wait(), async { kept.stop() });
         assert_eq!(taken, None);
+    }
+
+    #[tokio::test]
+    async fn is_whole_after_all_where_somebody_reads_on() {
+        let kept = Kept::new();
+        let chunks = [b"a", b"b"].map(|chunk| Bytes::from_static(chunk)).to_vec();
+        kept.push(&chunks[0]);
+        kept.stop();
+        assert_eq!(kept.resume(), Some(vec![chunks[0].clone()]));
+        assert_eq!(kept.resume(), None, "somebody does already");
+        kept.push(&chunks[1]);
+        kept.end();
+        assert_eq!(kept.wait().await, Some(chunks));
     }
 
     #[tokio::test]

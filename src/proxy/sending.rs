@@ -1,9 +1,21 @@
 //! Sends a request, as the upstream is to see it.
 
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
 use http::{Request, Response, header, request::Parts};
+use http_body::Body as _;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Shared, body::UploadBody, exchange::Exchange, failure::Failure, headers, route::Route,
+    Shared,
+    body::{Upload, UploadBody},
+    exchange::Exchange,
+    failure::Failure,
+    headers,
+    route::Route,
 };
 use crate::{
     token::Token,
@@ -42,6 +54,22 @@ pub(super) fn authorize(request: &mut Request<()>, token: &Token) {
         .insert(header::AUTHORIZATION, authorization);
 }
 
+/// A connection that has turned a request away lets go of its body at once.
+const LETS_GO: Duration = Duration::from_secs(1);
+
+/// The body of a request that was turned away before all of it had come: its start is kept, and its rest
+/// comes back.
+async fn read_on(
+    back: &Mutex<Option<oneshot::Receiver<Upload>>>,
+    exchange: &Exchange,
+) -> Option<UploadBody> {
+    let came_back = back.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let rest = timeout(LETS_GO, came_back).await.ok()?.ok()?;
+    let (body, next) = UploadBody::resumed(exchange.resume()?, rest).lent();
+    *back.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+    Some(body)
+}
+
 /// Sends a request and waits for the response's head, for as long as something moves.
 pub(super) async fn send(
     route: &Route,
@@ -51,12 +79,27 @@ pub(super) async fn send(
     shared: &Shared,
 ) -> Result<Answer, Failure> {
     let is_safe = head.method().is_safe();
-    let again = |reason| match reason {
-        Repeat::Farewell if !is_safe && !exchange.is_just_sent() => None,
-        _ => {
-            let body = exchange.kept()?;
+    let (upload, back) = match upload.is_end_stream() {
+        true => (upload, None),
+        false => {
+            let (upload, back) = upload.lent();
+            (upload, Some(back))
+        }
+    };
+    let back = Mutex::new(back);
+    let again = |reason| {
+        let back = &back;
+        async move {
+            if reason == Repeat::Farewell && !is_safe && !exchange.is_just_sent() {
+                return None;
+            }
+            let body = match exchange.kept() {
+                Some(body) => UploadBody::whole(body, None),
+                None if reason == Repeat::Unprocessed => read_on(back, exchange).await?,
+                None => return None,
+            };
             exchange.moved();
-            Some(UploadBody::whole(body, None))
+            Some(body)
         }
     };
     let sending = route.pool.send(head, upload, again);

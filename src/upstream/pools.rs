@@ -43,6 +43,7 @@ impl<B: PoolBody + Clone + Sync> Pools<B> {
             pool.clone()
         };
         let again = body.clone();
-        pool.send(&head, body, |_| Some(again.clone())).await
+        let again = |_| std::future::ready(Some(again.clone()));
+        pool.send(&head, body, again).await
     }
 }

@@ -24,12 +24,14 @@ impl<B: PoolBody> Pool<B> {
     /// section 15.5.9). A safe request without a body also goes again, once, when its connection ends
     /// before a byte of a response (RFC 9110, section 9.2.2). `again` makes the body once more, or
     /// says that it cannot.
-    pub async fn send(
+    pub async fn send<F: Future<Output = Option<B>> + Send>(
         &self,
         head: &Request<()>,
         mut body: B,
-        again: impl Fn(Repeat) -> Option<B>,
+        again: impl Fn(Repeat) -> F,
     ) -> Result<Response<AnswerBody<B>>, SendError> {
+        // Boxed, since most requests would only carry the room for it about.
+        let again = |reason| Box::pin(again(reason));
         let mut may_repeat = head.method().is_safe() && body.is_end_stream();
         let mut leased = self.shared.lease().await?;
         for _ in 1..ATTEMPTS {
@@ -38,7 +40,7 @@ impl<B: PoolBody> Pool<B> {
                 Ok(response) if !(is_reused && http1::is_farewell(&response)) => {
                     return Ok(response);
                 }
-                Ok(response) => match again(Repeat::Farewell) {
+                Ok(response) => match again(Repeat::Farewell).await {
                     None => return Ok(response),
                     Some(anew) => {
                         drop(response);
@@ -52,11 +54,11 @@ impl<B: PoolBody> Pool<B> {
             };
             (body, leased) = match failure.sent {
                 Sent::Nothing(body) => (body, self.shared.lease().await?),
-                Sent::Unprocessed => match again(Repeat::Unprocessed) {
+                Sent::Unprocessed => match again(Repeat::Unprocessed).await {
                     Some(body) => (body, self.shared.lease().await?),
                     None => return Err(failure.error),
                 },
-                Sent::Lost if may_repeat => match again(Repeat::Lost) {
+                Sent::Lost if may_repeat => match again(Repeat::Lost).await {
                     Some(body) => {
                         may_repeat = false;
                         (body, Box::pin(self.shared.fresh()).await?)

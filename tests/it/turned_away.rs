@@ -4,10 +4,10 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Notify, time::timeout};
 
 use crate::support::{
-    Setup, Stage, client,
+    PATIENCE, Setup, Stage, client,
     frames::{CANCEL, ENHANCE_YOUR_CALM, Frames, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM},
     scripted::{Conversation, Scripted},
 };
@@ -186,6 +186,62 @@ async fn a_body_without_a_length_is_sent_again_and_one_with_trailers_is_not() {
             bodies.concat(),
             if status == 200 { &b"abcde"[..] } else { b"" }
         );
+    }
+}
+
+/// Turns the first request away as soon as its head has come, and tells so.
+async fn refusing_heads(refusal: Refusal) -> (Scripted, Processed, Arc<Notify>) {
+    let (processed, refused) = (Processed::default(), Arc::<Notify>::default());
+    let (seen, told) = (processed.clone(), refused.clone());
+    let upstream = Scripted::start(move |number, conversation| {
+        let (processed, refused) = (seen.clone(), told.clone());
+        async move {
+            if number > 0 {
+                return processed.serve(conversation.stream).await;
+            }
+            let mut frames = Frames::accept(conversation.stream).await;
+            let first = frames.head().await.expect("a request");
+            frames.answer(first, 200).await;
+            let second = frames.head().await.expect("a request");
+            refusal.send(&mut frames, second).await;
+            refused.notify_one();
+            while let Some(stream) = frames.head().await {
+                refusal.send(&mut frames, stream).await;
+            }
+        }
+    })
+    .await;
+    (upstream, processed, refused)
+}
+
+#[tokio::test]
+async fn a_body_that_is_still_coming_goes_to_the_next_connection() {
+    for refusal in [
+        Refusal::GoAway { code: NO_ERROR },
+        Refusal::GoAway {
+            code: ENHANCE_YOUR_CALM,
+        },
+    ] {
+        // Only the start has to be kept, however long the rest is.
+        for length in [5, 300 << 10] {
+            let (upstream, processed, refused) = refusing_heads(refusal).await;
+            let stage = warm(&upstream).await;
+            let body: Vec<u8> = (0..length).map(|at| b'a' + (at % 23) as u8).collect();
+            let head = format!(
+                "POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+            );
+            let mut client = TcpStream::connect(stage.address()).await.expect("accepted");
+            client.write_all(head.as_bytes()).await.expect("sent");
+            client.write_all(&body[..2]).await.expect("sent");
+            refused.notified().await;
+            client.write_all(&body[2..]).await.expect("sent");
+            let answer = timeout(PATIENCE, client::read_response(&mut client, false)).await;
+            let answer = answer.expect("an answer in time");
+            assert_eq!(answer.status, 200, "{refusal:?} {length}: {answer:?}");
+            let request = processed.only();
+            assert_eq!(request.headers()["content-length"], length.to_string());
+            assert_eq!(request.into_body(), body);
+        }
     }
 }
 

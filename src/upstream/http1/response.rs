@@ -156,7 +156,8 @@ fn head(
     reason: Option<ReasonPhrase>,
     method: &Method,
 ) -> Result<Head, Broken> {
-    let mut headers = HeaderMap::with_capacity(spans.len());
+    // With room for those that are added later, since to grow costs more than all else here.
+    let mut headers = HeaderMap::with_capacity(spans.len() + 4);
     let mut length = None;
     let mut codings: Option<HeaderValue> = None;
     let mut keeps_alive = version == Version::HTTP_11;

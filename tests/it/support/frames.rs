@@ -128,6 +128,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         }
     }
 
+    /// The stream of the next request, whose body may still be coming.
+    pub(crate) async fn head(&mut self) -> Option<u32> {
+        loop {
+            let (kind, flags, stream, _) = self.next().await?;
+            match kind {
+                SETTINGS if flags & ACK == 0 => self.send(SETTINGS, ACK, 0, &[]).await,
+                HEADERS => return Some(stream),
+                _ => {}
+            }
+        }
+    }
+
     /// Responds without a body.
     pub(crate) async fn answer(&mut self, stream: u32, status: u16) {
         // HPACK: a literal value for entry 8 of the static table, `:status` (RFC 7541, section 6.2.2).
