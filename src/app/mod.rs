@@ -132,13 +132,12 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         limits: descriptors::fit(&config.limits),
         ..config.clone()
     };
-    let proxy = Proxy::new(built.routes, &fitted, doors.numbers());
     let mut running = Running {
         config: config.clone(),
         clock,
         ports,
         tls,
-        proxy: proxy.clone(),
+        proxy: Proxy::new(built.routes, &fitted, doors.numbers()),
         admin_pages: None,
         addresses: doors.listeners().map(Listener::address).collect(),
         socket_addresses: doors
@@ -159,60 +158,10 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         write_timeout: config.network.idle_timeout,
         max_head: (config.limits.request_head * 2).max(server::MIN_HEAD),
     };
-    let connections = Connections::new(
-        fitted.limits.connections,
-        "Raise limits.connections, or have clients open fewer connections.",
-    );
-    for Door {
-        listener,
-        number,
-        route,
-    } in doors.0
-    {
-        let address = listener.address();
-        tracing::info!(address, route = route.as_deref(), "listening");
-        let mut proxy = proxy.through(number);
-        if let Some(route) = route {
-            proxy = proxy.at_root_of(route);
-        }
-        if listener.is_tls() {
-            proxy = proxy.over(Transport::Tls);
-        } else if listener.socket_address().is_none() {
-            proxy = proxy.over(Transport::Unix);
-        }
-        let serve = server::serve(
-            listener,
-            proxy,
-            limits,
-            connections.clone(),
-            stopped.clone(),
-            config.drain,
-        );
-        running.serving.spawn(serve);
-    }
+    running.serve(doors, &fitted, limits, &stopped);
     if let Some(listener) = admin_listener {
-        tracing::info!(address = listener.address(), "admin address");
         let admin = Admin::new(config, built.sources, stopped);
-        running.admin_pages = Some(admin.clone());
-        let connections = Connections::new(
-            ADMIN_CONNECTIONS,
-            "Have whatever watches the admin address close its connections.",
-        );
-        let limits = server::Limits {
-            head_timeout: ADMIN_TIMEOUT,
-            keep_alive: ADMIN_TIMEOUT,
-            write_timeout: ADMIN_TIMEOUT,
-            ..limits
-        };
-        let serve = server::serve(
-            listener,
-            admin,
-            limits,
-            connections,
-            admin_stopped,
-            Duration::from_secs(1),
-        );
-        running.admin.spawn(serve);
+        running.serve_admin(listener, admin, limits, admin_stopped);
     }
     announce(config, &warnings(config, running.clock.now()));
     Ok(running)
@@ -308,6 +257,74 @@ impl Running {
         }
         tracing::info!("configuration reloaded");
         announce(config, warnings);
+    }
+
+    fn serve(
+        &mut self,
+        doors: Doors,
+        config: &Config,
+        limits: server::Limits,
+        stopped: &watch::Receiver<bool>,
+    ) {
+        let connections = Connections::new(
+            config.limits.connections,
+            "Raise limits.connections, or have clients open fewer connections.",
+        );
+        for Door {
+            listener,
+            number,
+            route,
+        } in doors.0
+        {
+            let address = listener.address();
+            tracing::info!(address, route = route.as_deref(), "listening");
+            let mut proxy = self.proxy.through(number);
+            if let Some(route) = route {
+                proxy = proxy.at_root_of(route);
+            }
+            if listener.is_tls() {
+                proxy = proxy.over(Transport::Tls);
+            } else if listener.socket_address().is_none() {
+                proxy = proxy.over(Transport::Unix);
+            }
+            self.serving.spawn(server::serve(
+                listener,
+                proxy,
+                limits,
+                connections.clone(),
+                stopped.clone(),
+                config.drain,
+            ));
+        }
+    }
+
+    fn serve_admin(
+        &mut self,
+        listener: Listener,
+        admin: Admin,
+        limits: server::Limits,
+        stopped: watch::Receiver<bool>,
+    ) {
+        tracing::info!(address = listener.address(), "admin address");
+        self.admin_pages = Some(admin.clone());
+        let connections = Connections::new(
+            ADMIN_CONNECTIONS,
+            "Have whatever watches the admin address close its connections.",
+        );
+        let limits = server::Limits {
+            head_timeout: ADMIN_TIMEOUT,
+            keep_alive: ADMIN_TIMEOUT,
+            write_timeout: ADMIN_TIMEOUT,
+            ..limits
+        };
+        self.admin.spawn(server::serve(
+            listener,
+            admin,
+            limits,
+            connections,
+            stopped,
+            Duration::from_secs(1),
+        ));
     }
 
     fn keep_fresh(&mut self, sources: &[Arc<Source>]) {

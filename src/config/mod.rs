@@ -94,6 +94,10 @@ impl fmt::Display for Listen {
 
 /// One prefix, one upstream, one audience.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the configuration, and none rules another out"
+)]
 pub struct Route {
     /// The table's name: `fhir` in `[routes.fhir]`.
     pub name: Arc<str>,

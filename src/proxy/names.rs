@@ -74,9 +74,12 @@ impl Names {
     /// For each route of the configuration; `None` where links are kept.
     pub fn of_routes(config: &Config, ports: &Ports) -> Vec<Option<Self>> {
         let allowed = config.security.allowed_hosts.iter();
-        let allowed = allowed.map(|host| match host.contains(':') {
-            true => format!("[{host}]"),
-            false => host.clone(),
+        let allowed = allowed.map(|host| {
+            if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host.clone()
+            }
         });
         let loopback = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
         let hosts: Vec<String> = loopback.into_iter().chain(allowed).collect();

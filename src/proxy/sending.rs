@@ -79,12 +79,11 @@ pub(super) async fn send(
     shared: &Shared,
 ) -> Result<Answer, Failure> {
     let is_safe = head.method().is_safe();
-    let (upload, back) = match upload.is_end_stream() {
-        true => (upload, None),
-        false => {
-            let (upload, back) = upload.lent();
-            (upload, Some(back))
-        }
+    let (upload, back) = if upload.is_end_stream() {
+        (upload, None)
+    } else {
+        let (upload, back) = upload.lent();
+        (upload, Some(back))
     };
     let back = Mutex::new(back);
     let again = |reason| {

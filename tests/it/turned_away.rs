@@ -226,7 +226,7 @@ async fn a_body_that_is_still_coming_goes_to_the_next_connection() {
         for length in [5, 300 << 10] {
             let (upstream, processed, refused) = refusing_heads(refusal).await;
             let stage = warm(&upstream).await;
-            let body: Vec<u8> = (0..length).map(|at| b'a' + (at % 23) as u8).collect();
+            let body: Vec<u8> = (b'a'..=b'z').cycle().take(length).collect();
             let head = format!(
                 "POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
             );
