@@ -40,8 +40,9 @@ pub struct UploadBody {
 
 #[derive(Debug)]
 pub(super) enum Upload {
-    /// As the client sends it.
-    Plain(ClientBody),
+    /// As the client sends it. Boxed, since requests without a body would only carry the room for it
+    /// about.
+    Plain(Box<ClientBody>),
     /// With its links changed.
     Rewritten(Box<Rewritten<ClientBody>>),
     /// Likewise, no longer compressed.
@@ -71,8 +72,9 @@ impl UploadBody {
     pub(super) fn new(client: ClientBody) -> Self {
         if client.is_end_stream() {
             client.exchange.set_sent();
+            return Self::whole(Vec::new(), None);
         }
-        Upload::Plain(client).into()
+        Upload::Plain(Box::new(client)).into()
     }
 
     pub(super) fn rewritten(client: ClientBody, scan: &Scan) -> Self {
@@ -147,7 +149,7 @@ impl Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let (polled, is_end, exchange) = match self {
             Upload::Plain(body) => {
-                let polled = Pin::new(&mut *body).poll_frame(cx);
+                let polled = Pin::new(&mut **body).poll_frame(cx);
                 (polled, body.is_end_stream(), &body.exchange)
             }
             Upload::Rewritten(body) => {

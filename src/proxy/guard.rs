@@ -177,10 +177,10 @@ impl Guard {
             }
             (None, _) => {
                 let is_harmless = if !has_metadata || !headers.contains_key(SEC_FETCH_SITE) {
-                    // To such a name browsers send none of these headers without TLS.
-                    transport != Transport::Plain
+                    // To a name that is not loopback browsers send none of these headers without TLS.
+                    !is_browser(headers)
+                        || transport != Transport::Plain
                         || is_loopback(name.host())
-                        || !is_browser(headers)
                 } else if all(headers, SEC_FETCH_SITE, b"none") {
                     // The user's own doing: an address typed in, a bookmark.
                     all(headers, SEC_FETCH_MODE, b"navigate")

@@ -1,6 +1,7 @@
 //! Sends a request, as the upstream is to see it.
 
 use std::{
+    pin::pin,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -101,7 +102,7 @@ pub(super) async fn send(
             Some(body)
         }
     };
-    let sending = route.pool.send(head, upload, again);
+    let sending = pin!(route.pool.send(head, upload, again));
     let sent = exchange.while_moving(&shared.alarms, sending).await;
     let sent = sent.map_err(|late| Failure::late(late, exchange.timeouts()))?;
     sent.map_err(|error| match shared.limits.request_body {

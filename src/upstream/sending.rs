@@ -6,7 +6,7 @@ use super::{
     AnswerBody, SendError,
     connection::{Connection, Http2},
     error::Verdict,
-    http1::{self, Wire},
+    http1,
     lease::Lease,
     pool::{Leased, Pool, PoolBody},
 };
@@ -34,9 +34,15 @@ impl<B: PoolBody> Pool<B> {
         let again = |reason| Box::pin(again(reason));
         let mut may_repeat = head.method().is_safe() && body.is_end_stream();
         let mut leased = self.shared.lease().await?;
-        for _ in 1..ATTEMPTS {
+        let mut attempts = 1;
+        loop {
             let is_reused = leased.is_reused;
-            let failure = match self.attempt(leased, head, body).await {
+            let sent = self.attempt(leased, head, body).await;
+            if attempts == ATTEMPTS {
+                return sent.map_err(|failure| failure.error);
+            }
+            attempts += 1;
+            let failure = match sent {
                 Ok(response) if !(is_reused && http1::is_farewell(&response)) => {
                     return Ok(response);
                 }
@@ -52,24 +58,25 @@ impl<B: PoolBody> Pool<B> {
                 },
                 Err(failure) => failure,
             };
-            (body, leased) = match failure.sent {
-                Sent::Nothing(body) => (body, self.shared.lease().await?),
+            body = match failure.sent {
+                Sent::Nothing(body) => body,
                 Sent::Unprocessed => match again(Repeat::Unprocessed).await {
-                    Some(body) => (body, self.shared.lease().await?),
+                    Some(body) => body,
                     None => return Err(failure.error),
                 },
                 Sent::Lost if may_repeat => match again(Repeat::Lost).await {
-                    Some(body) => {
+                    Some(anew) => {
                         may_repeat = false;
-                        (body, Box::pin(self.shared.fresh()).await?)
+                        body = anew;
+                        leased = Box::pin(self.shared.fresh()).await?;
+                        continue;
                     }
                     None => return Err(failure.error),
                 },
                 Sent::Lost | Sent::Perhaps => return Err(failure.error),
             };
+            leased = Box::pin(self.shared.lease()).await?;
         }
-        let last = self.attempt(leased, head, body).await;
-        last.map_err(|failure| failure.error)
     }
 
     async fn attempt(
@@ -78,33 +85,24 @@ impl<B: PoolBody> Pool<B> {
         head: &Request<()>,
         body: B,
     ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
-        match leased.connection {
-            Connection::Http1(wire) => self.over_http1(wire, head, body, leased.is_reused).await,
+        let wire = match leased.connection {
+            Connection::Http1(wire) => wire,
             // Boxed, since most requests would only carry the room for it about.
             Connection::Http2(connection) => {
-                Box::pin(self.over_http2(connection, head, body)).await
+                return Box::pin(self.over_http2(connection, head, body)).await;
             }
-        }
-    }
-
-    async fn over_http1(
-        &self,
-        wire: Box<Wire>,
-        head: &Request<()>,
-        body: B,
-        is_reused: bool,
-    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
+        };
         let host = self.shared.origin.host_header();
         let pool = self.shared.clone();
-        let sent = http1::send(wire, head, body, host, move |wire| pool.put(wire));
-        let unanswered = match sent.await {
+        let sent = http1::send(wire, head, body, host, move |wire| pool.put(wire)).await;
+        let unanswered = match sent {
             Ok(response) => {
                 return Ok(response.map(|body| AnswerBody::http1(body, &self.shared)));
             }
             Err(unanswered) => unanswered,
         };
         // The rest of an earlier response.
-        let is_late = is_reused && unanswered.is_garbled;
+        let is_late = leased.is_reused && unanswered.is_garbled;
         if is_late {
             self.shared.distrust();
         }
