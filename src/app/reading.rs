@@ -17,8 +17,8 @@ use crate::{config::Config, upstream::Connections};
 
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// One at a time, for each that does not come back holds a thread.
-static READING: Semaphore = Semaphore::const_new(1);
+/// A few at a time, for each that does not come back holds a thread.
+static READING: Semaphore = Semaphore::const_new(4);
 
 /// Reads the configuration.
 pub trait Reload<E>: Fn() -> Result<Config, E> + Clone + Send + 'static {}

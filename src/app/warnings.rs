@@ -1,7 +1,11 @@
 //! Warnings about a valid configuration: no reason not to serve, but worth a word at the start, after a
 //! reload and in `check`.
 
-use std::{path::Path, time::SystemTime};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use crate::{config::Config, credentials, x509::Certificate};
 
@@ -37,24 +41,39 @@ fn certificate(config: &Config, now: SystemTime) -> Option<String> {
 
 fn writable_secret(path: &Path) -> Option<String> {
     let shown = path.display();
-    is_writable_by_all(path).then(|| {
-        format!(
-            "every user of this machine can replace the secret in {shown}; run: chmod o-w {shown}"
-        )
-    })
-}
-
-fn writable_program(program: &Path) -> Option<String> {
-    let shown = program.display();
-    let places = [Some(program), program.parent()];
+    let folder = path.parent().filter(|folder| !is_sticky(folder));
+    let places = [Some(path), folder];
     let place = places
         .into_iter()
         .flatten()
         .find(|place| is_writable_by_all(place))?;
     let place = place.display();
     Some(format!(
-        "{shown} is asked for tokens, and every user of this machine can put another program in its \
-         place; run: chmod o-w {place}"
+        "every user of this machine can replace the secret in {shown}; run: chmod o-w {place}"
+    ))
+}
+
+/// A program is looked for in all folders of PATH before its own, too.
+fn writable_program(program: &Path) -> Option<String> {
+    let shown = program.display();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = env::split_paths(&path).collect();
+    let own = folders
+        .iter()
+        .position(|folder| Some(&**folder) == program.parent());
+    let before = folders
+        .iter()
+        .take(own.unwrap_or_default())
+        .map(PathBuf::as_path);
+    let mut places = [Some(program), program.parent()]
+        .into_iter()
+        .flatten()
+        .chain(before);
+    let place = places.find(|place| is_writable_by_all(place))?;
+    let place = place.display();
+    Some(format!(
+        "{shown} is asked for tokens, and every user of this machine can have another program run \
+         instead; run: chmod o-w {place}"
     ))
 }
 
@@ -66,7 +85,21 @@ fn is_writable_by_all(path: &Path) -> bool {
         .is_ok_and(|about| about.permissions().mode() & 0o002 != 0)
 }
 
+/// Whether only its owner may replace a file in this folder.
+#[cfg(unix)]
+fn is_sticky(folder: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    folder
+        .metadata()
+        .is_ok_and(|about| about.permissions().mode() & 0o1000 != 0)
+}
+
 #[cfg(not(unix))]
 fn is_writable_by_all(_: &Path) -> bool {
+    false
+}
+
+#[cfg(not(unix))]
+fn is_sticky(_: &Path) -> bool {
     false
 }

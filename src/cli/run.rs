@@ -11,7 +11,8 @@ use crate::{
 pub(super) fn run(config: &Config, flags: &Overrides) -> Result<ExitCode, ExitCode> {
     logging(config)?;
     let flags = flags.clone();
-    let reload = move || config::load(&flags, &environment).map_err(|errors| errors.in_one_line());
+    let reload =
+        move || config::reload(&flags, &environment).map_err(|errors| errors.in_one_line());
     match runtime::block_on(app::run(config, reload))? {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {

@@ -46,7 +46,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable
             format!("convert it and write the new file's path here: {command}"),
         ));
     }
-    let text = String::from_utf8_lossy(&bytes);
+    // An older name of the same block (RFC 7468, section 5.3).
+    let text =
+        String::from_utf8_lossy(&bytes).replace(" X509 CERTIFICATE-----", " CERTIFICATE-----");
     let mut certificates = Vec::new();
     let mut broken = Vec::new();
     for (line, block) in blocks(&text) {

@@ -42,6 +42,10 @@ pub fn read(path: &Path, links: Links) -> io::Result<Vec<u8>> {
         let problem = "it is not a regular file";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
     }
+    read_all(file)
+}
+
+fn read_all(file: File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_SIZE {
@@ -49,6 +53,12 @@ pub fn read(path: &Path, links: Links) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
     }
     Ok(bytes)
+}
+
+/// The content of a file of any kind, such as a pipe that a shell has made. It waits for as long as that
+/// takes: call it before serving.
+pub fn read_any(path: &Path) -> io::Result<Vec<u8>> {
+    read_all(File::open(path)?)
 }
 
 /// Does `work` with the file at `path` on a thread where it may wait, for 5 s at most.

@@ -160,6 +160,7 @@ pub(super) fn host(text: &str) -> Result<String, ValueError> {
 
 /// A browser origin, in lower case. Applications that are made of web pages have schemes of their own.
 pub(super) fn origin(text: &str) -> Result<String, ValueError> {
+    let text = text.strip_suffix('/').unwrap_or(text);
     if let Some((scheme, host)) = text.split_once("://")
         && !["http", "https", "file"].contains(&&*scheme.to_ascii_lowercase())
     {
@@ -345,6 +346,7 @@ mod tests {
             "capacitor://localhost",
         ] {
             assert_eq!(origin(text).as_deref(), Ok(text));
+            assert_eq!(origin(&format!("{text}/")).as_deref(), Ok(text));
         }
         for text in [
             "*",

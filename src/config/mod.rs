@@ -34,7 +34,7 @@ pub use credentials::{
     SmartBackendServices, SmartEndpoint, Text, Tool, UserAssigned, WorkloadIdentity,
 };
 pub use error::{ConfigErrors, Location, Problem, SourceLine};
-pub use resolve::{DICOM_AUDIENCE, Env, Overrides, load, load_admin, parse};
+pub use resolve::{DICOM_AUDIENCE, Env, Overrides, load, load_admin, parse, reload};
 pub use values::{
     Audience, AutoSource, ByteSize, EndpointUrl, GivenSecret, Prefix, SecretRef, SecretRefError,
     ServiceUrl, Tenant, ValueError, parse_duration,

@@ -65,21 +65,18 @@ fn reap() {
     use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
     let own = own();
+    // The files may be those of another namespace, in which processes have other numbers.
+    let this = std::fs::read_link("/proc/self").unwrap_or_default();
     let Ok(processes) = std::fs::read_dir("/proc") else {
         return;
     };
     for process in processes.flatten() {
-        let id = process
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok());
-        let Some(id) = id.filter(|id| !own.contains(id)) else {
+        let status = std::fs::read_to_string(process.path().join("status")).unwrap_or_default();
+        let ended = ended_child(&status, &this.to_string_lossy());
+        let Some(id) = ended.filter(|id| !own.contains(id)) else {
             continue;
         };
-        let is_ours = std::fs::read_to_string(process.path().join("stat"))
-            .is_ok_and(|stat| is_ended_child(&stat, std::process::id()));
-        let id = i32::try_from(id).ok().and_then(Pid::from_raw);
-        if let (true, Some(id)) = (is_ours, id) {
+        if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
             let _ = waitid(
                 WaitId::Pid(id),
                 WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
@@ -88,14 +85,17 @@ fn reap() {
     }
 }
 
-/// By what proc(5) says of a process: its id, its name in parentheses, its state, its parent.
+/// The number of a process in its own namespace, if it has ended and `parent` has not waited for it, by
+/// its `status` (proc(5)).
 #[cfg(target_os = "linux")]
-fn is_ended_child(stat: &str, parent: u32) -> bool {
-    let Some((_, rest)) = stat.rsplit_once(')') else {
-        return false;
+fn ended_child(status: &str, parent: &str) -> Option<u32> {
+    let field = |name: &str| {
+        let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+        lines.find_map(|(found, value)| (found == name).then(|| value.trim()))
     };
-    let mut fields = rest.split_whitespace();
-    fields.next() == Some("Z") && fields.next() == Some(&*parent.to_string())
+    let is_ended = field("State")?.starts_with('Z') && field("PPid")? == parent;
+    let id = field("NSpid").and_then(|ids| ids.split_whitespace().next_back());
+    is_ended.then(|| id?.parse().ok()).flatten()
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -103,17 +103,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ended_child_is_told_whatever_it_is_called() {
-        assert!(is_ended_child("12 (sh) Z 7 12 12 0", 7));
-        assert!(is_ended_child("12 (a) Z 1 (b) Z 7 12", 7));
-        for stat in [
-            "12 (sh) S 7 12",
-            "12 (sh) Z 70 12",
-            "12 (Z 7) S 1 12",
-            "",
-            "12 (sh)",
-        ] {
-            assert!(!is_ended_child(stat, 7), "{stat}");
-        }
+    fn an_ended_child_is_told_by_its_number_here() {
+        let status = |state: &str, parent: &str, ids: &str| {
+            format!("Name:\ta b\nState:\t{state}\nPid:\t9\nPPid:\t{parent}\nNSpid:\t{ids}\n")
+        };
+        assert_eq!(ended_child(&status("Z (zombie)", "7", "12"), "7"), Some(12));
+        assert_eq!(
+            ended_child(&status("Z (zombie)", "7", "900\t12\t3"), "7"),
+            Some(3)
+        );
+        assert_eq!(ended_child(&status("S (sleeping)", "7", "12"), "7"), None);
+        assert_eq!(ended_child(&status("Z (zombie)", "70", "12"), "7"), None);
+        assert_eq!(ended_child("", "7"), None);
     }
 }

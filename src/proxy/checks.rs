@@ -34,7 +34,12 @@ pub(super) fn target(head: &Parts) -> Result<(), Failure> {
     }
 }
 
-pub(super) fn method(route: &Route, head: &Parts, rest: &str) -> Result<(), Failure> {
+pub(super) fn method(
+    route: &Route,
+    head: &Parts,
+    rest: &str,
+    has_body: bool,
+) -> Result<(), Failure> {
     let method = &head.method;
     // RFC 9110, section 9.3.8: no credentials in TRACE.
     if matches!(*method, Method::TRACE | Method::CONNECT) {
@@ -43,7 +48,7 @@ pub(super) fn method(route: &Route, head: &Parts, rest: &str) -> Result<(), Fail
     if !route.read_only {
         return Ok(());
     }
-    read_only::check(route, head, rest)
+    read_only::check(route, head, rest, has_body)
 }
 
 pub(super) fn transfer_coding(head: &Parts) -> Result<(), Failure> {

@@ -114,7 +114,7 @@ impl Guard {
                 if host.is_some_and(|host| host != *authority) || (is_tls && is_plain) {
                     return Err(Failure::host_not_allowed());
                 }
-                authority.clone()
+                checked(authority.clone()).ok_or_else(Failure::malformed_target)?
             }
             (Version::HTTP_11, _, None) | (_, None, None) => {
                 return Err(Failure::malformed_host());

@@ -18,9 +18,7 @@ pub(super) fn strip_request(headers: &mut HeaderMap) {
         .iter()
         .flat_map(tokens)
         .any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
-    strip(headers, |name| {
-        is_hop_by_hop(name) || is_private(name) || is_override(name)
-    });
+    strip(headers, is_unwanted);
     if wants_trailers {
         headers.insert(header::TE, TRAILERS);
     }
@@ -30,11 +28,7 @@ pub(super) fn strip_request(headers: &mut HeaderMap) {
 /// to mean anything (RFC 9110, section 6.5.1).
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     strip(trailers, |name| {
-        is_hop_by_hop(name)
-            || is_private(name)
-            || is_override(name)
-            || is_of_the_message(name)
-            || speaks_of_its_origin(name)
+        is_unwanted(name) || is_of_the_message(name) || speaks_of_its_origin(name)
     });
 }
 
@@ -128,46 +122,47 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
+/// In a request, and however it is spelt: to gateways that hand headers on as variables (RFC 3875,
+/// section 4.1.18) an underscore is a hyphen.
+fn is_unwanted(name: &HeaderName) -> bool {
+    match with_hyphens(name) {
+        None => is_hop_by_hop(name) || is_private(name) || is_override(name),
+        Some(name) => name == header::CONTENT_LENGTH || is_unwanted(&name),
+    }
+}
+
+/// `None` for a name without underscores.
+fn with_hyphens(name: &HeaderName) -> Option<HeaderName> {
+    let name = name.as_str();
+    let plain = name.contains('_').then(|| name.replace('_', "-"))?;
+    HeaderName::try_from(plain).ok()
+}
+
 fn is_private(name: &HeaderName) -> bool {
     matches!(
         *name,
         header::AUTHORIZATION | header::COOKIE | header::FORWARDED | header::HOST | header::EXPECT
-    ) || is_spelt(name, [b'p', b'x'], |name| {
-        name.starts_with("x-forwarded-") || name.starts_with("proxy-")
-    })
+    ) || name.as_str().starts_with("x-forwarded")
+        || name.as_str().starts_with("proxy-")
 }
 
-/// By which some gateways let a request stand for another method or URL.
+/// By which some gateways let a request stand for another method or URL. There is no list of all of them,
+/// but they are called alike.
 pub(super) fn is_override(name: &HeaderName) -> bool {
-    is_spelt(name, [b'x', b'x'], |name| {
-        matches!(
-            name,
-            "x-http-method"
-                | "x-http-method-override"
-                | "x-http-path-override"
-                | "x-method-override"
-                | "x-original-method"
-                | "x-original-uri"
-                | "x-original-url"
-                | "x-override-url"
-                | "x-rewrite-url"
-        )
-    })
-}
-
-/// Whether `is` holds for a name that begins with one of `initials`, or for its spelling with hyphens: to
-/// gateways that hand headers on as variables (RFC 3875, section 4.1.18) an underscore is a hyphen.
-fn is_spelt(name: &HeaderName, initials: [u8; 2], is: impl Fn(&str) -> bool) -> bool {
+    if let Some(name) = with_hyphens(name) {
+        return is_override(&name);
+    }
     let name = name.as_str();
     // Most names end here, at less cost than a search.
-    if !initials.contains(&name.as_bytes()[0]) {
-        return false;
-    }
-    if name.contains('_') {
-        is(&name.replace('_', "-"))
-    } else {
-        is(name)
-    }
+    b"-hmx".contains(&name.as_bytes()[0])
+        && (name.contains("override")
+            || name.contains("-original-")
+            || name.contains("rewrite-")
+            || name.starts_with("x-http-")
+            || matches!(
+                name,
+                "-method" | "x-method" | "x-request-uri" | "x-waws-unencoded-url"
+            ))
 }
 
 /// A browser keeps these, or acts on them, for the address that it called: the proxy's, with all its
@@ -185,19 +180,30 @@ fn speaks_of_its_origin(name: &HeaderName) -> bool {
     ) || matches!(
         name.as_str(),
         "accept-ch"
+            | "activate-storage-access"
+            | "attribution-reporting-register-source"
+            | "attribution-reporting-register-trigger"
             | "clear-site-data"
             | "critical-ch"
             | "expect-ct"
+            | "login-status"
             | "nel"
+            | "observe-browsing-topics"
             | "origin-agent-cluster"
             | "origin-trial"
             | "report-to"
             | "reporting-endpoints"
+            | "sec-session-registration"
+            | "secure-session-registration"
             | "service-worker-allowed"
             | "set-cookie2"
             | "set-login"
             | "sourcemap"
             | "speculation-rules"
+            | "supports-loading-mode"
+            | "timing-allow-origin"
+            | "use-as-dictionary"
+            | "x-permitted-cross-domain-policies"
             | "x-sourcemap"
     ) || name.as_str().starts_with("access-control-")
 }

@@ -63,9 +63,14 @@ impl Links {
     pub(super) fn new(theirs: &ServiceUrl, ours: &ServiceUrl, requests: Bases) -> Self {
         // A service behind a gateway that takes TLS off may not know that it is called with https.
         let plain = theirs.to_string().replacen("https://", "http://", 1);
-        let plain = ServiceUrl::parse(&plain).ok();
-        let theirs_plain = plain.as_ref().filter(|plain| *plain != theirs);
-        let names = std::iter::once(theirs).chain(theirs_plain);
+        let port = format!(
+            "{}:443{}",
+            theirs.origin().replacen("https", "http", 1),
+            theirs.base_path()
+        );
+        let plain = [plain, port].map(|name| ServiceUrl::parse(&name).ok());
+        let plain = plain.iter().flatten().filter(|plain| *plain != theirs);
+        let names = std::iter::once(theirs).chain(plain);
         Self {
             answers: Arc::new(Bases::new(names.map(|name| (name, ours)))),
             requests: Arc::new(requests),

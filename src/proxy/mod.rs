@@ -277,7 +277,7 @@ impl Shared {
         let query = head.uri.query();
         let rewritten = links.and_then(|links| links.in_query(query?));
         let uri = route.target(rest, rewritten.as_deref().or(query))?;
-        checks::method(route, &head, rest)?;
+        checks::method(route, &head, rest, !body.is_end_stream())?;
         checks::transfer_coding(&head)?;
         checks::body_size(&body, self.limits.request_body)?;
         let place = self.place(target)?;

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, Method, header, request::Parts};
+use http::{HeaderMap, HeaderName, Method, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
 use super::{failure::Failure, headers, route::Route};
@@ -28,7 +28,12 @@ const SAFE_OPERATIONS: [&str; 13] = [
 ];
 
 /// `rest` is the path behind the route's prefix.
-pub(super) fn check(route: &Route, head: &Parts, rest: &str) -> Result<(), Failure> {
+pub(super) fn check(
+    route: &Route,
+    head: &Parts,
+    rest: &str,
+    has_body: bool,
+) -> Result<(), Failure> {
     let segments: Vec<Cow<'_, str>> = rest
         .split('/')
         .skip(1)
@@ -39,7 +44,9 @@ pub(super) fn check(route: &Route, head: &Parts, rest: &str) -> Result<(), Failu
             route.kind == RouteKind::Dicom || segments.iter().all(|segment| is_safe(segment))
         }
         Method::POST => {
-            route.kind != RouteKind::Dicom && is_search(&segments) && is_form(&head.headers)
+            route.kind != RouteKind::Dicom
+                && is_search(&segments)
+                && (is_form(&head.headers) || !has_body)
         }
         _ => false,
     };
@@ -47,17 +54,29 @@ pub(super) fn check(route: &Route, head: &Parts, rest: &str) -> Result<(), Failu
         return Err(Failure::read_only(&route.name));
     }
     // A gateway may let a GET stand for another method.
-    if head.headers.keys().any(headers::is_override) {
+    if head.headers.keys().any(headers::is_override) || overrides_method(head.uri.query()) {
         return Err(Failure::override_header(&route.name));
     }
     Ok(())
 }
 
-/// A segment that asks for no operation, or for one that only reads. Some servers drop parameters
-/// behind a semicolon.
+/// A segment that asks for no operation, or for one that only reads. Some servers decode it twice, or drop
+/// parameters behind a semicolon.
 fn is_safe(segment: &str) -> bool {
-    let name = segment.split(';').next().unwrap_or_default().trim();
-    !name.starts_with('$') || SAFE_OPERATIONS.contains(&name)
+    let twice = percent_decode_str(segment).decode_utf8_lossy();
+    [segment, &twice].into_iter().all(|segment| {
+        let name = segment.split(';').next().unwrap_or_default().trim();
+        !name.starts_with('$') || SAFE_OPERATIONS.contains(&name)
+    })
+}
+
+/// Some frameworks take the method from the query, too.
+fn overrides_method(query: Option<&str>) -> bool {
+    let parameters = query.map(|query| form_urlencoded::parse(query.as_bytes()));
+    parameters.into_iter().flatten().any(|(name, _)| {
+        let name = HeaderName::try_from(name.as_ref());
+        name.is_ok_and(|name| headers::is_override(&name))
+    })
 }
 
 /// The forms of a search by POST (hl7.org/fhir/R4/http.html#search).
@@ -84,11 +103,10 @@ fn is_id(segment: &str) -> bool {
     (1..=64).contains(&segment.len()) && segment.bytes().all(is_allowed)
 }
 
-/// A search without parameters may come without a body, and so without a type.
 fn is_form(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(content_type), None) = (types.next(), types.next()) else {
-        return !headers.contains_key(header::CONTENT_TYPE);
+        return false;
     };
     let essence = content_type.as_bytes().split(|byte| *byte == b';').next();
     essence.is_some_and(|essence| {
@@ -149,6 +167,7 @@ mod tests {
             "$Everything",
             "$everything2",
             "$export;a",
+            "%24export",
             " $export",
             "$",
         ] {

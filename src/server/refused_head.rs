@@ -36,8 +36,8 @@ fn detail(status: StatusCode) -> Option<&'static str> {
     Some(match status {
         StatusCode::BAD_REQUEST => {
             "Not a valid HTTP request. Call this address with http://, or with https:// if \
-             security.tls is set, and send no other characters in the request's line and headers \
-             than HTTP allows."
+             security.tls is set, percent-encode what is not ASCII in the request's target, and send \
+             no other characters in its headers than HTTP allows."
         }
         StatusCode::REQUEST_TIMEOUT => {
             "The request's head did not come in time. Send it without delay."

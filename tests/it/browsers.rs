@@ -70,6 +70,9 @@ async fn headers_about_the_services_own_origin_do_not_arrive() {
         "Set-Cookie: a=1; Path=/",
         "Set-Cookie: b=2",
         "Strict-Transport-Security: max-age=31536000; includeSubDomains",
+        "Timing-Allow-Origin: *",
+        "Secure-Session-Registration: (ES256);path=\"/a\"",
+        "X-Permitted-Cross-Domain-Policies: all",
     ];
     let upstream = Scripted::answering(answer(
         Some("text/plain"),

@@ -496,6 +496,7 @@ async fn links_that_name_the_service_by_http_lead_back_too() {
     for (name, is_ours) in [
         (plain.clone(), true),
         (format!("{plain}:80"), true),
+        (format!("{plain}:443"), true),
         (plain.to_uppercase(), true),
         (format!("{plain}.evil.example"), false),
         (plain.replacen("http", "ftp", 1), false),

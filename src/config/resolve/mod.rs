@@ -10,7 +10,7 @@ mod plain_http;
 mod routes;
 mod tls;
 
-use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use toml::de::DeTable;
 
@@ -18,6 +18,7 @@ pub use self::{overrides::Overrides, routes::DICOM_AUDIENCE};
 use super::{
     ByteSize, Config, ConfigErrors, Limits, Log, LogFormat, Network, Security, certificates,
     file::{File, LimitsTable, NetworkTable},
+    files::{self, Links},
     mask,
     report::{Place, Report},
     walk::Table,
@@ -32,11 +33,25 @@ pub type Env<'e> = dyn Fn(&str) -> Option<String> + 'e;
 /// Reads the configuration file and checks that the files it names can be read; binds no port
 /// and calls nobody. An empty variable counts as unset.
 pub fn load(flags: &Overrides, env: &Env<'_>) -> Result<Config, ConfigErrors> {
+    load_by(files::read_any, flags, env)
+}
+
+/// The configuration as it is by now, for a process that serves: its file has to be a regular one, since
+/// a pipe may never end.
+pub fn reload(flags: &Overrides, env: &Env<'_>) -> Result<Config, ConfigErrors> {
+    load_by(|path| files::read(path, Links::Follow), flags, env)
+}
+
+fn load_by(
+    read: impl Fn(&Path) -> io::Result<Vec<u8>>,
+    flags: &Overrides,
+    env: &Env<'_>,
+) -> Result<Config, ConfigErrors> {
     let env = &|name: &str| env(name).filter(|value| !value.is_empty());
     let mut report = Report::default();
     let mut file = match overrides::config_file(flags, env) {
         None => File::default(),
-        Some((path, place)) => read_file(&path, place, &mut report),
+        Some((path, place)) => read_file(read, &path, place, &mut report),
     };
     overrides::apply(flags, env, &mut file, &mut report);
     let config = resolve(file, env, &mut report);
@@ -53,7 +68,7 @@ pub fn load_admin(flags: &Overrides, env: &Env<'_>) -> Result<Option<SocketAddr>
     let mut report = Report::default();
     let mut file = match overrides::config_file(flags, env) {
         None => File::default(),
-        Some((path, place)) => read_file(&path, place, &mut report),
+        Some((path, place)) => read_file(files::read_any, &path, place, &mut report),
     };
     overrides::apply(flags, env, &mut file, &mut report);
     let own = listeners::of_routes(&file.routes);
@@ -76,8 +91,13 @@ pub fn parse(path: &Path, text: &str, env: &Env<'_>) -> Result<Config, ConfigErr
     }
 }
 
-fn read_file(path: &Path, place: Place, report: &mut Report) -> File {
-    match std::fs::read(path) {
+fn read_file(
+    read: impl Fn(&Path) -> io::Result<Vec<u8>>,
+    path: &Path,
+    place: Place,
+    report: &mut Report,
+) -> File {
+    match read(path) {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => return read_text(path, &text, report),
             Err(_) => report.refuse(

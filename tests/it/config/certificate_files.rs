@@ -149,6 +149,7 @@ async fn marks_and_line_ends_of_windows_editors_do_no_harm() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = write_config(&emulator, &folder, &[]);
     let windows = format!("\u{feff}{}", emulator.ca_pem().replace('\n', "\r\n"));
+    let windows = windows.replace("CERTIFICATE", "X509 CERTIFICATE");
     fs::write(folder.path().join("ca.pem"), windows).expect("written");
     let secret = fs::read_to_string(folder.path().join("secret")).expect("readable");
     fs::write(

@@ -48,14 +48,20 @@ async fn memory_with_tokens_in_it_cannot_be_dumped_or_read() {
 
 #[tokio::test]
 async fn the_first_process_of_a_container_reaps_what_tools_leave_behind() {
-    let container = [
-        "--user",
-        "--map-root-user",
-        "--pid",
-        "--fork",
-        "--mount-proc",
-        "--kill-child",
-    ];
+    // With the files about its own processes, and with those about all.
+    for files in [&["--mount-proc"][..], &[]] {
+        let container = [
+            "--user",
+            "--map-root-user",
+            "--pid",
+            "--fork",
+            "--kill-child",
+        ];
+        reaps_in(&[&container, files].concat()).await;
+    }
+}
+
+async fn reaps_in(container: &[&str]) {
     let possible = Command::new("unshare").args(container).arg("true").status();
     if !possible.is_ok_and(|status| status.success()) {
         // As in a container that must not have containers of its own.
@@ -64,7 +70,7 @@ async fn the_first_process_of_a_container_reaps_what_tools_leave_behind() {
     let emulator = emulator().await;
     let token = emulator.entra().issue(FHIR_AUDIENCE, 3600);
     let script = format!(
-        "(sh -c 'echo $PPID >\"$0\"' \"$D/left\" &)\nwhile ! [ -s \"$D/left\" ]; do :; done\necho {token}"
+        "(setsid sh -c 'echo $PPID >\"$0\"' \"$D/left\" &)\nwhile ! [ -s \"$D/left\" ]; do :; done\necho {token}"
     );
     let stub = Stub::new("tool", &script);
     let files = tempfile::tempdir().expect("a folder");

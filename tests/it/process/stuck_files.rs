@@ -66,6 +66,14 @@ async fn a_configuration_that_became_a_pipe_holds_up_neither_requests_nor_the_en
         process.signal(Signal::HUP);
         assert_eq!(client::get(address, PATIENT).await.status, 200, "{name}");
         assert_eq!(client::get(admin, "/livez").await.status, 200, "{name}");
+        let refused = |log: &str| log.contains("not a regular file").then_some(());
+        process.until_stderr(refused).await;
+        // A later signal is heard all the same.
+        fs::remove_file(files.path().join(name)).expect("removed");
+        write_config(&emulator, &files, &[]);
+        process.signal(Signal::HUP);
+        let reloaded = |log: &str| log.contains("configuration reloaded").then_some(());
+        process.until_stderr(reloaded).await;
         process.signal(Signal::TERM);
         assert_eq!(process.ended().await.code(), Some(0), "{name}");
     }

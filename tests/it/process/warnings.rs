@@ -54,6 +54,20 @@ async fn a_tool_in_a_folder_that_everybody_can_write_to_is_warned_of() {
     fs::write(&az, "#!/bin/sh\nexit 1\n").expect("written");
     chmod(&az, 0o755);
     let arguments = ["check", "--fhir", ahds_proxy::emulator::FHIR_AUDIENCE];
+    let before = tempfile::tempdir().expect("a folder");
+    let path = format!("{}:{}", before.path().display(), folder.path().display());
+    chmod(before.path(), 0o777);
+    let mut command = process::command(&arguments);
+    command
+        .args(["--credential", "azure-cli"])
+        .env("PATH", path);
+    let checked = process::output(command).await;
+    let cure = format!("chmod o-w {}", before.path().display());
+    assert!(
+        text(&checked.stderr).contains(&cure),
+        "{}",
+        text(&checked.stderr)
+    );
     for (mode, credential, is_warned) in [
         (0o755, "azure-cli", false),
         (0o777, "azure-cli", true),
