@@ -77,7 +77,7 @@ pub async fn run<E: fmt::Display>(
     run_then(config, reload, |_| ()).await
 }
 
-/// Likewise, calling `started` once every address is bound.
+/// As [`run`], and calls `started` once every address is bound.
 pub async fn run_then<E: fmt::Display>(
     config: &Config,
     reload: impl Reload<E>,

@@ -1,6 +1,6 @@
-//! The files that a configuration names. Only regular files are read, and no more than a secret or a
-//! certificate chain takes. While the proxy serves they are read off the serving thread and within a
-//! time limit, since a file system may stop answering.
+//! Reads the files that a configuration names, and no more of them than a secret or a certificate chain
+//! takes. While the proxy serves, only regular files are read, off the serving thread and within a time
+//! limit, since a file system may stop answering.
 
 use std::{
     collections::BTreeMap,
@@ -61,7 +61,8 @@ pub fn read_any(path: &Path) -> io::Result<Vec<u8>> {
     read_all(File::open(path)?)
 }
 
-/// Does `work` with the file at `path` on a thread where it may wait, for 5 s at most.
+/// Runs `work` with the file at `path` on a blocking thread, and waits 5 s for it. The thread may stay
+/// blocked; with four of them at one path this fails at once.
 pub async fn in_time<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,

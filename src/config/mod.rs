@@ -113,7 +113,7 @@ pub struct Route {
     pub credential: Arc<str>,
     /// The protocol spoken towards the upstream.
     pub http: HttpVersion,
-    /// GET, HEAD, OPTIONS and `POST …/_search` only.
+    /// Only requests that change nothing, by method and by operation.
     pub read_only: bool,
     /// Set on every request to the upstream.
     pub headers: Vec<(HeaderName, HeaderValue)>,

@@ -45,7 +45,7 @@ pub(super) enum Upload {
     Plain(Box<ClientBody>),
     /// With its links changed.
     Rewritten(Box<Rewritten<ClientBody>>),
-    /// Likewise, no longer compressed.
+    /// Decompressed, with its links changed.
     Unpacked(Box<Rewritten<Unpacked>>),
     /// Held as a whole.
     Whole {

@@ -59,7 +59,7 @@ pub(super) fn transfer_coding(head: &Parts) -> Result<(), Failure> {
     }
 }
 
-/// The same of an answer (RFC 9112, section 6.1).
+/// Rejects a response with a transfer coding other than chunked (RFC 9112, section 6.1).
 pub(super) fn transfer_coding_of_answer(headers: &HeaderMap) -> Result<(), Failure> {
     if is_chunked_at_most(headers) {
         Ok(())

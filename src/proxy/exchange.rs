@@ -17,8 +17,8 @@ use tokio::{
 
 use super::{alarm::Alarms, kept::Kept, pace::Pace};
 
-/// The time in which a message that crosses another one comes in. Longer than any round trip, and
-/// shorter than any time that a server waits for the rest of a request.
+/// For this long after the last byte sent, a 408 may still be about the idle connection. It is longer than
+/// any round trip, and shorter than any time that a server waits for the rest of a request.
 const CROSSING: Duration = Duration::from_secs(1);
 
 /// The limits of `[network]`.

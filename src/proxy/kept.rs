@@ -69,7 +69,7 @@ impl Kept {
         }
     }
 
-    /// Keeps nothing of a body of which more than its bytes would have to be kept.
+    /// Drops what is kept of a body with trailers, which are not kept.
     pub(super) fn give_up(&self) {
         let mut state = self.state();
         if matches!(*state, State::Growing { .. }) {
@@ -90,7 +90,7 @@ impl Kept {
         }
     }
 
-    /// The start of a body of which nobody reads the rest, and from now on somebody does.
+    /// Returns the start of a body that is not read any more, and keeps its rest from now on.
     pub(super) fn resume(&self) -> Option<Vec<Bytes>> {
         let mut state = self.state();
         let State::Stopped { chunks, length } = &mut *state else {

@@ -128,7 +128,7 @@ impl Proxy {
         }
     }
 
-    /// The same for a listener of a route's own.
+    /// Serves one route at the root of its own listener.
     #[must_use]
     pub fn at_root_of(&self, route: Arc<str>) -> Self {
         Self {

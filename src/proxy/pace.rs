@@ -11,8 +11,8 @@ use std::{
 
 use tokio::time::Instant;
 
-/// So many bytes buy a client [`PATIENCE`] in which the proxy waits for more: on average 68 bytes a
-/// second, a tenth of what an old modem sends. Kestrel asks for 240, Apache's `mod_reqtimeout` for 500.
+/// A client must send this many bytes for each [`PATIENCE`] that the proxy waits for it: on average 68
+/// bytes a second, a tenth of what an old modem sends. Kestrel asks for 240, Apache's `mod_reqtimeout` for 500.
 const LEAST: u64 = 4096;
 /// The time for [`LEAST`] bytes, where the timeout for silence is not longer.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
-//! The requests that a read-only route lets through: those that a service answers without changing
-//! anything, whatever their spelling. A request that is not known to be one is refused.
+//! Decides which requests a read-only route forwards: those that change nothing at the service. An
+//! operation that is not known is refused, however it is encoded.
 
 use std::borrow::Cow;
 

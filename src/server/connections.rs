@@ -1,8 +1,7 @@
-//! The connections that are open, and how many there may be. Idle ones never keep a new one out:
-//! when every place is taken, the connection that has been idle for longest gives up its own.
-//!
-//! An idle connection has no request in flight. Connections between two requests go first, and only
-//! then those whose first request has not come yet or whose next head has begun to come.
+//! The connections that are open, and how many there may be. Idle ones, which have no request in flight,
+//! never keep a new one out: when every place is taken, one of them is closed. It is the longest idle of
+//! those between two requests, else of those whose first request has not come yet or whose next head has
+//! begun to come.
 
 use std::{
     collections::BTreeMap,

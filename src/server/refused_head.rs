@@ -1,4 +1,4 @@
-//! What is said to a client whose head never became a request: too slow, too long or malformed.
+//! The response to a client whose head never became a request: too slow, too long or malformed.
 //!
 //! Nobody knows the route then, so this is problem+json (RFC 9457) with `Proxy-Status` (RFC 9209)
 //! as for any path that belongs to no route. The connection ends with it.

@@ -4,8 +4,8 @@
 use http::{Request, uri::PathAndQuery};
 use memchr::{memchr, memchr3};
 
-/// In the extensions of a request whose target cannot be told to be all that the client wrote: it holds
-/// a raw `#` (RFC 9112, section 3.2, has none).
+/// Marks, in its extensions, a request whose target holds or may have held a raw `#`, which RFC 9112,
+/// section 3.2, does not allow.
 #[derive(Debug, Clone, Copy)]
 pub struct CutTarget;
 

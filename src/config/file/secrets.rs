@@ -98,7 +98,7 @@ pub(super) fn program(item: &Item<'_>, report: &mut Report) -> Option<PathBuf> {
     Some(program_path(item.str(report)?, report))
 }
 
-/// Likewise, for a text that is known to be good.
+/// The name or path of a program, from a text that is known to be good.
 pub(super) fn program_path(text: &str, report: &Report) -> PathBuf {
     if text.contains(['/', '\\']) {
         report.resolve_path(text)
