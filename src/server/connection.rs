@@ -22,7 +22,7 @@ use super::{
     closing::asked_to_close,
     connections::Member,
     io::Io,
-    listener::{Accepted, Stream},
+    listener::Accepted,
     outgoing::Outgoing,
     paced::{Paced, Streams},
     refused_head, stopped,
@@ -142,7 +142,7 @@ pub(super) async fn run<H: Handler>(
 }
 
 /// Ends an HTTP/1.1 connection that failed, with what the client has to know.
-async fn end_broken(mut io: Io<Stream>, outgoing: &Outgoing) {
+async fn end_broken(mut io: Io, outgoing: &Outgoing) {
     if io.too_slow()
         && let Some(answer) = refused_head::refuse(StatusCode::REQUEST_TIMEOUT, None)
     {

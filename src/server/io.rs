@@ -22,14 +22,8 @@ use tokio::{
 };
 
 use super::{
-    Limits,
-    half_closed::{HalfClosed, Probed},
-    http2_targets::Http2Targets,
-    listener::Stream,
-    outgoing::Outgoing,
-    refused_head,
-    target::RequestLine,
-    tracked::Active,
+    Limits, half_closed::HalfClosed, http2_targets::Http2Targets, listener::Stream,
+    outgoing::Outgoing, refused_head, target::RequestLine, tracked::Active,
 };
 
 /// How long a client that is still sending is listened to after its answer.
@@ -40,8 +34,8 @@ const JOINED: usize = 2048;
 pub(super) const LINGER_QUIET: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(super) struct Io<S> {
-    stream: S,
+pub(super) struct Io {
+    stream: Stream,
     /// Bytes that were read to find out the protocol.
     first: Bytes,
     active: Active,
@@ -79,10 +73,10 @@ struct Linger {
     quiet_end: Instant,
 }
 
-impl<S> Io<S> {
+impl Io {
     /// `head_deadline` is for the head that `first` begins.
     pub(super) fn new(
-        stream: S,
+        stream: Stream,
         first: Bytes,
         active: Active,
         outgoing: Outgoing,
@@ -174,9 +168,7 @@ impl<S> Io<S> {
             .unwrap_or_else(|| self.active.idle_since() + self.limits.keep_alive);
         self.poll_deadline(cx, deadline)
     }
-}
 
-impl Io<Stream> {
     /// Ends a connection in a way that nobody takes for an orderly one, where there is such a way.
     pub(super) fn reset(self) {
         if let Some(stream) = self.stream.tcp() {
@@ -184,16 +176,13 @@ impl Io<Stream> {
             let _ = stream.set_zero_linger();
         }
     }
-}
 
-impl<S: Probed> Io<S> {
     /// Keeps the end of what a client sends from hyper, which would give up its request, for as long
     /// as the client may be waiting for the answer.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.ended = true;
         if self.half_closed.is_none() {
-            let is_old = self.outgoing.ends_with_connection();
-            if !self.reads_heads || is_old || !self.active.may_interject() {
+            if !self.reads_heads || !self.active.awaits_answer() {
                 return Poll::Ready(());
             }
             self.half_closed = Some(HalfClosed::begin());
@@ -201,20 +190,20 @@ impl<S: Probed> Io<S> {
         while self.active.any()
             && let Some(half_closed) = &mut self.half_closed
         {
-            if half_closed.has_left(cx, &mut self.stream, self.active.awaits_body()) {
-                return Poll::Ready(());
+            if half_closed.has_left {
+                break;
             }
             let next = half_closed.next_check;
             ready!(self.poll_deadline(cx, next));
             if let Some(half_closed) = &mut self.half_closed {
-                half_closed.check_later();
+                half_closed.check(&self.stream, self.active.awaits_body());
             }
         }
         Poll::Ready(())
     }
 }
 
-impl<S: Probed> AsyncRead for Io<S> {
+impl AsyncRead for Io {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -245,7 +234,7 @@ impl<S: Probed> AsyncRead for Io<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
+impl Io {
     /// A write that makes no progress for too long fails.
     fn watch_write<T>(
         &mut self,
@@ -325,7 +314,7 @@ fn join<'a>(bufs: &[io::IoSlice<'_>], joined: &'a mut [u8; JOINED]) -> Option<&'
     Some(&joined[..end])
 }
 
-impl<S: Probed> AsyncWrite for Io<S> {
+impl AsyncWrite for Io {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -13,6 +13,7 @@ mod io;
 mod listener;
 mod outgoing;
 mod paced;
+mod peer_socket;
 mod refused_head;
 mod request_body;
 mod seldom;

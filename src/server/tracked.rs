@@ -40,7 +40,7 @@ struct Shared {
     target: AtomicU8,
     /// Of all heads so far, over HTTP/2.
     cut: CutTargets,
-    may_interject: AtomicBool,
+    awaits_answer: AtomicBool,
     awaits_body: AtomicBool,
     idleness: Arc<Idleness>,
 }
@@ -90,7 +90,7 @@ impl Active {
             is_answered: AtomicBool::new(true),
             target: AtomicU8::new(UNSEEN),
             cut: CutTargets::default(),
-            may_interject: AtomicBool::new(false),
+            awaits_answer: AtomicBool::new(false),
             awaits_body: AtomicBool::new(false),
             idleness,
         }))
@@ -99,7 +99,7 @@ impl Active {
     pub(super) fn begin(&self) -> Request {
         self.0.count.fetch_add(1, Ordering::SeqCst);
         let is_clear = self.0.is_answered.swap(false, Ordering::Relaxed);
-        self.0.may_interject.store(is_clear, Ordering::Relaxed);
+        self.0.awaits_answer.store(is_clear, Ordering::Relaxed);
         self.0.is_reading_head.store(false, Ordering::Relaxed);
         Request {
             target: self.0.target.swap(UNSEEN, Ordering::Relaxed),
@@ -147,12 +147,12 @@ impl Active {
 
     /// Notes that bytes of an answer are on their way.
     pub(super) fn answering(&self) {
-        self.0.may_interject.store(false, Ordering::Relaxed);
+        self.0.awaits_answer.store(false, Ordering::Relaxed);
     }
 
-    /// Whether an interim response would stand before an answer, and not in the middle of one.
-    pub(super) fn may_interject(&self) -> bool {
-        self.0.may_interject.load(Ordering::Relaxed)
+    /// Whether the client has nothing yet of the answer that comes next, and all of those before.
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.0.awaits_answer.load(Ordering::Relaxed)
     }
 
     /// Notes whether the handler waits for more of a request's body.

@@ -31,6 +31,7 @@ mod failures;
 mod fairness;
 mod forwarding;
 mod guard;
+mod half_closed;
 mod headers;
 mod least_rate;
 mod limits;

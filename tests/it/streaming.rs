@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ahds_proxy::emulator::{FHIR_HOST, Fault, Http, pattern_byte};
+use ahds_proxy::emulator::{FHIR_HOST, Http, pattern_byte};
 use bytes::{Bytes, BytesMut};
 use http_body_util::Full;
 use tokio::{
@@ -370,35 +370,6 @@ async fn each_side_speaks_the_protocol_that_it_can() {
     }
 }
 
-/// A client of HTTP/1.1 that closes its sending side waits for its answer all the same.
-#[tokio::test]
-async fn a_client_that_sends_no_more_gets_its_answer() {
-    for http in [Http::Http1, Http::Http2] {
-        let stage = Setup::new()
-            .emulator(|options| options.http = http)
-            .start()
-            .await;
-        let faults = stage.emulator.fhir().faults();
-        for (method, body) in [("GET", ""), ("POST", "Content-Length: 5\r\n\r\nhello")] {
-            // The answer comes well after the end of what the client sends.
-            faults.next(1, Fault::Delay(Duration::from_millis(1500)));
-            let end = if body.is_empty() { "\r\n" } else { body };
-            let request =
-                format!("{method} /fhir/emulator/echo HTTP/1.1\r\nHost: localhost\r\n{end}");
-            let mut stream = connect(&stage, &request).await;
-            stream.shutdown().await.expect("half closed");
-            let answer = in_time(method, read_response(&mut stream, false)).await;
-            assert_eq!(answer.status, 200, "{http:?} {method}");
-            let length = if method == "POST" { 5 } else { 0 };
-            assert_eq!(answer.json()["body_length"], length, "{http:?} {method}");
-            let mut rest = Vec::new();
-            let ended = in_time("the end", stream.read_to_end(&mut rest)).await;
-            ended.expect("without a reset");
-            assert!(rest.is_empty());
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_client_that_sends_no_more_of_an_unfinished_body_is_answered_400() {
     let stage = Stage::start().await;
@@ -417,17 +388,4 @@ async fn a_client_that_sends_no_more_of_an_unfinished_body_is_answered_400() {
         let ended = traffic.until(|now| now.running == 0);
         in_time("the end of the request at the upstream", ended).await;
     }
-}
-
-/// It is asked once whether it is there, after which only an answer could tell.
-#[tokio::test]
-async fn a_client_that_sends_no_more_and_leaves_cancels_its_request() {
-    let stage = Stage::start().await;
-    let traffic = stage.emulator.fhir().traffic();
-    let head = "GET /fhir/emulator/hang HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let mut stream = connect(&stage, head).await;
-    in_time("arrived", traffic.until(|now| now.running == 1)).await;
-    stream.shutdown().await.expect("half closed");
-    drop(stream);
-    in_time("cancelled", traffic.until(|now| now.cancelled == 1)).await;
 }

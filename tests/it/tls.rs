@@ -6,9 +6,7 @@ mod files;
 #[cfg(unix)]
 mod refused_handshakes;
 
-use std::time::Duration;
-
-use ahds_proxy::emulator::{FHIR_AUDIENCE, Fault};
+use ahds_proxy::emulator::FHIR_AUDIENCE;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
@@ -226,19 +224,4 @@ async fn plain_http_is_told_to_use_https() {
     let detail = answer.json()["detail"].to_string();
     assert!(detail.contains("https://"), "{detail}");
     assert_eq!(stage.upstream_hits(), hits);
-}
-
-/// After its `close_notify`, which ends one direction only (RFC 8446, section 6.1).
-#[tokio::test]
-async fn a_client_that_sends_no_more_gets_its_answer_over_tls() {
-    let authority = Authority::new();
-    let stage = setup(&authority, "").start().await;
-    let slow = Fault::Delay(Duration::from_millis(300));
-    stage.emulator.fhir().faults().next(1, slow);
-    let mut stream = authority.connect(stage.address()).await;
-    let request = get(PATIENTS, "localhost");
-    stream.write_all(request.as_bytes()).await.expect("sent");
-    stream.shutdown().await.expect("half closed");
-    let answer = timeout(PATIENCE, client::read_response(&mut stream, false)).await;
-    assert_eq!(answer.expect("in time").status, 200);
 }
