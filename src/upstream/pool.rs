@@ -2,9 +2,9 @@
 //!
 //! An HTTP/1.1 connection serves one request at a time. Who finds none idle opens one, and takes
 //! another's if that becomes idle first. An HTTP/2 connection serves many; a second one is opened
-//! behind the scenes when the first is busy, since its requests share one flow-control window, and one
-//! that refuses a stream is passed over for another. Until
-//! the first connection has shown which of the two the server speaks, one is opened at a time.
+//! behind the scenes when the first is busy, since its requests share one flow-control window. One that
+//! refuses a stream is passed over for another. Until the first connection has shown which of the two
+//! the server speaks, one is opened at a time.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},

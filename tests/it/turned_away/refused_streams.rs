@@ -1,4 +1,4 @@
-//! A stream that a connection refuses (REFUSED_STREAM) is tried on another connection, and many of them
+//! A stream that a connection refuses (`REFUSED_STREAM`) is tried on another connection, and many of them
 //! at once open no crowd of connections.
 
 use std::sync::{
