@@ -235,6 +235,17 @@ impl Running {
         connections: &upstream::Connections,
         warnings: &[String],
     ) {
+        let mut addresses = self.socket_addresses.clone();
+        addresses.extend(self.admin_address);
+        let bound = config::Bound {
+            is_remote: self.config.security.allow_remote,
+            is_tls: self.tls.is_some(),
+            addresses: &addresses,
+        };
+        if let Err(unfit) = config.fits(bound) {
+            tracing::error!("the old configuration keeps serving: {unfit}");
+            return;
+        }
         let parts = Parts::new(config, connections, &self.ports, &self.clock);
         for key in unchangeable(&self.config, config) {
             tracing::warn!("`{key}` has changed, which takes a restart; all else is in force");

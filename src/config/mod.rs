@@ -7,6 +7,7 @@
 mod certificates;
 mod credentials;
 mod error;
+mod exposure;
 mod file;
 pub mod files;
 mod grammar;
@@ -34,6 +35,7 @@ pub use credentials::{
     SmartBackendServices, SmartEndpoint, Text, Tool, UserAssigned, WorkloadIdentity,
 };
 pub use error::{ConfigErrors, Location, Problem, SourceLine};
+pub use exposure::{Bound, Unfit};
 pub use resolve::{DICOM_AUDIENCE, Env, Overrides, load, load_admin, parse, reload};
 pub use values::{
     Audience, AutoSource, ByteSize, EndpointUrl, GivenSecret, Prefix, SecretRef, SecretRefError,
@@ -228,6 +230,8 @@ pub struct Security {
 pub struct ServerTls {
     /// What a handshake needs.
     pub config: Arc<rustls::ServerConfig>,
+    /// Clients have to show a certificate: there is a `client_ca`.
+    pub demands_certificates: bool,
     /// Where the certificate is from.
     pub file: PathBuf,
     /// The server's own, without those between it and the root.

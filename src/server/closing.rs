@@ -5,13 +5,13 @@ use std::{pin::pin, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
-use super::{connections::Member, stopped, tracked::Active};
+use super::{connections::Member, io::LINGER, stopped, tracked::Active};
 
-/// For an idle connection that has lost its place: time for GOAWAY and its acknowledgement, or for
-/// the rest of a request.
+/// For a connection without a request in flight: time for GOAWAY and its acknowledgement, or for the
+/// rest of a request.
 const ORDERLY_END: Duration = Duration::from_secs(1);
 
 /// Why the server ends a connection.
@@ -44,22 +44,89 @@ impl Closing {
         !matches!(self, Self::Evicted { leave: None }) || active.any()
     }
 
-    /// Drives a connection to its end; `None` if that does not come soon enough.
+    /// Drives a connection to its end; `None` if that does not come soon enough. A request in flight
+    /// has all the time it takes, and a client that is still sending then has what [`LINGER`] gives it.
     pub(super) async fn end<T>(
         &self,
         connection: impl Future<Output = T>,
         active: &Active,
     ) -> Option<T> {
         let mut connection = pin!(connection);
-        if matches!(self, Self::Stopped) {
-            return Some(connection.await);
-        }
+        let begun = Instant::now();
+        let mut last_busy = None;
         loop {
-            match timeout(ORDERLY_END, &mut connection).await {
-                Ok(result) => return Some(result),
-                Err(_) if active.any() => {}
-                Err(_) => return None,
+            if let Ok(result) = timeout(ORDERLY_END, &mut connection).await {
+                return Some(result);
+            }
+            if self.waits_for(active) {
+                last_busy = Some(Instant::now());
+                continue;
+            }
+            let last_end = Some(active.idle_since()).filter(|end| *end > begun);
+            let is_over = |end: Instant| end.elapsed() > LINGER + ORDERLY_END;
+            if last_busy.max(last_end).is_none_or(is_over) {
+                return None;
             }
         }
+    }
+
+    /// Whether a client still gets something. An evicted connection gives up its place to others that
+    /// wait, and does not wait itself for a client that reads slowly.
+    fn waits_for(&self, active: &Active) -> bool {
+        active.any() || matches!(self, Self::Stopped) && !active.is_answered()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{pending, ready},
+        sync::Arc,
+    };
+
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::server::connections::Idleness;
+
+    fn active() -> Active {
+        Active::new(Arc::<Idleness>::default())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_request_ends_soon() {
+        for closing in [Closing::Stopped, Closing::Evicted { leave: None }] {
+            let (start, active) = (Instant::now(), active());
+            let end = closing.end(pending::<()>(), &active);
+            let end = timeout(Duration::from_secs(20), end).await;
+            assert_eq!(end, Ok(None));
+            assert!(start.elapsed() < ORDERLY_END * 2);
+            assert_eq!(closing.end(ready(()), &active).await, Some(()));
+        }
+    }
+
+    /// However long that takes, and the client then has time to take in what came of it.
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_comes_at_the_last_moment_keeps_its_connection() {
+        for duration in [ORDERLY_END / 2, ORDERLY_END * 60] {
+            let active = active();
+            let connection = async {
+                sleep(ORDERLY_END / 3).await;
+                let request = active.begin();
+                sleep(duration).await;
+                drop(request);
+                active.flushed();
+                sleep(LINGER).await;
+            };
+            assert_eq!(Closing::Stopped.end(connection, &active).await, Some(()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_still_being_sent_keeps_its_connection() {
+        let active = active();
+        drop(active.begin());
+        let connection = sleep(ORDERLY_END * 60);
+        assert_eq!(Closing::Stopped.end(connection, &active).await, Some(()));
     }
 }

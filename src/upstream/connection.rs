@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -39,14 +39,20 @@ pub(super) enum Connection<B> {
 #[derive(Debug)]
 pub(super) struct Http2<B> {
     sender: http2::SendRequest<B>,
-    in_flight: Arc<AtomicUsize>,
+    usage: Arc<Usage>,
+}
+
+#[derive(Debug, Default)]
+struct Usage {
+    in_flight: AtomicUsize,
+    is_refusing: AtomicBool,
 }
 
 impl<B> Clone for Http2<B> {
     fn clone(&self) -> Self {
         Self {
             sender: self.sender.clone(),
-            in_flight: self.in_flight.clone(),
+            usage: self.usage.clone(),
         }
     }
 }
@@ -54,25 +60,37 @@ impl<B> Clone for Http2<B> {
 impl<B> Http2<B> {
     /// Requests on this connection now.
     pub(super) fn load(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.usage.in_flight.load(Ordering::Relaxed)
     }
 
     /// Whether both are the same connection.
     pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.in_flight, &other.in_flight)
+        Arc::ptr_eq(&self.usage, &other.usage)
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 
+    /// Whether the last stream that got a verdict was refused.
+    pub(super) fn is_refusing(&self) -> bool {
+        self.usage.is_refusing.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_refusing(&self, is_refusing: bool) {
+        // Read first, since requests share it and hardly ever change it.
+        if self.is_refusing() != is_refusing {
+            self.usage.is_refusing.store(is_refusing, Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn add_request(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.usage.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns how many are left.
     pub(super) fn remove_request(&self) -> usize {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed) - 1
+        self.usage.in_flight.fetch_sub(1, Ordering::Relaxed) - 1
     }
 }
 
@@ -120,6 +138,6 @@ pub(super) async fn open<B: PoolBody>(
     tokio::spawn(connection);
     Ok(Connection::Http2(Http2 {
         sender,
-        in_flight: Arc::new(AtomicUsize::new(0)),
+        usage: Arc::default(),
     }))
 }

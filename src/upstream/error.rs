@@ -128,9 +128,4 @@ impl Verdict {
             Self::Failed
         }
     }
-
-    /// Whether the server processed nothing of the request.
-    pub(super) fn is_unprocessed(self) -> bool {
-        matches!(self, Self::GoingAway | Self::Refused)
-    }
 }

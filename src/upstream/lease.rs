@@ -25,11 +25,19 @@ impl<B: PoolBody> Lease<B> {
         self.pool.forget(&self.connection);
     }
 
+    /// The connection, which has refused the request.
+    pub(super) fn refused(&self) -> Http2<B> {
+        self.connection.set_refusing(true);
+        self.connection.clone()
+    }
+
     pub(super) async fn send(
         &mut self,
         request: Request<B>,
     ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
-        self.connection.send(request, &self.pool.origin).await
+        let response = self.connection.send(request, &self.pool.origin).await?;
+        self.connection.set_refusing(false);
+        Ok(response)
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! An HTTP/1.1 connection serves one request at a time. Who finds none idle opens one, and takes
 //! another's if that becomes idle first. An HTTP/2 connection serves many; a second one is opened
-//! behind the scenes when the first is busy, since its requests share one flow-control window. Until
-//! the first connection has shown which of the two the server speaks, one is opened at a time.
+//! behind the scenes when the first is busy, since its requests share one flow-control window. One that
+//! refuses a stream is passed over for another. Until the first connection has shown which of the two
+//! the server speaks, one is opened at a time.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -142,6 +143,50 @@ impl<B: PoolBody> Shared<B> {
         Ok(Leased::fresh(connection))
     }
 
+    /// For a request that a connection has refused: another connection that refuses nothing, else a new
+    /// one while there are few, else any.
+    pub(super) async fn lease_beside(
+        self: &Arc<Self>,
+        refusing: &Http2<B>,
+    ) -> Result<Leased<B>, SendError> {
+        if let Some(other) = self.beside(refusing, false) {
+            return Ok(other);
+        }
+        // One at a time, so that all who are refused together share the one that is opened.
+        let opening = self.opening.lock().await;
+        if let Some(other) = self.beside(refusing, false) {
+            return Ok(other);
+        }
+        if self.has_room()
+            && let Ok(fresh) = self.fresh().await
+        {
+            return Ok(fresh);
+        }
+        drop(opening);
+        match self.beside(refusing, true) {
+            Some(other) => Ok(other),
+            None => self.lease().await,
+        }
+    }
+
+    /// The least busy HTTP/2 connection but for `refusing`, and for others that refuse unless they are
+    /// wanted too.
+    fn beside(&self, refusing: &Http2<B>, or_refusing: bool) -> Option<Leased<B>> {
+        let state = self.state();
+        let open = state.http2.iter().map(|idle| &idle.connection);
+        let others = open.filter(|other| {
+            !other.is_closed() && !other.is(refusing) && (or_refusing || !other.is_refusing())
+        });
+        let other = others.min_by_key(|other| other.load())?;
+        Some(Leased::reused(Connection::Http2(other.clone())))
+    }
+
+    fn has_room(&self) -> bool {
+        let mut state = self.state();
+        state.http2.retain(|idle| !idle.connection.is_closed());
+        state.http2.len() + usize::from(state.is_growing) < HTTP2_CONNECTIONS
+    }
+
     async fn open_lease(self: &Arc<Self>, place: Option<Place<B>>) -> Result<Leased<B>, SendError> {
         if let Some(known) = place {
             return self.resolve(known).await;
@@ -207,8 +252,10 @@ impl<B: PoolBody> Shared<B> {
         if !state.http2.is_empty() {
             state.http2.retain(|idle| !idle.connection.is_closed());
             let mut open = state.http2.iter().map(|idle| &idle.connection);
-            if let Some(free) = open.find(|connection| connection.load() < REQUESTS_PER_CONNECTION)
-            {
+            let is_free = |connection: &&Http2<B>| {
+                connection.load() < REQUESTS_PER_CONNECTION && !connection.is_refusing()
+            };
+            if let Some(free) = open.find(is_free) {
                 return Some(Connection::Http2(free.clone()));
             }
             let open = state.http2.iter().map(|idle| &idle.connection);

@@ -64,6 +64,14 @@ impl<B: PoolBody> Pool<B> {
                     Some(body) => body,
                     None => return Err(failure.error),
                 },
+                Sent::Refused(refusing) => match again(Repeat::Unprocessed).await {
+                    Some(anew) => {
+                        body = anew;
+                        leased = Box::pin(self.shared.lease_beside(&refusing)).await?;
+                        continue;
+                    }
+                    None => return Err(failure.error),
+                },
                 Sent::Lost if may_repeat => match again(Repeat::Lost).await {
                     Some(anew) => {
                         may_repeat = false;
@@ -134,8 +142,10 @@ impl<B: PoolBody> Pool<B> {
         }
         let (sent, error) = match (unsent, verdict) {
             (Some(unsent), _) => (Sent::Nothing(unsent.into_body()), SendError::Closed),
-            (None, verdict) if verdict.is_unprocessed() => {
-                (Sent::Unprocessed, SendError::Unprocessed)
+            (None, Verdict::GoingAway) => (Sent::Unprocessed, SendError::Unprocessed),
+            (None, Verdict::Refused) => {
+                let refusing = Box::new(lease.refused());
+                (Sent::Refused(refusing), SendError::Unprocessed)
             }
             (None, Verdict::Lost) => (Sent::Lost, SendError::Closed),
             (None, _) => (Sent::Perhaps, SendError::Closed),
@@ -166,8 +176,10 @@ struct Failure<B> {
 enum Sent<B> {
     /// None of it; here is its body.
     Nothing(B),
-    /// The server says that it processed none of it.
+    /// The server says that it processed none of it, and ends the connection.
     Unprocessed,
+    /// The server says that it processed none of it, on this connection, which stays.
+    Refused(Box<Http2<B>>),
     /// Perhaps all of it, and not a byte of a response came.
     Lost,
     /// Perhaps all of it.

@@ -1,5 +1,6 @@
 //! The program as its user meets it: what it prints, how it starts, and how it ends.
 
+mod bound_listeners;
 mod commands;
 #[cfg(target_os = "linux")]
 mod containment;

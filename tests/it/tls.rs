@@ -2,7 +2,7 @@
 
 mod deadlines;
 #[cfg(unix)]
-mod files;
+pub(crate) mod files;
 #[cfg(unix)]
 mod refused_handshakes;
 

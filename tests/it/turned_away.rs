@@ -1,6 +1,8 @@
 //! A request that the upstream says it did not process is sent again, whatever its method; one that
 //! it may have processed is not.
 
+mod refused_streams;
+
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -369,7 +371,7 @@ async fn a_server_that_turns_everything_away_is_asked_a_few_times() {
     }
 }
 
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const FAREWELL: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlate";
 

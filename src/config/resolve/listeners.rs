@@ -5,10 +5,9 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use http::uri::Scheme;
-
 use crate::config::{
     Listen, ServiceUrl,
+    exposure::{leads_to, lets_in_anyone, needs_tls},
     file::{RouteTable, SecurityTable},
     report::{At, Place, Read, Report},
 };
@@ -76,8 +75,7 @@ pub(super) fn resolve(
     let admin = admin.filter(|_| !refused);
 
     if let Read::Given(at) = &security.allow_remote
-        && at.value
-        && !demands_certificates(security)
+        && lets_in_anyone(at.value, demands_certificates(security))
     {
         report.refuse(
             at.place,
@@ -132,8 +130,7 @@ fn demands_certificates(security: &SecurityTable) -> bool {
     }
 }
 
-/// To a name that is not loopback a browser sends no Sec-Fetch headers without TLS, so that a page of
-/// another site could not be told from a program.
+/// Refuses the names that need TLS, where there is none.
 pub(super) fn check_names(
     security: &SecurityTable,
     routes: &BTreeMap<String, RouteTable>,
@@ -145,23 +142,17 @@ pub(super) fn check_names(
     if !security.tls.is_absent() {
         return;
     }
-    let is_behind_tls = |host: &str| {
-        let mut urls = routes.values().filter_map(|route| route.public_url.given());
-        urls.any(|url| url.value.scheme() == &Scheme::HTTPS && url.value.host() == host)
-    };
     for at in &hosts.value {
         let host = &*at.value;
+        let urls = routes.values().filter_map(|route| route.public_url.given());
+        if !needs_tls(host, urls.map(|url| &url.value)) {
+            continue;
+        }
         let in_url = if host.contains(':') {
             format!("[{host}]")
         } else {
             host.to_owned()
         };
-        let is_loopback = host == "localhost"
-            || host.ends_with(".localhost")
-            || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-        if is_loopback || is_behind_tls(host) {
-            continue;
-        }
         report.refuse(
             at.place,
             format!(
@@ -263,24 +254,11 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
 impl Listeners {
     /// The listener a request to `url` would come back to.
     pub(super) fn own(&self, url: &ServiceUrl) -> Option<SocketAddr> {
-        if !url.is_loopback() {
-            return None;
-        }
-        let ip: Option<IpAddr> = url.host().parse().ok();
         let all = self.listen.iter().chain(&self.own);
         let tcp = all.filter_map(|listen| match listen {
             Listen::Tcp { address, .. } => Some(*address),
             Listen::Unix(_) => None,
         });
-        tcp.chain(self.admin).find(|own| {
-            own.port() == url.port()
-                && match ip {
-                    // `localhost` may be either family.
-                    None => true,
-                    Some(ip) => {
-                        own.ip().is_unspecified() || own.ip().to_canonical() == ip.to_canonical()
-                    }
-                }
-        })
+        tcp.chain(self.admin).find(|own| leads_to(url, *own))
     }
 }

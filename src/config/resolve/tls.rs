@@ -31,6 +31,7 @@ pub(super) fn resolve(table: &TlsTable, report: &mut Report) -> Option<ServerTls
     match server_config(provider, verifier, chain, key) {
         Ok(config) => Some(ServerTls {
             config: Arc::new(config),
+            demands_certificates: client_ca.is_some(),
             file: table.certificate.value.clone(),
             certificate,
         }),

@@ -175,7 +175,7 @@ mod tests {
 
     fn challenge(path: &Path) -> String {
         format!(
-            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm={}\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm={}\r\nContent-Length: 2\r\n\r\n{{}}",
             path.display()
         )
     }

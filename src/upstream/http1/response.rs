@@ -25,8 +25,8 @@ pub struct Head {
     pub reason: Option<ReasonPhrase>,
     /// How long the body is.
     pub length: Length,
-    /// Whether there is none by the rules, whatever the fields say: in response to HEAD, and with the
-    /// statuses 204 and 304.
+    /// Whether there should be none: by the rules (RFC 9110, sections 9.3.2, 15.3.5, 15.3.6 and 15.4.5),
+    /// or since the length is 0.
     pub is_bodiless: bool,
     /// Whether the connection may take another request.
     pub keeps_alive: bool,
@@ -185,8 +185,7 @@ fn head(
         }
         headers.append(name, value);
     }
-    let is_bodiless = has_no_body(status, method);
-    let length = if is_bodiless {
+    let length = if has_no_body(status, method) {
         Length::Known(0)
     } else if let Some(codings) = codings {
         if version == Version::HTTP_10 {
@@ -211,7 +210,7 @@ fn head(
         headers,
         reason,
         length,
-        is_bodiless,
+        is_bodiless: length == Length::Known(0) || status == StatusCode::RESET_CONTENT,
         keeps_alive: keeps_alive && is_final,
     })
 }

@@ -78,7 +78,7 @@ async fn reaps_in(container: &[&str]) {
         ("routes.fhir", "credential = \"tool\"".to_owned()),
         (
             "credentials.tool.command",
-            format!("argv = [{:?}]", stub.program()),
+            format!("argv = [\"{}\"]", stub.program().display()),
         ),
     ];
     let config = write_config(&emulator, &files, &lines);

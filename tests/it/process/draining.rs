@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
 use super::Scene;
-use crate::support::{PATIENCE, Stage, client};
+use crate::support::{PATIENCE, Stage, client, frames::Frames};
 
 /// A download whose head has arrived and whose rest the client has not asked for yet. Larger than
 /// all the buffers on its way.
@@ -104,4 +104,57 @@ async fn an_idle_connection_does_not_hold_up_the_end() {
     // Well below the time that a client which is still sending is listened to.
     let stopped = timeout(Duration::from_secs(3), stage.proxy.stop()).await;
     assert!(stopped.is_ok(), "the proxy waits for an idle client");
+}
+
+/// Far below the drain time, and above what a client gets that has yet to acknowledge the end.
+const SOON: Duration = Duration::from_secs(10);
+
+async fn open(stage: &Stage, sent: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(stage.address())
+        .await
+        .expect("the proxy accepts");
+    stream.write_all(sent).await.expect("sent");
+    stream
+}
+
+#[tokio::test]
+async fn a_request_that_has_not_all_come_does_not_hold_up_the_end() {
+    let stage = Stage::start().await;
+    let _half = open(&stage, b"GET /fhir/metadata HTTP/1.1\r\nHost:").await;
+    let request = b"GET /fhir/metadata HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut kept = open(&stage, request).await;
+    assert_eq!(client::read_response(&mut kept, false).await.status, 200);
+    kept.write_all(b"GET /fhir").await.expect("sent");
+    // The proxy has read both when it has answered this one.
+    let mut last = open(&stage, request).await;
+    assert_eq!(client::read_response(&mut last, false).await.status, 200);
+    let stopped = timeout(SOON, stage.proxy.stop()).await;
+    assert!(stopped.is_ok(), "the proxy waits for the rest of a head");
+}
+
+#[tokio::test]
+async fn an_http2_client_that_reads_nothing_does_not_hold_up_the_end() {
+    let stage = Stage::start().await;
+    let stream = TcpStream::connect(stage.address()).await;
+    let silent = Frames::connect(stream.expect("the proxy accepts")).await;
+    silent.readable().await;
+    let stopped = timeout(SOON, stage.proxy.stop()).await;
+    assert!(stopped.is_ok(), "the proxy waits for an acknowledgement");
+}
+
+#[tokio::test]
+async fn a_request_whose_rest_comes_as_the_proxy_stops_is_answered() {
+    let stage = Stage::start().await;
+    let request = b"GET /fhir/metadata HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut stream = open(&stage, &request[..20]).await;
+    let ready = client::get(stage.admin(), "/readyz").await;
+    assert_eq!(ready.status, 200);
+    let answer = async {
+        stream.write_all(&request[20..]).await.expect("sent");
+        client::read_response(&mut stream, false).await
+    };
+    let (answer, ()) = timeout(PATIENCE, async { tokio::join!(answer, stage.proxy.stop()) })
+        .await
+        .expect("an answer in time");
+    assert_eq!(answer.status, 200);
 }

@@ -39,6 +39,11 @@ pub(crate) struct Frames<S = TcpStream> {
 }
 
 impl Frames {
+    /// Waits until the other end has sent something.
+    pub(crate) async fn readable(&self) {
+        self.stream.readable().await.expect("an open connection");
+    }
+
     /// Exchanges the prefaces, and opens windows that no test fills.
     pub(crate) async fn accept(mut stream: TcpStream) -> Self {
         let mut preface = [0; PREFACE.len()];

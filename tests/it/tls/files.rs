@@ -35,7 +35,7 @@ fn lines() -> Vec<(&'static str, String)> {
     vec![("security", tls.to_owned())]
 }
 
-pub(super) fn write(folder: &Path, leaf: &Leaf) {
+pub(crate) fn write(folder: &Path, leaf: &Leaf) {
     fs::write(folder.join("server.pem"), &leaf.certificate).expect("written");
     fs::write(folder.join("server.key"), &leaf.key).expect("written");
 }
@@ -93,7 +93,7 @@ async fn files_that_do_not_fit_are_refused() {
 }
 
 /// The first address behind `listening` and the admin address.
-pub(super) async fn addresses(process: &Process) -> (SocketAddr, SocketAddr) {
+pub(crate) async fn addresses(process: &Process) -> (SocketAddr, SocketAddr) {
     process
         .until_stderr(|log| {
             let after = |mark: &str| {

@@ -1,0 +1,111 @@
+//! The rules that keep a listener from letting in whom it must not let in, and from calling itself. The
+//! start holds a file against them, and a reload the listeners that are bound already.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::uri::Scheme;
+
+use super::{Config, ServiceUrl};
+
+/// What a running process cannot change about its listeners.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound<'a> {
+    /// It was started with `security.allow_remote`, so that other machines reach it.
+    pub is_remote: bool,
+    /// The listeners on TCP speak TLS.
+    pub is_tls: bool,
+    /// Those on TCP, and the admin address.
+    pub addresses: &'a [SocketAddr],
+}
+
+/// Why a configuration cannot be served by listeners that were bound for another one.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// Callers from other machines would show no certificate.
+    #[error(
+        "the process was started with `security.allow_remote`, and without `client_ca` other machines \
+         could use your token without authentication; to change both, restart the process"
+    )]
+    Unauthenticated,
+    /// A browser that calls a listener without TLS by this name does not tell whose page asks.
+    #[error(
+        "`security.allowed_hosts` names {0}, which needs TLS, and the listeners speak plain HTTP until \
+         the process is restarted: restart it"
+    )]
+    NeedsTls(String),
+    /// A route would lead back to the process.
+    #[error(
+        "`routes.{route}.upstream` is this process itself, which listens on {address} until it is \
+         restarted: restart it, or write the service's own address"
+    )]
+    Loop {
+        /// The route's name.
+        route: String,
+        /// The listener.
+        address: SocketAddr,
+    },
+}
+
+impl Config {
+    /// Whether listeners that are bound already can serve this configuration, which is valid with its
+    /// own.
+    pub fn fits(&self, bound: Bound<'_>) -> Result<(), Unfit> {
+        let tls = self.security.tls.as_ref();
+        // Without `tls` here, the listeners keep what they have, which fitted.
+        if lets_in_anyone(
+            bound.is_remote,
+            tls.is_none_or(|tls| tls.demands_certificates),
+        ) {
+            return Err(Unfit::Unauthenticated);
+        }
+        let urls = || {
+            self.routes
+                .iter()
+                .filter_map(|route| route.public_url.as_ref())
+        };
+        let mut hosts = self.security.allowed_hosts.iter();
+        if !bound.is_tls
+            && let Some(host) = hosts.find(|host| needs_tls(host, urls()))
+        {
+            return Err(Unfit::NeedsTls(host.clone()));
+        }
+        for route in &self.routes {
+            let mut addresses = bound.addresses.iter();
+            if let Some(address) = addresses.find(|address| leads_to(&route.upstream, **address)) {
+                return Err(Unfit::Loop {
+                    route: route.name.to_string(),
+                    address: *address,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether other machines could use the token without authentication.
+pub(super) fn lets_in_anyone(is_remote: bool, demands_certificates: bool) -> bool {
+    is_remote && !demands_certificates
+}
+
+/// Whether a listener that clients call by this name has to speak TLS. To a name that is not loopback a
+/// browser sends no Sec-Fetch headers without TLS, so that a page of another site could not be told from
+/// a program. With a `public_url` of this name, something before the proxy takes the TLS off.
+pub(super) fn needs_tls<'u>(
+    host: &str,
+    mut public_urls: impl Iterator<Item = &'u ServiceUrl>,
+) -> bool {
+    let is_loopback = host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    !is_loopback && !public_urls.any(|url| url.scheme() == &Scheme::HTTPS && url.host() == host)
+}
+
+/// Whether a request to `url` comes to a listener on `address`.
+pub(super) fn leads_to(url: &ServiceUrl, address: SocketAddr) -> bool {
+    url.is_loopback()
+        && address.port() == url.port()
+        // `localhost` may be either family.
+        && url.host().parse().map_or(true, |ip: IpAddr| {
+            address.ip().is_unspecified() || address.ip().to_canonical() == ip.to_canonical()
+        })
+}
