@@ -2,8 +2,8 @@
 //!
 //! Bytes that a server sends beyond its response, such as a body behind a 204, would be read as the
 //! response to the next request, which may be another client's. So a connection on which something
-//! has come is closed, one whose last response has no body rests first, and an origin that was once
-//! caught gets none back for a while.
+//! has come is closed; one is held back for 200 ms after a response without a body, or one that began
+//! before its request was sent; and an origin that sent unasked bytes gets no reuse for 10 minutes.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -85,7 +85,8 @@ impl IdleConnections {
         receiver
     }
 
-    /// Takes back a connection that has served a request, and gives it to who has waited longest.
+    /// Takes back a connection that has served a request. If it need not rest, the request that has waited
+    /// longest gets it.
     pub(super) fn put(&mut self, mut idle: Idle<Box<Wire>>) {
         if !self.accepts(&mut idle.connection) {
             return;
