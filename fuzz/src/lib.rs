@@ -1,4 +1,4 @@
-//! What must hold for the link rewriter, the HTTP/1.1 client and the reader of HTTP/2 targets, whatever
+//! Properties that must hold for the link rewriter, the HTTP/1.1 client and the reader of HTTP/2 targets, whatever
 //! they are given.
 //!
 //! With coverage: `cargo +nightly fuzz run json` (or `xml`, `values`, `response`, `targets`). On stable, with inputs made

@@ -7,7 +7,7 @@ use http::uri::Scheme;
 
 use super::{Config, ServiceUrl};
 
-/// What a running process cannot change about its listeners.
+/// The parts of its listeners that a running process cannot change.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound<'a> {
     /// It was started with `security.allow_remote`, so that other machines reach it.

@@ -27,7 +27,7 @@ pub(super) struct Place {
 #[derive(Debug)]
 struct Shares {
     common: Arc<Semaphore>,
-    /// What is kept back for each.
+    /// The places kept back for each.
     own: Vec<Arc<Semaphore>>,
 }
 

@@ -10,7 +10,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use crate::support::{PATIENCE, Setup, Stage, client};
@@ -84,13 +84,14 @@ async fn the_longest_idle_connection_goes_first() {
     let mut connections = Vec::new();
     for _ in 0..3 {
         connections.push(kept(stage.address(), GET).await);
-        // Idle times are told apart by milliseconds.
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // The oldest is the one used last.
-    connections[0].write_all(GET).await.expect("still open");
-    let again = client::read_response(&mut connections[0], false).await;
-    assert_eq!(again.status, 200);
+    // The oldest is the one used last, by more than the milliseconds that idle times are told by.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(5) {
+        connections[0].write_all(GET).await.expect("still open");
+        let again = client::read_response(&mut connections[0], false).await;
+        assert_eq!(again.status, 200);
+    }
     let _new = kept(stage.address(), GET).await;
     assert!(is_closed(&mut connections[1]).await);
     for at in [0, 2] {
