@@ -7,33 +7,70 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    sync::Notify,
+};
 
-/// Those that somebody waits for.
-static OWN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+/// Locked for a moment at a time, never while the file system is waited for.
+static CHILDREN: Mutex<Children> = Mutex::new(Children {
+    own: BTreeSet::new(),
+    starting: 0,
+});
+/// Told of the end of each start.
+static STARTED: Notify = Notify::const_new();
 
-fn own() -> MutexGuard<'static, BTreeSet<u32>> {
-    OWN.lock().unwrap_or_else(PoisonError::into_inner)
+struct Children {
+    /// Those that somebody waits for.
+    own: BTreeSet<u32>,
+    /// How many are being started. One that ends at once is nobody's until it is in the list.
+    starting: usize,
+}
+
+fn children() -> MutexGuard<'static, Children> {
+    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A start that is under way, until it is dropped.
+struct Starting;
+
+impl Starting {
+    fn begin() -> Self {
+        children().starting += 1;
+        Self
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        children().starting -= 1;
+        STARTED.notify_one();
+    }
 }
 
 /// A child that is left to whoever waits for it, until it is dropped.
 pub(super) struct Awaited(Option<u32>);
 
+impl Awaited {
+    fn new(id: Option<u32>) -> Self {
+        children().own.extend(id);
+        Self(id)
+    }
+}
+
 impl Drop for Awaited {
     fn drop(&mut self) {
         if let Some(id) = self.0 {
-            own().remove(&id);
+            children().own.remove(&id);
         }
     }
 }
 
 /// Starts a program. It waits for the file system.
 pub(super) fn spawn(command: &mut Command) -> io::Result<(Child, Awaited)> {
-    // A child that ends at once is nobody's until it is in the list.
-    let mut own = own();
+    let _starting = Starting::begin();
     let child = command.spawn()?;
-    own.extend(child.id());
-    let awaited = Awaited(child.id());
+    let awaited = Awaited::new(child.id());
     Ok((child, awaited))
 }
 
@@ -50,7 +87,11 @@ pub async fn reap_orphans() {
     else {
         return;
     };
-    while ended.recv().await.is_some() {
+    loop {
+        tokio::select! {
+            child = ended.recv() => if child.is_none() { return },
+            () = STARTED.notified() => {}
+        }
         // An error is a panic, which is in the log.
         let _ = tokio::task::spawn_blocking(reap).await;
     }
@@ -64,18 +105,22 @@ pub async fn reap_orphans() {}
 fn reap() {
     use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-    let own = own();
     // The files may be those of another namespace, in which processes have other numbers.
     let this = std::fs::read_link("/proc/self").unwrap_or_default();
     let Ok(processes) = std::fs::read_dir("/proc") else {
         return;
     };
-    for process in processes.flatten() {
-        let status = std::fs::read_to_string(process.path().join("status")).unwrap_or_default();
-        let ended = ended_child(&status, &this.to_string_lossy());
-        let Some(id) = ended.filter(|id| !own.contains(id)) else {
-            continue;
-        };
+    let ended = processes.flatten().filter_map(|process| {
+        let status = std::fs::read_to_string(process.path().join("status")).ok()?;
+        ended_child(&status, &this.to_string_lossy())
+    });
+    let ended: Vec<u32> = ended.collect();
+    let children = children();
+    if children.starting > 0 {
+        // One of them may be the child that is being started. Its end comes back here.
+        return;
+    }
+    for id in ended.into_iter().filter(|id| !children.own.contains(id)) {
         if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
             let _ = waitid(
                 WaitId::Pid(id),
@@ -100,7 +145,24 @@ fn ended_child(status: &str, parent: &str) -> Option<u32> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
     use super::*;
+
+    /// A program on a file system that does not answer.
+    #[test]
+    fn a_start_that_hangs_keeps_nobody_else_waiting() {
+        let _hung = Starting::begin();
+        let (done, is_done) = mpsc::channel();
+        thread::spawn(move || {
+            drop(Awaited::new(Some(u32::MAX)));
+            reap();
+            done.send(())
+        });
+        let waited = is_done.recv_timeout(Duration::from_secs(60));
+        assert_eq!(waited, Ok(()));
+        assert!(!children().own.contains(&u32::MAX));
+    }
 
     #[test]
     fn an_ended_child_is_told_by_its_number_here() {

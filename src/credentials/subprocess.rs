@@ -146,8 +146,7 @@ pub(super) async fn run(call: Call<'_>) -> Result<Finished, SubprocessError> {
     #[cfg(unix)]
     command.process_group(0);
     // The system reads the program before it lets go of the thread.
-    let started = tokio::task::spawn_blocking(move || reaper::spawn(&mut command)).await;
-    let started = started.map_err(io::Error::other).and_then(|child| child);
+    let started = files::in_time(call.program, move |_| reaper::spawn(&mut command)).await;
     let (mut child, _awaited) = started.map_err(|reason| match reason.kind() {
         io::ErrorKind::NotFound => SubprocessError::NotFound(call.program.to_owned()),
         _ => SubprocessError::Start {
