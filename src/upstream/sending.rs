@@ -20,10 +20,10 @@ impl<B: PoolBody> Pool<B> {
     ///
     /// A request that the server certainly did not process goes to another connection, whatever its
     /// method: one of which nothing was written, one that HTTP/2 says was not processed (RFC 9113,
-    /// sections 6.8 and 8.7), and one sent on an idle connection just as the server closed it
-    /// with 408 (RFC 9110, section 15.5.9). A safe request without a body also goes again, once, when its connection ends
-    /// before a byte of a response (RFC 9110, section 9.2.2). `again` makes the body once more, or
-    /// says that it cannot.
+    /// sections 6.8 and 8.7), and one sent on an idle connection just as the server closed it with 408
+    /// (RFC 9110, section 15.5.9). A safe request without a body also goes again, once, when its
+    /// connection ends before a byte of a response (RFC 9110, section 9.2.2). `again` makes the body
+    /// once more, or says that it cannot.
     pub async fn send<F: Future<Output = Option<B>> + Send>(
         &self,
         head: &Request<()>,
