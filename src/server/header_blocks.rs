@@ -173,4 +173,4 @@ fn whole<'a>(part: &mut Vec<u8>, length: usize, bytes: &mut &'a [u8]) -> Option<
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

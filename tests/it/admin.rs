@@ -112,12 +112,7 @@ async fn status_tells_all_but_the_tokens() {
         assert!(expiry.contains('T') && expiry.ends_with('Z'), "{expiry}");
     }
     client::get(stage.address(), "/fhir/Patient").await;
-    let request = stage
-        .emulator
-        .fhir()
-        .traffic()
-        .last()
-        .expect("it was forwarded");
+    let request = stage.forwarded();
     let token = request.headers["authorization"].to_str().expect("a token");
     let token = token.strip_prefix("Bearer ").expect("a bearer token");
     for path in ["/status", "/readyz", "/livez", "/", "/nothing"] {

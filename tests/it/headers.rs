@@ -14,8 +14,7 @@ async fn seen(stages: &[Stage], lines: &str) -> Vec<HeaderMap> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
         let answer = client::raw(stage.address(), request.as_bytes()).await;
         assert_eq!(answer.status, 200, "{lines:?}: {answer:?}");
-        let request = stage.emulator.fhir().traffic().last();
-        seen.push(request.expect("it was forwarded").headers);
+        seen.push(stage.forwarded().headers);
     }
     seen
 }
@@ -75,8 +74,7 @@ async fn the_upstream_is_called_by_its_own_name() {
         for host in ["localhost", "127.0.0.1:8080", "[::1]"] {
             let request = format!("GET /fhir/Patient HTTP/1.1\r\nHost: {host}\r\n\r\n");
             client::raw(stage.address(), request.as_bytes()).await;
-            let request = stage.emulator.fhir().traffic().last();
-            let request = request.expect("it was forwarded");
+            let request = stage.forwarded();
             assert_eq!(request.host, FHIR_HOST);
             for host in request.headers.get_all("host") {
                 assert_eq!(host, FHIR_HOST);
@@ -218,12 +216,7 @@ async fn headers_of_the_route_replace_the_clients() {
         ("prefer", "b"),
     ];
     client::request(stage.address(), "GET", "/fhir/Patient", &headers, b"").await;
-    let request = stage
-        .emulator
-        .fhir()
-        .traffic()
-        .last()
-        .expect("it was forwarded");
+    let request = stage.forwarded();
     for (name, value) in [
         ("x-ms-azurefhir-audit-site", "lab-3"),
         ("prefer", "handling=strict"),

@@ -171,12 +171,7 @@ async fn many_small_headers_are_no_reason_to_refuse() {
     let request = with_headers("/fhir/Patient", 200, 3);
     let answer = client::raw(stage.address(), &request).await;
     assert_eq!(answer.status, 200);
-    let request = stage
-        .emulator
-        .fhir()
-        .traffic()
-        .last()
-        .expect("it was forwarded");
+    let request = stage.forwarded();
     assert_eq!(request.headers["x-199"], "vvv");
 }
 

@@ -151,12 +151,7 @@ async fn a_long_continuation_token_arrives_whole() {
     let query = format!("/Patient?_count=10&ct={}", "aB%2F+1/=".repeat(1820));
     assert!(query.len() > 16_000);
     client::get(stage.address(), &format!("/fhir{query}")).await;
-    let request = stage
-        .emulator
-        .fhir()
-        .traffic()
-        .last()
-        .expect("it was forwarded");
+    let request = stage.forwarded();
     assert_eq!(request.target, query);
 }
 
@@ -165,12 +160,7 @@ async fn a_method_stays_what_it_was() {
     let stage = Stage::start().await;
     for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "SEARCH"] {
         client::request(stage.address(), method, "/fhir//emulator/echo/", &[], b"{}").await;
-        let request = stage
-            .emulator
-            .fhir()
-            .traffic()
-            .last()
-            .expect("it was forwarded");
+        let request = stage.forwarded();
         assert_eq!(request.method.as_str(), method);
         assert_eq!(request.target, "//emulator/echo/");
         assert_eq!(&request.body[..], b"{}", "{method}");

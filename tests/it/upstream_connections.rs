@@ -17,7 +17,8 @@ use tokio::{
 };
 
 use crate::support::{
-    PATIENCE, client,
+    PATIENCE, Stage,
+    client::{self, Answer},
     scripted::{Conversation, Scripted},
 };
 #[cfg(unix)]
@@ -47,6 +48,18 @@ where
         serve(number, conversation)
     });
     (upstream.await, count)
+}
+
+/// Sends one byte of a body of that length, and takes the response that does not wait for the rest.
+async fn early_answer(stage: &Stage, length: usize) -> (TcpStream, Answer) {
+    let address = stage.address();
+    let mut stream = TcpStream::connect(address).await.expect("a listener");
+    let head =
+        format!("POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\na");
+    stream.write_all(head.as_bytes()).await.expect("a reader");
+    let answer = timeout(PATIENCE, client::read_response(&mut stream, false));
+    let answer = answer.await.expect("an early answer");
+    (stream, answer)
 }
 
 /// Answers each request with the number of the connection and whatever `after` is.
@@ -249,14 +262,7 @@ async fn a_client_learns_that_the_rest_of_its_upload_is_not_read() {
         })
         .await;
         let stage = upstream.routed().start().await;
-        let head =
-            format!("POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\na");
-        let mut stream = TcpStream::connect(stage.address())
-            .await
-            .expect("a listener");
-        stream.write_all(head.as_bytes()).await.expect("a reader");
-        let answer = timeout(PATIENCE, client::read_response(&mut stream, false));
-        let answer = answer.await.expect("an early answer");
+        let (_stream, answer) = early_answer(&stage, 1_000_000).await;
         assert_eq!((answer.status, answer.text()), (403, "no"));
         assert_eq!(answer.header("connection"), ends.then_some("close"));
     }
@@ -306,13 +312,8 @@ async fn an_upload_that_stands_still_behind_its_answer_is_given_up() {
     .await;
     let setup = upstream.routed().with("network", "idle_timeout = \"1s\"");
     let stage = setup.start().await;
-    let head = format!("POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\na");
-    let mut stream = TcpStream::connect(stage.address())
-        .await
-        .expect("a listener");
-    stream.write_all(head.as_bytes()).await.expect("a reader");
-    let answer = timeout(PATIENCE, client::read_response(&mut stream, false));
-    assert_eq!(answer.await.expect("an early answer").status, 200);
+    let (mut stream, answer) = early_answer(&stage, 1000).await;
+    assert_eq!(answer.status, 200);
     timeout(PATIENCE, given_up.notified())
         .await
         .expect("the upstream is let go");
@@ -387,13 +388,8 @@ async fn a_late_answer_to_an_upload_that_was_answered_early_is_nobodys_answer() 
     })
     .await;
     let stage = upstream.routed().start().await;
-    let head = format!("POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\na");
-    let mut stream = TcpStream::connect(stage.address())
-        .await
-        .expect("a listener");
-    stream.write_all(head.as_bytes()).await.expect("a reader");
-    let answer = timeout(PATIENCE, client::read_response(&mut stream, false));
-    assert_eq!(answer.await.expect("an early answer").status, 200);
+    let (mut stream, answer) = early_answer(&stage, 1000).await;
+    assert_eq!(answer.status, 200);
     stream.write_all(&[b'a'; 999]).await.expect("a reader");
     // The connection ends, so that the upload has gone, and the upstream's may be used again.
     let next = format!("GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n");

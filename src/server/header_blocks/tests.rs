@@ -4,7 +4,8 @@ use super::*;
 
 const LIMIT: usize = 64;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+/// A frame (RFC 9113, section 4.1).
+pub(in crate::server) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a short payload");
     [
         &length.to_be_bytes()[1..],

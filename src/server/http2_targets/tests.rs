@@ -5,7 +5,10 @@ use http::{HeaderName, HeaderValue, Request};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{super::hpack::encode, *};
+use super::{
+    super::{header_blocks::tests::frame, hpack::encode},
+    *,
+};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const HEADERS: u8 = 1;
@@ -15,17 +18,6 @@ const END_HEADERS: u8 = 4;
 const MAX_BLOCK: usize = 128 << 10;
 const ROOM: usize = 1 << 20;
 const LAST: &str = "/last";
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a short payload");
-    [
-        &length.to_be_bytes()[1..],
-        &[kind, flags],
-        &stream.to_be_bytes(),
-        payload,
-    ]
-    .concat()
-}
 
 /// A connection with one request for every block.
 fn connection(blocks: &[Vec<u8>], split: usize) -> Vec<u8> {

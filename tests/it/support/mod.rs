@@ -23,7 +23,7 @@ use ahds_proxy::{
     app::{self, Running},
     clock::Clock,
     config::{self, Config, Overrides},
-    emulator::{self, Emulator, Options},
+    emulator::{self, Emulator, Options, RecordedRequest},
 };
 use tempfile::TempDir;
 
@@ -137,6 +137,12 @@ impl Stage {
     pub(crate) fn upstream_hits(&self) -> u64 {
         self.emulator.fhir().traffic().counters().requests
             + self.emulator.dicom().traffic().counters().requests
+    }
+
+    /// The latest request that the FHIR service has seen.
+    pub(crate) fn forwarded(&self) -> RecordedRequest {
+        let latest = self.emulator.fhir().traffic().last();
+        latest.expect("it was forwarded")
     }
 
     /// Where its admin address is.
