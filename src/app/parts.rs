@@ -6,7 +6,7 @@ use crate::{
     clock::Clock,
     config::{Config, HttpVersion},
     credentials::{self, Credential},
-    proxy::{Names, Ports, Route},
+    proxy::{BaseUrls, Ports, Route},
     token::{Source, TokenCache},
     upstream::{Connections, Origin, Pool},
 };
@@ -39,7 +39,7 @@ impl Parts {
         let routes = config
             .routes
             .iter()
-            .zip(Names::of_routes(config, ports))
+            .zip(BaseUrls::of_routes(config, ports))
             .map(|(route, names)| {
                 let credential = &credentials[&route.credential];
                 let source = tokens.source(&route.credential, credential, route.audience.as_ref());

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use super::exchange::{Late, Timeouts};
+use super::progress::{Late, Timeouts};
 use crate::{
     config::RouteKind,
     token::Unavailable,
@@ -226,7 +226,7 @@ impl Failure {
         match late {
             Late::Client => Self::client_too_slow(),
             Late::Upstream => Self::upstream_stalled(timeouts.idle),
-            Late::Answer => Self::upstream_silent(timeouts.response),
+            Late::Response => Self::upstream_silent(timeouts.response),
         }
     }
 

@@ -45,7 +45,7 @@ pub enum Transport {
 
 /// What the guard makes of an accepted request.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum Caller {
     /// Not from a browser page, as far as can be told.
     Local,
     /// From a page of an allowed origin, to be named in the response.
@@ -70,7 +70,7 @@ impl Guard {
         head: &Parts,
         transport: Transport,
         has_pages: bool,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Caller, Failure> {
         let name = self.check_host(head, transport)?;
         self.check_origin(head, transport, &name, has_pages)
     }
@@ -79,8 +79,8 @@ impl Guard {
     /// plain HTTP.
     pub fn refusal(&self, head: &Parts) -> Option<Response<Bytes>> {
         let failure = match self.check(head, Transport::Plain, false) {
-            Ok(Verdict::Local) => return None,
-            Ok(Verdict::Page(_) | Verdict::Preflight(_)) => Failure::origin_not_allowed(),
+            Ok(Caller::Local) => return None,
+            Ok(Caller::Page(_) | Caller::Preflight(_)) => Failure::origin_not_allowed(),
             Err(failure) => failure,
         };
         Some(failure.into_response(None))
@@ -148,7 +148,7 @@ impl Guard {
         transport: Transport,
         name: &Authority,
         has_pages: bool,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Caller, Failure> {
         let headers = &head.headers;
         // Programs send none of these, and most requests are theirs: one look instead of several.
         let has_metadata = headers.keys().any(|name| name.as_str().starts_with("se"));
@@ -170,9 +170,9 @@ impl Guard {
                 let is_preflight = head.method == Method::OPTIONS
                     && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
                 Ok(if is_preflight {
-                    Verdict::Preflight(origin.clone())
+                    Caller::Preflight(origin.clone())
                 } else {
-                    Verdict::Page(origin.clone())
+                    Caller::Page(origin.clone())
                 })
             }
             (None, _) => {
@@ -193,7 +193,7 @@ impl Guard {
                     false
                 };
                 if is_harmless {
-                    Ok(Verdict::Local)
+                    Ok(Caller::Local)
                 } else {
                     Err(Failure::origin_not_allowed())
                 }

@@ -1,37 +1,28 @@
 //! The pipeline of one request. `Proxy::answer` reads top to bottom; each step is a plain
 //! function in a file of its own.
 
-mod again;
-mod alarm;
+mod access_log;
 mod anonymous;
 mod body;
 mod challenge;
 mod checks;
-mod client_body;
-mod coding;
-mod decoded;
-mod decoder;
-mod download;
-mod exchange;
+mod concurrency;
+mod decompress;
 mod failure;
 mod guard;
 mod headers;
-mod kept;
 mod links;
-mod media;
-mod names;
-mod pace;
-mod places;
+mod minimum_rate;
+mod progress;
 mod read_only;
-mod record;
+mod replay;
 mod request_id;
 mod resource;
-mod rewritten;
+mod retry;
 mod route;
-mod sending;
+mod send;
 mod throttled;
-mod unpacked;
-mod upload;
+mod timers;
 
 use std::{
     sync::{
@@ -51,24 +42,20 @@ use crate::{
     server::{Handler, RequestBody},
     upstream::SendError,
 };
-use alarm::Alarms;
-use body::DownloadBody;
-use client_body::ClientBody;
-use download::Download;
-use exchange::Exchange;
+use access_log::AccessLog;
+use body::{ClientBody, Download, DownloadBody};
+use concurrency::{ConcurrencyLimit, Permit};
 use failure::Failure;
-use guard::Verdict;
-use names::Entry;
-use places::{Place, Places};
-use record::Record;
-use sending::{send, upstream_request};
+use guard::Caller;
+use links::ListenerKind;
+use progress::Progress;
+use send::{send, upstream_request};
+use timers::Timers;
 
-pub use body::{ResponseBody, UploadBody};
-pub use client_body::UploadError;
-pub use download::DownloadError;
-pub use exchange::Timeouts;
+pub use body::{DownloadError, ResponseBody, UploadBody, UploadError};
 pub use guard::{Guard, Transport};
-pub use names::{Names, Ports};
+pub use links::{BaseUrls, Ports};
+pub use progress::Timeouts;
 pub use route::Route;
 
 /// Answers the requests of all routes, or of one. Clones share everything.
@@ -89,9 +76,9 @@ struct Shared {
     guard: Guard,
     timeouts: Timeouts,
     limits: config::Limits,
-    places: Places,
+    concurrency: ConcurrencyLimit,
     listeners: usize,
-    alarms: Alarms,
+    timers: Timers,
     /// Told to every request that runs, whichever configuration it began with.
     is_cut_off: Arc<AtomicBool>,
 }
@@ -176,7 +163,7 @@ impl Proxy {
     async fn answer(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
         let shared = self.shared();
         let (head, body) = request.into_parts();
-        let mut record = Record::new(
+        let mut access_log = AccessLog::new(
             Instant::now(),
             &head.method,
             &head.headers,
@@ -191,14 +178,14 @@ impl Proxy {
 
         let has_pages = routed.is_some_and(|(route, _)| route.pages);
         let page = match shared.guard.check(&head, self.transport, has_pages) {
-            Ok(Verdict::Local) => None,
-            Ok(Verdict::Page(origin)) => Some(origin),
-            Ok(Verdict::Preflight(origin)) => {
+            Ok(Caller::Local) => None,
+            Ok(Caller::Page(origin)) => Some(origin),
+            Ok(Caller::Preflight(origin)) => {
                 let response = guard::preflight_response(&origin, &head.headers);
-                record.refuse(response.status(), 0);
+                access_log.refuse(response.status(), 0);
                 return response.map(|()| ResponseBody::Own(Full::default()));
             }
-            Err(failure) => return refuse(failure, shape, record),
+            Err(failure) => return refuse(failure, shape, access_log),
         };
         let forwarded = match routed {
             Some((route, rest)) => {
@@ -206,20 +193,20 @@ impl Proxy {
                     route: route.clone(),
                     rest_at: path.len() - rest.len(),
                     listener: self.listener,
-                    entry: Entry {
+                    entry: ListenerKind {
                         is_own: self.own.is_some(),
                         is_tls: self.transport == Transport::Tls,
                     },
                 };
-                shared.forward(&target, head, body, &mut record).await
+                shared.forward(&target, head, body, &mut access_log).await
             }
             None => Err(Failure::no_such_route(
                 shared.routes.iter().map(|route| route.prefix()),
             )),
         };
         let mut response = match forwarded {
-            Ok(answered) => answered.into_response(record),
-            Err(failure) => refuse(failure, shape, record),
+            Ok(answered) => answered.into_response(access_log),
+            Err(failure) => refuse(failure, shape, access_log),
         };
         if let Some(origin) = page {
             guard::allow_origin(response.headers_mut(), &origin);
@@ -234,7 +221,7 @@ struct Target {
     /// Where in the path the upstream's part of it begins.
     rest_at: usize,
     listener: usize,
-    entry: Entry,
+    entry: ListenerKind,
 }
 
 impl Shared {
@@ -246,7 +233,7 @@ impl Shared {
     ) -> Self {
         Self {
             is_cut_off,
-            places: Places::new(config.limits.requests, routes.len(), listeners),
+            concurrency: ConcurrencyLimit::new(config.limits.requests, routes.len(), listeners),
             listeners,
             routes,
             guard: Guard::new(&config.security),
@@ -254,7 +241,7 @@ impl Shared {
                 response: config.network.response_timeout,
                 idle: config.network.idle_timeout,
             },
-            alarms: Alarms::default(),
+            timers: Timers::default(),
             limits: config.limits.clone(),
         }
     }
@@ -264,11 +251,11 @@ impl Shared {
         target: &Target,
         head: Parts,
         body: RequestBody,
-        record: &mut Record,
+        access_log: &mut AccessLog,
     ) -> Result<Answered, Failure> {
         let route = &*target.route;
         let rest = &head.uri.path()[target.rest_at..];
-        record.set_route(&route.name, resource::of(route.kind, rest));
+        access_log.set_route(&route.name, resource::of(route.kind, rest));
         checks::target(&head)?;
         checks::head_size(&head, self.limits.request_head)?;
         let links = route.names.as_ref();
@@ -289,8 +276,8 @@ impl Shared {
             Some(token.map_err(|unavailable| Failure::no_token(&unavailable))?)
         };
 
-        let exchange = Arc::new(Exchange::new(self.timeouts));
-        record.set_exchange(&exchange);
+        let progress = Arc::new(Progress::new(self.timeouts));
+        access_log.set_exchange(&progress);
         let plan = links.and_then(|_| links::plan(route.kind, &head.method, rest));
         let search = links
             .filter(|_| !body.is_end_stream())
@@ -301,20 +288,20 @@ impl Shared {
         if let Some(links) = links {
             links.in_request_headers(plan, request.headers_mut());
         }
-        let client = ClientBody::new(body, exchange.clone(), self.limits.request_body);
+        let client = ClientBody::new(body, progress.clone(), self.limits.request_body);
         let upload = match search {
             None => UploadBody::new(client),
             // Boxed, since most requests would only carry the room for it about.
-            Some(scan) => {
+            Some(rewrite) => {
                 let headers = request.headers_mut();
-                let rewriting = upload::rewrite(client, &scan, headers, &exchange, &self.alarms);
+                let rewriting = body::rewrite(client, &rewrite, headers, &progress, &self.timers);
                 Box::pin(rewriting).await?
             }
         };
 
-        let mut answer = send(route, &request, upload, &exchange, self).await?;
+        let mut answer = send(route, &request, upload, &progress, self).await?;
         if answer.status() == StatusCode::UNAUTHORIZED {
-            let again = again::authorized(self, route, &mut request, token.as_ref(), &exchange);
+            let again = retry::authorized(self, route, &mut request, token.as_ref(), &progress);
             if let Some(second) = Box::pin(again).await? {
                 answer = second;
             }
@@ -323,7 +310,7 @@ impl Shared {
             && is_repeatable
             && throttled::wait(&answer, route.source.now()).is_some()
         {
-            let again = again::unhurried(self, route, request, answer, &exchange);
+            let again = retry::unhurried(self, route, request, answer, &progress);
             answer = Box::pin(again).await?;
         }
 
@@ -345,18 +332,18 @@ impl Shared {
             challenge::explain(route, &mut head.headers);
         }
         head.version = http::Version::HTTP_11;
-        let mut scan = None;
+        let mut rewrite = None;
         if let Some(links) = links {
             links.in_answer_headers(&mut head.headers);
             // What is said of a body to GET is said to HEAD.
             let has_body = is_head || !body.is_end_stream();
             let plan = plan.filter(|_| has_body);
-            scan = plan.and_then(|plan| links.in_answer_body(plan, &head));
+            rewrite = plan.and_then(|plan| links.in_answer_body(plan, &head));
         }
         let headers = &mut head.headers;
-        let body = match &scan {
-            Some(scan) if !is_head => {
-                Download::searched(body, scan, headers, &exchange, &self.alarms).await?
+        let body = match &rewrite {
+            Some(rewrite) if !is_head => {
+                Download::searched(body, rewrite, headers, &progress, &self.timers).await?
             }
             Some(_) => {
                 links::mark_answer(headers);
@@ -364,22 +351,22 @@ impl Shared {
             }
             None => Download::Plain(body),
         };
-        record.set_head(head.status, &head.headers, exchange.moved());
+        access_log.set_head(head.status, &head.headers, progress.moved());
         Ok(Answered {
             head,
             is_head,
             body,
-            exchange,
+            progress,
             place,
         })
     }
 
-    fn place(&self, target: &Target) -> Result<Place, Failure> {
+    fn place(&self, target: &Target) -> Result<Permit, Failure> {
         let mut routes = self.routes.iter();
         let number = routes.position(|route| Arc::ptr_eq(route, &target.route));
         let place = self
-            .places
-            .take(number.unwrap_or_default(), target.listener);
+            .concurrency
+            .acquire(number.unwrap_or_default(), target.listener);
         place.ok_or_else(|| Failure::too_many_requests(self.limits.requests))
     }
 }
@@ -402,21 +389,21 @@ struct Answered {
     /// The client takes nothing but the head.
     is_head: bool,
     body: Download,
-    exchange: Arc<Exchange>,
-    place: Place,
+    progress: Arc<Progress>,
+    place: Permit,
 }
 
 impl Answered {
-    fn into_response(self, mut record: Record) -> Response<ResponseBody> {
+    fn into_response(self, mut access_log: AccessLog) -> Response<ResponseBody> {
         if self.is_head || self.body.is_all_out() {
-            record.set_outcome(record::Outcome::Complete);
+            access_log.set_outcome(access_log::Outcome::Complete);
         }
-        let body = DownloadBody::new(self.body, self.exchange, record, self.place);
+        let body = DownloadBody::new(self.body, self.progress, access_log, self.place);
         Response::from_parts(self.head, ResponseBody::Upstream(body))
     }
 }
 
-fn refuse(failure: Failure, shape: Shape, record: Record) -> Response<ResponseBody> {
+fn refuse(failure: Failure, shape: Shape, access_log: AccessLog) -> Response<ResponseBody> {
     let mut response = failure.into_response(shape.kind);
     let length = response.body().len();
     if shape.is_head_only {
@@ -426,6 +413,6 @@ fn refuse(failure: Failure, shape: Shape, record: Record) -> Response<ResponseBo
             .insert(header::CONTENT_LENGTH, length.into());
         *response.body_mut() = Bytes::new();
     }
-    record.refuse(response.status(), response.body().len());
+    access_log.refuse(response.status(), response.body().len());
     response.map(|body| ResponseBody::Own(Full::new(body)))
 }

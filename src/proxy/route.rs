@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
 
-use super::{body::UploadBody, failure::Failure, names::Names};
+use super::{body::UploadBody, failure::Failure, links::BaseUrls};
 use crate::{
     config::{self, RouteKind},
     token::Source,
@@ -21,7 +21,7 @@ pub struct Route {
     pub(super) read_only: bool,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// `None` where links are kept as they are.
-    pub(super) names: Option<Names>,
+    pub(super) names: Option<BaseUrls>,
     pub(super) retry_throttled: bool,
     pub(super) pages: bool,
     pub(super) source: Arc<Source>,
@@ -32,7 +32,7 @@ impl Route {
     /// Puts a route together.
     pub fn new(
         config: &config::Route,
-        names: Option<Names>,
+        names: Option<BaseUrls>,
         source: Arc<Source>,
         pool: Pool<UploadBody>,
     ) -> Self {

@@ -14,6 +14,7 @@ mod form;
 mod json;
 mod output;
 mod plan;
+mod rewriter;
 mod search;
 mod sink;
 mod skip;
@@ -22,5 +23,6 @@ mod word;
 mod xml;
 
 pub use self::{
-    bases::Bases, form::FormRewriter, json::JsonRewriter, plan::Plan, xml::XmlRewriter,
+    bases::Bases, form::FormRewriter, json::JsonRewriter, plan::Plan, rewriter::Rewriter,
+    xml::XmlRewriter,
 };

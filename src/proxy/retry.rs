@@ -9,10 +9,10 @@ use tokio::time::sleep;
 use super::{
     Shared,
     body::UploadBody,
-    exchange::Exchange,
     failure::Failure,
+    progress::Progress,
     route::Route,
-    sending::{Answer, authorize, send},
+    send::{Answer, authorize, send},
     throttled,
 };
 use crate::token::Token;
@@ -24,7 +24,7 @@ pub(super) async fn authorized(
     route: &Route,
     request: &mut Request<()>,
     refused: Option<&Arc<Token>>,
-    exchange: &Exchange,
+    progress: &Progress,
 ) -> Result<Option<Answer>, Failure> {
     let token = match refused {
         Some(refused) => route.source.replace(refused).await,
@@ -35,13 +35,13 @@ pub(super) async fn authorized(
     let Some(token) = token else {
         return Ok(None);
     };
-    let Some(body) = exchange.whole_body().await else {
+    let Some(body) = progress.whole_body().await else {
         return Ok(None);
     };
     authorize(request, &token);
-    exchange.moved();
+    progress.moved();
     let upload = UploadBody::whole(body, None);
-    send(route, request, upload, exchange, shared)
+    send(route, request, upload, progress, shared)
         .await
         .map(Some)
 }
@@ -52,7 +52,7 @@ pub(super) async fn unhurried(
     route: &Route,
     mut request: Request<()>,
     mut answer: Answer,
-    exchange: &Exchange,
+    progress: &Progress,
 ) -> Result<Answer, Failure> {
     let mut time_left = throttled::MAX_WAIT;
     for _ in 0..throttled::MAX_REPEATS {
@@ -70,9 +70,9 @@ pub(super) async fn unhurried(
             let token = token.map_err(|unavailable| Failure::no_token(&unavailable))?;
             authorize(&mut request, &token);
         }
-        exchange.moved();
+        progress.moved();
         let upload = UploadBody::whole(Vec::new(), None);
-        answer = send(route, &request, upload, exchange, shared).await?;
+        answer = send(route, &request, upload, progress, shared).await?;
     }
     Ok(answer)
 }

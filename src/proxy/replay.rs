@@ -9,12 +9,12 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-/// Larger bodies are not kept.
+/// Larger bodies are not replay.
 pub(super) const LIMIT: usize = 64 << 10;
 
 /// Shares the bytes with the body that is being sent.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct ReplayBuffer {
     state: Mutex<State>,
     settled: Notify,
 }
@@ -35,7 +35,7 @@ enum State {
     Gone,
 }
 
-impl Kept {
+impl ReplayBuffer {
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::new(State::Growing {
@@ -69,7 +69,7 @@ impl Kept {
         }
     }
 
-    /// Drops what is kept of a body with trailers, which are not kept.
+    /// Drops what is kept of a body with trailers, which are not replay.
     pub(super) fn give_up(&self) {
         let mut state = self.state();
         if matches!(*state, State::Growing { .. }) {
@@ -132,45 +132,45 @@ mod tests {
 
     #[tokio::test]
     async fn waits_until_a_body_is_whole() {
-        let kept = Kept::new();
-        kept.push(&Bytes::from_static(b"a"));
+        let replay = ReplayBuffer::new();
+        replay.push(&Bytes::from_static(b"a"));
         let rest = async {
-            kept.push(&Bytes::from_static(b"b"));
-            kept.end();
+            replay.push(&Bytes::from_static(b"b"));
+            replay.end();
         };
-        let (taken, ()) = tokio::join!(kept.wait(), rest);
+        let (taken, ()) = tokio::join!(replay.wait(), rest);
         let chunks = vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")];
         assert_eq!(taken, Some(chunks));
     }
 
     #[tokio::test]
     async fn does_not_wait_for_what_will_not_come() {
-        let kept = Kept::new();
-        kept.push(&Bytes::from_static(b"a"));
-        let (taken, ()) = tokio::join!(kept.wait(), async { kept.stop() });
+        let replay = ReplayBuffer::new();
+        replay.push(&Bytes::from_static(b"a"));
+        let (taken, ()) = tokio::join!(replay.wait(), async { replay.stop() });
         assert_eq!(taken, None);
     }
 
     #[tokio::test]
     async fn is_whole_after_all_where_somebody_reads_on() {
-        let kept = Kept::new();
+        let replay = ReplayBuffer::new();
         let chunks = [b"a", b"b"].map(|chunk| Bytes::from_static(chunk)).to_vec();
-        kept.push(&chunks[0]);
-        kept.stop();
-        assert_eq!(kept.resume(), Some(vec![chunks[0].clone()]));
-        assert_eq!(kept.resume(), None, "somebody does already");
-        kept.push(&chunks[1]);
-        kept.end();
-        assert_eq!(kept.wait().await, Some(chunks));
+        replay.push(&chunks[0]);
+        replay.stop();
+        assert_eq!(replay.resume(), Some(vec![chunks[0].clone()]));
+        assert_eq!(replay.resume(), None, "somebody does already");
+        replay.push(&chunks[1]);
+        replay.end();
+        assert_eq!(replay.wait().await, Some(chunks));
     }
 
     #[tokio::test]
     async fn lets_go_of_what_is_too_large() {
         let chunk = Bytes::from(vec![0; LIMIT]);
-        let kept = Kept::new();
-        kept.push(&chunk);
-        kept.push(&Bytes::from_static(b"a"));
-        kept.end();
-        assert_eq!(kept.wait().await, None);
+        let replay = ReplayBuffer::new();
+        replay.push(&chunk);
+        replay.push(&Bytes::from_static(b"a"));
+        replay.end();
+        assert_eq!(replay.wait().await, None);
     }
 }

@@ -12,14 +12,14 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::{
-    exchange::Exchange,
+    progress::Progress,
     request_id::{self, RequestId},
 };
 
 /// Logged as the status when the client left before there was one (nginx's number for it).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// How an exchange ended.
+/// How an progress ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Complete,
@@ -47,14 +47,14 @@ impl Outcome {
 
 /// What is known of a request so far. Logs itself when dropped.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct AccessLog {
     start: Instant,
     method: &'static str,
     route: Option<Arc<str>>,
     resource: &'static str,
     status: u16,
     sent: u64,
-    exchange: Option<Arc<Exchange>>,
+    progress: Option<Arc<Progress>>,
     upstream_time: Option<Duration>,
     request_id: Option<HeaderValue>,
     /// The proxy gives up what still runs, for its own reasons.
@@ -62,7 +62,7 @@ pub(super) struct Record {
     outcome: Outcome,
 }
 
-impl Record {
+impl AccessLog {
     pub(super) fn new(
         start: Instant,
         method: &Method,
@@ -76,7 +76,7 @@ impl Record {
             resource: "-",
             status: CLIENT_CLOSED_REQUEST,
             sent: 0,
-            exchange: None,
+            progress: None,
             upstream_time: None,
             request_id: request_id::given(headers),
             is_cut_off: is_cut_off.clone(),
@@ -89,8 +89,8 @@ impl Record {
         self.resource = resource;
     }
 
-    pub(super) fn set_exchange(&mut self, exchange: &Arc<Exchange>) {
-        self.exchange = Some(exchange.clone());
+    pub(super) fn set_exchange(&mut self, progress: &Arc<Progress>) {
+        self.progress = Some(progress.clone());
     }
 
     /// Notes an upstream's response head, `upstream_time` after the request was ready to go.
@@ -123,7 +123,7 @@ impl Record {
     }
 }
 
-impl Drop for Record {
+impl Drop for AccessLog {
     fn drop(&mut self) {
         if self.outcome == Outcome::ClientLeft && self.is_cut_off.load(Ordering::Relaxed) {
             self.outcome = Outcome::CutOff;
@@ -134,9 +134,9 @@ impl Drop for Record {
             resource = self.resource,
             status = self.status,
             bytes_in = self
-                .exchange
+                .progress
                 .as_ref()
-                .map_or(0, |exchange| exchange.bytes_uploaded()),
+                .map_or(0, |progress| progress.bytes_uploaded()),
             bytes_out = self.sent,
             duration_us = microseconds(self.start.elapsed()),
             upstream_us = self.upstream_time.map(microseconds),

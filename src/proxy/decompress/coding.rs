@@ -13,18 +13,18 @@ const ENOUGH: usize = 1 << 10;
 
 /// The content codings that can be decoded (RFC 9110, section 8.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(in crate::proxy) enum Coding {
     Gzip,
     Deflate,
 }
 
 /// A coding, or several, that cannot be decoded.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unknown;
+pub(in crate::proxy) struct Unknown;
 
 impl Coding {
     /// `None` if there is none.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, Unknown> {
+    pub(in crate::proxy) fn of(headers: &HeaderMap) -> Result<Option<Self>, Unknown> {
         let values = headers.get_all(header::CONTENT_ENCODING).iter();
         let mut codings = values
             .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
@@ -42,7 +42,7 @@ impl Coding {
     }
 
     /// What a body that starts so is. `None` until more of it has come.
-    pub(super) fn compression(self, start: &[u8], is_whole: bool) -> Option<Compression> {
+    pub(in crate::proxy) fn compression(self, start: &[u8], is_whole: bool) -> Option<Compression> {
         let magic = &GZIP_DEFLATE[..start.len().min(GZIP_DEFLATE.len())];
         if !start.is_empty() && start.starts_with(magic) {
             return if magic.len() == GZIP_DEFLATE.len() {

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// One part in so many of all places is kept back.
-const KEPT_BACK: usize = 4;
+const RESERVED_PART: usize = 4;
 
-/// Places for the requests of every route, through every listener.
+/// ConcurrencyLimit for the requests of every route, through every listener.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct ConcurrencyLimit {
     routes: Shares,
     listeners: Shares,
 }
 
 /// A place, until dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Permit {
     _of_route: OwnedSemaphorePermit,
     /// `None` where there is one listener.
     _of_listener: Option<OwnedSemaphorePermit>,
@@ -31,7 +31,7 @@ struct Shares {
     own: Vec<Arc<Semaphore>>,
 }
 
-impl Places {
+impl ConcurrencyLimit {
     pub(super) fn new(limit: usize, routes: usize, listeners: usize) -> Self {
         Self {
             routes: Shares::new(limit, routes),
@@ -41,12 +41,12 @@ impl Places {
 
     /// A place for a request of a route through a listener, each by its number; `None` where there is
     /// none left for them.
-    pub(super) fn take(&self, route: usize, listener: usize) -> Option<Place> {
+    pub(super) fn acquire(&self, route: usize, listener: usize) -> Option<Permit> {
         let of_listener = match self.listeners.own.len() {
             0 | 1 => None,
             _ => Some(self.listeners.take(listener)?),
         };
-        Some(Place {
+        Some(Permit {
             _of_route: self.routes.take(route)?,
             _of_listener: of_listener,
         })
@@ -57,7 +57,7 @@ impl Shares {
     fn new(limit: usize, among: usize) -> Self {
         let own = match among {
             0 | 1 => 0,
-            _ => limit / (KEPT_BACK * among),
+            _ => limit / (RESERVED_PART * among),
         };
         Self {
             common: Arc::new(Semaphore::new(limit - own * among)),
@@ -78,9 +78,9 @@ mod tests {
 
     /// The places that one route can take while all others are idle, and those left for another.
     fn takes(limit: usize, routes: usize) -> (usize, usize) {
-        let places = Places::new(limit, routes, 1);
-        let taken: Vec<_> = std::iter::from_fn(|| places.take(0, 0)).collect();
-        let left: Vec<_> = std::iter::from_fn(|| places.take(1, 0)).collect();
+        let limit = ConcurrencyLimit::new(limit, routes, 1);
+        let taken: Vec<_> = std::iter::from_fn(|| limit.acquire(0, 0)).collect();
+        let left: Vec<_> = std::iter::from_fn(|| limit.acquire(1, 0)).collect();
         (taken.len(), left.len())
     }
 
@@ -96,14 +96,14 @@ mod tests {
 
     #[test]
     fn a_listener_leaves_places_to_another_and_gives_back_what_it_has() {
-        let places = Places::new(16, 1, 2);
-        let taken: Vec<_> = std::iter::from_fn(|| places.take(0, 1)).collect();
+        let limit = ConcurrencyLimit::new(16, 1, 2);
+        let taken: Vec<_> = std::iter::from_fn(|| limit.acquire(0, 1)).collect();
         assert_eq!(taken.len(), 14);
-        let other: Vec<_> = std::iter::from_fn(|| places.take(0, 0)).collect();
+        let other: Vec<_> = std::iter::from_fn(|| limit.acquire(0, 0)).collect();
         assert_eq!(other.len(), 2);
         drop((taken, other));
         assert_eq!(
-            std::iter::from_fn(|| places.take(0, 0)).take(14).count(),
+            std::iter::from_fn(|| limit.acquire(0, 0)).take(14).count(),
             14
         );
     }

@@ -6,38 +6,41 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
 use super::{
-    alarm::Alarms,
-    body::UploadBody,
-    client_body::{ClientBody, UploadError},
-    exchange::Exchange,
-    failure::Failure,
-    kept,
-    links::{self, Scan},
-    rewritten::Rewriter,
-    unpacked::{self, Finding},
+    super::{
+        failure::Failure,
+        links::{self, BodyRewrite},
+        progress::Progress,
+        replay,
+        timers::Timers,
+    },
+    client::{ClientBody, UploadError},
+    decompressed_client::{self, Finding},
+    upload::UploadBody,
 };
+use crate::rewrite::Rewriter;
 
 /// A small body is read first, so that it goes with a length and, if nothing in it changes, as it
 /// came, compressed or not. Of a larger one, or one without a length, the new length is known at its
 /// end only: it goes without, and is not compressed.
-pub(super) async fn rewrite(
+pub(in crate::proxy) async fn rewrite(
     mut client: ClientBody,
-    scan: &Scan,
+    rewrite: &BodyRewrite,
     headers: &mut HeaderMap,
-    exchange: &Exchange,
-    alarms: &Alarms,
+    progress: &Progress,
+    timers: &Timers,
 ) -> Result<UploadBody, Failure> {
     let length = client.size_hint().exact();
-    if length.is_none_or(|length| length > kept::LIMIT as u64) {
+    if length.is_none_or(|length| length > replay::LIMIT as u64) {
         links::mark_request(headers);
-        return Ok(UploadBody::rewritten(client, scan));
+        return Ok(UploadBody::rewritten(client, rewrite));
     }
-    let (body, mut trailers) = read(&mut client, exchange, alarms).await?;
-    let rewriter = scan.rewriter();
-    let finding = match scan.coding {
+    let (body, mut trailers) = read(&mut client, progress, timers).await?;
+    let rewriter = rewrite.rewriter();
+    let finding = match rewrite.coding {
         None => rewritten(&body, rewriter),
         Some(coding) => {
-            unpacked::look_through(body.clone(), coding, rewriter, client.limit()).await?
+            decompressed_client::look_through(body.clone(), coding, rewriter, client.limit())
+                .await?
         }
     };
     let rewritten = match finding {
@@ -53,14 +56,14 @@ pub(super) async fn rewrite(
         Finding::ChangedAndLarge => {
             links::mark_request(headers);
             client.unread(body, trailers);
-            return Ok(UploadBody::rewritten(client, scan));
+            return Ok(UploadBody::rewritten(client, rewrite));
         }
     };
-    exchange.keep(Some(&rewritten));
+    progress.buffer(Some(&rewritten));
     if trailers.is_some() {
-        exchange.keep(None);
+        progress.buffer(None);
     }
-    exchange.set_sent();
+    progress.set_sent();
     Ok(UploadBody::whole(vec![rewritten], trailers))
 }
 
@@ -81,14 +84,14 @@ fn rewritten(body: &Bytes, mut rewriter: Rewriter) -> Finding {
 
 async fn read(
     client: &mut ClientBody,
-    exchange: &Exchange,
-    alarms: &Alarms,
+    progress: &Progress,
+    timers: &Timers,
 ) -> Result<(Bytes, Option<Box<HeaderMap>>), Failure> {
     let mut body = BytesMut::new();
     let mut trailers = None;
     loop {
-        let frame = exchange.while_moving(alarms, client.frame()).await;
-        let frame = frame.map_err(|late| Failure::late(late, exchange.timeouts()))?;
+        let frame = progress.while_moving(timers, client.frame()).await;
+        let frame = frame.map_err(|late| Failure::late(late, progress.timeouts()))?;
         match frame {
             None => return Ok((body.freeze(), trailers)),
             Some(Ok(frame)) => match frame.into_data() {

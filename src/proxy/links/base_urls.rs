@@ -11,7 +11,7 @@ use std::{
 
 use http::{header, request::Parts};
 
-use super::links::Links;
+use super::Links;
 use crate::{
     config::{self, Config, ServiceUrl},
     rewrite::Bases,
@@ -30,10 +30,10 @@ pub struct Ports {
 
 /// The kind of listener that a request came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(in crate::proxy) struct ListenerKind {
     /// The route's own, rather than a shared one.
-    pub(super) is_own: bool,
-    pub(super) is_tls: bool,
+    pub(in crate::proxy) is_own: bool,
+    pub(in crate::proxy) is_tls: bool,
 }
 
 /// Clients call the proxy by one or two names; a caller who makes up more must not fill the memory.
@@ -41,7 +41,7 @@ const MAX_REMEMBERED: usize = 8;
 
 /// The names of one route whose links are changed.
 #[derive(Debug)]
-pub struct Names {
+pub struct BaseUrls {
     place: usize,
     all: Arc<All>,
     recent: Mutex<VecDeque<Recent>>,
@@ -51,7 +51,7 @@ pub struct Names {
 struct All {
     routes: Vec<Served>,
     /// The prefixes of routes whose links are kept, below those of others.
-    kept: Vec<String>,
+    replay: Vec<String>,
     /// Each name that is known beforehand, with the upstream that it stands for.
     known: Vec<(ServiceUrl, ServiceUrl)>,
 }
@@ -66,12 +66,12 @@ struct Served {
 #[derive(Debug)]
 struct Recent {
     host: Box<str>,
-    entry: Entry,
+    entry: ListenerKind,
     links: Arc<Links>,
 }
 
-impl Names {
-    /// For each route of the configuration; `None` where links are kept.
+impl BaseUrls {
+    /// For each route of the configuration; `None` where links are replay.
     pub fn of_routes(config: &Config, ports: &Ports) -> Vec<Option<Self>> {
         let allowed = config.security.allowed_hosts.iter();
         let allowed = allowed.map(|host| {
@@ -85,7 +85,7 @@ impl Names {
         let hosts: Vec<String> = loopback.into_iter().chain(allowed).collect();
         let mut all = All {
             routes: Vec::new(),
-            kept: Vec::new(),
+            replay: Vec::new(),
             known: Vec::new(),
         };
         let mut places = Vec::new();
@@ -100,7 +100,7 @@ impl Names {
                             .filter_map(|host| base(ports.is_tls, host, port, prefix));
                         all.known.extend(names.map(|name| (name.clone(), name)));
                     }
-                    all.kept.push(route.prefix.as_str().to_owned());
+                    all.replay.push(route.prefix.as_str().to_owned());
                 }
                 continue;
             }
@@ -130,8 +130,8 @@ impl Names {
         places.into_iter().map(|place| place.map(names)).collect()
     }
 
-    /// What to exchange for a request.
-    pub(super) fn links(&self, head: &Parts, entry: Entry) -> Arc<Links> {
+    /// What to progress for a request.
+    pub(in crate::proxy) fn links(&self, head: &Parts, entry: ListenerKind) -> Arc<Links> {
         let host = host(head);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |known: &&Recent| &*known.host == host && known.entry == entry;
@@ -150,7 +150,7 @@ impl Names {
         links
     }
 
-    fn make_links(&self, host: &str, Entry { is_own, is_tls }: Entry) -> Links {
+    fn make_links(&self, host: &str, ListenerKind { is_own, is_tls }: ListenerKind) -> Links {
         let route = &self.all.routes[self.place];
         let prefix = if is_own { "" } else { &route.prefix };
         let called = base(is_tls, host, None, prefix);
@@ -169,7 +169,7 @@ impl Names {
                     route.upstream.clone(),
                 ))
             }));
-            let kept = self.all.kept.iter();
+            let kept = self.all.replay.iter();
             let kept = kept.filter_map(|prefix| base(is_tls, host, None, prefix));
             names.extend(kept.map(|name| (name.clone(), name)));
         }

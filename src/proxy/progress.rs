@@ -1,4 +1,4 @@
-//! What has moved so far in one exchange, and which deadline that leaves. There is no total
+//! What has moved so far in one progress, and which deadline that leaves. There is no total
 //! timeout: an upload of hours is fine while bytes move.
 
 use std::{
@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{alarm::Alarms, kept::Kept, pace::Pace};
+use super::{minimum_rate::MinimumRate, replay::ReplayBuffer, timers::Timers};
 
 /// For this long after the last byte sent, a 408 may still be about the idle connection. It is longer than
 /// any round trip, and shorter than any time that a server waits for the rest of a request.
@@ -30,9 +30,9 @@ pub struct Timeouts {
     pub idle: Duration,
 }
 
-/// Shared by both bodies of an exchange and by whoever waits for the response's head.
+/// Shared by both bodies of an progress and by whoever waits for the response's head.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct Progress {
     start: Instant,
     timeouts: Timeouts,
     uploaded: AtomicU64,
@@ -40,14 +40,14 @@ pub(super) struct Exchange {
     last_moved: AtomicU64,
     is_sent: AtomicBool,
     /// Of the client as it sends its body.
-    pace: Pace,
+    minimum_rate: MinimumRate,
     is_too_large: AtomicBool,
     is_broken_off: AtomicBool,
     is_damaged: AtomicBool,
-    kept: Kept,
+    replay: ReplayBuffer,
 }
 
-/// Whom an exchange that stands still is waiting for.
+/// Whom an progress that stands still is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Late {
     /// The client sends no more of its body, or too little.
@@ -55,10 +55,10 @@ pub(super) enum Late {
     /// The upstream takes no more of the request.
     Upstream,
     /// The upstream has the whole request and does not answer.
-    Answer,
+    Response,
 }
 
-impl Exchange {
+impl Progress {
     pub(super) fn new(timeouts: Timeouts) -> Self {
         Self {
             start: Instant::now(),
@@ -66,11 +66,11 @@ impl Exchange {
             uploaded: AtomicU64::new(0),
             last_moved: AtomicU64::new(0),
             is_sent: AtomicBool::new(false),
-            pace: Pace::new(timeouts.idle),
+            minimum_rate: MinimumRate::new(timeouts.idle),
             is_too_large: AtomicBool::new(false),
             is_broken_off: AtomicBool::new(false),
             is_damaged: AtomicBool::new(false),
-            kept: Kept::new(),
+            replay: ReplayBuffer::new(),
         }
     }
 
@@ -86,15 +86,15 @@ impl Exchange {
     pub(super) fn uploaded(&self, data: Option<&Bytes>) -> u64 {
         self.moved();
         let bytes = data.map_or(0, Bytes::len) as u64;
-        self.pace.sent(bytes);
+        self.minimum_rate.sent(bytes);
         self.uploaded.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
-    /// Keeps what goes to the upstream, in case it wants it again; with trailers nothing is kept.
-    pub(super) fn keep(&self, data: Option<&Bytes>) {
+    /// Keeps what goes to the upstream, in case it wants it again; with trailers nothing is replay.
+    pub(super) fn buffer(&self, data: Option<&Bytes>) {
         match data {
-            Some(data) => self.kept.push(data),
-            None => self.kept.give_up(),
+            Some(data) => self.replay.push(data),
+            None => self.replay.give_up(),
         }
     }
 
@@ -108,19 +108,19 @@ impl Exchange {
     }
 
     pub(super) fn set_waiting_for_client(&self) {
-        self.pace.wait();
+        self.minimum_rate.wait();
     }
 
     /// Notes that the request is with the upstream as a whole.
     pub(super) fn set_sent(&self) {
-        self.kept.end();
-        self.pace.stop_waiting();
+        self.replay.end();
+        self.minimum_rate.stop_waiting();
         self.is_sent.store(true, Ordering::Relaxed);
     }
 
     /// The request's body, if it is small and has come as a whole by now.
-    pub(super) fn kept(&self) -> Option<Vec<Bytes>> {
-        self.kept.whole()
+    pub(super) fn replayable_body(&self) -> Option<Vec<Bytes>> {
+        self.replay.whole()
     }
 
     /// The request's body, if it is small, once it has come as a whole.
@@ -128,7 +128,7 @@ impl Exchange {
         loop {
             tokio::select! {
                 biased;
-                kept = self.kept.wait() => return kept,
+                kept = self.replay.wait() => return kept,
                 () = sleep_until(self.idle_deadline()) => {
                     if self.idle_deadline() <= Instant::now() {
                         return None;
@@ -140,12 +140,12 @@ impl Exchange {
 
     /// Notes that nobody reads the request's body any more.
     pub(super) fn set_dropped(&self) {
-        self.kept.stop();
+        self.replay.stop();
     }
 
     /// The start of the request's body, of which nobody reads the rest, if it can be read on.
     pub(super) fn resume(&self) -> Option<Vec<Bytes>> {
-        self.kept.resume()
+        self.replay.resume()
     }
 
     pub(super) fn set_too_large(&self) {
@@ -174,22 +174,24 @@ impl Exchange {
         self.is_too_large.load(Ordering::Relaxed)
     }
 
-    /// When the exchange will have stood still for too long, or its client will have been too slow,
+    /// When the progress will have stood still for too long, or its client will have been too slow,
     /// if nothing moves until then.
     pub(super) fn idle_deadline(&self) -> Instant {
         let idle = self.last_moved_at() + self.timeouts.idle;
-        self.pace.deadline().map_or(idle, |slow| idle.min(slow))
+        self.minimum_rate
+            .deadline()
+            .map_or(idle, |slow| idle.min(slow))
     }
 
     /// Waits for what has to come before a response's head, for as long as something moves.
     pub(super) async fn while_moving<T>(
         &self,
-        alarms: &Alarms,
+        timers: &Timers,
         future: impl Future<Output = T>,
     ) -> Result<T, Late> {
         let mut future = pin!(future);
         let mut due = self.head_deadline().0;
-        let mut alarm = alarms.at(due);
+        let mut timer = timers.at(due);
         poll_fn(|cx| {
             if let Poll::Ready(result) = future.as_mut().poll(cx) {
                 return Poll::Ready(Ok(result));
@@ -199,15 +201,15 @@ impl Exchange {
                 // From the request's end on, another limit holds.
                 if deadline < due {
                     due = deadline;
-                    alarm.put_off(due);
+                    timer.reset(due);
                 }
                 // It has its say even where the other is always ready for more.
-                ready!(pin!(unconstrained(&mut alarm)).poll(cx));
+                ready!(pin!(unconstrained(&mut timer)).poll(cx));
                 if deadline <= Instant::now() {
                     return Poll::Ready(Err(late));
                 }
                 due = deadline;
-                alarm.put_off(due);
+                timer.reset(due);
             }
         })
         .await
@@ -216,8 +218,11 @@ impl Exchange {
     /// When the wait for a response's head ends, as things stand, and who will have been late.
     fn head_deadline(&self) -> (Instant, Late) {
         if self.is_sent.load(Ordering::Relaxed) {
-            (self.last_moved_at() + self.timeouts.response, Late::Answer)
-        } else if self.pace.deadline().is_some() {
+            (
+                self.last_moved_at() + self.timeouts.response,
+                Late::Response,
+            )
+        } else if self.minimum_rate.deadline().is_some() {
             (self.idle_deadline(), Late::Client)
         } else {
             (self.idle_deadline(), Late::Upstream)
@@ -244,49 +249,49 @@ mod tests {
 
     #[tokio::test]
     async fn the_limit_for_an_answer_holds_from_the_end_of_the_request() {
-        let exchange = Exchange::new(Timeouts {
+        let progress = Progress::new(Timeouts {
             response: Duration::from_millis(10),
             idle: Duration::from_secs(60),
         });
-        let alarms = Alarms::default();
+        let timers = Timers::default();
         let sending = async {
             tokio::task::yield_now().await;
-            exchange.set_sent();
+            progress.set_sent();
             std::future::pending::<()>().await;
         };
-        let waiting = exchange.while_moving(&alarms, sending);
+        let waiting = progress.while_moving(&timers, sending);
         let late = timeout(Duration::from_secs(10), waiting).await;
-        assert_eq!(late, Ok(Err(Late::Answer)));
+        assert_eq!(late, Ok(Err(Late::Response)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_long_after_a_request_did_not_cross_it() {
         let hour = Duration::from_secs(3600);
-        let exchange = Exchange::new(Timeouts {
+        let progress = Progress::new(Timeouts {
             response: hour,
             idle: hour,
         });
         advance(CROSSING).await;
-        assert!(!exchange.is_just_sent());
-        exchange.moved();
-        assert!(exchange.is_just_sent());
+        assert!(!progress.is_just_sent());
+        progress.moved();
+        assert!(progress.is_just_sent());
     }
 
     #[tokio::test]
     async fn whoever_is_always_busy_is_late_all_the_same() {
-        let exchange = Exchange::new(Timeouts {
+        let progress = Progress::new(Timeouts {
             response: Duration::from_millis(10),
             idle: Duration::from_secs(60),
         });
-        exchange.set_sent();
+        progress.set_sent();
         let busy = async {
             loop {
                 consume_budget().await;
             }
         };
-        let alarms = Alarms::default();
-        let waiting = exchange.while_moving::<()>(&alarms, busy);
+        let timers = Timers::default();
+        let waiting = progress.while_moving::<()>(&timers, busy);
         let late = timeout(Duration::from_secs(10), waiting).await;
-        assert_eq!(late, Ok(Err(Late::Answer)));
+        assert_eq!(late, Ok(Err(Late::Response)));
     }
 }

@@ -13,14 +13,14 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::coop::poll_proceed;
 
-use super::{exchange::Exchange, headers};
+use super::super::{headers, progress::Progress};
 use crate::server::RequestBody;
 
 /// What comes from the client, and who is told of it.
 #[derive(Debug)]
-pub(super) struct ClientBody {
+pub(in crate::proxy) struct ClientBody {
     client: RequestBody,
-    pub(super) exchange: Arc<Exchange>,
+    pub(in crate::proxy) progress: Arc<Progress>,
     limit: u64,
     /// What was read, and is to be read again.
     unread: VecDeque<Frame<Bytes>>,
@@ -44,39 +44,43 @@ pub enum UploadError {
 }
 
 impl ClientBody {
-    pub(super) fn new(client: RequestBody, exchange: Arc<Exchange>, limit: Option<u64>) -> Self {
+    pub(in crate::proxy) fn new(
+        client: RequestBody,
+        progress: Arc<Progress>,
+        limit: Option<u64>,
+    ) -> Self {
         Self {
             client,
-            exchange,
+            progress,
             limit: limit.unwrap_or(u64::MAX),
             unread: VecDeque::new(),
         }
     }
 
     /// What a client may send.
-    pub(super) fn limit(&self) -> u64 {
+    pub(in crate::proxy) fn limit(&self) -> u64 {
         self.limit
     }
 
     /// Gives back a body that was read to its end.
-    pub(super) fn unread(&mut self, body: Bytes, trailers: Option<Box<HeaderMap>>) {
+    pub(in crate::proxy) fn unread(&mut self, body: Bytes, trailers: Option<Box<HeaderMap>>) {
         self.unread.push_back(Frame::data(body));
         let trailers = trailers.map(|trailers| Frame::trailers(*trailers));
         self.unread.extend(trailers);
     }
 
     /// Notes that it has come to so many bytes.
-    pub(super) fn check_length(&self, length: u64) -> Result<(), UploadError> {
+    pub(in crate::proxy) fn check_length(&self, length: u64) -> Result<(), UploadError> {
         if length <= self.limit {
             return Ok(());
         }
-        self.exchange.set_too_large();
+        self.progress.set_too_large();
         Err(UploadError::TooLarge { limit: self.limit })
     }
 
     /// Notes that it cannot be decoded.
-    pub(super) fn damaged(&self, error: io::Error) -> UploadError {
-        self.exchange.set_damaged();
+    pub(in crate::proxy) fn damaged(&self, error: io::Error) -> UploadError {
+        self.progress.set_damaged();
         UploadError::Content(error)
     }
 }
@@ -93,7 +97,7 @@ impl Body for ClientBody {
         if let Some(frame) = this.unread.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        let exchange = &this.exchange;
+        let progress = &this.progress;
         // A few bytes may hold thousands of frames, of which some say nothing.
         let budget = ready!(poll_proceed(cx));
         let polled = Pin::new(&mut this.client).poll_frame(cx);
@@ -105,16 +109,16 @@ impl Body for ClientBody {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::strip_trailers(trailers);
                 }
-                this.check_length(exchange.uploaded(frame.data_ref()))?;
+                this.check_length(progress.uploaded(frame.data_ref()))?;
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                exchange.set_broken_off();
+                progress.set_broken_off();
                 Poll::Ready(Some(Err(UploadError::Client(error))))
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
-                exchange.set_waiting_for_client();
+                progress.set_waiting_for_client();
                 Poll::Pending
             }
         }

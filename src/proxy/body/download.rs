@@ -11,13 +11,15 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{
-    UploadBody,
-    alarm::Alarms,
-    decoded::{DecodeError, Decoded},
-    exchange::Exchange,
-    failure::Failure,
-    links::{self, Scan},
+    super::{
+        decompress::{DecompressError, Decompressed},
+        failure::Failure,
+        links::{self, BodyRewrite},
+        progress::Progress,
+        timers::Timers,
+    },
     rewritten::Rewritten,
+    upload::UploadBody,
 };
 use crate::upstream::{self, AnswerError};
 
@@ -25,14 +27,14 @@ type AnswerBody = upstream::AnswerBody<UploadBody>;
 
 /// What comes from the upstream.
 #[derive(Debug)]
-pub(super) enum Download {
+pub(in crate::proxy) enum Download {
     Plain(AnswerBody),
     /// With its links changed.
     Rewritten(Box<Rewritten<AnswerBody>>),
     /// Likewise, no longer compressed.
-    Decoded(Box<Rewritten<Decoded<AnswerBody>>>),
+    Decompressed(Box<Rewritten<Decompressed<AnswerBody>>>),
     /// Not compressed in the way that its head says, and left alone.
-    Mislabelled(Box<Decoded<AnswerBody>>),
+    Mislabelled(Box<Decompressed<AnswerBody>>),
 }
 
 /// Why a response's body broke off. The client sees its connection or stream end early.
@@ -49,11 +51,11 @@ pub enum DownloadError {
     Idle,
 }
 
-impl From<DecodeError<AnswerError>> for DownloadError {
-    fn from(error: DecodeError<AnswerError>) -> Self {
+impl From<DecompressError<AnswerError>> for DownloadError {
+    fn from(error: DecompressError<AnswerError>) -> Self {
         match error {
-            DecodeError::Body(error) => Self::Upstream(error),
-            DecodeError::Content(error) => Self::Content(error),
+            DecompressError::Body(error) => Self::Upstream(error),
+            DecompressError::Content(error) => Self::Content(error),
         }
     }
 }
@@ -61,34 +63,34 @@ impl From<DecodeError<AnswerError>> for DownloadError {
 impl Download {
     /// A body to be searched. A compressed one must have begun before the head says anything of it:
     /// if it cannot be decoded after all, both pass as they are.
-    pub(super) async fn searched(
+    pub(in crate::proxy) async fn searched(
         body: AnswerBody,
-        scan: &Scan,
+        rewrite: &BodyRewrite,
         headers: &mut HeaderMap,
-        exchange: &Exchange,
-        alarms: &Alarms,
+        progress: &Progress,
+        timers: &Timers,
     ) -> Result<Self, Failure> {
-        let Some(coding) = scan.coding else {
+        let Some(coding) = rewrite.coding else {
             links::mark_answer(headers);
-            let body = Rewritten::new(body, scan.rewriter());
+            let body = Rewritten::new(body, rewrite.rewriter());
             return Ok(Self::Rewritten(Box::new(body)));
         };
-        let mut body = Box::new(Decoded::new(body, coding));
-        exchange.moved();
+        let mut body = Box::new(Decompressed::new(body, coding));
+        progress.moved();
         // Boxed, since few answers are compressed.
-        let start = Box::pin(exchange.while_moving(alarms, body.is_compressed()));
+        let start = Box::pin(progress.while_moving(timers, body.is_compressed()));
         let is_compressed = start.await;
-        if !is_compressed.map_err(|late| Failure::late(late, exchange.timeouts()))? {
+        if !is_compressed.map_err(|late| Failure::late(late, progress.timeouts()))? {
             return Ok(Self::Mislabelled(body));
         }
         links::mark_answer(headers);
-        let body = Rewritten::new(*body, scan.rewriter());
-        Ok(Self::Decoded(Box::new(body)))
+        let body = Rewritten::new(*body, rewrite.rewriter());
+        Ok(Self::Decompressed(Box::new(body)))
     }
 
     /// Whether all of its data is out. Over HTTP/2 its end may come in a frame of its own, which a
     /// server of HTTP/1.1 does not wait for where the length is known.
-    pub(super) fn is_all_out(&self) -> bool {
+    pub(in crate::proxy) fn is_all_out(&self) -> bool {
         self.is_end_stream() || self.size_hint().exact() == Some(0)
     }
 }
@@ -108,7 +110,7 @@ impl Body for Download {
             Self::Rewritten(body) => Pin::new(&mut **body)
                 .poll_frame(cx)
                 .map_err(DownloadError::Upstream),
-            Self::Decoded(body) => Pin::new(&mut **body)
+            Self::Decompressed(body) => Pin::new(&mut **body)
                 .poll_frame(cx)
                 .map_err(DownloadError::from),
             Self::Mislabelled(body) => Pin::new(&mut **body)
@@ -121,7 +123,7 @@ impl Body for Download {
         match self {
             Self::Plain(body) => body.is_end_stream(),
             Self::Rewritten(body) => body.is_end_stream(),
-            Self::Decoded(body) => body.is_end_stream(),
+            Self::Decompressed(body) => body.is_end_stream(),
             Self::Mislabelled(body) => body.is_end_stream(),
         }
     }
@@ -129,7 +131,9 @@ impl Body for Download {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Plain(body) => body.size_hint(),
-            Self::Rewritten(_) | Self::Decoded(_) | Self::Mislabelled(_) => SizeHint::default(),
+            Self::Rewritten(_) | Self::Decompressed(_) | Self::Mislabelled(_) => {
+                SizeHint::default()
+            }
         }
     }
 }

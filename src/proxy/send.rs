@@ -13,9 +13,9 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{
     Shared,
     body::{Upload, UploadBody},
-    exchange::Exchange,
     failure::Failure,
     headers,
+    progress::Progress,
     route::Route,
 };
 use crate::{
@@ -62,11 +62,11 @@ const LETS_GO: Duration = Duration::from_secs(1);
 /// comes back.
 async fn read_on(
     back: &Mutex<Option<oneshot::Receiver<Upload>>>,
-    exchange: &Exchange,
+    progress: &Progress,
 ) -> Option<UploadBody> {
     let came_back = back.lock().unwrap_or_else(PoisonError::into_inner).take()?;
     let rest = timeout(LETS_GO, came_back).await.ok()?.ok()?;
-    let (body, next) = UploadBody::resumed(exchange.resume()?, rest).lent();
+    let (body, next) = UploadBody::resumed(progress.resume()?, rest).lent();
     *back.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
     Some(body)
 }
@@ -76,7 +76,7 @@ pub(super) async fn send(
     route: &Route,
     head: &Request<()>,
     upload: UploadBody,
-    exchange: &Exchange,
+    progress: &Progress,
     shared: &Shared,
 ) -> Result<Answer, Failure> {
     let is_safe = head.method().is_safe();
@@ -90,25 +90,25 @@ pub(super) async fn send(
     let again = |reason| {
         let back = &back;
         async move {
-            if reason == Repeat::Farewell && !is_safe && !exchange.is_just_sent() {
+            if reason == Repeat::Farewell && !is_safe && !progress.is_just_sent() {
                 return None;
             }
-            let body = match exchange.kept() {
+            let body = match progress.replayable_body() {
                 Some(body) => UploadBody::whole(body, None),
-                None if reason == Repeat::Unprocessed => read_on(back, exchange).await?,
+                None if reason == Repeat::Unprocessed => read_on(back, progress).await?,
                 None => return None,
             };
-            exchange.moved();
+            progress.moved();
             Some(body)
         }
     };
     let sending = pin!(route.pool.send(head, upload, again));
-    let sent = exchange.while_moving(&shared.alarms, sending).await;
-    let sent = sent.map_err(|late| Failure::late(late, exchange.timeouts()))?;
+    let sent = progress.while_moving(&shared.timers, sending).await;
+    let sent = sent.map_err(|late| Failure::late(late, progress.timeouts()))?;
     sent.map_err(|error| match shared.limits.request_body {
-        Some(limit) if exchange.is_too_large() => Failure::body_too_large(limit),
-        _ if exchange.is_broken_off() => Failure::malformed_body(),
-        _ if exchange.is_damaged() => Failure::damaged_body(),
+        Some(limit) if progress.is_too_large() => Failure::body_too_large(limit),
+        _ if progress.is_broken_off() => Failure::malformed_body(),
+        _ if progress.is_damaged() => Failure::damaged_body(),
         _ => Failure::not_sent(&error),
     })
 }

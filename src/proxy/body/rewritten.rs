@@ -10,38 +10,12 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 
-use super::links;
-use crate::rewrite::{FormRewriter, JsonRewriter, XmlRewriter};
-
-/// Changes the links of one body.
-#[derive(Debug)]
-pub(super) enum Rewriter {
-    Json(JsonRewriter),
-    Xml(XmlRewriter),
-    Form(FormRewriter),
-}
-
-impl Rewriter {
-    pub(super) fn push(&mut self, chunk: &Bytes) -> Bytes {
-        match self {
-            Self::Json(rewriter) => rewriter.push(chunk),
-            Self::Xml(rewriter) => rewriter.push(chunk),
-            Self::Form(rewriter) => rewriter.push(chunk),
-        }
-    }
-
-    pub(super) fn finish(self) -> Bytes {
-        match self {
-            Self::Json(rewriter) => rewriter.finish(),
-            Self::Xml(rewriter) => rewriter.finish(),
-            Self::Form(rewriter) => rewriter.finish(),
-        }
-    }
-}
+use super::super::links;
+use crate::rewrite::Rewriter;
 
 /// A body and what changes it.
 #[derive(Debug)]
-pub(super) struct Rewritten<B: Body> {
+pub(in crate::proxy) struct Rewritten<B: Body> {
     body: B,
     /// `None` once the body has ended.
     rewriter: Option<Rewriter>,
@@ -51,7 +25,7 @@ pub(super) struct Rewritten<B: Body> {
 }
 
 impl<B: Body> Rewritten<B> {
-    pub(super) fn new(body: B, rewriter: Rewriter) -> Self {
+    pub(in crate::proxy) fn new(body: B, rewriter: Rewriter) -> Self {
         Self {
             body,
             rewriter: Some(rewriter),
@@ -61,7 +35,7 @@ impl<B: Body> Rewritten<B> {
     }
 
     /// The body as it comes.
-    pub(super) fn inner(&self) -> &B {
+    pub(in crate::proxy) fn inner(&self) -> &B {
         &self.body
     }
 }
@@ -123,7 +97,7 @@ mod tests {
     use super::*;
     use crate::{
         config::ServiceUrl,
-        rewrite::{Bases, Plan},
+        rewrite::{Bases, JsonRewriter, Plan},
     };
 
     #[tokio::test]

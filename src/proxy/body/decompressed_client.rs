@@ -12,46 +12,47 @@ use http_body_util::{BodyExt as _, Full};
 use tokio::task::coop::consume_budget;
 
 use super::{
-    client_body::{ClientBody, UploadError},
-    coding::Coding,
-    decoded::{DecodeError, Decoded},
-    failure::Failure,
-    kept,
-    rewritten::Rewriter,
+    super::{
+        decompress::{Coding, DecompressError, Decompressed},
+        failure::Failure,
+        replay,
+    },
+    client::{ClientBody, UploadError},
 };
+use crate::rewrite::Rewriter;
 
 /// A compressed body. The limit of what a client may send is that of its content too.
 #[derive(Debug)]
-pub(super) struct Unpacked {
-    body: Decoded<ClientBody>,
+pub(in crate::proxy) struct DecompressedClient {
+    body: Decompressed<ClientBody>,
     length: u64,
 }
 
 /// What becomes of a body that was looked through before it is sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Finding {
+pub(in crate::proxy) enum Finding {
     /// Nothing in it changes.
     Same,
     /// The whole changed content.
     Changed(Bytes),
-    /// Something changes, in more than may be kept.
+    /// Something changes, in more than may be replay.
     ChangedAndLarge,
 }
 
-impl Unpacked {
-    pub(super) fn new(client: ClientBody, coding: Coding) -> Self {
+impl DecompressedClient {
+    pub(in crate::proxy) fn new(client: ClientBody, coding: Coding) -> Self {
         Self {
-            body: Decoded::new(client, coding),
+            body: Decompressed::new(client, coding),
             length: 0,
         }
     }
 
-    pub(super) fn client(&self) -> &ClientBody {
+    pub(in crate::proxy) fn client(&self) -> &ClientBody {
         self.body.inner()
     }
 }
 
-impl Body for Unpacked {
+impl Body for DecompressedClient {
     type Data = Bytes;
     type Error = UploadError;
 
@@ -71,8 +72,8 @@ impl Body for Unpacked {
                 this.client().check_length(this.length)?;
                 Ok(frame)
             }
-            Err(DecodeError::Body(error)) => Err(error),
-            Err(DecodeError::Content(error)) => Err(this.client().damaged(error)),
+            Err(DecompressError::Body(error)) => Err(error),
+            Err(DecompressError::Content(error)) => Err(this.client().damaged(error)),
         }))
     }
 
@@ -82,13 +83,13 @@ impl Body for Unpacked {
 }
 
 /// Looks through a whole body that fits in memory; its content may be far larger.
-pub(super) async fn look_through(
+pub(in crate::proxy) async fn look_through(
     body: Bytes,
     coding: Coding,
     mut rewriter: Rewriter,
     limit: u64,
 ) -> Result<Finding, Failure> {
-    let mut content = Decoded::new(Full::new(body), coding);
+    let mut content = Decompressed::new(Full::new(body), coding);
     let mut comparison = Comparison::default();
     let mut length = 0;
     while let Some(frame) = content.frame().await {
@@ -136,7 +137,7 @@ impl Comparison {
                 self.ahead = BytesMut::new();
             }
         }
-        if self.is_large || self.made.len() + bytes.len() > kept::LIMIT {
+        if self.is_large || self.made.len() + bytes.len() > replay::LIMIT {
             self.is_large = true;
             self.made = BytesMut::new();
         } else {

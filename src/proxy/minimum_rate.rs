@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the proxy has waited for a client to send bytes. Time in which the upstream takes none
 /// does not count.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct MinimumRate {
     start: Instant,
     patience: Duration,
     /// Milliseconds from `start` to when the wait began, and one; 0 while nobody waits.
@@ -30,7 +30,7 @@ pub(super) struct Pace {
     sent: AtomicU64,
 }
 
-impl Pace {
+impl MinimumRate {
     /// For a client that may be silent for so long.
     pub(super) fn new(idle_timeout: Duration) -> Self {
         Self {
@@ -95,15 +95,18 @@ mod tests {
 
     /// Whether a client that moves `bytes` every `pause` is too slow within an hour.
     async fn is_too_slow(bytes: u64, every: Duration, idle_timeout: Duration) -> bool {
-        let pace = Pace::new(idle_timeout);
+        let minimum_rate = MinimumRate::new(idle_timeout);
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(3600) {
-            pace.wait();
+            minimum_rate.wait();
             advance(every).await;
-            if pace.deadline().is_some_and(|late| late <= Instant::now()) {
+            if minimum_rate
+                .deadline()
+                .is_some_and(|late| late <= Instant::now())
+            {
                 return true;
             }
-            pace.sent(bytes);
+            minimum_rate.sent(bytes);
         }
         false
     }
@@ -136,13 +139,17 @@ mod tests {
     #[tokio::test]
     async fn the_time_of_others_does_not_count() {
         pause();
-        let pace = Pace::new(PATIENCE);
+        let minimum_rate = MinimumRate::new(PATIENCE);
         for _ in 0..100 {
-            pace.wait();
+            minimum_rate.wait();
             advance(PATIENCE / 200).await;
-            assert!(pace.deadline().is_some_and(|late| Instant::now() < late));
-            pace.sent(1);
-            assert_eq!(pace.deadline(), None);
+            assert!(
+                minimum_rate
+                    .deadline()
+                    .is_some_and(|late| Instant::now() < late)
+            );
+            minimum_rate.sent(1);
+            assert_eq!(minimum_rate.deadline(), None);
             advance(PATIENCE).await;
         }
     }

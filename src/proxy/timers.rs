@@ -9,16 +9,16 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Kept while nobody uses them. Each holds on to the task that used it last.
+/// ReplayBuffer while nobody uses them. Each holds on to the task that used it last.
 const SPARE: usize = 64;
 
 /// Timers that nobody uses now.
 #[derive(Debug, Default)]
-pub(super) struct Alarms(Mutex<Vec<Pin<Box<Sleep>>>>);
+pub(super) struct Timers(Mutex<Vec<Pin<Box<Sleep>>>>);
 
-impl Alarms {
+impl Timers {
     /// A timer that rings at `deadline`.
-    pub(super) fn at(&self, deadline: Instant) -> Alarm<'_> {
+    pub(super) fn at(&self, deadline: Instant) -> Timer<'_> {
         let spare = self.spare().pop();
         let sleep = match spare {
             Some(mut sleep) => {
@@ -27,7 +27,7 @@ impl Alarms {
             }
             None => Box::pin(sleep_until(deadline)),
         };
-        Alarm {
+        Timer {
             sleep: Some(sleep),
             owner: self,
         }
@@ -40,20 +40,20 @@ impl Alarms {
 
 /// Given back when dropped.
 #[derive(Debug)]
-pub(super) struct Alarm<'a> {
+pub(super) struct Timer<'a> {
     sleep: Option<Pin<Box<Sleep>>>,
-    owner: &'a Alarms,
+    owner: &'a Timers,
 }
 
-impl Alarm<'_> {
-    pub(super) fn put_off(&mut self, deadline: Instant) {
+impl Timer<'_> {
+    pub(super) fn reset(&mut self, deadline: Instant) {
         if let Some(sleep) = &mut self.sleep {
             sleep.as_mut().reset(deadline);
         }
     }
 }
 
-impl Future for Alarm<'_> {
+impl Future for Timer<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -64,7 +64,7 @@ impl Future for Alarm<'_> {
     }
 }
 
-impl Drop for Alarm<'_> {
+impl Drop for Timer<'_> {
     fn drop(&mut self) {
         if let Some(sleep) = self.sleep.take() {
             let mut spare = self.owner.spare();
@@ -86,25 +86,25 @@ mod tests {
     #[tokio::test]
     async fn a_used_timer_rings_at_its_new_time_and_not_at_its_old_one() {
         pause();
-        let alarms = Alarms::default();
+        let timers = Timers::default();
         let start = Instant::now();
         let second = Duration::from_secs(1);
         {
-            let mut first = alarms.at(start + second);
+            let mut first = timers.at(start + second);
             tokio::select! {
                 biased;
                 () = &mut first => panic!("too early"),
                 () = sleep(second / 2) => {}
             }
         }
-        assert_eq!(alarms.spare().len(), 1);
-        alarms.at(start + second * 3).await;
+        assert_eq!(timers.spare().len(), 1);
+        timers.at(start + second * 3).await;
         assert_eq!(start.elapsed().as_secs(), 3);
         // And one that has rung, and one that is due sooner than the last.
-        alarms.at(start + second * 9).await;
-        drop(alarms.at(start + second * 60));
-        alarms.at(start + second * 10).await;
+        timers.at(start + second * 9).await;
+        drop(timers.at(start + second * 60));
+        timers.at(start + second * 10).await;
         assert_eq!(start.elapsed().as_secs(), 10);
-        assert_eq!(alarms.spare().len(), 1);
+        assert_eq!(timers.spare().len(), 1);
     }
 }

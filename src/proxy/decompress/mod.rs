@@ -13,11 +13,16 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use tokio::task::coop::poll_proceed;
 
-use super::{coding::Coding, decoder::Decoder};
+mod coding;
+mod decoder;
+
+pub(super) use coding::Coding;
+
+use decoder::Decoder;
 
 /// Why a decoded body broke off.
 #[derive(Debug)]
-pub(super) enum DecodeError<E> {
+pub(in crate::proxy) enum DecompressError<E> {
     /// It did not come to its end.
     Body(E),
     /// It is not what `Content-Encoding` says.
@@ -26,7 +31,7 @@ pub(super) enum DecodeError<E> {
 
 /// A body and what decodes it.
 #[derive(Debug)]
-pub(super) struct Decoded<B: Body> {
+pub(in crate::proxy) struct Decompressed<B: Body> {
     body: B,
     coding: Coding,
     /// `None` until it shows what the body is.
@@ -38,12 +43,12 @@ pub(super) struct Decoded<B: Body> {
     /// Nothing more comes out of the decoder.
     is_finished: bool,
     /// Comes once all that could be decoded is out.
-    failure: Option<DecodeError<B::Error>>,
+    failure: Option<DecompressError<B::Error>>,
     trailers: Option<Frame<Bytes>>,
 }
 
-impl<B: Body> Decoded<B> {
-    pub(super) fn new(body: B, coding: Coding) -> Self {
+impl<B: Body> Decompressed<B> {
+    pub(in crate::proxy) fn new(body: B, coding: Coding) -> Self {
         Self {
             body,
             coding,
@@ -57,20 +62,20 @@ impl<B: Body> Decoded<B> {
     }
 
     /// The body as it comes.
-    pub(super) fn inner(&self) -> &B {
+    pub(in crate::proxy) fn inner(&self) -> &B {
         &self.body
     }
 
     /// Whether what has come may be compressed all the same: raw deflate has no mark of its own.
-    pub(super) fn is_doubtful(&self) -> bool {
+    pub(in crate::proxy) fn is_doubtful(&self) -> bool {
         self.coding == Coding::Deflate && matches!(self.decoder, Some(Decoder::Plain))
     }
 }
 
-impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Decoded<B> {
+impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Decompressed<B> {
     /// Waits until it shows whether the body is what its head says, and can be decoded. If not, it
     /// passes as it is.
-    pub(super) async fn is_compressed(&mut self) -> bool {
+    pub(in crate::proxy) async fn is_compressed(&mut self) -> bool {
         let is_plain = |decoder: &mut Decoder| matches!(decoder, Decoder::Plain);
         !poll_fn(|cx| self.poll_start(cx).map(is_plain)).await
     }
@@ -98,7 +103,7 @@ impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Decoded<B> {
                 }
             },
             Some(Err(error)) => {
-                self.failure = Some(DecodeError::Body(error));
+                self.failure = Some(DecompressError::Body(error));
                 self.has_ended = true;
             }
             None => self.has_ended = true,
@@ -107,9 +112,9 @@ impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Decoded<B> {
     }
 }
 
-impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Decoded<B> {
+impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Decompressed<B> {
     type Data = Bytes;
-    type Error = DecodeError<B::Error>;
+    type Error = DecompressError<B::Error>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -140,7 +145,7 @@ impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Decoded<B> {
                 this.has_ended = true;
                 this.is_finished = true;
                 this.trailers = None;
-                this.failure = Some(DecodeError::Content(error));
+                this.failure = Some(DecompressError::Content(error));
                 decoder.salvage()
             });
             if !output.is_empty() {
@@ -191,7 +196,7 @@ mod tests {
         for coding in [Coding::Gzip, Coding::Deflate] {
             let small = encoded(coding, &text);
             assert!(small.len() < 64 << 10);
-            let mut body = Decoded::new(Full::new(Bytes::from(small)), coding);
+            let mut body = Decompressed::new(Full::new(Bytes::from(small)), coding);
             let mut length = 0;
             while let Some(frame) = body.frame().await {
                 let data = frame.expect("it is whole").into_data().expect("data");
@@ -208,19 +213,19 @@ mod tests {
         let whole = encoded(Coding::Gzip, &[b'a'; 1000]);
         let damaged = &whole[..whole.len() - 1];
         let body = Full::new(Bytes::copy_from_slice(damaged));
-        let mut body = Decoded::new(body, Coding::Gzip);
+        let mut body = Decompressed::new(body, Coding::Gzip);
         let data = body.frame().await.expect("a frame").expect("data");
         assert_eq!(data.into_data().expect("data").len(), 1000);
         assert!(!body.is_end_stream());
         let end = body.frame().await.expect("an error");
-        assert!(matches!(end, Err(DecodeError::Content(_))), "{end:?}");
+        assert!(matches!(end, Err(DecompressError::Content(_))), "{end:?}");
         assert!(body.frame().await.is_none());
     }
 
     #[tokio::test]
     async fn what_passes_is_known_to_be_all_with_its_last_byte() {
         // hyper asks for no more than the length that the head tells.
-        let mut body = Decoded::new(Full::new(Bytes::from_static(TEXT)), Coding::Gzip);
+        let mut body = Decompressed::new(Full::new(Bytes::from_static(TEXT)), Coding::Gzip);
         assert!(!body.is_compressed().await);
         assert!(!body.is_end_stream());
         body.frame().await.expect("a frame").expect("data");
@@ -245,7 +250,7 @@ mod tests {
                     Ok::<_, std::convert::Infallible>(Frame::data(Bytes::copy_from_slice(part)))
                 });
                 let body = http_body_util::BodyExt::boxed_unsync(Pieces(frames.collect()));
-                let decoded = Decoded::new(body, coding).collect().await;
+                let decoded = Decompressed::new(body, coding).collect().await;
                 let decoded = decoded.expect("it is whole").to_bytes();
                 assert_eq!(decoded, TEXT, "{coding:?} in pieces of {piece}");
             }

@@ -9,7 +9,7 @@ use flate2::{Decompress, FlushDecompress, Status, write::GzDecoder};
 
 /// What a body turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compression {
+pub(in crate::proxy) enum Compression {
     Gzip,
     Zlib,
     /// What some servers send as `deflate` (RFC 9110, section 8.4.1.2).
@@ -26,7 +26,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 const PART: usize = 32 << 10;
 
 #[derive(Debug)]
-pub(super) enum Decoder {
+pub(in crate::proxy) enum Decoder {
     Gzip(GzDecoder<Vec<u8>>),
     /// Behind a member: another one, or padding, or rubbish, which browsers overlook too.
     AfterGzip(Vec<u8>),
@@ -41,7 +41,7 @@ pub(super) enum Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(compression: Compression) -> Self {
+    pub(in crate::proxy) fn new(compression: Compression) -> Self {
         let deflate = |has_header| Self::Deflate {
             inflate: Decompress::new(has_header),
             output: Vec::new(),
@@ -55,7 +55,7 @@ impl Decoder {
     }
 
     /// Decodes the start of `input`, into two parts at most.
-    pub(super) fn write(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
+    pub(in crate::proxy) fn write(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
         match self {
             Self::Gzip(decoder) => {
                 let taken = decoder.write(input)?;
@@ -106,7 +106,7 @@ impl Decoder {
     }
 
     /// Fails if the compressed stream is not at its end.
-    pub(super) fn finish(&mut self) -> io::Result<Bytes> {
+    pub(in crate::proxy) fn finish(&mut self) -> io::Result<Bytes> {
         match self {
             Self::Gzip(decoder) => decoder.try_finish()?,
             Self::AfterGzip(start) if GZIP[..1] == start[..] => {
@@ -119,7 +119,7 @@ impl Decoder {
     }
 
     /// What could be decoded before it failed.
-    pub(super) fn salvage(&mut self) -> Bytes {
+    pub(in crate::proxy) fn salvage(&mut self) -> Bytes {
         // Fails again, but hands out what it has before that.
         let _ = self.finish();
         self.take()

@@ -4,7 +4,7 @@ use http::{HeaderMap, header};
 
 /// How a body is written, and by whose rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Media {
+pub(in crate::proxy) enum ContentType {
     Json,
     FhirJson,
     DicomJson,
@@ -18,24 +18,24 @@ pub(super) enum Media {
 
 /// FHIR takes the general types for its own (hl7.org/fhir/R4/http.html#mime-type), and was
 /// registered under others before (hl7.org/fhir/DSTU2/http.html#mime-type).
-const KNOWN: [(&str, Media); 12] = [
-    ("application/json", Media::Json),
-    ("text/json", Media::Json),
-    ("application/fhir+json", Media::FhirJson),
-    ("application/json+fhir", Media::FhirJson),
-    ("text/fhir+json", Media::FhirJson),
-    ("application/dicom+json", Media::DicomJson),
-    ("application/xml", Media::Xml),
-    ("text/xml", Media::Xml),
-    ("application/fhir+xml", Media::FhirXml),
-    ("application/xml+fhir", Media::FhirXml),
-    ("text/fhir+xml", Media::FhirXml),
-    ("application/x-www-form-urlencoded", Media::Form),
+const KNOWN: [(&str, ContentType); 12] = [
+    ("application/json", ContentType::Json),
+    ("text/json", ContentType::Json),
+    ("application/fhir+json", ContentType::FhirJson),
+    ("application/json+fhir", ContentType::FhirJson),
+    ("text/fhir+json", ContentType::FhirJson),
+    ("application/dicom+json", ContentType::DicomJson),
+    ("application/xml", ContentType::Xml),
+    ("text/xml", ContentType::Xml),
+    ("application/fhir+xml", ContentType::FhirXml),
+    ("application/xml+fhir", ContentType::FhirXml),
+    ("text/fhir+xml", ContentType::FhirXml),
+    ("application/x-www-form-urlencoded", ContentType::Form),
 ];
 
-impl Media {
+impl ContentType {
     /// Of a body in UTF-8.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(in crate::proxy) fn of(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
         let mut parts = text.split(';').map(str::trim);
         let name = parts.next()?;
@@ -48,16 +48,16 @@ impl Media {
 }
 
 /// Of a type that only tells its syntax (RFC 6839). Web pages and pictures are nobody's resources.
-fn other(name: &str) -> Option<Media> {
+fn other(name: &str) -> Option<ContentType> {
     let name = name.to_ascii_lowercase();
     if name
         .strip_suffix("+json")
         .is_some_and(|start| !start.is_empty())
     {
-        return Some(Media::OtherJson);
+        return Some(ContentType::OtherJson);
     }
     let start = name.strip_prefix("application/")?.strip_suffix("+xml")?;
-    (!start.is_empty() && start != "xhtml").then_some(Media::Xml)
+    (!start.is_empty() && start != "xhtml").then_some(ContentType::Xml)
 }
 
 /// Whether a parameter of a media type leaves the text in UTF-8.
@@ -81,24 +81,27 @@ mod tests {
     #[test]
     fn media_types_are_known_in_every_spelling() {
         for (text, expected) in [
-            ("application/fhir+json", Some(Media::FhirJson)),
+            ("application/fhir+json", Some(ContentType::FhirJson)),
             (
                 "Application/FHIR+JSON;charset=\"UTF-8\"",
-                Some(Media::FhirJson),
+                Some(ContentType::FhirJson),
             ),
-            ("application/json ; charset=utf-8", Some(Media::Json)),
-            ("application/json; fhirVersion=4.0", Some(Media::Json)),
-            ("text/json", Some(Media::Json)),
-            ("text/fhir+json", Some(Media::FhirJson)),
-            ("application/json+fhir", Some(Media::FhirJson)),
-            ("application/json-patch+json", Some(Media::OtherJson)),
-            ("application/xml", Some(Media::Xml)),
-            ("TEXT/xml; charset=utf-8", Some(Media::Xml)),
+            ("application/json ; charset=utf-8", Some(ContentType::Json)),
+            ("application/json; fhirVersion=4.0", Some(ContentType::Json)),
+            ("text/json", Some(ContentType::Json)),
+            ("text/fhir+json", Some(ContentType::FhirJson)),
+            ("application/json+fhir", Some(ContentType::FhirJson)),
+            ("application/json-patch+json", Some(ContentType::OtherJson)),
+            ("application/xml", Some(ContentType::Xml)),
+            ("TEXT/xml; charset=utf-8", Some(ContentType::Xml)),
             ("text/xml; charset=iso-8859-1", None),
-            ("application/fhir+xml", Some(Media::FhirXml)),
-            ("application/xml+fhir", Some(Media::FhirXml)),
-            ("application/xml-patch+xml", Some(Media::Xml)),
-            ("Application/XML-Patch+XML; charset=utf-8", Some(Media::Xml)),
+            ("application/fhir+xml", Some(ContentType::FhirXml)),
+            ("application/xml+fhir", Some(ContentType::FhirXml)),
+            ("application/xml-patch+xml", Some(ContentType::Xml)),
+            (
+                "Application/XML-Patch+XML; charset=utf-8",
+                Some(ContentType::Xml),
+            ),
             ("application/+xml", None),
             ("image/svg+xml", None),
             ("text/html", None),
@@ -111,7 +114,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(text));
-            assert_eq!(Media::of(&headers), expected, "{text}");
+            assert_eq!(ContentType::of(&headers), expected, "{text}");
         }
     }
 }

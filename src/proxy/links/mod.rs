@@ -5,11 +5,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request, response};
 
-use super::{coding::Coding, headers, media::Media, rewritten::Rewriter};
+mod base_urls;
+mod content_type;
+
+pub use base_urls::{BaseUrls, Ports};
+
+pub(super) use base_urls::ListenerKind;
+
+use super::{decompress::Coding, headers};
 use crate::{
     config::{RouteKind, ServiceUrl},
-    rewrite::{Bases, FormRewriter, JsonRewriter, Plan, XmlRewriter},
+    rewrite::{Bases, FormRewriter, JsonRewriter, Plan, Rewriter, XmlRewriter},
 };
+use content_type::ContentType;
 
 /// Compressed links cannot be searched.
 const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
@@ -20,9 +28,9 @@ const RESPONSE_MODIFIED: HeaderName = HeaderName::from_static("response-modified
 const IN_REQUESTS: HeaderValue = HeaderValue::from_static("rewrote proxy base URLs");
 const IN_ANSWERS: HeaderValue = HeaderValue::from_static("rewrote service base URLs");
 
-/// The base URLs to exchange in one exchange.
+/// The base URLs to progress in one progress.
 #[derive(Debug)]
-pub(super) struct Links {
+pub(in crate::proxy) struct Links {
     answers: Arc<Bases>,
     requests: Arc<Bases>,
     /// The path of the service's base URL, and of ours.
@@ -39,16 +47,16 @@ enum Format {
 
 /// A body that is going to be searched for links.
 #[derive(Debug)]
-pub(super) struct Scan {
+pub(in crate::proxy) struct BodyRewrite {
     format: Format,
     plan: Plan,
     bases: Arc<Bases>,
-    pub(super) coding: Option<Coding>,
+    pub(in crate::proxy) coding: Option<Coding>,
 }
 
-impl Scan {
+impl BodyRewrite {
     /// What searches it, from its start.
-    pub(super) fn rewriter(&self) -> Rewriter {
+    pub(in crate::proxy) fn rewriter(&self) -> Rewriter {
         let (plan, bases) = (self.plan, self.bases.clone());
         match self.format {
             Format::Json => Rewriter::Json(JsonRewriter::new(plan, bases)),
@@ -60,7 +68,7 @@ impl Scan {
 
 impl Links {
     /// `ours` is what the client calls the service `theirs`.
-    pub(super) fn new(theirs: &ServiceUrl, ours: &ServiceUrl, requests: Bases) -> Self {
+    pub(in crate::proxy) fn new(theirs: &ServiceUrl, ours: &ServiceUrl, requests: Bases) -> Self {
         // A service behind a gateway that takes TLS off may not know that it is called with https.
         let plain = theirs.to_string().replacen("https://", "http://", 1);
         let port = format!(
@@ -79,14 +87,14 @@ impl Links {
     }
 
     /// A request's query, if it names the proxy.
-    pub(super) fn in_query(&self, query: &str) -> Option<String> {
+    pub(in crate::proxy) fn in_query(&self, query: &str) -> Option<String> {
         let changed = self.requests.rewrite_query(query.as_bytes())?;
         String::from_utf8(changed).ok()
     }
 
     /// The headers of a request that hold URLs. An answer to be searched must not be compressed, and
     /// be whole: the client counts the bytes of the changed one.
-    pub(super) fn in_request_headers(&self, plan: Option<Plan>, headers: &mut HeaderMap) {
+    pub(in crate::proxy) fn in_request_headers(&self, plan: Option<Plan>, headers: &mut HeaderMap) {
         if plan.is_some() {
             headers.insert(header::ACCEPT_ENCODING, UNCOMPRESSED);
             headers::remove_all(headers, |name| {
@@ -109,25 +117,28 @@ impl Links {
 
     /// What searches the body of a request, if that may hold URLs of ours. What cannot be decoded
     /// passes: only the service may know what it is.
-    pub(super) fn in_request_body(
+    pub(in crate::proxy) fn in_request_body(
         &self,
         kind: RouteKind,
         head: &request::Parts,
         rest: &str,
-    ) -> Option<Scan> {
+    ) -> Option<BodyRewrite> {
         let headers = &head.headers;
         let writes = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
         if kind == RouteKind::Http || !writes {
             return None;
         }
-        let format = match Media::of(headers)? {
-            Media::Json | Media::FhirJson | Media::DicomJson | Media::OtherJson => Format::Json,
-            Media::FhirXml => Format::Xml,
-            Media::Xml if kind == RouteKind::Fhir => Format::Xml,
-            Media::Form if rest.ends_with("_search") => Format::Form,
-            Media::Xml | Media::Form => return None,
+        let format = match ContentType::of(headers)? {
+            ContentType::Json
+            | ContentType::FhirJson
+            | ContentType::DicomJson
+            | ContentType::OtherJson => Format::Json,
+            ContentType::FhirXml => Format::Xml,
+            ContentType::Xml if kind == RouteKind::Fhir => Format::Xml,
+            ContentType::Form if rest.ends_with("_search") => Format::Form,
+            ContentType::Xml | ContentType::Form => return None,
         };
-        Some(Scan {
+        Some(BodyRewrite {
             format,
             plan: Plan::Request,
             bases: self.requests.clone(),
@@ -136,7 +147,7 @@ impl Links {
     }
 
     /// The headers of an answer that are URLs of the service.
-    pub(super) fn in_answer_headers(&self, headers: &mut HeaderMap) {
+    pub(in crate::proxy) fn in_answer_headers(&self, headers: &mut HeaderMap) {
         change(headers, |name, value| match name {
             "location" | "content-location" => self.in_location(value),
             "link" => Bases::rewrite_links(value, |target| self.in_location(target)),
@@ -156,8 +167,12 @@ impl Links {
     }
 
     /// What searches the body of an answer, by the plan for its request.
-    pub(super) fn in_answer_body(&self, plan: Plan, head: &response::Parts) -> Option<Scan> {
-        Some(Scan {
+    pub(in crate::proxy) fn in_answer_body(
+        &self,
+        plan: Plan,
+        head: &response::Parts,
+    ) -> Option<BodyRewrite> {
+        Some(BodyRewrite {
             format: format_of_answer(plan, head)?,
             plan,
             bases: self.answers.clone(),
@@ -168,7 +183,7 @@ impl Links {
 
 /// Notes in an answer's head what holds of the changed body: whether anything changes is not known
 /// until its end.
-pub(super) fn mark_answer(headers: &mut HeaderMap) {
+pub(in crate::proxy) fn mark_answer(headers: &mut HeaderMap) {
     headers::remove_all(headers, |name| {
         is_of_the_bytes(name) || *name == header::ACCEPT_RANGES
     });
@@ -177,13 +192,13 @@ pub(super) fn mark_answer(headers: &mut HeaderMap) {
 
 /// Notes in a request's head that its body is not what the client sent: changed, and no longer
 /// compressed.
-pub(super) fn mark_request(headers: &mut HeaderMap) {
+pub(in crate::proxy) fn mark_request(headers: &mut HeaderMap) {
     headers::remove_all(headers, is_of_the_bytes);
     headers.insert(REQUEST_MODIFIED, IN_REQUESTS);
 }
 
 /// Takes from a body's trailers what no longer holds of it.
-pub(super) fn in_trailers(trailers: &mut HeaderMap) {
+pub(in crate::proxy) fn in_trailers(trailers: &mut HeaderMap) {
     headers::remove_all(trailers, is_of_the_bytes);
 }
 
@@ -203,7 +218,7 @@ fn is_of_the_bytes(name: &HeaderName) -> bool {
 /// What the body of the answer to such a request may hold. `None` for what the service has in
 /// store: a resource that is read, or echoed when it is written, is the user's, even if it is a
 /// Bundle that looks like an answer.
-pub(super) fn plan(kind: RouteKind, method: &Method, rest: &str) -> Option<Plan> {
+pub(in crate::proxy) fn plan(kind: RouteKind, method: &Method, rest: &str) -> Option<Plan> {
     match kind {
         RouteKind::Fhir => fhir_plan(method, rest),
         RouteKind::Dicom => dicom_plan(method, rest),
@@ -289,11 +304,11 @@ fn format_of_answer(plan: Plan, head: &response::Parts) -> Option<Format> {
     if !is_answer || is_part || is_empty || headers::forbids_transformation(&head.headers) {
         return None;
     }
-    match (plan, Media::of(&head.headers)?) {
-        (Plan::FhirAnswer, Media::FhirJson | Media::Json)
-        | (Plan::SmartConfiguration | Plan::DicomOperation, Media::Json)
-        | (Plan::DicomStore, Media::DicomJson | Media::Json) => Some(Format::Json),
-        (Plan::FhirAnswer, Media::FhirXml | Media::Xml) => Some(Format::Xml),
+    match (plan, ContentType::of(&head.headers)?) {
+        (Plan::FhirAnswer, ContentType::FhirJson | ContentType::Json)
+        | (Plan::SmartConfiguration | Plan::DicomOperation, ContentType::Json)
+        | (Plan::DicomStore, ContentType::DicomJson | ContentType::Json) => Some(Format::Json),
+        (Plan::FhirAnswer, ContentType::FhirXml | ContentType::Xml) => Some(Format::Xml),
         _ => None,
     }
 }
