@@ -1,10 +1,10 @@
 //! What a request must be before anything is asked for it: small enough, and of a method and a body
 //! that can be passed on. So must the body of its answer.
 
-use http::{HeaderMap, Method, header, request::Parts};
+use http::{HeaderMap, HeaderName, Method, header, request::Parts};
 use http_body::Body as _;
 
-use super::{failure::Failure, read_only, route::Route};
+use super::{failure::Failure, headers, route::Route, service::Interaction};
 use crate::server::{CutTarget, RequestBody};
 
 /// hyper reads heads up to twice the limit, so that all but the most absurd get this answer.
@@ -37,7 +37,7 @@ pub(super) fn target(head: &Parts) -> Result<(), Failure> {
 pub(super) fn method(
     route: &Route,
     head: &Parts,
-    rest: &str,
+    interaction: &Interaction,
     has_body: bool,
 ) -> Result<(), Failure> {
     let method = &head.method;
@@ -48,7 +48,38 @@ pub(super) fn method(
     if !route.read_only {
         return Ok(());
     }
-    read_only::check(route, head, rest, has_body)
+    let is_read =
+        interaction.is_read && (*method != Method::POST || !has_body || is_form(&head.headers));
+    if !is_read {
+        return Err(Failure::read_only(&route.name));
+    }
+    // A gateway may let a GET stand for another method.
+    if head.headers.keys().any(headers::is_override) || overrides_method(head.uri.query()) {
+        return Err(Failure::override_header(&route.name));
+    }
+    Ok(())
+}
+
+/// Some frameworks take the method from the query, too.
+fn overrides_method(query: Option<&str>) -> bool {
+    let parameters = query.map(|query| form_urlencoded::parse(query.as_bytes()));
+    parameters.into_iter().flatten().any(|(name, _)| {
+        let name = HeaderName::try_from(name.as_ref());
+        name.is_ok_and(|name| headers::is_override(&name))
+    })
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(content_type), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let essence = content_type.as_bytes().split(|byte| *byte == b';').next();
+    essence.is_some_and(|essence| {
+        essence
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+    })
 }
 
 pub(super) fn transfer_coding(head: &Parts) -> Result<(), Failure> {

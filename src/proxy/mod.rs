@@ -2,7 +2,6 @@
 //! function in a file of its own.
 
 mod access_log;
-mod anonymous;
 mod body;
 mod challenge;
 mod checks;
@@ -14,13 +13,12 @@ mod headers;
 mod links;
 mod minimum_rate;
 mod progress;
-mod read_only;
 mod replay;
 mod request_id;
-mod resource;
 mod retry;
 mod route;
 mod send;
+mod service;
 mod throttled;
 mod timers;
 
@@ -50,6 +48,7 @@ use guard::Caller;
 use links::ListenerKind;
 use progress::Progress;
 use send::{send, upstream_request};
+use service::Interaction;
 use timers::Timers;
 
 pub use body::{DownloadError, ResponseBody, UploadBody, UploadError};
@@ -255,7 +254,8 @@ impl Shared {
     ) -> Result<Answered, Failure> {
         let route = &*target.route;
         let rest = &head.uri.path()[target.rest_at..];
-        access_log.set_route(&route.name, resource::of(route.kind, rest));
+        let interaction = Interaction::of(route.kind, &head.method, rest);
+        access_log.set_route(&route.name, interaction.resource);
         checks::target(&head)?;
         checks::head_size(&head, self.limits.request_head)?;
         let links = route.names.as_ref();
@@ -264,12 +264,12 @@ impl Shared {
         let query = head.uri.query();
         let rewritten = links.and_then(|links| links.in_query(query?));
         let uri = route.target(rest, rewritten.as_deref().or(query))?;
-        checks::method(route, &head, rest, !body.is_end_stream())?;
+        checks::method(route, &head, &interaction, !body.is_end_stream())?;
         checks::transfer_coding(&head)?;
         checks::body_size(&body, self.limits.request_body)?;
         let place = self.place(target)?;
 
-        let token = if anonymous::is_open(route.kind, &head.method, rest) {
+        let token = if interaction.is_public {
             route.source.at_hand()
         } else {
             let token = route.source.token().await;
@@ -278,10 +278,10 @@ impl Shared {
 
         let progress = Arc::new(Progress::new(self.timeouts));
         access_log.set_exchange(&progress);
-        let plan = links.and_then(|_| links::plan(route.kind, &head.method, rest));
+        let plan = links.and_then(|_| interaction.response);
         let search = links
             .filter(|_| !body.is_end_stream())
-            .and_then(|links| links.in_request_body(route.kind, &head, rest));
+            .and_then(|links| links.in_request_body(route.kind, &head, interaction));
         let is_repeatable = throttled::is_repeatable(&head.method) && body.is_end_stream();
         let is_head = head.method == Method::HEAD;
         let mut request = upstream_request(route, head, uri, token.as_deref());

@@ -200,6 +200,25 @@ async fn a_form_names_the_service_however_long_its_last_value_is() {
     assert_eq!(header(&sent, STAMP), Some("rewrote proxy base URLs"));
 }
 
+/// The service decodes the path, so an encoded `_search` is one.
+#[tokio::test]
+async fn a_form_names_the_service_however_its_search_is_spelt() {
+    let stage = Stage::start().await;
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    let base = format!("http%3A%2F%2F{}%2Ffhir", stage.address());
+    let body = format!("subject={base}%2FPatient%2F1");
+    for target in [
+        "/fhir/Observation/_search",
+        "/fhir/Observation/%5Fsearch",
+        "/fhir/Observation/_searc%68",
+    ] {
+        client::request(stage.address(), "POST", target, &[form], body.as_bytes()).await;
+        let sent = last(&stage);
+        let sent = String::from_utf8(sent.body.to_vec()).expect("a form");
+        assert!(!sent.contains(&base), "{target}: {sent}");
+    }
+}
+
 #[tokio::test]
 async fn a_search_within_a_query_is_encoded_twice() {
     let stage = Stage::start().await;

@@ -12,7 +12,7 @@ pub use base_urls::{BaseUrls, Ports};
 
 pub(super) use base_urls::ListenerKind;
 
-use super::{decompress::Coding, headers};
+use super::{decompress::Coding, headers, service::Interaction};
 use crate::{
     config::{RouteKind, ServiceUrl},
     rewrite::{Bases, FormRewriter, JsonRewriter, Plan, Rewriter, XmlRewriter},
@@ -121,7 +121,7 @@ impl Links {
         &self,
         kind: RouteKind,
         head: &request::Parts,
-        rest: &str,
+        interaction: Interaction,
     ) -> Option<BodyRewrite> {
         let headers = &head.headers;
         let writes = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
@@ -135,7 +135,7 @@ impl Links {
             | ContentType::OtherJson => Format::Json,
             ContentType::FhirXml => Format::Xml,
             ContentType::Xml if kind == RouteKind::Fhir => Format::Xml,
-            ContentType::Form if rest.ends_with("_search") => Format::Form,
+            ContentType::Form if interaction.is_search => Format::Form,
             ContentType::Xml | ContentType::Form => return None,
         };
         Some(BodyRewrite {
@@ -215,82 +215,6 @@ fn is_of_the_bytes(name: &HeaderName) -> bool {
     )
 }
 
-/// What the body of the answer to such a request may hold. `None` for what the service has in
-/// store: a resource that is read, or echoed when it is written, is the user's, even if it is a
-/// Bundle that looks like an answer.
-pub(in crate::proxy) fn plan(kind: RouteKind, method: &Method, rest: &str) -> Option<Plan> {
-    match kind {
-        RouteKind::Fhir => fhir_plan(method, rest),
-        RouteKind::Dicom => dicom_plan(method, rest),
-        RouteKind::Http => None,
-    }
-}
-
-fn fhir_plan(method: &Method, rest: &str) -> Option<Plan> {
-    // The service's base may lie below the upstream; what it serves starts with a type or in `_$.`.
-    let mut segments = rest
-        .split('/')
-        .filter(|segment| !segment.is_empty())
-        .skip_while(|segment| {
-            !is_type(segment) && !is_interaction(segment) && !segment.starts_with('.')
-        });
-    let first: [Option<&str>; 5] = std::array::from_fn(|_| segments.next());
-    let is_stored = match first {
-        [Some(".well-known"), Some("smart-configuration"), None, ..] => {
-            return method.is_safe().then_some(Plan::SmartConfiguration);
-        }
-        [Some(_), Some(id), None, ..] => !is_interaction(id),
-        [Some(_), Some(_), Some(history), Some(_), None] => is_interaction(history),
-        _ => false,
-    };
-    let answers = match *method {
-        Method::GET | Method::HEAD => !is_stored,
-        // A batch, a search or an operation; otherwise a resource is created.
-        Method::POST => rest
-            .rsplit('/')
-            .next()
-            .is_none_or(|last| first[0].is_none() || is_interaction(last)),
-        // The capability statement, of servers that know this older way to ask for it.
-        Method::OPTIONS => true,
-        _ => false,
-    };
-    answers.then_some(Plan::FhirAnswer)
-}
-
-fn is_type(segment: &str) -> bool {
-    segment.starts_with(|first: char| first.is_ascii_uppercase())
-}
-
-/// `_history`, `$export` and the like, which no type or id begins as.
-fn is_interaction(segment: &str) -> bool {
-    let start = segment.get(..3).unwrap_or(segment);
-    start.starts_with(['_', '$']) || start == "%24" || start.eq_ignore_ascii_case("%5f")
-}
-
-fn dicom_plan(method: &Method, rest: &str) -> Option<Plan> {
-    // A version comes first, and a partition where there are any.
-    let mut segments = rest
-        .split('/')
-        .filter(|segment| !segment.is_empty())
-        .take(5);
-    let noun = segments.find(|segment| {
-        matches!(
-            *segment,
-            "studies" | "operations" | "export" | "extendedquerytags" | "workitems"
-        )
-    })?;
-    if noun != "studies" {
-        return Some(Plan::DicomOperation);
-    }
-    if !matches!(*method, Method::POST | Method::PUT) {
-        return None;
-    }
-    Some(match segments.next() {
-        Some(operation) if is_interaction(operation) => Plan::DicomOperation,
-        _ => Plan::DicomStore,
-    })
-}
-
 fn format_of_answer(plan: Plan, head: &response::Parts) -> Option<Format> {
     let is_answer = match plan {
         // Even an upload of which nothing was stored has a list of what failed.
@@ -320,98 +244,5 @@ fn change(headers: &mut HeaderMap, rewrite: impl Fn(&str, &[u8]) -> Option<Vec<u
         if let Some(Ok(changed)) = changed.map(HeaderValue::from_maybe_shared) {
             *value = changed;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn answers_of_a_fhir_service_are_searched_and_what_it_stores_is_not() {
-        for (method, rest, expected) in [
-            ("GET", "/Patient", true),
-            ("GET", "/", true),
-            ("GET", "", true),
-            ("HEAD", "/Patient", true),
-            ("GET", "/metadata", true),
-            ("GET", "/_history", true),
-            ("GET", "/Patient/_history", true),
-            ("GET", "/Patient/1/_history", true),
-            ("GET", "/Patient/1/$everything", true),
-            ("GET", "/Patient/%24export", true),
-            ("GET", "/Patient/1/Observation", true),
-            ("GET", "/_operations/export/1", true),
-            ("POST", "", true),
-            ("POST", "/", true),
-            ("POST", "/_search", true),
-            ("POST", "/Patient/_search", true),
-            ("POST", "/Patient/$match", true),
-            ("GET", "/baseR4/Patient", true),
-            ("GET", "/r4/metadata", true),
-            ("POST", "/baseR4", true),
-            ("OPTIONS", "", true),
-            ("OPTIONS", "/", true),
-            ("OPTIONS", "/baseR4", true),
-            ("OPTIONS", "/Patient/1", true),
-            ("GET", "/baseR4/Bundle/1", false),
-            ("GET", "/baseR4/Bundle/1/_history/2", false),
-            ("POST", "/baseR4/Bundle", false),
-            ("GET", "/Bundle/1", false),
-            ("GET", "/Bundle/%31", false),
-            ("GET", "//Bundle//1/", false),
-            ("GET", "/Bundle/1/_history/2", false),
-            ("GET", "/Bundle/1/%5Fhistory/2", false),
-            ("GET", "/Bundle/€", false),
-            ("POST", "/Bundle", false),
-            ("POST", "/Bundle/", false),
-            ("PUT", "/Bundle/1", false),
-            ("PATCH", "/Bundle/1", false),
-            ("DELETE", "/Bundle/1", false),
-        ] {
-            let method = method.parse().expect("a method");
-            let found = plan(RouteKind::Fhir, &method, rest);
-            assert_eq!(
-                found,
-                expected.then_some(Plan::FhirAnswer),
-                "{method} {rest}"
-            );
-        }
-        let smart = plan(
-            RouteKind::Fhir,
-            &Method::GET,
-            "/.well-known/smart-configuration",
-        );
-        assert_eq!(smart, Some(Plan::SmartConfiguration));
-    }
-
-    #[test]
-    fn answers_of_a_dicom_service_are_searched_by_what_was_asked() {
-        for (method, rest, expected) in [
-            ("POST", "/v2/studies", Some(Plan::DicomStore)),
-            ("PUT", "/v2/studies/1.2", Some(Plan::DicomStore)),
-            ("POST", "/v1/partitions/p/studies", Some(Plan::DicomStore)),
-            (
-                "POST",
-                "/v2/studies/$bulkUpdate",
-                Some(Plan::DicomOperation),
-            ),
-            ("GET", "/v2/operations/1", Some(Plan::DicomOperation)),
-            ("POST", "/v2/export", Some(Plan::DicomOperation)),
-            ("GET", "/v2/extendedquerytags", Some(Plan::DicomOperation)),
-            ("POST", "/v2/workitems", Some(Plan::DicomOperation)),
-            ("GET", "/v2/studies", None),
-            ("GET", "/v2/studies/1/metadata", None),
-            ("DELETE", "/v2/studies/1", None),
-            ("GET", "/v2/changefeed", None),
-        ] {
-            let method = method.parse().expect("a method");
-            assert_eq!(
-                plan(RouteKind::Dicom, &method, rest),
-                expected,
-                "{method} {rest}"
-            );
-        }
-        assert_eq!(plan(RouteKind::Http, &Method::GET, "/metadata"), None);
     }
 }
