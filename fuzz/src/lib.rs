@@ -10,7 +10,7 @@ use ahds_proxy::{
     config::ServiceUrl,
     rewrite::{Bases, JsonRewriter, Plan, XmlRewriter},
     server::Http2Targets,
-    upstream::http1::{Broken, Heads, Rest},
+    upstream::http1::{Broken, HeadParser, BodyDecoder},
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
@@ -149,7 +149,7 @@ struct Read {
 fn read(method: &Method, sent: &[u8], cuts: [usize; 2]) -> Option<Read> {
     let mut pieces = Pieces { sent, cuts };
     let mut received = BytesMut::new();
-    let mut heads = Heads::new(method);
+    let mut heads = HeadParser::new(method);
     let head = loop {
         match heads.take(&mut received).ok()? {
             Some(head) => break head,
@@ -164,14 +164,14 @@ fn read(method: &Method, sent: &[u8], cuts: [usize; 2]) -> Option<Read> {
         is_whole: false,
         left: 0,
     };
-    let mut rest = Rest::new(head.length);
+    let mut rest = BodyDecoder::new(head.length);
     read.is_whole = read_body(&mut read, &mut rest, received, pieces).is_ok();
     Some(read)
 }
 
 fn read_body(
     read: &mut Read,
-    rest: &mut Rest,
+    rest: &mut BodyDecoder,
     mut received: BytesMut,
     mut pieces: Pieces,
 ) -> Result<(), Broken> {

@@ -20,11 +20,11 @@ use super::{
 };
 use crate::{
     token::Token,
-    upstream::{AnswerBody, Repeat},
+    upstream::{ResponseBody, RetryReason},
 };
 
 /// An upstream's response, with its body still to come.
-pub(super) type Answer = Response<AnswerBody<UploadBody>>;
+pub(super) type Answer = Response<ResponseBody<UploadBody>>;
 
 /// The request as the upstream sees it: its own name, our token, the rest as it came.
 pub(super) fn upstream_request(
@@ -90,12 +90,12 @@ pub(super) async fn send(
     let again = |reason| {
         let back = &back;
         async move {
-            if reason == Repeat::Farewell && !is_safe && !progress.is_just_sent() {
+            if reason == RetryReason::IdleTimeout && !is_safe && !progress.is_just_sent() {
                 return None;
             }
             let body = match progress.replayable_body() {
                 Some(body) => UploadBody::whole(body, None),
-                None if reason == Repeat::Unprocessed => read_on(back, progress).await?,
+                None if reason == RetryReason::Unprocessed => read_on(back, progress).await?,
                 None => return None,
             };
             progress.moved();

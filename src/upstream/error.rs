@@ -87,7 +87,7 @@ pub enum SendError {
 
 /// The server's verdict on an HTTP/2 request that got no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum StreamError {
     /// The server is going away and did not process the request: its stream is above the last one
     /// that GOAWAY names (RFC 9113, section 6.8).
     GoingAway,
@@ -99,7 +99,7 @@ pub(super) enum Verdict {
     Failed,
 }
 
-impl Verdict {
+impl StreamError {
     pub(super) fn of(error: &hyper::Error) -> Self {
         let mut cause = error.source();
         while let Some(inner) = cause {

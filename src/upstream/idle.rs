@@ -13,9 +13,9 @@ use super::http1::{Condition, Wire};
 
 /// The time that a late body takes to come, after Nagle's algorithm and a delayed ACK at worst (RFC
 /// 9293, section 3.8.6.3).
-const REST: Duration = Duration::from_millis(200);
+const HOLD_BACK: Duration = Duration::from_millis(200);
 /// So many connections may rest; one more, and the oldest can serve early.
-const MAX_RESTING: usize = 64;
+const MAX_HELD_BACK: usize = 64;
 /// How long an origin that sent what nobody asked for gets no connection back.
 const DISTRUST: Duration = Duration::from_secs(600);
 
@@ -35,7 +35,7 @@ pub(super) struct IdleConnections {
     /// The one used last is at the end, and is taken first, so that the others can go.
     ready: Vec<Idle<Box<Wire>>>,
     /// The one that has rested longest is at the front.
-    resting: VecDeque<(Instant, Idle<Box<Wire>>)>,
+    held_back: VecDeque<(Instant, Idle<Box<Wire>>)>,
     /// Who takes the next one.
     waiting: VecDeque<oneshot::Sender<Box<Wire>>>,
     distrusted_until: Option<Instant>,
@@ -46,21 +46,21 @@ impl IdleConnections {
         Self {
             origin,
             ready: Vec::new(),
-            resting: VecDeque::new(),
+            held_back: VecDeque::new(),
             waiting: VecDeque::new(),
             distrusted_until: None,
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.resting.is_empty()
+        self.ready.is_empty() && self.held_back.is_empty()
     }
 
     /// A connection that can take a request now.
     pub(super) fn take(&mut self) -> Option<Box<Wire>> {
         loop {
-            let (mut connection, has_rested) = self.next()?;
-            if self.is_silent(&mut connection, has_rested) {
+            let (mut connection, was_held_back) = self.next()?;
+            if self.is_quiet(&mut connection, was_held_back) {
                 return Some(connection);
             }
         }
@@ -70,11 +70,11 @@ impl IdleConnections {
         if let Some(idle) = self.ready.pop() {
             return Some((idle.connection, false));
         }
-        let (since, _) = self.resting.front()?;
-        if self.resting.len() < MAX_RESTING && since.elapsed() < REST {
+        let (since, _) = self.held_back.front()?;
+        if self.held_back.len() < MAX_HELD_BACK && since.elapsed() < HOLD_BACK {
             return None;
         }
-        let (_, idle) = self.resting.pop_front()?;
+        let (_, idle) = self.held_back.pop_front()?;
         Some((idle.connection, true))
     }
 
@@ -87,12 +87,12 @@ impl IdleConnections {
 
     /// Takes back a connection that has served a request. If it need not rest, the request that has waited
     /// longest gets it.
-    pub(super) fn put(&mut self, mut idle: Idle<Box<Wire>>) {
+    pub(super) fn put_back(&mut self, mut idle: Idle<Box<Wire>>) {
         if !self.accepts(&mut idle.connection) {
             return;
         }
-        if idle.connection.needs_rest() {
-            self.resting.push_back((Instant::now(), idle));
+        if idle.connection.holds_back() {
+            self.held_back.push_back((Instant::now(), idle));
             return;
         }
         while let Some(waiting) = self.waiting.pop_front() {
@@ -100,7 +100,7 @@ impl IdleConnections {
                 continue;
             }
             // The runtime has not waited since the response's last bytes, and knows of no others.
-            if !self.is_silent(&mut idle.connection, true) {
+            if !self.is_quiet(&mut idle.connection, true) {
                 self.waiting.push_front(waiting);
                 return;
             }
@@ -114,7 +114,7 @@ impl IdleConnections {
 
     /// Whether another request may use a connection that has just served one.
     fn accepts(&mut self, connection: &mut Wire) -> bool {
-        if connection.has_received() && !self.is_silent(connection, false) {
+        if connection.has_received() && !self.is_quiet(connection, false) {
             return false;
         }
         if let Some(until) = self.distrusted_until {
@@ -128,11 +128,11 @@ impl IdleConnections {
 
     /// Whether nothing has come over a connection since its last response. `look` asks the system
     /// itself, which costs a call; without it, only news that the runtime has had is known.
-    fn is_silent(&mut self, connection: &mut Wire, look: bool) -> bool {
+    fn is_quiet(&mut self, connection: &mut Wire, look: bool) -> bool {
         match connection.condition(look) {
-            Condition::Silent => true,
-            Condition::Ended => false,
-            Condition::Unasked => {
+            Condition::Quiet => true,
+            Condition::Closed => false,
+            Condition::Unsolicited => {
                 self.distrust();
                 false
             }
@@ -146,12 +146,12 @@ impl IdleConnections {
         let mut is_good = |idle: &mut Idle<Box<Wire>>| {
             idle.since > oldest && {
                 let condition = idle.connection.condition(false);
-                is_caught |= condition == Condition::Unasked;
-                condition == Condition::Silent
+                is_caught |= condition == Condition::Unsolicited;
+                condition == Condition::Quiet
             }
         };
         self.ready.retain_mut(&mut is_good);
-        self.resting.retain_mut(|(_, idle)| is_good(idle));
+        self.held_back.retain_mut(|(_, idle)| is_good(idle));
         if is_caught {
             self.distrust();
         }
@@ -160,7 +160,7 @@ impl IdleConnections {
     /// The origin sent what nobody asked for.
     pub(super) fn distrust(&mut self) {
         self.ready.clear();
-        self.resting.clear();
+        self.held_back.clear();
         let until = self.distrusted_until.replace(Instant::now() + DISTRUST);
         if until.is_none() {
             tracing::warn!(
@@ -215,11 +215,11 @@ mod tests {
     async fn a_connection_rests_after_a_response_without_a_body() {
         let mut connections = IdleConnections::new(String::new());
         let (mut wire, _server) = connection().await;
-        wire.set_rest(true);
+        wire.set_hold_back(true);
         pause();
-        connections.put(idle(wire));
+        connections.put_back(idle(wire));
         assert!(connections.take().is_none());
-        advance(REST).await;
+        advance(HOLD_BACK).await;
         assert!(connections.take().is_some());
         assert!(connections.is_empty());
     }
@@ -228,11 +228,11 @@ mod tests {
     async fn the_oldest_serves_early_where_many_rest() {
         let mut connections = IdleConnections::new(String::new());
         let mut servers = Vec::new();
-        for number in 0..MAX_RESTING {
+        for number in 0..MAX_HELD_BACK {
             assert!(connections.take().is_none(), "{number}");
             let (mut wire, server) = connection().await;
-            wire.set_rest(true);
-            connections.put(idle(wire));
+            wire.set_hold_back(true);
+            connections.put_back(idle(wire));
             servers.push(server);
         }
         pause();
@@ -251,8 +251,8 @@ mod tests {
             let (mut wire, server) = connection().await;
             let mut server = server.into_std().expect("a stream");
             std::io::Write::write_all(&mut server, text.as_bytes()).expect("a reader");
-            assert!(connections.is_silent(&mut wire, false), "no news yet");
-            assert!(!connections.is_silent(&mut wire, true), "{text}");
+            assert!(connections.is_quiet(&mut wire, false), "no news yet");
+            assert!(!connections.is_quiet(&mut wire, true), "{text}");
             assert_eq!(connections.distrusted_until.is_some(), is_offence, "{text}");
         }
     }
@@ -265,7 +265,7 @@ mod tests {
             let (wire, server) = connection().await;
             let mut server = server.into_std().expect("a stream");
             std::io::Write::write_all(&mut server, text.as_bytes()).expect("a reader");
-            connections.put(idle(wire));
+            connections.put_back(idle(wire));
             assert_eq!(waiting.try_recv().is_ok(), text.is_empty());
             assert!(connections.is_empty());
         }
@@ -276,7 +276,7 @@ mod tests {
         let mut connections = IdleConnections::new(String::new());
         let (mut wire, mut server) = connection().await;
         server.shutdown().await.expect("a reader");
-        assert!(!connections.is_silent(&mut wire, true));
+        assert!(!connections.is_quiet(&mut wire, true));
         assert!(connections.accepts(&mut wire));
     }
 
@@ -287,13 +287,13 @@ mod tests {
         server.write_all(b"x").await.expect("a reader");
         ours.readable().await.expect("news for the runtime");
         let mut wire = wire(ours);
-        let is_silent = poll_fn(|cx| {
+        let is_quiet = poll_fn(|cx| {
             while let Poll::Ready(budget) = poll_proceed(cx) {
                 budget.made_progress();
             }
-            Poll::Ready(connections.is_silent(&mut wire, false))
+            Poll::Ready(connections.is_quiet(&mut wire, false))
         });
-        assert!(!is_silent.await);
+        assert!(!is_quiet.await);
     }
 
     #[tokio::test]

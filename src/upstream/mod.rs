@@ -3,7 +3,6 @@
 //! [`Connections`] is made once and holds what all pools share; a [`Pool`] keeps connections to one
 //! origin and sends requests over them. Redirects are never followed.
 
-mod answer;
 mod connect;
 mod connection;
 mod error;
@@ -14,23 +13,24 @@ mod lease;
 mod origin;
 mod pool;
 mod pools;
+mod response_body;
 mod retry_after;
-mod sending;
+mod send;
 mod socket;
 mod stream;
 mod tls;
 
 use crate::config::{HttpVersion, Network};
 
-pub use answer::{AnswerBody, AnswerError};
 pub use connect::Connector;
 pub use error::{ConnectError, SendError, StartError};
 pub use inspect::{Rejected, Resolved, Session};
 pub use origin::Origin;
 pub use pool::{Pool, PoolBody};
 pub use pools::Pools;
+pub use response_body::{BodyError, ResponseBody};
 pub use retry_after::retry_after;
-pub use sending::Repeat;
+pub use send::RetryReason;
 
 /// What every pool shares: trust roots, TLS session tickets, resolve overrides.
 #[derive(Debug, Clone)]

@@ -139,22 +139,22 @@ impl<B: PoolBody> Shared<B> {
 
     pub(super) async fn fresh(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
         let connection = self.open().await?;
-        self.note(&connection);
+        self.register(&connection);
         Ok(Leased::fresh(connection))
     }
 
     /// For a request that a connection has refused: another connection that refuses nothing, else a new
     /// one while there are few, else any.
-    pub(super) async fn lease_beside(
+    pub(super) async fn lease_other_than(
         self: &Arc<Self>,
         refusing: &Http2<B>,
     ) -> Result<Leased<B>, SendError> {
-        if let Some(other) = self.beside(refusing, false) {
+        if let Some(other) = self.other_than(refusing, false) {
             return Ok(other);
         }
         // One at a time, so that all who are refused together share the one that is opened.
         let opening = self.opening.lock().await;
-        if let Some(other) = self.beside(refusing, false) {
+        if let Some(other) = self.other_than(refusing, false) {
             return Ok(other);
         }
         if self.has_room()
@@ -163,7 +163,7 @@ impl<B: PoolBody> Shared<B> {
             return Ok(fresh);
         }
         drop(opening);
-        match self.beside(refusing, true) {
+        match self.other_than(refusing, true) {
             Some(other) => Ok(other),
             None => self.lease().await,
         }
@@ -171,7 +171,7 @@ impl<B: PoolBody> Shared<B> {
 
     /// The least busy HTTP/2 connection but for `refusing`, and for others that refuse unless they are
     /// wanted too.
-    fn beside(&self, refusing: &Http2<B>, or_refusing: bool) -> Option<Leased<B>> {
+    fn other_than(&self, refusing: &Http2<B>, or_refusing: bool) -> Option<Leased<B>> {
         let state = self.state();
         let open = state.http2.iter().map(|idle| &idle.connection);
         let others = open.filter(|other| {
@@ -236,7 +236,7 @@ impl<B: PoolBody> Shared<B> {
             }
             Ok(connection) = opened => {
                 let connection = connection?;
-                self.note(&connection);
+                self.register(&connection);
                 Ok(Leased::fresh(connection))
             }
             else => Err(SendError::Closed),
@@ -286,7 +286,7 @@ impl<B: PoolBody> Shared<B> {
     }
 
     /// Learns from a new connection which protocol the server speaks.
-    fn note(self: &Arc<Self>, connection: &Connection<B>) {
+    fn register(self: &Arc<Self>, connection: &Connection<B>) {
         let mut state = self.state();
         match connection {
             Connection::Http1(_) => state.is_http1 = true,
@@ -302,17 +302,17 @@ impl<B: PoolBody> Shared<B> {
 
     /// Takes in a connection nobody is waiting for.
     fn keep(self: &Arc<Self>, connection: Connection<B>) {
-        self.note(&connection);
+        self.register(&connection);
         if let Connection::Http1(connection) = connection {
-            self.put(connection);
+            self.put_back(connection);
         }
     }
 
     /// Takes back an HTTP/1.1 connection that has served a request.
-    pub(super) fn put(self: &Arc<Self>, connection: Box<Wire>) {
+    pub(super) fn put_back(self: &Arc<Self>, connection: Box<Wire>) {
         let mut state = self.state();
         let since = state.sweeps;
-        state.idle.put(Idle { connection, since });
+        state.idle.put_back(Idle { connection, since });
         if !state.idle.is_empty() {
             self.sweep(&mut state);
         }

@@ -7,7 +7,7 @@ use std::{
 
 use http::{Request, Response, Uri, uri::PathAndQuery};
 
-use super::{AnswerBody, Connector, Origin, Pool, PoolBody, SendError};
+use super::{Connector, Origin, Pool, PoolBody, ResponseBody, SendError};
 use crate::config::HttpVersion;
 
 /// A pool for each origin that requests with an absolute URI turn out to go to.
@@ -30,7 +30,7 @@ impl<B: PoolBody + Clone + Sync> Pools<B> {
         &self,
         mut head: Request<()>,
         body: B,
-    ) -> Result<Response<AnswerBody<B>>, SendError> {
+    ) -> Result<Response<ResponseBody<B>>, SendError> {
         let origin = Origin::of(head.uri()).ok_or(SendError::Protocol)?;
         let target = head.uri().path_and_query().cloned();
         *head.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));

@@ -52,7 +52,7 @@ impl Socket {
     }
 
     /// Whether nothing has been received that was not read, as far as is known.
-    pub(super) fn is_silent(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         let readable = self.stream.try_io(Interest::READABLE, || Ok(()));
         self.ahead.is_empty() && !self.has_ended && readable.is_err()
     }

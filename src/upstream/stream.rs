@@ -30,7 +30,7 @@ pub(super) struct Stream {
     io: Io,
     idle_timeout: Duration,
     /// Runs while there is something to write and no room for it.
-    alarm: Option<Pin<Box<Sleep>>>,
+    stall_timer: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Stream {
         Self {
             io,
             idle_timeout: idle_timeout + GRACE,
-            alarm: None,
+            stall_timer: None,
         }
     }
 
@@ -78,12 +78,12 @@ impl Stream {
     }
 
     /// Whether nothing has been received that was not read.
-    pub(super) fn is_silent(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         let has_data = match &self.io {
             Io::Plain(_) => false,
             Io::Tls(stream) => !stream.get_ref().1.wants_read(),
         };
-        !has_data && self.socket().is_silent()
+        !has_data && self.socket().is_quiet()
     }
 
     /// Reads what has been received by now.
@@ -112,12 +112,14 @@ impl Stream {
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.alarm = None;
+            self.stall_timer = None;
             return written;
         }
         let timeout = self.idle_timeout;
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        ready!(alarm.as_mut().poll(cx));
+        let stall_timer = self
+            .stall_timer
+            .get_or_insert_with(|| Box::pin(sleep(timeout)));
+        ready!(stall_timer.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -132,9 +134,9 @@ impl AsyncRead for Stream {
             Io::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Io::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
         };
-        if read.is_ready() && self.alarm.is_some() {
-            self.alarm = None;
-            // The write that waits has to set its alarm anew.
+        if read.is_ready() && self.stall_timer.is_some() {
+            self.stall_timer = None;
+            // The write that waits has to set its stall_timer anew.
             cx.waker().wake_by_ref();
         }
         read

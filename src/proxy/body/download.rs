@@ -21,20 +21,20 @@ use super::{
     rewritten::Rewritten,
     upload::UploadBody,
 };
-use crate::upstream::{self, AnswerError};
+use crate::upstream::{self, BodyError};
 
-type AnswerBody = upstream::AnswerBody<UploadBody>;
+type UpstreamBody = upstream::ResponseBody<UploadBody>;
 
 /// What comes from the upstream.
 #[derive(Debug)]
 pub(in crate::proxy) enum Download {
-    Plain(AnswerBody),
+    Plain(UpstreamBody),
     /// With its links changed.
-    Rewritten(Box<Rewritten<AnswerBody>>),
+    Rewritten(Box<Rewritten<UpstreamBody>>),
     /// Likewise, no longer compressed.
-    Decompressed(Box<Rewritten<Decompressed<AnswerBody>>>),
+    Decompressed(Box<Rewritten<Decompressed<UpstreamBody>>>),
     /// Not compressed in the way that its head says, and left alone.
-    Mislabelled(Box<Decompressed<AnswerBody>>),
+    Mislabelled(Box<Decompressed<UpstreamBody>>),
 }
 
 /// Why a response's body broke off. The client sees its connection or stream end early.
@@ -42,7 +42,7 @@ pub(in crate::proxy) enum Download {
 pub enum DownloadError {
     /// The upstream broke off.
     #[error("the upstream's body broke off")]
-    Upstream(#[source] AnswerError),
+    Upstream(#[source] BodyError),
     /// It is not compressed in the way that its head says.
     #[error("the upstream's body cannot be decoded")]
     Content(#[source] io::Error),
@@ -51,8 +51,8 @@ pub enum DownloadError {
     Idle,
 }
 
-impl From<DecompressError<AnswerError>> for DownloadError {
-    fn from(error: DecompressError<AnswerError>) -> Self {
+impl From<DecompressError<BodyError>> for DownloadError {
+    fn from(error: DecompressError<BodyError>) -> Self {
         match error {
             DecompressError::Body(error) => Self::Upstream(error),
             DecompressError::Content(error) => Self::Content(error),
@@ -64,7 +64,7 @@ impl Download {
     /// A body to be searched. A compressed one must have begun before the head says anything of it:
     /// if it cannot be decoded after all, both pass as they are.
     pub(in crate::proxy) async fn searched(
-        body: AnswerBody,
+        body: UpstreamBody,
         rewrite: &BodyRewrite,
         headers: &mut HeaderMap,
         progress: &Progress,

@@ -13,7 +13,7 @@ const MAX_TRAILER_SECTION: usize = 16 << 10;
 
 /// Finds the chunks in what has been received.
 #[derive(Debug)]
-pub struct Chunks {
+pub struct ChunkedDecoder {
     next: Next,
 }
 
@@ -38,7 +38,7 @@ pub(super) enum Found {
     Incomplete,
 }
 
-impl Chunks {
+impl ChunkedDecoder {
     pub(super) fn new() -> Self {
         Self { next: Next::Size }
     }
@@ -159,7 +159,7 @@ mod tests {
 
     /// The data and the trailers of what comes in such pieces, and how many bytes are left of them.
     fn decode(pieces: &[&[u8]]) -> Result<Option<(Vec<u8>, HeaderMap, usize)>, Broken> {
-        let mut chunks = Chunks::new();
+        let mut chunks = ChunkedDecoder::new();
         let mut received = BytesMut::new();
         let mut data = Vec::new();
         for piece in pieces {

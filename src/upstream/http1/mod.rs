@@ -2,14 +2,14 @@
 //! task to another and back, which is where a general client spends much of its time on small
 //! answers. HTTP/2, whose requests share a connection, has tasks of its own in hyper.
 
+mod body_decoder;
+mod body_reader;
 mod chunked;
+mod early_response;
 #[cfg(test)]
 mod properties;
-mod reading;
-mod relay;
 mod request;
 mod response;
-mod rest;
 mod upload;
 mod wire;
 
@@ -25,11 +25,11 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use super::{PoolBody, SendError};
 use upload::{Upload, UploadError};
 
-pub use response::{Head, Heads, Length};
-pub use rest::Rest;
+pub use body_decoder::BodyDecoder;
+pub use response::{Head, HeadParser, Length};
 
-pub(super) use reading::Reading;
-pub(super) use relay::Relayed;
+pub(super) use body_reader::BodyReader;
+pub(super) use early_response::EarlyBody;
 pub(super) use wire::{Condition, Wire};
 
 /// Why a response did not come to its end.
@@ -68,17 +68,17 @@ impl Broken {
 pub(super) enum Body {
     /// Here, and the connection is done with it; it is there if another request can go over it.
     Whole(Bytes, Option<Box<Wire>>),
-    Coming(Reading),
+    Coming(BodyReader),
     /// The request is not out yet.
-    Early(Relayed),
+    Early(EarlyBody),
 }
 
 /// A request that got no response.
 #[derive(Debug)]
-pub(super) struct Unanswered {
+pub(super) struct NoResponse {
     pub(super) error: SendError,
     /// The connection ended before a byte of a response. The server may have acted all the same.
-    pub(super) is_silent: bool,
+    pub(super) is_quiet: bool,
     /// Not even the first bytes that came are HTTP.
     pub(super) is_garbled: bool,
 }
@@ -91,28 +91,28 @@ pub(super) async fn send<B: PoolBody>(
     body: B,
     host: &HeaderValue,
     keep: impl FnOnce(Box<Wire>) + Send + 'static,
-) -> Result<Response<Body>, Unanswered> {
+) -> Result<Response<Body>, NoResponse> {
     let upload = Upload::new(head, body, host, &mut wire);
     let mut exchange = Exchange {
         wire: &mut wire,
-        heads: Heads::new(head.method()),
+        parser: HeadParser::new(head.method()),
         upload: Some(upload),
     };
     let head = poll_fn(|cx| exchange.poll(cx)).await?;
-    let is_first = exchange.heads.is_first();
+    let is_first = exchange.parser.is_first();
     let upload = exchange.upload;
-    wire.set_rest(upload.is_some() || head.is_bodiless);
-    let mut reading = Reading::new(wire, head.length, head.keeps_alive);
+    wire.set_hold_back(upload.is_some() || head.is_bodiless);
+    let mut reader = BodyReader::new(wire, head.length, head.keeps_alive);
     let body = if let Some(upload) = upload {
-        Body::Early(relay::start(reading, upload, keep))
-    } else if let Some(whole) = reading.take_received() {
-        Body::Whole(whole, reading.into_wire())
+        Body::Early(early_response::start(reader, upload, keep))
+    } else if let Some(whole) = reader.take_received() {
+        Body::Whole(whole, reader.into_wire())
     } else {
-        Body::Coming(reading)
+        Body::Coming(reader)
     };
     let mut response = Response::new(body);
     if head.status == StatusCode::REQUEST_TIMEOUT && !head.keeps_alive && is_first {
-        response.extensions_mut().insert(Farewell);
+        response.extensions_mut().insert(IdleTimeout);
     }
     *response.status_mut() = head.status;
     *response.version_mut() = head.version;
@@ -126,24 +126,24 @@ pub(super) async fn send<B: PoolBody>(
 /// Marks a response that ends a connection on which the server waited for a request, and got none in
 /// time (RFC 9110, section 15.5.9).
 #[derive(Debug, Clone, Copy)]
-struct Farewell;
+struct IdleTimeout;
 
 /// Whether a response may have been sent before the request arrived, if the connection was idle then.
-pub(super) fn is_farewell<T>(response: &Response<T>) -> bool {
+pub(super) fn is_idle_timeout<T>(response: &Response<T>) -> bool {
     response.status() == StatusCode::REQUEST_TIMEOUT
-        && response.extensions().get::<Farewell>().is_some()
+        && response.extensions().get::<IdleTimeout>().is_some()
 }
 
 struct Exchange<'a, B: PoolBody> {
     wire: &'a mut Wire,
-    heads: Heads<'a>,
+    parser: HeadParser<'a>,
     /// `None` once it is out.
     upload: Option<Upload<B>>,
 }
 
 impl<B: PoolBody> Exchange<'_, B> {
     /// Writes the request and waits for the final response's head, whichever comes first.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Unanswered>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, NoResponse>> {
         if let Some(upload) = &mut self.upload {
             match upload.poll(self.wire, cx) {
                 Poll::Pending => {}
@@ -152,17 +152,17 @@ impl<B: PoolBody> Exchange<'_, B> {
                     return Poll::Ready(Err(SendError::RequestBody.into()));
                 }
                 Poll::Ready(Err(UploadError::Io(error))) => {
-                    return Poll::Ready(Err(self.unanswered(&Broken::Io(error))));
+                    return Poll::Ready(Err(self.no_response(&Broken::Io(error))));
                 }
             }
         }
         let head = ready!(self.poll_head(cx));
-        Poll::Ready(head.map_err(|broken| self.unanswered(&broken)))
+        Poll::Ready(head.map_err(|broken| self.no_response(&broken)))
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Broken>> {
         loop {
-            if let Some(head) = self.heads.take(&mut self.wire.received)? {
+            if let Some(head) = self.parser.take(&mut self.wire.received)? {
                 return Poll::Ready(Ok(head));
             }
             if ready!(self.wire.poll_receive(cx)).map_err(Broken::Io)? == 0 {
@@ -171,10 +171,10 @@ impl<B: PoolBody> Exchange<'_, B> {
         }
     }
 
-    fn unanswered(&self, broken: &Broken) -> Unanswered {
-        Unanswered {
-            is_silent: broken.is_cut() && !self.heads.has_begun(),
-            is_garbled: matches!(broken, Broken::Protocol) && !self.heads.has_begun(),
+    fn no_response(&self, broken: &Broken) -> NoResponse {
+        NoResponse {
+            is_quiet: broken.is_cut() && !self.parser.has_begun(),
+            is_garbled: matches!(broken, Broken::Protocol) && !self.parser.has_begun(),
             error: match broken {
                 Broken::Protocol => SendError::Protocol,
                 Broken::Closed | Broken::Io(_) => SendError::Closed,
@@ -183,11 +183,11 @@ impl<B: PoolBody> Exchange<'_, B> {
     }
 }
 
-impl From<SendError> for Unanswered {
+impl From<SendError> for NoResponse {
     fn from(error: SendError) -> Self {
         Self {
             error,
-            is_silent: false,
+            is_quiet: false,
             is_garbled: false,
         }
     }

@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Heads, Rest};
+use super::{BodyDecoder, HeadParser};
 
 /// What a client makes of a response after which the connection is closed.
 #[derive(Debug, PartialEq)]
@@ -22,9 +22,9 @@ struct Read {
 fn read_by_us(method: &Method, pieces: &[&[u8]]) -> Option<Read> {
     let mut pieces = pieces.iter();
     let mut received = BytesMut::new();
-    let mut heads = Heads::new(method);
+    let mut parser = HeadParser::new(method);
     let head = loop {
-        match heads.take(&mut received) {
+        match parser.take(&mut received) {
             Ok(Some(head)) => break head,
             Ok(None) => received.extend_from_slice(pieces.next()?),
             Err(_) => return None,
@@ -36,7 +36,7 @@ fn read_by_us(method: &Method, pieces: &[&[u8]]) -> Option<Read> {
         trailers: HeaderMap::new(),
         is_whole: false,
     };
-    let mut rest = Rest::new(head.length);
+    let mut rest = BodyDecoder::new(head.length);
     while !rest.is_end() {
         match rest.take(&mut received) {
             Err(_) => return Some(read),

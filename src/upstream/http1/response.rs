@@ -45,7 +45,7 @@ pub enum Length {
 
 /// Waits for the head of the response to one request.
 #[derive(Debug)]
-pub struct Heads<'a> {
+pub struct HeadParser<'a> {
     method: &'a Method,
     /// Bytes that are known not to be all of a head.
     seen: usize,
@@ -54,7 +54,7 @@ pub struct Heads<'a> {
     interim: usize,
 }
 
-impl<'a> Heads<'a> {
+impl<'a> HeadParser<'a> {
     /// For the response to a request of this method.
     pub fn new(method: &'a Method) -> Self {
         Self {
@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     fn take(text: &str, method: &Method) -> Result<Option<Head>, Broken> {
-        Heads::new(method).take(&mut BytesMut::from(text))
+        HeadParser::new(method).take(&mut BytesMut::from(text))
     }
 
     #[test]
@@ -374,11 +374,11 @@ mod tests {
     #[test]
     fn a_head_that_does_not_end_is_refused_at_its_limit() {
         let method = Method::GET;
-        let mut heads = Heads::new(&method);
+        let mut parser = HeadParser::new(&method);
         let mut received = BytesMut::from("HTTP/1.1 200 OK\r\n");
         let mut take = |more: &str| {
             received.extend_from_slice(more.as_bytes());
-            heads.take(&mut received)
+            parser.take(&mut received)
         };
         let field = format!("A: {}\r\n", "b".repeat(MAX_HEAD / 4));
         for _ in 0..3 {
@@ -393,13 +393,13 @@ mod tests {
                     HTTP/1.1 200 All right\r\nA: b\r\nA: c\r\nContent-Length: 3\r\n\r\nabc";
         for cut in 1..text.len() {
             let method = Method::GET;
-            let mut heads = Heads::new(&method);
+            let mut parser = HeadParser::new(&method);
             let mut received = BytesMut::from(&text[..cut]);
-            let mut head = heads.take(&mut received).expect("HTTP");
-            assert!(heads.has_begun());
+            let mut head = parser.take(&mut received).expect("HTTP");
+            assert!(parser.has_begun());
             received.extend_from_slice(&text.as_bytes()[cut..]);
             if head.is_none() {
-                head = heads.take(&mut received).expect("HTTP");
+                head = parser.take(&mut received).expect("HTTP");
             }
             let head = head.expect("all of it");
             assert_eq!(head.status, StatusCode::OK);

@@ -31,22 +31,22 @@ pub(in super::super) struct Wire {
     /// Where a request's head is put together, and the frame around a chunk of its body.
     pub(super) framed: Framed,
     read_size: usize,
-    needs_rest: bool,
+    holds_back: bool,
 }
 
 /// The state of a connection between two requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Condition {
     /// Nothing has come.
-    Silent,
+    Quiet,
     /// The server closes it.
-    Ended,
+    Closed,
     /// The server has sent what nobody asked for.
-    Unasked,
+    Unsolicited,
 }
 
 /// A server that closes an idle connection may say so (RFC 9110, section 15.5.9).
-const FAREWELLS: [&[u8]; 2] = [b"HTTP/1.1 408", b"HTTP/1.0 408"];
+const IDLE_TIMEOUTS: [&[u8]; 2] = [b"HTTP/1.1 408", b"HTTP/1.0 408"];
 
 /// Bytes to be written, of which the first may be out already.
 #[derive(Default)]
@@ -87,38 +87,38 @@ impl Wire {
             received: BytesMut::new(),
             framed: Framed::default(),
             read_size: FIRST_READ,
-            needs_rest: false,
+            holds_back: false,
         })
     }
 
     /// Whether the next request can go over it. `look` asks the system, and not only the runtime.
     pub(in super::super) fn condition(&mut self, look: bool) -> Condition {
         if self.stream.is_write_closed() {
-            return Condition::Ended;
+            return Condition::Closed;
         }
         if look {
             self.stream.look();
         }
         if self.received.is_empty() {
-            if self.stream.is_silent() {
-                return Condition::Silent;
+            if self.stream.is_quiet() {
+                return Condition::Quiet;
             }
             // Not all that TLS receives is data. A task without budget must not take it for silence.
             let mut cx = Context::from_waker(Waker::noop());
             let received = unconstrained(poll_fn(|cx| self.poll_receive(cx)));
             match pin!(received).poll(&mut cx) {
-                Poll::Pending => return Condition::Silent,
-                Poll::Ready(Ok(0) | Err(_)) => return Condition::Ended,
+                Poll::Pending => return Condition::Quiet,
+                Poll::Ready(Ok(0) | Err(_)) => return Condition::Closed,
                 Poll::Ready(Ok(_)) => {}
             }
         }
-        let is_farewell = FAREWELLS
+        let is_idle_timeout = IDLE_TIMEOUTS
             .iter()
             .any(|start| self.received.starts_with(start));
-        if is_farewell {
-            Condition::Ended
+        if is_idle_timeout {
+            Condition::Closed
         } else {
-            Condition::Unasked
+            Condition::Unsolicited
         }
     }
 
@@ -128,12 +128,12 @@ impl Wire {
     }
 
     /// Whether bytes may still come that belong to the last response.
-    pub(in super::super) fn needs_rest(&self) -> bool {
-        self.needs_rest
+    pub(in super::super) fn holds_back(&self) -> bool {
+        self.holds_back
     }
 
-    pub(in super::super) fn set_rest(&mut self, needs_rest: bool) {
-        self.needs_rest = needs_rest;
+    pub(in super::super) fn set_hold_back(&mut self, holds_back: bool) {
+        self.holds_back = holds_back;
     }
 
     /// How long nothing may move.
@@ -142,7 +142,7 @@ impl Wire {
     }
 
     /// Gives memory back that the next request may not need.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn shrink(&mut self) {
         if self.read_size > FIRST_READ {
             self.read_size = FIRST_READ;
             self.received = BytesMut::new();

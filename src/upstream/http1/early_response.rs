@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{super::PoolBody, Broken, reading::Reading, upload::Upload, wire::Wire};
+use super::{super::PoolBody, Broken, body_reader::BodyReader, upload::Upload, wire::Wire};
 
 type FrameResult = Result<Frame<Bytes>, Broken>;
 
@@ -23,14 +23,14 @@ struct Part {
 
 /// The reader's end.
 #[derive(Debug)]
-pub(in super::super) struct Relayed {
+pub(in super::super) struct EarlyBody {
     parts: mpsc::Receiver<Part>,
     size: SizeHint,
     is_end: bool,
     takes_request: bool,
 }
 
-impl Relayed {
+impl EarlyBody {
     pub(in super::super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -67,19 +67,19 @@ impl Relayed {
 
 /// Starts both. `keep` gets the connection if another request can go over it in the end.
 pub(super) fn start<B: PoolBody>(
-    reading: Reading,
+    reader: BodyReader,
     upload: Upload<B>,
     keep: impl FnOnce(Box<Wire>) + Send + 'static,
-) -> Relayed {
+) -> EarlyBody {
     let (sender, parts) = mpsc::channel(1);
-    let relayed = Relayed {
+    let early = EarlyBody {
         parts,
-        size: reading.size_hint(),
-        is_end: reading.is_end(),
-        takes_request: reading.keeps_alive(),
+        size: reader.size_hint(),
+        is_end: reader.is_end(),
+        takes_request: reader.keeps_alive(),
     };
     let both = Both {
-        reading,
+        reader,
         upload: Some(upload),
     };
     tokio::spawn(async move {
@@ -87,18 +87,18 @@ pub(super) fn start<B: PoolBody>(
             keep(wire);
         }
     });
-    relayed
+    early
 }
 
 struct Both<B: PoolBody> {
-    reading: Reading,
+    reader: BodyReader,
     /// `None` once it is out or has failed.
     upload: Option<Upload<B>>,
 }
 
 impl<B: PoolBody> Both<B> {
     async fn run(mut self, reader: mpsc::Sender<Part>) -> Option<Box<Wire>> {
-        while !self.reading.is_end() {
+        while !self.reader.is_end() {
             let permit = tokio::select! {
                 permit = reader.reserve() => permit.ok()?,
                 () = poll_fn(|cx| self.poll_upload(cx)), if self.upload.is_some() => continue,
@@ -107,21 +107,21 @@ impl<B: PoolBody> Both<B> {
                 frame = poll_fn(|cx| self.poll_frame(cx)) => frame,
                 () = reader.closed() => return None,
             };
-            let is_last = self.reading.is_end();
+            let is_last = self.reader.is_end();
             permit.send(Part { frame, is_last });
         }
         drop(reader);
         // A server that is about to close reads no more of the request.
-        if self.reading.keeps_alive() {
+        if self.reader.keeps_alive() {
             self.finish_upload().await?;
         }
-        self.reading.into_wire()
+        self.reader.into_wire()
     }
 
     /// Nobody waits for it any more, so it is given up here once nothing moves. A server that takes
     /// no more is the stream's business.
     async fn finish_upload(&mut self) -> Option<()> {
-        let limit = self.reading.wire().idle_timeout();
+        let limit = self.reader.wire().idle_timeout();
         while let Some(upload) = &self.upload {
             let before = upload.parts();
             let sent = timeout(limit, poll_fn(|cx| self.poll_upload(cx))).await;
@@ -135,15 +135,15 @@ impl<B: PoolBody> Both<B> {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<FrameResult>> {
         let _ = self.poll_upload(cx);
-        self.reading.poll_frame(cx)
+        self.reader.poll_frame(cx)
     }
 
     /// Ready once the request is out, or has failed: then only its response is still of use.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(upload) = &mut self.upload {
-            let sent = ready!(upload.poll(self.reading.wire(), cx));
+            let sent = ready!(upload.poll(self.reader.wire(), cx));
             if sent.is_err() {
-                self.reading.close();
+                self.reader.close();
             }
             self.upload = None;
         }

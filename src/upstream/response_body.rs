@@ -14,23 +14,23 @@ use tokio::task::coop::poll_proceed;
 
 use super::{
     PoolBody,
-    http1::{self, Reading, Relayed},
+    http1::{self, BodyReader, EarlyBody},
     lease::Lease,
     pool::Shared,
 };
 
 /// A response's body. Its connection takes no other request before its end, and is closed if it is
 /// dropped before.
-pub struct AnswerBody<B: PoolBody>(State<B>);
+pub struct ResponseBody<B: PoolBody>(State<B>);
 
 enum State<B: PoolBody> {
     /// Nothing, or all of it.
     Whole(Bytes),
     Http1 {
-        reading: Reading,
+        reader: BodyReader,
         pool: Arc<Shared<B>>,
     },
-    Relayed(Relayed),
+    EarlyBody(EarlyBody),
     Http2 {
         body: Incoming,
         _lease: Lease<B>,
@@ -40,7 +40,7 @@ enum State<B: PoolBody> {
 /// Why a response's body broke off.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct AnswerError(#[from] Cause);
+pub struct BodyError(#[from] Cause);
 
 #[derive(Debug, thiserror::Error)]
 enum Cause {
@@ -50,20 +50,20 @@ enum Cause {
     Http2(hyper::Error),
 }
 
-impl<B: PoolBody> AnswerBody<B> {
+impl<B: PoolBody> ResponseBody<B> {
     pub(super) fn http1(body: http1::Body, pool: &Arc<Shared<B>>) -> Self {
         Self(match body {
             http1::Body::Whole(body, wire) => {
                 if let Some(wire) = wire {
-                    pool.put(wire);
+                    pool.put_back(wire);
                 }
                 State::Whole(body)
             }
-            http1::Body::Coming(reading) => State::Http1 {
-                reading,
+            http1::Body::Coming(reader) => State::Http1 {
+                reader,
                 pool: pool.clone(),
             },
-            http1::Body::Early(relayed) => State::Relayed(relayed),
+            http1::Body::Early(early) => State::EarlyBody(early),
         })
     }
 
@@ -77,41 +77,41 @@ impl<B: PoolBody> AnswerBody<B> {
     /// Whether the server takes the rest of the request, if there is any left.
     pub fn takes_request(&self) -> bool {
         match &self.0 {
-            State::Relayed(relayed) => relayed.takes_request(),
+            State::EarlyBody(early) => early.takes_request(),
             State::Whole(_) | State::Http1 { .. } | State::Http2 { .. } => true,
         }
     }
 
     /// Gives the connection back at the end of the response.
     fn end(&mut self) {
-        if let State::Http1 { reading, .. } = &self.0
-            && reading.is_end()
+        if let State::Http1 { reader, .. } = &self.0
+            && reader.is_end()
         {
             let whole = State::Whole(Bytes::new());
-            if let State::Http1 { reading, pool } = std::mem::replace(&mut self.0, whole)
-                && let Some(wire) = reading.into_wire()
+            if let State::Http1 { reader, pool } = std::mem::replace(&mut self.0, whole)
+                && let Some(wire) = reader.into_wire()
             {
-                pool.put(wire);
+                pool.put_back(wire);
             }
         }
     }
 }
 
 /// Without the bytes, which are a patient's.
-impl<B: PoolBody> fmt::Debug for AnswerBody<B> {
+impl<B: PoolBody> fmt::Debug for ResponseBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnswerBody").finish_non_exhaustive()
+        f.debug_struct("ResponseBody").finish_non_exhaustive()
     }
 }
 
-type FrameResult = Result<Frame<Bytes>, AnswerError>;
+type FrameResult = Result<Frame<Bytes>, BodyError>;
 
-impl<B: PoolBody> Body for AnswerBody<B> {
+impl<B: PoolBody> Body for ResponseBody<B> {
     type Data = Bytes;
-    type Error = AnswerError;
+    type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FrameResult>> {
-        let http1 = |broken| AnswerError(Cause::Http1(broken));
+        let http1 = |broken| BodyError(Cause::Http1(broken));
         // A few bytes may hold thousands of frames, of which some say nothing.
         let budget = ready!(poll_proceed(cx));
         let polled = match &mut self.0 {
@@ -119,15 +119,15 @@ impl<B: PoolBody> Body for AnswerBody<B> {
                 let data = std::mem::take(body);
                 Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
             }
-            State::Http1 { reading, .. } => {
-                let frame = reading.poll_frame(cx).map_err(http1);
+            State::Http1 { reader, .. } => {
+                let frame = reader.poll_frame(cx).map_err(http1);
                 self.end();
                 frame
             }
-            State::Relayed(relayed) => relayed.poll_frame(cx).map_err(http1),
+            State::EarlyBody(early) => early.poll_frame(cx).map_err(http1),
             State::Http2 { body, .. } => {
                 let frame = Pin::new(body).poll_frame(cx);
-                frame.map_err(|error| AnswerError(Cause::Http2(error)))
+                frame.map_err(|error| BodyError(Cause::Http2(error)))
             }
         };
         if polled.is_ready() {
@@ -139,8 +139,8 @@ impl<B: PoolBody> Body for AnswerBody<B> {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             State::Whole(body) => body.is_empty(),
-            State::Http1 { reading, .. } => reading.is_end(),
-            State::Relayed(relayed) => relayed.is_end(),
+            State::Http1 { reader, .. } => reader.is_end(),
+            State::EarlyBody(early) => early.is_end(),
             State::Http2 { body, .. } => body.is_end_stream(),
         }
     }
@@ -148,8 +148,8 @@ impl<B: PoolBody> Body for AnswerBody<B> {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             State::Whole(body) => SizeHint::with_exact(body.len() as u64),
-            State::Http1 { reading, .. } => reading.size_hint(),
-            State::Relayed(relayed) => relayed.size_hint(),
+            State::Http1 { reader, .. } => reader.size_hint(),
+            State::EarlyBody(early) => early.size_hint(),
             State::Http2 { body, .. } => body.size_hint(),
         }
     }

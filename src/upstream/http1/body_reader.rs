@@ -5,21 +5,21 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::{Broken, response::Length, rest::Rest, wire::Wire};
+use super::{Broken, body_decoder::BodyDecoder, response::Length, wire::Wire};
 
 /// What is left of a response, and the connection that it comes over.
 #[derive(Debug)]
-pub(in super::super) struct Reading {
+pub(in super::super) struct BodyReader {
     wire: Box<Wire>,
-    rest: Rest,
+    rest: BodyDecoder,
     keeps_alive: bool,
 }
 
-impl Reading {
+impl BodyReader {
     pub(super) fn new(wire: Box<Wire>, length: Length, keeps_alive: bool) -> Self {
         Self {
             wire,
-            rest: Rest::new(length),
+            rest: BodyDecoder::new(length),
             keeps_alive,
         }
     }
@@ -28,7 +28,7 @@ impl Reading {
     pub(super) fn take_received(&mut self) -> Option<Bytes> {
         let length = usize::try_from(self.rest.size_hint().exact()?).ok()?;
         (length <= self.wire.received.len()).then(|| {
-            self.rest = Rest::Nothing;
+            self.rest = BodyDecoder::Nothing;
             self.wire.received.split_to(length).freeze()
         })
     }
@@ -53,7 +53,7 @@ impl Reading {
         let frame = ready!(self.poll_next(cx));
         if frame.is_err() {
             self.close();
-            self.rest = Rest::Nothing;
+            self.rest = BodyDecoder::Nothing;
         }
         Poll::Ready(frame.transpose())
     }
@@ -83,7 +83,7 @@ impl Reading {
     pub(in super::super) fn into_wire(mut self) -> Option<Box<Wire>> {
         let is_reusable = self.is_end() && self.keeps_alive;
         is_reusable.then(|| {
-            self.wire.rest();
+            self.wire.shrink();
             self.wire
         })
     }

@@ -3,9 +3,9 @@
 use http::{Request, Response};
 
 use super::{
-    AnswerBody, SendError,
+    ResponseBody, SendError,
     connection::{Connection, Http2},
-    error::Verdict,
+    error::StreamError,
     http1,
     lease::Lease,
     pool::{Leased, Pool, PoolBody},
@@ -21,17 +21,17 @@ impl<B: PoolBody> Pool<B> {
     /// A request that the server certainly did not process goes to another connection, whatever its
     /// method: one of which nothing was written, one that HTTP/2 says was not processed (RFC 9113,
     /// sections 6.8 and 8.7), and one sent on an idle connection just as the server closed it with 408
-    /// (RFC 9110, section 15.5.9). A safe request without a body also goes again, once, when its
-    /// connection ends before a byte of a response (RFC 9110, section 9.2.2). `again` makes the body
+    /// (RFC 9110, section 15.5.9). A safe request without a body also goes rebuild, once, when its
+    /// connection ends before a byte of a response (RFC 9110, section 9.2.2). `rebuild` makes the body
     /// once more, or says that it cannot.
     pub async fn send<F: Future<Output = Option<B>> + Send>(
         &self,
         head: &Request<()>,
         mut body: B,
-        again: impl Fn(Repeat) -> F,
-    ) -> Result<Response<AnswerBody<B>>, SendError> {
+        rebuild: impl Fn(RetryReason) -> F,
+    ) -> Result<Response<ResponseBody<B>>, SendError> {
         // Boxed, since most requests would only carry the room for it about.
-        let again = |reason| Box::pin(again(reason));
+        let rebuild = |reason| Box::pin(rebuild(reason));
         let mut may_repeat = head.method().is_safe() && body.is_end_stream();
         let mut leased = self.shared.lease().await?;
         let mut attempts = 1;
@@ -43,10 +43,10 @@ impl<B: PoolBody> Pool<B> {
             }
             attempts += 1;
             let failure = match sent {
-                Ok(response) if !(is_reused && http1::is_farewell(&response)) => {
+                Ok(response) if !(is_reused && http1::is_idle_timeout(&response)) => {
                     return Ok(response);
                 }
-                Ok(response) => match again(Repeat::Farewell).await {
+                Ok(response) => match rebuild(RetryReason::IdleTimeout).await {
                     None => return Ok(response),
                     Some(anew) => {
                         drop(response);
@@ -60,19 +60,19 @@ impl<B: PoolBody> Pool<B> {
             };
             body = match failure.sent {
                 Sent::Nothing(body) => body,
-                Sent::Unprocessed => match again(Repeat::Unprocessed).await {
+                Sent::Unprocessed => match rebuild(RetryReason::Unprocessed).await {
                     Some(body) => body,
                     None => return Err(failure.error),
                 },
-                Sent::Refused(refusing) => match again(Repeat::Unprocessed).await {
+                Sent::Refused(refusing) => match rebuild(RetryReason::Unprocessed).await {
                     Some(anew) => {
                         body = anew;
-                        leased = Box::pin(self.shared.lease_beside(&refusing)).await?;
+                        leased = Box::pin(self.shared.lease_other_than(&refusing)).await?;
                         continue;
                     }
                     None => return Err(failure.error),
                 },
-                Sent::Lost if may_repeat => match again(Repeat::Lost).await {
+                Sent::Lost if may_repeat => match rebuild(RetryReason::Lost).await {
                     Some(anew) => {
                         may_repeat = false;
                         body = anew;
@@ -92,7 +92,7 @@ impl<B: PoolBody> Pool<B> {
         leased: Leased<B>,
         head: &Request<()>,
         body: B,
-    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
+    ) -> Result<Response<ResponseBody<B>>, NoResponse<B>> {
         let wire = match leased.connection {
             Connection::Http1(wire) => wire,
             // Boxed, since most requests would only carry the room for it about.
@@ -102,25 +102,25 @@ impl<B: PoolBody> Pool<B> {
         };
         let host = self.shared.origin.host_header();
         let pool = self.shared.clone();
-        let sent = http1::send(wire, head, body, host, move |wire| pool.put(wire)).await;
-        let unanswered = match sent {
+        let sent = http1::send(wire, head, body, host, move |wire| pool.put_back(wire)).await;
+        let no_response = match sent {
             Ok(response) => {
-                return Ok(response.map(|body| AnswerBody::http1(body, &self.shared)));
+                return Ok(response.map(|body| ResponseBody::http1(body, &self.shared)));
             }
-            Err(unanswered) => unanswered,
+            Err(no_response) => no_response,
         };
         // The rest of an earlier response.
-        let is_late = leased.is_reused && unanswered.is_garbled;
+        let is_late = leased.is_reused && no_response.is_garbled;
         if is_late {
             self.shared.distrust();
         }
-        Err(Failure {
-            sent: if is_late || unanswered.is_silent {
+        Err(NoResponse {
+            sent: if is_late || no_response.is_quiet {
                 Sent::Lost
             } else {
                 Sent::Perhaps
             },
-            error: unanswered.error,
+            error: no_response.error,
         })
     }
 
@@ -129,45 +129,45 @@ impl<B: PoolBody> Pool<B> {
         connection: Http2<B>,
         head: &Request<()>,
         body: B,
-    ) -> Result<Response<AnswerBody<B>>, Failure<B>> {
+    ) -> Result<Response<ResponseBody<B>>, NoResponse<B>> {
         let mut lease = Lease::new(self.shared.clone(), connection);
         let mut failure = match lease.send(head.clone().map(|()| body)).await {
-            Ok(response) => return Ok(response.map(|body| AnswerBody::http2(body, lease))),
+            Ok(response) => return Ok(response.map(|body| ResponseBody::http2(body, lease))),
             Err(failure) => failure,
         };
-        let verdict = Verdict::of(failure.error());
+        let verdict = StreamError::of(failure.error());
         let unsent = failure.take_message();
-        if unsent.is_some() || verdict == Verdict::GoingAway {
+        if unsent.is_some() || verdict == StreamError::GoingAway {
             lease.give_up();
         }
         let (sent, error) = match (unsent, verdict) {
             (Some(unsent), _) => (Sent::Nothing(unsent.into_body()), SendError::Closed),
-            (None, Verdict::GoingAway) => (Sent::Unprocessed, SendError::Unprocessed),
-            (None, Verdict::Refused) => {
+            (None, StreamError::GoingAway) => (Sent::Unprocessed, SendError::Unprocessed),
+            (None, StreamError::Refused) => {
                 let refusing = Box::new(lease.refused());
                 (Sent::Refused(refusing), SendError::Unprocessed)
             }
-            (None, Verdict::Lost) => (Sent::Lost, SendError::Closed),
+            (None, StreamError::Lost) => (Sent::Lost, SendError::Closed),
             (None, _) => (Sent::Perhaps, SendError::Closed),
         };
-        Err(Failure { error, sent })
+        Err(NoResponse { error, sent })
     }
 }
 
 /// Why a request is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
+pub enum RetryReason {
     /// The server says that it did not process the request.
     Unprocessed,
     /// The server ended an idle connection while the request was on its way there.
-    Farewell,
+    IdleTimeout,
     /// The connection ended before a byte of a response. The server may have acted on the request,
     /// which is safe and has no body.
     Lost,
 }
 
 /// A request that got no response.
-struct Failure<B> {
+struct NoResponse<B> {
     error: SendError,
     sent: Sent<B>,
 }

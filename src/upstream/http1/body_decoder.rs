@@ -5,30 +5,30 @@ use http_body::{Frame, SizeHint};
 
 use super::{
     Broken,
-    chunked::{Chunks, Found},
+    chunked::{ChunkedDecoder, Found},
     response::Length,
 };
 
 /// What is still to come.
 #[derive(Debug)]
-pub enum Rest {
+pub enum BodyDecoder {
     /// So many bytes.
     Known(u64),
-    /// Chunks.
-    Chunked(Chunks),
+    /// ChunkedDecoder.
+    Chunked(ChunkedDecoder),
     /// Whatever comes until the connection is closed.
     UntilClose,
     /// It has ended.
     Nothing,
 }
 
-impl Rest {
+impl BodyDecoder {
     /// All of a body.
     pub fn new(length: Length) -> Self {
         match length {
             Length::Known(0) => Self::Nothing,
             Length::Known(length) => Self::Known(length),
-            Length::Chunked => Self::Chunked(Chunks::new()),
+            Length::Chunked => Self::Chunked(ChunkedDecoder::new()),
             Length::UntilClose => Self::UntilClose,
         }
     }
