@@ -35,7 +35,7 @@ impl Parts {
             .map(|(name, keys)| (name, Arc::new(Credential::new(keys, &endpoints, clock))))
             .collect();
         let mut tokens = TokenCache::new(clock.clone());
-        let mut pools: BTreeMap<(String, HttpVersion), Pool<_>> = BTreeMap::new();
+        let mut pools: BTreeMap<(String, HttpVersion), Pool> = BTreeMap::new();
         let routes = config
             .routes
             .iter()

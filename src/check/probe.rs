@@ -3,16 +3,14 @@
 use std::future::ready;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, header};
-use http_body_util::Empty;
 use tokio::time::timeout;
 
 use super::{Answer, Outcome};
 use crate::{
     config::{Config, Route, RouteKind},
     token::Token,
-    upstream::{Connections, Origin, Pool, SendError},
+    upstream::{Connections, Origin, Pool, RequestBody, SendError},
 };
 
 /// Nobody waits in front of a terminal for as long as a proxy's clients may.
@@ -21,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Asks the service behind a route.
 pub(super) struct Probe<'a> {
     route: &'a Route,
-    pool: Pool<Empty<Bytes>>,
+    pool: Pool,
     timeout: Duration,
 }
 
@@ -75,9 +73,8 @@ impl<'a> Probe<'a> {
         if let Some(authorization) = authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
-        let sending = self
-            .pool
-            .send(&request, Empty::new(), |_| ready(Some(Empty::new())));
+        let empty = RequestBody::empty;
+        let sending = self.pool.send(&request, empty(), |_| ready(Some(empty())));
         match timeout(self.timeout, sending).await {
             Ok(Ok(response)) => {
                 let (head, _unread) = response.into_parts();

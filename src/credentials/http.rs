@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Limited};
 
 use super::{CredentialError, Reason};
 use crate::upstream::{self, Connections, Pools};
@@ -20,7 +20,7 @@ pub(super) const TRY_AGAIN: &str = "Try again in a moment.";
 /// A client for identity endpoints. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct IdentityEndpoints {
-    pools: std::sync::Arc<Pools<Full<Bytes>>>,
+    pools: std::sync::Arc<Pools>,
 }
 
 /// What an identity endpoint said.
@@ -132,7 +132,7 @@ impl IdentityEndpoints {
     /// Sends a request with an absolute URI and reads the whole answer, whatever its status.
     pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Answer, CredentialError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
-        let exchange = self.exchange(request.map(Full::new), &host);
+        let exchange = self.exchange(request, &host);
         match tokio::time::timeout(TIMEOUT, exchange).await {
             Ok(answer) => answer,
             Err(_) => Err(unreachable(
@@ -144,7 +144,7 @@ impl IdentityEndpoints {
 
     async fn exchange(
         &self,
-        request: Request<Full<Bytes>>,
+        request: Request<Bytes>,
         host: &str,
     ) -> Result<Answer, CredentialError> {
         let (head, body) = request.into_parts();

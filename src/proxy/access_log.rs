@@ -1,5 +1,6 @@
-//! The one log event of a request, written when its last byte has gone or nobody wants it any more.
-//! Holds nothing of the path but a resource type from a fixed list, and nothing of the query.
+//! The access log: one event for each request, written when its last byte has been sent or its client has
+//! left. An event holds a resource type from a fixed list and nothing else of the path, and nothing of the
+//! query.
 
 use std::{
     sync::{
@@ -9,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, request::Parts};
 
 use super::{
     progress::Progress,
@@ -19,14 +20,14 @@ use super::{
 /// Logged as the status when the client left before there was one (nginx's number for it).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// How an progress ended.
+/// The end of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Complete,
-    /// Answered by the proxy itself.
+    /// The proxy responded by itself.
     Refused,
     ClientLeft,
-    /// The drain time was over, or there was none.
+    /// The proxy stopped before the end.
     CutOff,
     UpstreamBrokeOff,
     UpstreamStalled,
@@ -45,9 +46,9 @@ impl Outcome {
     }
 }
 
-/// What is known of a request so far. Logs itself when dropped.
+/// The event of one request. It is written on drop.
 #[derive(Debug)]
-pub(super) struct AccessLog {
+pub(super) struct LogEntry {
     start: Instant,
     method: &'static str,
     route: Option<Arc<str>>,
@@ -57,28 +58,23 @@ pub(super) struct AccessLog {
     progress: Option<Arc<Progress>>,
     upstream_time: Option<Duration>,
     request_id: Option<HeaderValue>,
-    /// The proxy gives up what still runs, for its own reasons.
+    /// The proxy cuts off the requests that still run.
     is_cut_off: Arc<AtomicBool>,
     outcome: Outcome,
 }
 
-impl AccessLog {
-    pub(super) fn new(
-        start: Instant,
-        method: &Method,
-        headers: &HeaderMap,
-        is_cut_off: &Arc<AtomicBool>,
-    ) -> Self {
+impl LogEntry {
+    pub(super) fn new(head: &Parts, is_cut_off: &Arc<AtomicBool>) -> Self {
         Self {
-            start,
-            method: known_method(method),
+            start: Instant::now(),
+            method: known_method(&head.method),
             route: None,
             resource: "-",
             status: CLIENT_CLOSED_REQUEST,
             sent: 0,
             progress: None,
             upstream_time: None,
-            request_id: request_id::given(headers),
+            request_id: request_id::given(&head.headers),
             is_cut_off: is_cut_off.clone(),
             outcome: Outcome::ClientLeft,
         }
@@ -89,11 +85,11 @@ impl AccessLog {
         self.resource = resource;
     }
 
-    pub(super) fn set_exchange(&mut self, progress: &Arc<Progress>) {
+    pub(super) fn set_progress(&mut self, progress: &Arc<Progress>) {
         self.progress = Some(progress.clone());
     }
 
-    /// Notes an upstream's response head, `upstream_time` after the request was ready to go.
+    /// Notes the head of an upstream's response, which came `upstream_time` after the request was ready.
     pub(super) fn set_head(
         &mut self,
         status: StatusCode,
@@ -115,7 +111,7 @@ impl AccessLog {
         self.sent += bytes as u64;
     }
 
-    /// The proxy answers by itself.
+    /// Notes a response of the proxy's own.
     pub(super) fn refuse(mut self, status: StatusCode, bytes: usize) {
         self.status = status.as_u16();
         self.sent = bytes as u64;
@@ -123,7 +119,7 @@ impl AccessLog {
     }
 }
 
-impl Drop for AccessLog {
+impl Drop for LogEntry {
     fn drop(&mut self) {
         if self.outcome == Outcome::ClientLeft && self.is_cut_off.load(Ordering::Relaxed) {
             self.outcome = Outcome::CutOff;
@@ -151,7 +147,7 @@ fn microseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Methods are free text to HTTP; only those that services know are written down.
+/// The methods that services know. Any other is free text, and is not logged.
 fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

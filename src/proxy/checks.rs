@@ -1,5 +1,5 @@
-//! What a request must be before anything is asked for it: small enough, and of a method and a body
-//! that can be passed on. So must the body of its answer.
+//! The cheap checks of a request, before anything is done for it: a small enough head and body, a method and a
+//! framing that can be forwarded. The framing of the response is checked here, too.
 
 use http::{HeaderMap, HeaderName, Method, header, request::Parts};
 use http_body::Body as _;
@@ -7,7 +7,8 @@ use http_body::Body as _;
 use super::{failure::Failure, headers, route::Route, service::Interaction};
 use crate::server::{CutTarget, RequestBody};
 
-/// hyper reads heads up to twice the limit, so that all but the most absurd get this answer.
+/// Checks the size of the head. hyper reads heads up to twice the limit, so that all but the most absurd get
+/// this response.
 pub(super) fn head_size(head: &Parts, limit: usize) -> Result<(), Failure> {
     let line = head.method.as_str().len()
         + head
@@ -26,7 +27,7 @@ pub(super) fn head_size(head: &Parts, limit: usize) -> Result<(), Failure> {
     }
 }
 
-/// Cutting a target off would widen a search or a delete.
+/// Refuses a target with a raw `#`. To cut it off there would widen a search or a delete.
 pub(super) fn target(head: &Parts) -> Result<(), Failure> {
     match head.extensions.get::<CutTarget>() {
         Some(CutTarget) => Err(Failure::fragment()),
@@ -91,15 +92,15 @@ pub(super) fn transfer_coding(head: &Parts) -> Result<(), Failure> {
 }
 
 /// Rejects a response with a transfer coding other than chunked (RFC 9112, section 6.1).
-pub(super) fn transfer_coding_of_answer(headers: &HeaderMap) -> Result<(), Failure> {
+pub(super) fn response_transfer_coding(headers: &HeaderMap) -> Result<(), Failure> {
     if is_chunked_at_most(headers) {
         Ok(())
     } else {
-        Err(Failure::transfer_coding_of_answer())
+        Err(Failure::response_transfer_coding())
     }
 }
 
-/// Chunks have been taken off; a coding below them would be lost with the header that names it.
+/// The chunks are decoded by now; another coding would be lost with the header that names it.
 fn is_chunked_at_most(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     codings.all(|coding| {

@@ -1,33 +1,32 @@
-//! The places for requests in flight (`limits.requests`), shared out so that no route and no listener
-//! takes them all: with several, a quarter of the places is kept back, in equal parts that only one
-//! of them may use. A single one has every place.
+//! The limit on requests in flight (`limits.requests`), shared out so that no route and no listener uses all of
+//! it: with several, a quarter is reserved in equal parts, each for one of them. A single one has all of it.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// One part in so many of all places is kept back.
+/// One part in this many is reserved.
 const RESERVED_PART: usize = 4;
 
-/// ConcurrencyLimit for the requests of every route, through every listener.
+/// The permits of all routes and all listeners.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
     routes: Shares,
     listeners: Shares,
 }
 
-/// A place, until dropped.
+/// The right to one request in flight, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
-    _of_route: OwnedSemaphorePermit,
+    _route: OwnedSemaphorePermit,
     /// `None` where there is one listener.
-    _of_listener: Option<OwnedSemaphorePermit>,
+    _listener: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
 struct Shares {
     common: Arc<Semaphore>,
-    /// The places kept back for each.
+    /// The permits reserved for each.
     own: Vec<Arc<Semaphore>>,
 }
 
@@ -39,16 +38,16 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// A place for a request of a route through a listener, each by its number; `None` where there is
-    /// none left for them.
+    /// A permit for a request of this route through this listener, each by its number. `None` if there is none
+    /// left for them.
     pub(super) fn acquire(&self, route: usize, listener: usize) -> Option<Permit> {
-        let of_listener = match self.listeners.own.len() {
+        let listener_permit = match self.listeners.own.len() {
             0 | 1 => None,
             _ => Some(self.listeners.take(listener)?),
         };
         Some(Permit {
-            _of_route: self.routes.take(route)?,
-            _of_listener: of_listener,
+            _route: self.routes.take(route)?,
+            _listener: listener_permit,
         })
     }
 }

@@ -1,8 +1,7 @@
-//! The proxy's own answers: what happened and what to do, in the shape the route's clients read.
+//! The proxy's own error responses: what happened and what to do, in the format that the route's clients read.
 //!
-//! FHIR routes get an `OperationOutcome` (hl7.org/fhir/R4/operationoutcome.html), the others
-//! problem+json (RFC 9457); each carries `Proxy-Status` (RFC 9209). None holds a path, a query, an
-//! id or a token.
+//! FHIR routes send an `OperationOutcome` (hl7.org/fhir/R4/operationoutcome.html), the others problem+json (RFC
+//! 9457). Each has a `Proxy-Status` header (RFC 9209). None holds a path, a query, an id or a token.
 
 use std::{borrow::Cow, io, time::Duration};
 
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use super::progress::{Late, Timeouts};
+use super::{body::UploadError, progress::Late};
 use crate::{
     config::RouteKind,
     token::Unavailable,
@@ -19,7 +18,7 @@ use crate::{
 
 const PROXY_STATUS: &str = "proxy-status";
 
-/// An answer of the proxy's own.
+/// An error response of the proxy's own.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     status: StatusCode,
@@ -53,6 +52,10 @@ impl Failure {
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self::new(status, "http_request_denied", code, detail)
+    }
+
+    fn bad_gateway(error: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, error, "transient", detail)
     }
 
     fn invalid(detail: &'static str) -> Self {
@@ -106,7 +109,7 @@ impl Failure {
             StatusCode::FORBIDDEN,
             "forbidden",
             "A service worker would stay between this address and every page that calls it. Serve the \
-             application from an origin of its own, and add that to security.allowed_origins.",
+             application from an origin of its own, and add that origin to security.allowed_origins.",
         )
     }
 
@@ -125,7 +128,7 @@ impl Failure {
         Self::denied(
             StatusCode::METHOD_NOT_ALLOWED,
             "not-supported",
-            "TRACE and CONNECT are not passed on: a service that answers TRACE would show the token.",
+            "TRACE and CONNECT are not forwarded: a service that supports TRACE would show the token.",
         )
     }
 
@@ -145,12 +148,10 @@ impl Failure {
         )
     }
 
-    pub(super) fn transfer_coding_of_answer() -> Self {
-        Self::new(
-            StatusCode::BAD_GATEWAY,
+    pub(super) fn response_transfer_coding() -> Self {
+        Self::bad_gateway(
             "http_response_transfer_coding",
-            "transient",
-            "The upstream's answer has a transfer coding other than chunked, which nobody asked for.",
+            "The upstream's response has a transfer coding other than chunked, which the request did not allow.",
         )
     }
 
@@ -204,29 +205,9 @@ impl Failure {
                 "proxy_internal_response",
                 "throttled",
                 format!(
-                    "As many requests are in flight as limits.requests ({limit}) allows here. Try again in a moment."
+                    "All requests that limits.requests ({limit}) allows here are in flight. Try again in a moment."
                 ),
             )
-        }
-    }
-
-    pub(super) fn no_token(unavailable: &Unavailable) -> Self {
-        Self {
-            retry_after: Some(whole_seconds(unavailable.retry_in)),
-            ..Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "proxy_internal_response",
-                "login",
-                format!("No token for the upstream: {}", unavailable.error),
-            )
-        }
-    }
-
-    pub(super) fn late(late: Late, timeouts: Timeouts) -> Self {
-        match late {
-            Late::Client => Self::client_too_slow(),
-            Late::Upstream => Self::upstream_stalled(timeouts.idle),
-            Late::Response => Self::upstream_silent(timeouts.response),
         }
     }
 
@@ -235,7 +216,7 @@ impl Failure {
             StatusCode::REQUEST_TIMEOUT,
             "http_request_error",
             "timeout",
-            "The request's body came too slowly or stopped coming. Send it again without pauses longer than network.idle_timeout, and at least 4 KiB of it a minute.",
+            "The request's body was too slow or stopped. Send it again without pauses longer than network.idle_timeout, and at least 4 KiB of it a minute.",
         )
     }
 
@@ -245,7 +226,7 @@ impl Failure {
             "http_response_timeout",
             "timeout",
             format!(
-                "The upstream did not answer within {} s (network.response_timeout).",
+                "The upstream did not respond within {} s (network.response_timeout).",
                 after.as_secs_f32()
             ),
         )
@@ -263,51 +244,25 @@ impl Failure {
         )
     }
 
-    pub(super) fn not_sent(error: &SendError) -> Self {
-        let (status, kind, code) = match error {
-            SendError::Connect(ConnectError::Timeout { .. }) => {
-                (StatusCode::GATEWAY_TIMEOUT, "connection_timeout", "timeout")
+    fn not_connected(error: &ConnectError, detail: String) -> Self {
+        let kind = match error {
+            ConnectError::Timeout { .. } => {
+                let status = StatusCode::GATEWAY_TIMEOUT;
+                return Self::new(status, "connection_timeout", "timeout", detail);
             }
-            SendError::Connect(ConnectError::Dns(_)) => {
-                (StatusCode::BAD_GATEWAY, "dns_error", "transient")
-            }
-            SendError::Connect(ConnectError::Tcp { reason, .. }) => {
-                let kind = match reason.kind() {
-                    io::ErrorKind::ConnectionRefused => "connection_refused",
-                    io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                        "destination_ip_unroutable"
-                    }
-                    _ => "destination_unavailable",
-                };
-                (StatusCode::BAD_GATEWAY, kind, "transient")
-            }
-            SendError::Connect(ConnectError::Exposed { .. }) => (
-                StatusCode::BAD_GATEWAY,
-                "proxy_configuration_error",
-                "transient",
-            ),
-            SendError::Connect(ConnectError::Certificate { .. }) => (
-                StatusCode::BAD_GATEWAY,
-                "tls_certificate_error",
-                "transient",
-            ),
-            SendError::Connect(ConnectError::Tls { .. }) => {
-                (StatusCode::BAD_GATEWAY, "tls_protocol_error", "transient")
-            }
-            SendError::Closed | SendError::Unprocessed => (
-                StatusCode::BAD_GATEWAY,
-                "connection_terminated",
-                "transient",
-            ),
-            SendError::Protocol => (StatusCode::BAD_GATEWAY, "http_protocol_error", "transient"),
-            SendError::RequestBody => (StatusCode::BAD_REQUEST, "http_request_error", "invalid"),
+            ConnectError::Dns(_) => "dns_error",
+            ConnectError::Tcp { reason, .. } => match reason.kind() {
+                io::ErrorKind::ConnectionRefused => "connection_refused",
+                io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                    "destination_ip_unroutable"
+                }
+                _ => "destination_unavailable",
+            },
+            ConnectError::Exposed { .. } => "proxy_configuration_error",
+            ConnectError::Certificate { .. } => "tls_certificate_error",
+            ConnectError::Tls { .. } => "tls_protocol_error",
         };
-        Self::new(
-            status,
-            kind,
-            code,
-            format!("The upstream could not be asked: {error}."),
-        )
+        Self::bad_gateway(kind, detail)
     }
 
     /// The response for clients of a route of `kind`; `None` where no route was found.
@@ -343,7 +298,59 @@ impl Failure {
     }
 }
 
-/// At least one, since zero invites a client to hammer.
+impl From<Unavailable> for Failure {
+    fn from(unavailable: Unavailable) -> Self {
+        Self {
+            retry_after: Some(whole_seconds(unavailable.retry_in)),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "proxy_internal_response",
+                "login",
+                format!("No token for the upstream: {}", unavailable.error),
+            )
+        }
+    }
+}
+
+impl From<Late> for Failure {
+    fn from(late: Late) -> Self {
+        match late {
+            Late::Client => Self::client_too_slow(),
+            Late::Upstream(timeout) => Self::upstream_stalled(timeout),
+            Late::Response(timeout) => Self::upstream_silent(timeout),
+        }
+    }
+}
+
+impl From<UploadError> for Failure {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::Client(_) => Self::malformed_body(),
+            UploadError::TooLarge { limit } => Self::body_too_large(limit),
+            UploadError::Content(_) => Self::damaged_body(),
+            UploadError::Late(late) => late.into(),
+        }
+    }
+}
+
+impl From<SendError> for Failure {
+    fn from(error: SendError) -> Self {
+        let detail = format!("The request to the upstream failed: {error}.");
+        match error {
+            SendError::RequestBody(source) => match source.downcast::<UploadError>() {
+                Ok(error) => Self::from(*error),
+                Err(_) => Self::malformed_body(),
+            },
+            SendError::Connect(error) => Self::not_connected(&error, detail),
+            SendError::Closed | SendError::Unprocessed => {
+                Self::bad_gateway("connection_terminated", detail)
+            }
+            SendError::Protocol => Self::bad_gateway("http_protocol_error", detail),
+        }
+    }
+}
+
+/// At least one second: zero would invite clients to retry at once.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + 1
 }

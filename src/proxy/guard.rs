@@ -1,6 +1,6 @@
-//! Who may call. An open local port must not turn a web page the user happens to visit into an
-//! authorised caller: neither by a name that resolves to loopback (DNS rebinding) nor by a
-//! cross-site request.
+//! The callers that are let in. A web page that the user happens to visit must not become an authorized caller
+//! through an open local port: neither by a name that resolves to loopback (DNS rebinding) nor by a cross-site
+//! request.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -32,10 +32,11 @@ pub struct Guard {
     origins: Vec<String>,
 }
 
-/// How a client's bytes come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The transport of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Transport {
     /// TCP.
+    #[default]
     Plain,
     /// TLS over TCP.
     Tls,
@@ -43,19 +44,19 @@ pub enum Transport {
     Unix,
 }
 
-/// What the guard makes of an accepted request.
+/// The caller of an accepted request.
 #[derive(Debug)]
 pub(super) enum Caller {
-    /// Not from a browser page, as far as can be told.
+    /// A program, or the user in a browser.
     Local,
-    /// From a page of an allowed origin, to be named in the response.
+    /// A page of an allowed origin, which the response must name.
     Page(HeaderValue),
-    /// A browser asks whether a page may send a request; answered here.
+    /// A browser that asks whether a page may send a request. The proxy responds by itself.
     Preflight(HeaderValue),
 }
 
 impl Guard {
-    /// Takes over the rules.
+    /// Copies the rules.
     pub fn new(security: &Security) -> Self {
         Self {
             hosts: security.allowed_hosts.clone(),
@@ -63,8 +64,8 @@ impl Guard {
         }
     }
 
-    /// `has_pages` tells whether the request is for a web application behind the proxy, whose pages
-    /// may ask for more of it.
+    /// Checks the Host and the Origin of a request. `has_pages` is set for a web application behind the proxy,
+    /// whose pages may request more of it.
     pub(super) fn check(
         &self,
         head: &Parts,
@@ -75,8 +76,7 @@ impl Guard {
         self.check_origin(head, transport, &name, has_pages)
     }
 
-    /// The refusal of a request that is not local, for addresses beside the proxy's own, which are
-    /// plain HTTP.
+    /// The response to a request that is not local. It is for the admin address, which is plain HTTP.
     pub fn refusal(&self, head: &Parts) -> Option<Response<Bytes>> {
         let failure = match self.check(head, Transport::Plain, false) {
             Ok(Caller::Local) => return None,

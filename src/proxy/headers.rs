@@ -1,4 +1,4 @@
-//! Which headers pass, and what they allow. What is not named here goes through untouched, both ways.
+//! The headers that do not pass, and those that the proxy sets. All others pass untouched, both ways.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
@@ -10,31 +10,27 @@ const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox");
 const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
-/// Removes what must not reach the upstream: credentials of the client's own, what proxies tell
-/// each other, and what belongs to the client's connection (RFC 9110, section 7.6.1).
+/// Removes the headers that must not reach the upstream: credentials of the client's own, notes between
+/// proxies, and those of the client's connection (RFC 9110, section 7.6.1).
 pub(super) fn strip_request(headers: &mut HeaderMap) {
-    let wants_trailers = headers
-        .get_all(header::TE)
-        .iter()
-        .flat_map(tokens)
-        .any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+    let wants_trailers =
+        list(headers, header::TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
     strip(headers, is_unwanted);
     if wants_trailers {
         headers.insert(header::TE, TRAILERS);
     }
 }
 
-/// Removes from trailers what does not pass as a header either, and what has to come before the body
-/// to mean anything (RFC 9110, section 6.5.1).
+/// Removes trailers that would not pass as headers, and those that mean something only before the body (RFC
+/// 9110, section 6.5.1).
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     strip(trailers, |name| {
         is_unwanted(name) || is_of_the_message(name) || speaks_of_its_origin(name)
     });
 }
 
-/// Removes what belongs to the upstream's connection, what a browser would take for the proxy's own word
-/// about its address, and a length where none may be (RFC 9110, section 8.6): HTTP/2 clients take a 204
-/// that has one for broken.
+/// Removes the headers of the upstream's connection, those that a browser would apply to the proxy's address,
+/// and a `Content-Length` where none is allowed (RFC 9110, section 8.6): HTTP/2 clients reject a 204 with one.
 pub(super) fn strip_response(status: StatusCode, headers: &mut HeaderMap) {
     strip(headers, |name| {
         is_hop_by_hop(name) || speaks_of_its_origin(name)
@@ -44,28 +40,25 @@ pub(super) fn strip_response(status: StatusCode, headers: &mut HeaderMap) {
     }
 }
 
-/// Keeps a stored document that is opened at the proxy's address from acting there: a script in it would
-/// have the proxy's origin, and read every patient. Images and, in browsers of today, PDF still show.
+/// Sandboxes a stored document that is opened at the proxy's address: a script in it would have the proxy's
+/// origin, and could read every patient. Images and, in today's browsers, PDF still show.
 pub(super) fn confine(headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_SECURITY_POLICY, SANDBOX);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
 }
 
-/// Tells a client that its connection takes no other request (RFC 9112, section 9.6).
+/// Tells the client that its connection takes no other request (RFC 9112, section 9.6).
 pub(super) fn announce_end(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// RFC 9111, section 5.2.2.6.
 pub(super) fn forbids_transformation(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CACHE_CONTROL)
-        .iter()
-        .flat_map(tokens)
+    list(headers, header::CACHE_CONTROL)
         .any(|directive| directive.eq_ignore_ascii_case(b"no-transform"))
 }
 
-/// Removes all headers of such names: one look at each header there is, and none for each name that
+/// Removes all headers with an unwanted name. It looks once at each header there is, not for each name that
 /// there might be.
 pub(super) fn remove_all(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     for name in names(headers, unwanted) {
@@ -93,19 +86,19 @@ fn names(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> Vec<Heade
         .collect()
 }
 
-/// The headers that `Connection` declares to be this connection's own.
+/// The headers that `Connection` names.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(tokens)
+    list(headers, header::CONNECTION)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
         .collect()
 }
 
-fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    let tokens = value.as_bytes().split(|byte| *byte == b',');
-    tokens.map(<[u8]>::trim_ascii)
+/// The members of a list header, in all of its fields (RFC 9110, section 5.6.1).
+pub(super) fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    let fields = headers.get_all(name).iter();
+    fields
+        .flat_map(|field| field.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -122,8 +115,8 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// In a request, and however it is spelt: to gateways that hand headers on as variables (RFC 3875,
-/// section 4.1.18) an underscore is a hyphen.
+/// A header that no request may have. An underscore counts as a hyphen, as it does for gateways that pass
+/// headers on as variables (RFC 3875, section 4.1.18).
 fn is_unwanted(name: &HeaderName) -> bool {
     match with_hyphens(name) {
         None => is_hop_by_hop(name) || is_private(name) || is_override(name),
@@ -146,8 +139,8 @@ fn is_private(name: &HeaderName) -> bool {
         || name.as_str().starts_with("proxy-")
 }
 
-/// By which some gateways let a request stand for another method or URL. There is no list of all of them,
-/// but they are called alike.
+/// A header by which some gateways let a request stand for another method or URL. No list has all of them, but
+/// their names are alike.
 pub(super) fn is_override(name: &HeaderName) -> bool {
     if let Some(name) = with_hyphens(name) {
         return is_override(&name);
@@ -165,8 +158,8 @@ pub(super) fn is_override(name: &HeaderName) -> bool {
             ))
 }
 
-/// A browser keeps these, or acts on them, for the address that it called: the proxy's, with all its
-/// routes and whatever else listens on this host.
+/// A header that a browser applies to the address that it called: the proxy's, with all its routes and all
+/// other servers on this host.
 fn speaks_of_its_origin(name: &HeaderName) -> bool {
     matches!(
         *name,
@@ -208,7 +201,7 @@ fn speaks_of_its_origin(name: &HeaderName) -> bool {
     ) || name.as_str().starts_with("access-control-")
 }
 
-/// How a message is to be read and handled.
+/// A header that says how to read and handle a message.
 fn is_of_the_message(name: &HeaderName) -> bool {
     matches!(
         *name,

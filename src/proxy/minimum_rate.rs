@@ -1,8 +1,8 @@
-//! The least that a client must send of a body to keep its request in flight. A timeout for silence
-//! alone lets one byte a minute hold a place for ever.
+//! The minimum rate at which a client must send a body to keep its request in flight. An idle timeout alone
+//! lets one byte a minute keep a request in flight for ever.
 //!
-//! Answers need no such rule. The system takes more of one only when a third of its buffer is free,
-//! and an HTTP/2 stream is to take 16 KiB within the timeout for silence.
+//! Responses need no such rule. The system takes more of one only when a third of its send buffer is free,
+//! and an HTTP/2 stream must take 16 KiB within the idle timeout.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -14,24 +14,24 @@ use tokio::time::Instant;
 /// A client must send this many bytes for each [`PATIENCE`] that the proxy waits for it: on average 68
 /// bytes a second, a tenth of what an old modem sends. Kestrel asks for 240, Apache's `mod_reqtimeout` for 500.
 const LEAST: u64 = 4096;
-/// The time for [`LEAST`] bytes, where the timeout for silence is not longer.
+/// The time for [`LEAST`] bytes, unless the idle timeout is longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long the proxy has waited for a client to send bytes. Time in which the upstream takes none
-/// does not count.
+/// The time that the proxy has waited for a client to send bytes. Time in which the upstream takes none does
+/// not count.
 #[derive(Debug)]
 pub(super) struct MinimumRate {
     start: Instant,
     patience: Duration,
-    /// Milliseconds from `start` to when the wait began, and one; 0 while nobody waits.
+    /// Milliseconds from `start` to the beginning of the wait, plus one; 0 while nobody waits.
     waits_since: AtomicU64,
-    /// Milliseconds waited since [`LEAST`] bytes came last.
+    /// Milliseconds waited for the current [`LEAST`] bytes.
     waited: AtomicU64,
     sent: AtomicU64,
 }
 
 impl MinimumRate {
-    /// For a client that may be silent for so long.
+    /// For a client that may be idle for `idle_timeout`.
     pub(super) fn new(idle_timeout: Duration) -> Self {
         Self {
             start: Instant::now(),
@@ -50,7 +50,7 @@ impl MinimumRate {
         }
     }
 
-    /// Notes that the client has sent so many bytes.
+    /// Notes that the client has sent `bytes`.
     pub(super) fn sent(&self, bytes: u64) {
         self.stop_waiting();
         let sent = self.sent.load(Ordering::Relaxed) + bytes;
@@ -62,7 +62,7 @@ impl MinimumRate {
         }
     }
 
-    /// Notes that nobody waits for the client.
+    /// Notes that nobody waits for the client any more.
     pub(super) fn stop_waiting(&self) {
         let since = self.waits_since.load(Ordering::Relaxed);
         if since > 0 {
@@ -73,8 +73,8 @@ impl MinimumRate {
         }
     }
 
-    /// When the client will have been too slow, if it sends nothing until then; `None` while nobody
-    /// waits for it.
+    /// The time at which the client is too slow, if it sends nothing until then. `None` while nobody waits
+    /// for it.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let since = self.waits_since.load(Ordering::Relaxed).checked_sub(1)?;
         let waited = Duration::from_millis(self.waited.load(Ordering::Relaxed));
@@ -93,20 +93,17 @@ mod tests {
 
     use super::*;
 
-    /// Whether a client that moves `bytes` every `pause` is too slow within an hour.
+    /// Whether a client that sends `bytes` at each interval is too slow within an hour.
     async fn is_too_slow(bytes: u64, every: Duration, idle_timeout: Duration) -> bool {
-        let minimum_rate = MinimumRate::new(idle_timeout);
+        let rate = MinimumRate::new(idle_timeout);
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(3600) {
-            minimum_rate.wait();
+            rate.wait();
             advance(every).await;
-            if minimum_rate
-                .deadline()
-                .is_some_and(|late| late <= Instant::now())
-            {
+            if rate.deadline().is_some_and(|late| late <= Instant::now()) {
                 return true;
             }
-            minimum_rate.sent(bytes);
+            rate.sent(bytes);
         }
         false
     }
@@ -124,10 +121,10 @@ mod tests {
             (1, second * 59, minute, true),
             (60, second, minute, true),
             (LEAST / 2, second * 31, minute, true),
-            // A longer timeout for silence was chosen for clients with longer pauses.
+            // A longer idle timeout was chosen for clients with longer pauses.
             (LEAST, minute * 9, minute * 10, false),
             (1, minute * 9, minute * 10, true),
-            // A shorter one says nothing of the rate.
+            // A shorter idle timeout does not change the rate.
             (1000, second, second, false),
             (100, second, second, false),
         ] {
@@ -137,19 +134,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_time_of_others_does_not_count() {
+    async fn the_time_that_the_upstream_takes_does_not_count() {
         pause();
-        let minimum_rate = MinimumRate::new(PATIENCE);
+        let rate = MinimumRate::new(PATIENCE);
         for _ in 0..100 {
-            minimum_rate.wait();
+            rate.wait();
             advance(PATIENCE / 200).await;
-            assert!(
-                minimum_rate
-                    .deadline()
-                    .is_some_and(|late| Instant::now() < late)
-            );
-            minimum_rate.sent(1);
-            assert_eq!(minimum_rate.deadline(), None);
+            assert!(rate.deadline().is_some_and(|late| Instant::now() < late));
+            rate.sent(1);
+            assert_eq!(rate.deadline(), None);
             advance(PATIENCE).await;
         }
     }

@@ -1,5 +1,5 @@
-//! What has moved so far in one progress, and which deadline that leaves. There is no total
-//! timeout: an upload of hours is fine while bytes move.
+//! The progress of one exchange: the bytes that have moved so far, and the deadline for the next ones. There
+//! is no total timeout: an upload of hours is fine while bytes move.
 
 use std::{
     future::poll_fn,
@@ -17,20 +17,20 @@ use tokio::{
 
 use super::{minimum_rate::MinimumRate, replay::ReplayBuffer, timers::Timers};
 
-/// For this long after the last byte sent, a 408 may still be about the idle connection. It is longer than
-/// any round trip, and shorter than any time that a server waits for the rest of a request.
+/// For this long after the last byte of a request, a 408 may still be about the idle connection. It is longer
+/// than any round trip, and shorter than any time that a server waits for the rest of a request.
 const CROSSING: Duration = Duration::from_secs(1);
 
-/// The limits of `[network]`.
+/// The timeouts of `[network]`.
 #[derive(Debug, Clone, Copy)]
-pub struct Timeouts {
+pub(super) struct Timeouts {
     /// From the request's end to the response's head.
-    pub response: Duration,
+    pub(super) response: Duration,
     /// Without a byte in either direction.
-    pub idle: Duration,
+    pub(super) idle: Duration,
 }
 
-/// Shared by both bodies of an progress and by whoever waits for the response's head.
+/// The state that both bodies of an exchange share with the wait for the response's head.
 #[derive(Debug)]
 pub(super) struct Progress {
     start: Instant,
@@ -39,23 +39,19 @@ pub(super) struct Progress {
     /// Milliseconds since `start`.
     last_moved: AtomicU64,
     is_sent: AtomicBool,
-    /// Of the client as it sends its body.
     minimum_rate: MinimumRate,
-    is_too_large: AtomicBool,
-    is_broken_off: AtomicBool,
-    is_damaged: AtomicBool,
     replay: ReplayBuffer,
 }
 
-/// Whom an progress that stands still is waiting for.
+/// The party that an exchange waited for in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Late {
     /// The client sends no more of its body, or too little.
     Client,
     /// The upstream takes no more of the request.
-    Upstream,
-    /// The upstream has the whole request and does not answer.
-    Response,
+    Upstream(Duration),
+    /// The upstream has the whole request and sends no response.
+    Response(Duration),
 }
 
 impl Progress {
@@ -67,14 +63,11 @@ impl Progress {
             last_moved: AtomicU64::new(0),
             is_sent: AtomicBool::new(false),
             minimum_rate: MinimumRate::new(timeouts.idle),
-            is_too_large: AtomicBool::new(false),
-            is_broken_off: AtomicBool::new(false),
-            is_damaged: AtomicBool::new(false),
             replay: ReplayBuffer::new(),
         }
     }
 
-    /// Notes that bytes moved, in whichever direction; returns the time since the start.
+    /// Notes that bytes moved, in either direction. Returns the time since the start.
     pub(super) fn moved(&self) -> Duration {
         let elapsed = self.start.elapsed();
         let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
@@ -82,7 +75,7 @@ impl Progress {
         elapsed
     }
 
-    /// Notes bytes that the client has sent, or its trailers; returns how many there are by now.
+    /// Notes bytes that the client has sent, or its trailers. Returns the number of bytes so far.
     pub(super) fn uploaded(&self, data: Option<&Bytes>) -> u64 {
         self.moved();
         let bytes = data.map_or(0, Bytes::len) as u64;
@@ -90,7 +83,8 @@ impl Progress {
         self.uploaded.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
-    /// Keeps what goes to the upstream, in case it wants it again; with trailers nothing is replay.
+    /// Buffers a part of the body in case it must be sent again. Trailers cannot be buffered, and with them
+    /// the whole body is given up.
     pub(super) fn buffer(&self, data: Option<&Bytes>) {
         match data {
             Some(data) => self.replay.push(data),
@@ -98,7 +92,7 @@ impl Progress {
         }
     }
 
-    /// Whether a message that crossed the end of the request may still be coming in.
+    /// Whether a message that crossed the end of the request on the wire may still arrive.
     pub(super) fn is_just_sent(&self) -> bool {
         self.last_moved_at().elapsed() < CROSSING
     }
@@ -111,24 +105,24 @@ impl Progress {
         self.minimum_rate.wait();
     }
 
-    /// Notes that the request is with the upstream as a whole.
+    /// Notes that the whole request has been sent.
     pub(super) fn set_sent(&self) {
         self.replay.end();
         self.minimum_rate.stop_waiting();
         self.is_sent.store(true, Ordering::Relaxed);
     }
 
-    /// The request's body, if it is small and has come as a whole by now.
+    /// The request's body, if all of it has come and is buffered.
     pub(super) fn replayable_body(&self) -> Option<Vec<Bytes>> {
         self.replay.whole()
     }
 
-    /// The request's body, if it is small, once it has come as a whole.
+    /// Waits for all of the request's body. `None` if it is too large for the buffer or stops coming.
     pub(super) async fn whole_body(&self) -> Option<Vec<Bytes>> {
         loop {
             tokio::select! {
                 biased;
-                kept = self.replay.wait() => return kept,
+                body = self.replay.wait() => return body,
                 () = sleep_until(self.idle_deadline()) => {
                     if self.idle_deadline() <= Instant::now() {
                         return None;
@@ -143,39 +137,13 @@ impl Progress {
         self.replay.stop();
     }
 
-    /// The start of the request's body, of which nobody reads the rest, if it can be read on.
+    /// The start of a request's body whose rest has not been read. `None` if it is not buffered.
     pub(super) fn resume(&self) -> Option<Vec<Bytes>> {
         self.replay.resume()
     }
 
-    pub(super) fn set_too_large(&self) {
-        self.is_too_large.store(true, Ordering::Relaxed);
-    }
-
-    /// Notes that the client's body was malformed or ended early.
-    pub(super) fn set_broken_off(&self) {
-        self.is_broken_off.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_broken_off(&self) -> bool {
-        self.is_broken_off.load(Ordering::Relaxed)
-    }
-
-    /// Notes that the client's body is not compressed in the way that its head says.
-    pub(super) fn set_damaged(&self) {
-        self.is_damaged.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_damaged(&self) -> bool {
-        self.is_damaged.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn is_too_large(&self) -> bool {
-        self.is_too_large.load(Ordering::Relaxed)
-    }
-
-    /// When the progress will have stood still for too long, or its client will have been too slow,
-    /// if nothing moves until then.
+    /// The time at which the exchange has stood still for too long, or its client has been too slow, if
+    /// nothing moves until then.
     pub(super) fn idle_deadline(&self) -> Instant {
         let idle = self.last_moved_at() + self.timeouts.idle;
         self.minimum_rate
@@ -183,7 +151,7 @@ impl Progress {
             .map_or(idle, |slow| idle.min(slow))
     }
 
-    /// Waits for what has to come before a response's head, for as long as something moves.
+    /// Waits for `future` for as long as bytes move. It ends with the response's head, or before.
     pub(super) async fn while_moving<T>(
         &self,
         timers: &Timers,
@@ -198,12 +166,12 @@ impl Progress {
             }
             loop {
                 let (deadline, late) = self.head_deadline();
-                // From the request's end on, another limit holds.
+                // Another limit holds from the request's end on.
                 if deadline < due {
                     due = deadline;
                     timer.reset(due);
                 }
-                // It has its say even where the other is always ready for more.
+                // Polled without a coop budget: a future that is always ready would use it up first.
                 ready!(pin!(unconstrained(&mut timer)).poll(cx));
                 if deadline <= Instant::now() {
                     return Poll::Ready(Err(late));
@@ -215,22 +183,16 @@ impl Progress {
         .await
     }
 
-    /// When the wait for a response's head ends, as things stand, and who will have been late.
+    /// The end of the wait for a response's head, as things stand, and the party that is late then.
     fn head_deadline(&self) -> (Instant, Late) {
         if self.is_sent.load(Ordering::Relaxed) {
-            (
-                self.last_moved_at() + self.timeouts.response,
-                Late::Response,
-            )
+            let timeout = self.timeouts.response;
+            (self.last_moved_at() + timeout, Late::Response(timeout))
         } else if self.minimum_rate.deadline().is_some() {
             (self.idle_deadline(), Late::Client)
         } else {
-            (self.idle_deadline(), Late::Upstream)
+            (self.idle_deadline(), Late::Upstream(self.timeouts.idle))
         }
-    }
-
-    pub(super) fn timeouts(&self) -> Timeouts {
-        self.timeouts
     }
 
     fn last_moved_at(&self) -> Instant {
@@ -247,10 +209,12 @@ mod tests {
 
     use super::*;
 
+    const RESPONSE: Duration = Duration::from_millis(10);
+
     #[tokio::test]
-    async fn the_limit_for_an_answer_holds_from_the_end_of_the_request() {
+    async fn the_response_timeout_holds_from_the_end_of_the_request() {
         let progress = Progress::new(Timeouts {
-            response: Duration::from_millis(10),
+            response: RESPONSE,
             idle: Duration::from_secs(60),
         });
         let timers = Timers::default();
@@ -261,11 +225,11 @@ mod tests {
         };
         let waiting = progress.while_moving(&timers, sending);
         let late = timeout(Duration::from_secs(10), waiting).await;
-        assert_eq!(late, Ok(Err(Late::Response)));
+        assert_eq!(late, Ok(Err(Late::Response(RESPONSE))));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_long_after_a_request_did_not_cross_it() {
+    async fn a_message_long_after_a_request_did_not_cross_it() {
         let hour = Duration::from_secs(3600);
         let progress = Progress::new(Timeouts {
             response: hour,
@@ -278,9 +242,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_is_always_busy_is_late_all_the_same() {
+    async fn a_future_that_is_always_busy_is_late_all_the_same() {
         let progress = Progress::new(Timeouts {
-            response: Duration::from_millis(10),
+            response: RESPONSE,
             idle: Duration::from_secs(60),
         });
         progress.set_sent();
@@ -292,6 +256,6 @@ mod tests {
         let timers = Timers::default();
         let waiting = progress.while_moving::<()>(&timers, busy);
         let late = timeout(Duration::from_secs(10), waiting).await;
-        assert_eq!(late, Ok(Err(Late::Response)));
+        assert_eq!(late, Ok(Err(Late::Response(RESPONSE))));
     }
 }

@@ -1,5 +1,5 @@
-//! A request's body, kept while it is small, to be sent again: with another token, or to an upstream
-//! that did not process it.
+//! The replay buffer: a small request body, kept to be sent again with another token, or to an upstream that
+//! did not process it.
 
 use std::{
     mem,
@@ -9,10 +9,10 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-/// Larger bodies are not replay.
+/// The most bytes that are buffered. A larger body cannot be sent again.
 pub(super) const LIMIT: usize = 64 << 10;
 
-/// Shares the bytes with the body that is being sent.
+/// The buffer of one request. Its bytes are shared with the body that is being sent.
 #[derive(Debug)]
 pub(super) struct ReplayBuffer {
     state: Mutex<State>,
@@ -26,12 +26,12 @@ enum State {
         length: usize,
     },
     Whole(Vec<Bytes>),
-    /// Nobody reads on, but somebody may.
+    /// Nobody reads the body any more; another connection may yet.
     Stopped {
         chunks: Vec<Bytes>,
         length: usize,
     },
-    /// Too large, or with trailers.
+    /// The body is too large, or has trailers.
     Gone,
 }
 
@@ -46,7 +46,7 @@ impl ReplayBuffer {
         }
     }
 
-    /// Notes the next bytes.
+    /// Adds the next bytes.
     pub(super) fn push(&self, bytes: &Bytes) {
         let mut state = self.state();
         if let State::Growing { chunks, length } = &mut *state {
@@ -69,7 +69,7 @@ impl ReplayBuffer {
         }
     }
 
-    /// Drops what is kept of a body with trailers, which are not replay.
+    /// Drops a body with trailers, which are not buffered.
     pub(super) fn give_up(&self) {
         let mut state = self.state();
         if matches!(*state, State::Growing { .. }) {
@@ -78,7 +78,7 @@ impl ReplayBuffer {
         }
     }
 
-    /// Notes that nobody reads the body to its end.
+    /// Notes that the body is dropped before its end.
     pub(super) fn stop(&self) {
         let mut state = self.state();
         if let State::Growing { chunks, length } = &mut *state {
@@ -90,7 +90,7 @@ impl ReplayBuffer {
         }
     }
 
-    /// Returns the start of a body that is not read any more, and keeps its rest from now on.
+    /// Returns the start of a body that was dropped, and buffers its rest from now on.
     pub(super) fn resume(&self) -> Option<Vec<Bytes>> {
         let mut state = self.state();
         let State::Stopped { chunks, length } = &mut *state else {
@@ -104,7 +104,7 @@ impl ReplayBuffer {
         Some(start)
     }
 
-    /// The whole body, if it has come.
+    /// The whole body, if all of it has come.
     pub(super) fn whole(&self) -> Option<Vec<Bytes>> {
         match &*self.state() {
             State::Whole(chunks) => Some(chunks.clone()),
@@ -112,8 +112,8 @@ impl ReplayBuffer {
         }
     }
 
-    /// The whole body. Waits until it is known whether there is one: an upstream may answer before it
-    /// has read what it was sent.
+    /// The whole body. Waits until all of it has come, since an upstream may respond before it has read
+    /// the request.
     pub(super) async fn wait(&self) -> Option<Vec<Bytes>> {
         while matches!(*self.state(), State::Growing { .. }) {
             self.settled.notified().await;
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn does_not_wait_for_what_will_not_come() {
+    async fn does_not_wait_for_a_body_that_was_dropped() {
         let replay = ReplayBuffer::new();
         replay.push(&Bytes::from_static(b"a"));
         let (taken, ()) = tokio::join!(replay.wait(), async { replay.stop() });
@@ -152,20 +152,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_whole_after_all_where_somebody_reads_on() {
+    async fn is_whole_after_all_where_another_connection_reads_on() {
         let replay = ReplayBuffer::new();
         let chunks = [b"a", b"b"].map(|chunk| Bytes::from_static(chunk)).to_vec();
         replay.push(&chunks[0]);
         replay.stop();
         assert_eq!(replay.resume(), Some(vec![chunks[0].clone()]));
-        assert_eq!(replay.resume(), None, "somebody does already");
+        assert_eq!(replay.resume(), None, "another connection does already");
         replay.push(&chunks[1]);
         replay.end();
         assert_eq!(replay.wait().await, Some(chunks));
     }
 
     #[tokio::test]
-    async fn lets_go_of_what_is_too_large() {
+    async fn drops_a_body_that_is_too_large() {
         let chunk = Bytes::from(vec![0; LIMIT]);
         let replay = ReplayBuffer::new();
         replay.push(&chunk);

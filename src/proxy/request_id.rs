@@ -1,5 +1,5 @@
-//! What a request is called in the log: as the client or the upstream calls it, else by a number of
-//! its own, which nobody else is told.
+//! The id of a request in the log: the client's or the upstream's `X-Request-Id`, else a number of the proxy's
+//! own, which is not sent anywhere.
 
 use std::{
     fmt,
@@ -14,11 +14,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 const NAME: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Starts anywhere, so that two runs of the program do not use the same numbers.
+/// Starts at a random number, so that two runs of the program do not use the same ones.
 static NEXT: LazyLock<AtomicU64> =
     LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(0_u8)));
 
-/// Written as text.
+/// An id as the log shows it.
 #[derive(Debug)]
 pub(super) enum RequestId<'a> {
     Given(&'a str),
@@ -26,7 +26,7 @@ pub(super) enum RequestId<'a> {
 }
 
 impl<'a> RequestId<'a> {
-    /// A new number where there is no other.
+    /// The given id, else a new number.
     pub(super) fn or_own(given: Option<&'a HeaderValue>) -> Self {
         given.and_then(|id| id.to_str().ok()).map_or_else(
             || Self::Own(NEXT.fetch_add(1, Ordering::Relaxed)),
@@ -44,7 +44,7 @@ impl fmt::Display for RequestId<'_> {
     }
 }
 
-/// A request id that is a UUID; anything else might be something about a patient.
+/// A given id that is a UUID. Any other might say something about a patient.
 pub(super) fn given(headers: &HeaderMap) -> Option<HeaderValue> {
     headers
         .get(NAME)

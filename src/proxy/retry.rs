@@ -1,37 +1,50 @@
-//! Sends a request once more: with another token than the one that was refused, or later to a
-//! service that is busy.
+//! Sends a request again after a response that another attempt may better: with a new token after 401, or
+//! later to a service that is busy. Where neither helps, tells the user what a 401 asks for.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use http::{Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use tokio::time::sleep;
 
 use super::{
-    Shared,
     body::UploadBody,
     failure::Failure,
     progress::Progress,
     route::Route,
-    send::{Answer, authorize, send},
-    throttled,
+    send::{UpstreamResponse, authorize, send},
+    timers::Timers,
 };
-use crate::token::Token;
+use crate::{token::Token, upstream::retry_after};
 
-/// Sends a request with a new token in place of the one that the upstream has refused, or with
-/// one at all. `None` where that is no use or not possible, and the refusal is the answer.
-pub(super) async fn authorized(
-    shared: &Shared,
+/// The longest wait for a busy service in all: after that the client is better off knowing.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+/// The number of retries for a service that asks for hardly any time, again and again.
+const MAX_RETRIES: usize = 10;
+/// The shortest wait, so that a service that asks for no time at all does not get all retries at once.
+const MIN_WAIT: Duration = Duration::from_millis(100);
+
+/// The wait in milliseconds. Services that send this header round `Retry-After` up to whole seconds.
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-ms-retry-after-ms");
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// Replaces the token that the upstream has refused, or fetches one for a request that had none, and sends
+/// the request again. `None` if there is no other token or the body cannot be sent again: the client then
+/// gets the refusal.
+pub(super) async fn with_new_token(
     route: &Route,
     request: &mut Request<()>,
     refused: Option<&Arc<Token>>,
     progress: &Progress,
-) -> Result<Option<Answer>, Failure> {
+    timers: &Timers,
+) -> Result<Option<UpstreamResponse>, Failure> {
     let token = match refused {
-        Some(refused) => route.source.replace(refused).await,
-        None => route.source.token().await.map(Some),
+        Some(refused) => route.source.replace(refused).await?,
+        None => Some(route.source.token().await?),
     };
-    let token = token.map_err(|unavailable| Failure::no_token(&unavailable))?;
-    // The next request profits from a new token even if this one cannot be repeated.
+    // The next request profits from a new token even if this one cannot be sent again.
     let Some(token) = token else {
         return Ok(None);
     };
@@ -41,38 +54,97 @@ pub(super) async fn authorized(
     authorize(request, &token);
     progress.moved();
     let upload = UploadBody::whole(body, None);
-    send(route, request, upload, progress, shared)
-        .await
-        .map(Some)
+    let response = send(route, request, upload, progress, timers).await?;
+    Ok(Some(response))
 }
 
-/// Sends a request again after the time that a busy upstream asks for, a few times.
-pub(super) async fn unhurried(
-    shared: &Shared,
+/// Whether a busy service asks for a request, which changes nothing, to be sent again later.
+pub(super) fn is_throttled(
+    route: &Route,
+    request: &Request<()>,
+    response: &UpstreamResponse,
+) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && wait(response, route.source.now()).is_some()
+}
+
+/// Sends a request without a body again after the wait that a busy service asks for, a few times.
+pub(super) async fn after_waiting(
     route: &Route,
     mut request: Request<()>,
-    mut answer: Answer,
+    first_response: UpstreamResponse,
     progress: &Progress,
-) -> Result<Answer, Failure> {
-    let mut time_left = throttled::MAX_WAIT;
-    for _ in 0..throttled::MAX_REPEATS {
-        let wait = throttled::wait(&answer, route.source.now());
+    timers: &Timers,
+) -> Result<UpstreamResponse, Failure> {
+    let mut response = first_response;
+    let mut time_left = MAX_WAIT;
+    for _ in 0..MAX_RETRIES {
+        let wait = wait(&response, route.source.now());
         let Some((wait, left)) = wait.and_then(|wait| Some((wait, time_left.checked_sub(wait)?)))
         else {
             break;
         };
         time_left = left;
-        drop(answer);
+        // Frees its connection.
+        drop(response);
         sleep(wait).await;
         if request.headers().contains_key(header::AUTHORIZATION) {
-            // The one before may have expired meanwhile.
-            let token = route.source.token().await;
-            let token = token.map_err(|unavailable| Failure::no_token(&unavailable))?;
+            // The token may have expired meanwhile.
+            let token = route.source.token().await?;
             authorize(&mut request, &token);
         }
         progress.moved();
         let upload = UploadBody::whole(Vec::new(), None);
-        answer = send(route, &request, upload, progress, shared).await?;
+        response = send(route, &request, upload, progress, timers).await?;
     }
-    Ok(answer)
+    Ok(response)
+}
+
+/// The wait that a busy service asks for. `None` if it is not busy, or names no time.
+fn wait(response: &UpstreamResponse, received: SystemTime) -> Option<Duration> {
+    if !matches!(
+        response.status(),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    ) {
+        return None;
+    }
+    let headers = response.headers();
+    let wait = milliseconds(headers).or_else(|| retry_after(headers, received));
+    wait.map(|wait| wait.max(MIN_WAIT))
+}
+
+fn milliseconds(headers: &HeaderMap) -> Option<Duration> {
+    let milliseconds = headers.get(RETRY_AFTER_MS)?.to_str().ok()?;
+    milliseconds.trim().parse().ok().map(Duration::from_millis)
+}
+
+/// Adds the remedy to a 401 that asks for more than a token: a claims challenge
+/// (learn.microsoft.com/entra/identity-platform/claims-challenge). The response is the service's, so no
+/// `error` is named (RFC 9209, section 2.1).
+pub(super) fn explain_challenge(route: &Route, headers: &mut HeaderMap) {
+    if !is_claims_challenge(headers) {
+        return;
+    }
+    let audience = route.source.audience();
+    let scope = audience.map_or_else(String::new, |audience| {
+        format!(" --scope {audience}/.default")
+    });
+    let details = format!(
+        "the service wants a sign-in that satisfies another policy (a claims challenge); as a user, \
+         run: az logout, then az login{scope}; as an application, ask an administrator"
+    );
+    tracing::warn!(route = &*route.name, "{details}");
+    // An audience has no character that would end the string.
+    if let Ok(value) = HeaderValue::from_str(&format!("ahds-proxy; details=\"{details}\"")) {
+        headers.append(PROXY_STATUS, value);
+    }
+}
+
+fn is_claims_challenge(headers: &HeaderMap) -> bool {
+    let challenges = headers.get_all(header::WWW_AUTHENTICATE);
+    challenges.iter().any(|challenge| {
+        challenge
+            .to_str()
+            .is_ok_and(|challenge| challenge.contains("insufficient_claims"))
+    })
 }

@@ -1,10 +1,10 @@
-//! Which route a path belongs to, and the request target it becomes on the upstream.
+//! The route that a path belongs to, and the request target on its upstream.
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Uri, request::Parts, uri::PathAndQuery};
 
-use super::{body::UploadBody, failure::Failure, links::BaseUrls};
+use super::{failure::Failure, links::BaseUrls};
 use crate::{
     config::{self, RouteKind},
     token::Source,
@@ -21,20 +21,20 @@ pub struct Route {
     pub(super) read_only: bool,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// `None` where links are kept as they are.
-    pub(super) names: Option<BaseUrls>,
+    pub(super) base_urls: Option<BaseUrls>,
     pub(super) retry_throttled: bool,
     pub(super) pages: bool,
     pub(super) source: Arc<Source>,
-    pub(super) pool: Pool<UploadBody>,
+    pub(super) pool: Pool,
 }
 
 impl Route {
     /// Puts a route together.
     pub fn new(
         config: &config::Route,
-        names: Option<BaseUrls>,
+        base_urls: Option<BaseUrls>,
         source: Arc<Source>,
-        pool: Pool<UploadBody>,
+        pool: Pool,
     ) -> Self {
         Self {
             name: config.name.clone(),
@@ -43,7 +43,7 @@ impl Route {
             base_path: config.upstream.base_path().to_owned(),
             read_only: config.read_only,
             headers: config.headers.clone(),
-            names,
+            base_urls,
             retry_throttled: config.retry_throttled,
             pages: config.pages,
             source,
@@ -74,9 +74,6 @@ impl Route {
 
     /// The request target on the upstream: path and query byte for byte behind the upstream's own path.
     pub(super) fn target(&self, rest: &str, query: Option<&str>) -> Result<Uri, Failure> {
-        if leaves_its_prefix(rest) {
-            return Err(Failure::path_leaves_prefix());
-        }
         let path = if rest.is_empty() && self.base_path.is_empty() {
             "/"
         } else {
@@ -97,25 +94,52 @@ impl Route {
     }
 }
 
-/// The route of that name for a listener of its own, where the whole path is the upstream's.
-pub(super) fn by_name<'a, 'p>(
-    routes: &'a [Arc<Route>],
-    name: &str,
-    path: &'p str,
-) -> Option<(&'a Arc<Route>, &'p str)> {
-    let route = routes.iter().find(|route| &*route.name == name)?;
-    path.starts_with('/').then_some((route, path))
+/// The route of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Located<'a> {
+    pub(super) route: &'a Route,
+    /// The number of the route, counted from 0.
+    pub(super) number: usize,
+    /// The start of the upstream's part of the path.
+    rest_at: usize,
 }
 
-/// The route with the longest prefix that matches, and the path behind that prefix.
-pub(super) fn find<'a, 'p>(
-    routes: &'a [Arc<Route>],
-    path: &'p str,
-) -> Option<(&'a Arc<Route>, &'p str)> {
-    routes
-        .iter()
-        .filter_map(|route| Some((route, route.strip(path)?)))
-        .max_by_key(|(route, _)| route.prefix().len())
+impl Located<'_> {
+    /// The path behind the route's prefix.
+    pub(super) fn rest<'h>(&self, head: &'h Parts) -> &'h str {
+        &head.uri.path()[self.rest_at..]
+    }
+}
+
+/// Finds the route with this name, for a listener of its own: the whole path is the upstream's.
+pub(super) fn by_name<'a>(routes: &'a [Arc<Route>], name: &str, path: &str) -> Option<Located<'a>> {
+    let number = routes.iter().position(|route| &*route.name == name)?;
+    path.starts_with('/').then_some(Located {
+        route: &routes[number],
+        number,
+        rest_at: 0,
+    })
+}
+
+/// Finds the route with the longest prefix that matches.
+pub(super) fn find<'a>(routes: &'a [Arc<Route>], path: &str) -> Option<Located<'a>> {
+    let matching = routes.iter().enumerate().filter_map(|(number, route)| {
+        Some(Located {
+            route,
+            number,
+            rest_at: path.len() - route.strip(path)?.len(),
+        })
+    });
+    matching.max_by_key(|located| located.rest_at)
+}
+
+/// Refuses a path that leads out of its route's prefix.
+pub(super) fn check_path(rest: &str) -> Result<(), Failure> {
+    if leaves_its_prefix(rest) {
+        Err(Failure::path_leaves_prefix())
+    } else {
+        Ok(())
+    }
 }
 
 /// Whether some server might read a path as leading out of its prefix: a dot segment, plain or

@@ -1,4 +1,4 @@
-//! Sends a request, as the upstream is to see it.
+//! Sends one request to the upstream, and again where the upstream says that it did not process it.
 
 use std::{
     pin::pin,
@@ -6,31 +6,31 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, header, request::Parts};
+use http::{Request, Response, Uri, header, request::Parts};
 use http_body::Body as _;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Shared,
     body::{Upload, UploadBody},
     failure::Failure,
     headers,
     progress::Progress,
     route::Route,
+    timers::Timers,
 };
 use crate::{
     token::Token,
-    upstream::{ResponseBody, RetryReason},
+    upstream::{self, RequestBody, RetryReason},
 };
 
 /// An upstream's response, with its body still to come.
-pub(super) type Answer = Response<ResponseBody<UploadBody>>;
+pub(super) type UpstreamResponse = Response<upstream::ResponseBody>;
 
-/// The request as the upstream sees it: its own name, our token, the rest as it came.
+/// The head that the upstream gets: `target`, our token, and the client's headers that may pass.
 pub(super) fn upstream_request(
     route: &Route,
     head: Parts,
-    target: http::Uri,
+    target: Uri,
     token: Option<&Token>,
 ) -> Request<()> {
     let mut headers = head.headers;
@@ -55,60 +55,54 @@ pub(super) fn authorize(request: &mut Request<()>, token: &Token) {
         .insert(header::AUTHORIZATION, authorization);
 }
 
-/// A connection that has turned a request away lets go of its body at once.
-const LETS_GO: Duration = Duration::from_secs(1);
-
-/// The body of a request that was turned away before all of it had come: its start is kept, and its rest
-/// comes back.
-async fn read_on(
-    back: &Mutex<Option<oneshot::Receiver<Upload>>>,
-    progress: &Progress,
-) -> Option<UploadBody> {
-    let came_back = back.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-    let rest = timeout(LETS_GO, came_back).await.ok()?.ok()?;
-    let (body, next) = UploadBody::resumed(progress.resume()?, rest).lent();
-    *back.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
-    Some(body)
-}
-
-/// Sends a request and waits for the response's head, for as long as something moves.
+/// Sends a request and waits for the response's head as long as bytes move.
 pub(super) async fn send(
     route: &Route,
     head: &Request<()>,
     upload: UploadBody,
     progress: &Progress,
-    shared: &Shared,
-) -> Result<Answer, Failure> {
+    timers: &Timers,
+) -> Result<UpstreamResponse, Failure> {
     let is_safe = head.method().is_safe();
-    let (upload, back) = if upload.is_end_stream() {
-        (upload, None)
+    let (body, lent) = if upload.is_end_stream() {
+        (RequestBody::empty(), None)
     } else {
-        let (upload, back) = upload.lent();
-        (upload, Some(back))
+        let (upload, lent) = upload.lend();
+        (RequestBody::new(upload), Some(lent))
     };
-    let back = Mutex::new(back);
-    let again = |reason| {
-        let back = &back;
+    let lent = Mutex::new(lent);
+    let rebuild = |reason| {
+        let lent = &lent;
         async move {
             if reason == RetryReason::IdleTimeout && !is_safe && !progress.is_just_sent() {
                 return None;
             }
-            let body = match progress.replayable_body() {
+            let upload = match progress.replayable_body() {
                 Some(body) => UploadBody::whole(body, None),
-                None if reason == RetryReason::Unprocessed => read_on(back, progress).await?,
+                None if reason == RetryReason::Unprocessed => resume(lent, progress).await?,
                 None => return None,
             };
             progress.moved();
-            Some(body)
+            Some(RequestBody::new(upload))
         }
     };
-    let sending = pin!(route.pool.send(head, upload, again));
-    let sent = progress.while_moving(&shared.timers, sending).await;
-    let sent = sent.map_err(|late| Failure::late(late, progress.timeouts()))?;
-    sent.map_err(|error| match shared.limits.request_body {
-        Some(limit) if progress.is_too_large() => Failure::body_too_large(limit),
-        _ if progress.is_broken_off() => Failure::malformed_body(),
-        _ if progress.is_damaged() => Failure::damaged_body(),
-        _ => Failure::not_sent(&error),
-    })
+    let sending = pin!(route.pool.send(head, body, rebuild));
+    let sent = progress.while_moving(timers, sending).await?;
+    Ok(sent?)
+}
+
+/// A connection that has turned a request away drops its body at once.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The body of a request that was turned away before all of it had come: the buffered start, and the rest
+/// that the connection gives back.
+async fn resume(
+    lent: &Mutex<Option<oneshot::Receiver<Upload>>>,
+    progress: &Progress,
+) -> Option<UploadBody> {
+    let returned = lent.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let rest = timeout(RETURN_TIMEOUT, returned).await.ok()?.ok()?;
+    let (body, lent_again) = UploadBody::resumed(progress.resume()?, rest).lend();
+    *lent.lock().unwrap_or_else(PoisonError::into_inner) = Some(lent_again);
+    Some(body)
 }

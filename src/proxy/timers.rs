@@ -1,5 +1,5 @@
-//! Timers that are used again. To put one off costs next to nothing; to register one and remove it for
-//! each request costs more than finding the request's route.
+//! Timers that are reused. To reset one costs next to nothing; to register and remove one for each request
+//! costs more than to find the request's route.
 
 use std::{
     pin::Pin,
@@ -9,15 +9,15 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// ReplayBuffer while nobody uses them. Each holds on to the task that used it last.
+/// The number of spare timers. Each keeps the task alive that used it last.
 const SPARE: usize = 64;
 
-/// Timers that nobody uses now.
+/// The spare timers.
 #[derive(Debug, Default)]
 pub(super) struct Timers(Mutex<Vec<Pin<Box<Sleep>>>>);
 
 impl Timers {
-    /// A timer that rings at `deadline`.
+    /// A timer that fires at `deadline`.
     pub(super) fn at(&self, deadline: Instant) -> Timer<'_> {
         let spare = self.spare().pop();
         let sleep = match spare {
@@ -38,7 +38,7 @@ impl Timers {
     }
 }
 
-/// Given back when dropped.
+/// A timer, which becomes a spare one on drop.
 #[derive(Debug)]
 pub(super) struct Timer<'a> {
     sleep: Option<Pin<Box<Sleep>>>,
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_used_timer_rings_at_its_new_time_and_not_at_its_old_one() {
+    async fn a_reused_timer_fires_at_its_new_deadline_and_not_at_its_old_one() {
         pause();
         let timers = Timers::default();
         let start = Instant::now();
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(timers.spare().len(), 1);
         timers.at(start + second * 3).await;
         assert_eq!(start.elapsed().as_secs(), 3);
-        // And one that has rung, and one that is due sooner than the last.
+        // Timers that have fired, and that are due sooner than before.
         timers.at(start + second * 9).await;
         drop(timers.at(start + second * 60));
         timers.at(start + second * 10).await;

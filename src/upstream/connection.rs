@@ -16,7 +16,9 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
-use super::{ConnectError, Connector, Origin, PoolBody, http1::Wire};
+use super::{
+    connect::Connector, error::ConnectError, http1::Wire, origin::Origin, request_body::Watched,
+};
 use crate::config::HttpVersion;
 
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -27,18 +29,18 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection that takes requests.
 #[derive(Debug)]
-pub(super) enum Connection<B> {
+pub(super) enum Connection {
     /// Takes one request at a time.
     Http1(Box<Wire>),
     /// Takes many.
-    Http2(Http2<B>),
+    Http2(Http2),
 }
 
 /// Clones share the connection. Its other end is a task of its own, which ends when the last clone is
 /// dropped and nothing is under way.
-#[derive(Debug)]
-pub(super) struct Http2<B> {
-    sender: http2::SendRequest<B>,
+#[derive(Debug, Clone)]
+pub(super) struct Http2 {
+    sender: http2::SendRequest<Watched>,
     usage: Arc<Usage>,
 }
 
@@ -48,16 +50,7 @@ struct Usage {
     is_refusing: AtomicBool,
 }
 
-impl<B> Clone for Http2<B> {
-    fn clone(&self) -> Self {
-        Self {
-            sender: self.sender.clone(),
-            usage: self.usage.clone(),
-        }
-    }
-}
-
-impl<B> Http2<B> {
+impl Http2 {
     /// Requests on this connection now.
     pub(super) fn load(&self) -> usize {
         self.usage.in_flight.load(Ordering::Relaxed)
@@ -94,14 +87,14 @@ impl<B> Http2<B> {
     }
 }
 
-impl<B: PoolBody> Http2<B> {
+impl Http2 {
     /// Sends a request whose target is path and query alone. Comes back with the request when not a
     /// byte of it has been written.
     pub(super) async fn send(
         &mut self,
-        mut request: Request<B>,
+        mut request: Request<Watched>,
         origin: &Origin,
-    ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
+    ) -> Result<Response<Incoming>, TrySendError<Request<Watched>>> {
         // Here :authority stands for it, and nginx refuses both.
         request.headers_mut().remove(header::HOST);
         let target = request.uri().path_and_query();
@@ -113,11 +106,11 @@ impl<B: PoolBody> Http2<B> {
 }
 
 /// Opens a connection: HTTP/2 where the server chose it by ALPN or where nothing else is wanted.
-pub(super) async fn open<B: PoolBody>(
+pub(super) async fn open(
     connector: &Connector,
     origin: &Origin,
     version: HttpVersion,
-) -> Result<Connection<B>, ConnectError> {
+) -> Result<Connection, ConnectError> {
     let stream = connector.connect(origin).await?;
     if !stream.is_http2() && version != HttpVersion::Http2 {
         return Ok(Connection::Http1(Wire::new(stream)));

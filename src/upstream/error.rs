@@ -2,6 +2,8 @@
 
 use std::{error::Error as _, io, time::Duration};
 
+use super::request_body::SourceError;
+
 /// Why connections cannot be made at all; found at start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -80,9 +82,9 @@ pub enum SendError {
     /// What came was not HTTP.
     #[error("the answer was not valid HTTP")]
     Protocol,
-    /// The request's own body failed, most often since the client went away.
+    /// The request's own body broke off, for the reason that its producer gives.
     #[error("the request's body ended early")]
-    RequestBody,
+    RequestBody(#[source] SourceError),
 }
 
 /// The server's verdict on an HTTP/2 request that got no response.

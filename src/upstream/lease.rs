@@ -1,47 +1,47 @@
-//! A place on an HTTP/2 connection, from a request's head to the end of the response's body.
+//! One request's share of an HTTP/2 connection.
 
 use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::{body::Incoming, client::conn::TrySendError};
 
-use super::{PoolBody, connection::Http2, pool::Shared};
+use super::{connection::Http2, pool::Shared, request_body::Watched};
 
-/// Counts as a request until it is dropped.
+/// Counts as a request on its connection from the request's head to the end of the response's body.
 #[derive(Debug)]
-pub(super) struct Lease<B: PoolBody> {
-    pool: Arc<Shared<B>>,
-    connection: Http2<B>,
+pub(super) struct Lease {
+    pool: Arc<Shared>,
+    connection: Http2,
 }
 
-impl<B: PoolBody> Lease<B> {
-    pub(super) fn new(pool: Arc<Shared<B>>, connection: Http2<B>) -> Self {
+impl Lease {
+    pub(super) fn new(pool: Arc<Shared>, connection: Http2) -> Self {
         connection.add_request();
         Self { pool, connection }
     }
 
-    /// Sends nothing more over this connection.
+    /// Keeps every later request off this connection.
     pub(super) fn give_up(&self) {
         self.pool.forget(&self.connection);
     }
 
-    /// The connection, which has refused the request.
-    pub(super) fn refused(&self) -> Http2<B> {
+    /// Notes that the connection has refused the request, and returns the connection.
+    pub(super) fn refused(&self) -> Http2 {
         self.connection.set_refusing(true);
         self.connection.clone()
     }
 
     pub(super) async fn send(
         &mut self,
-        request: Request<B>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
+        request: Request<Watched>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Watched>>> {
         let response = self.connection.send(request, &self.pool.origin).await?;
         self.connection.set_refusing(false);
         Ok(response)
     }
 }
 
-impl<B: PoolBody> Drop for Lease<B> {
+impl Drop for Lease {
     fn drop(&mut self) {
         self.pool.release(&self.connection);
     }

@@ -13,6 +13,7 @@ mod lease;
 mod origin;
 mod pool;
 mod pools;
+mod request_body;
 mod response_body;
 mod retry_after;
 mod send;
@@ -26,8 +27,9 @@ pub use connect::Connector;
 pub use error::{ConnectError, SendError, StartError};
 pub use inspect::{Rejected, Resolved, Session};
 pub use origin::Origin;
-pub use pool::{Pool, PoolBody};
+pub use pool::Pool;
 pub use pools::Pools;
+pub use request_body::{RequestBody, SourceError};
 pub use response_body::{BodyError, ResponseBody};
 pub use retry_after::retry_after;
 pub use send::RetryReason;
@@ -47,12 +49,12 @@ impl Connections {
     }
 
     /// A new pool of connections to `origin` that speak `version`.
-    pub fn pool<B: PoolBody>(&self, origin: Origin, version: HttpVersion) -> Pool<B> {
+    pub fn pool(&self, origin: Origin, version: HttpVersion) -> Pool {
         Pool::new(self.connector.speaking(version), origin, version)
     }
 
     /// Pools for origins that are not known beforehand.
-    pub fn pools<B: PoolBody + Clone + Sync>(&self) -> Pools<B> {
+    pub fn pools(&self) -> Pools {
         Pools::new(self.connector.speaking(HttpVersion::Auto))
     }
 }

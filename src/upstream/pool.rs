@@ -11,14 +11,15 @@ use std::{
     time::Duration,
 };
 
-use http_body::Body;
 use tokio::sync::oneshot;
 
 use super::{
-    ConnectError, Connector, Origin, SendError,
+    connect::Connector,
     connection::{self, Connection, Http2},
-    http1::Wire,
+    error::{ConnectError, SendError},
+    http1::{Wire, WirePool},
     idle::{Idle, IdleConnections},
+    origin::Origin,
 };
 use crate::config::HttpVersion;
 
@@ -30,68 +31,46 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(20);
 const REQUESTS_PER_CONNECTION: usize = 64;
 const HTTP2_CONNECTIONS: usize = 4;
 
-/// What a request's body has to be.
-pub trait PoolBody:
-    Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static
-{
-}
-
-impl<B> PoolBody for B where
-    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-        + Send
-        + Unpin
-        + 'static
-{
-}
-
 /// Sends requests to one origin. Clones share connections.
-#[derive(Debug)]
-pub struct Pool<B: PoolBody> {
-    pub(super) shared: Arc<Shared<B>>,
-}
-
-impl<B: PoolBody> Clone for Pool<B> {
-    fn clone(&self) -> Self {
-        Self {
-            shared: self.shared.clone(),
-        }
-    }
+#[derive(Debug, Clone)]
+pub struct Pool {
+    pub(super) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-pub(super) struct Shared<B> {
+pub(super) struct Shared {
     pub(super) origin: Origin,
     connector: Connector,
     version: HttpVersion,
-    state: Mutex<State<B>>,
+    state: Mutex<State>,
     /// Held while a connection is opened whose protocol is not known.
     opening: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
-struct State<B> {
+struct State {
     /// The server has chosen HTTP/1.1.
     is_http1: bool,
     idle: IdleConnections,
-    http2: Vec<Idle<Http2<B>>>,
+    http2: Vec<Idle<Http2>>,
     is_growing: bool,
     is_swept: bool,
     sweeps: u64,
 }
 
-enum Place<B> {
-    Served(Connection<B>),
+enum Place {
+    Served(Connection),
     Queued(oneshot::Receiver<Box<Wire>>),
 }
 
 /// A connection for one request.
-pub(super) struct Leased<B> {
-    pub(super) connection: Connection<B>,
+pub(super) struct Leased {
+    pub(super) connection: Connection,
     /// It has served before, so that the server may be closing it right now.
     pub(super) is_reused: bool,
 }
 
-impl<B: PoolBody> Pool<B> {
+impl Pool {
     pub(super) fn new(connector: Connector, origin: Origin, version: HttpVersion) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -112,15 +91,15 @@ impl<B: PoolBody> Pool<B> {
     }
 }
 
-impl<B> Leased<B> {
-    fn fresh(connection: Connection<B>) -> Self {
+impl Leased {
+    fn fresh(connection: Connection) -> Self {
         Self {
             connection,
             is_reused: false,
         }
     }
 
-    fn reused(connection: Connection<B>) -> Self {
+    fn reused(connection: Connection) -> Self {
         Self {
             connection,
             is_reused: true,
@@ -128,8 +107,8 @@ impl<B> Leased<B> {
     }
 }
 
-impl<B: PoolBody> Shared<B> {
-    pub(super) async fn lease(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
+impl Shared {
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<Leased, SendError> {
         match self.take_or_queue() {
             Some(Place::Served(connection)) => Ok(Leased::reused(connection)),
             // Boxed, since most requests would only carry the room for it about.
@@ -137,7 +116,7 @@ impl<B: PoolBody> Shared<B> {
         }
     }
 
-    pub(super) async fn fresh(self: &Arc<Self>) -> Result<Leased<B>, SendError> {
+    pub(super) async fn fresh(self: &Arc<Self>) -> Result<Leased, SendError> {
         let connection = self.open().await?;
         self.register(&connection);
         Ok(Leased::fresh(connection))
@@ -147,8 +126,8 @@ impl<B: PoolBody> Shared<B> {
     /// one while there are few, else any.
     pub(super) async fn lease_other_than(
         self: &Arc<Self>,
-        refusing: &Http2<B>,
-    ) -> Result<Leased<B>, SendError> {
+        refusing: &Http2,
+    ) -> Result<Leased, SendError> {
         if let Some(other) = self.other_than(refusing, false) {
             return Ok(other);
         }
@@ -171,7 +150,7 @@ impl<B: PoolBody> Shared<B> {
 
     /// The least busy HTTP/2 connection but for `refusing`, and for others that refuse unless they are
     /// wanted too.
-    fn other_than(&self, refusing: &Http2<B>, or_refusing: bool) -> Option<Leased<B>> {
+    fn other_than(&self, refusing: &Http2, or_refusing: bool) -> Option<Leased> {
         let state = self.state();
         let open = state.http2.iter().map(|idle| &idle.connection);
         let others = open.filter(|other| {
@@ -187,7 +166,7 @@ impl<B: PoolBody> Shared<B> {
         state.http2.len() + usize::from(state.is_growing) < HTTP2_CONNECTIONS
     }
 
-    async fn open_lease(self: &Arc<Self>, place: Option<Place<B>>) -> Result<Leased<B>, SendError> {
+    async fn open_lease(self: &Arc<Self>, place: Option<Place>) -> Result<Leased, SendError> {
         if let Some(known) = place {
             return self.resolve(known).await;
         }
@@ -201,7 +180,7 @@ impl<B: PoolBody> Shared<B> {
 
     /// A connection, or a place in the queue for one. `None` while the server's protocol is unknown
     /// or HTTP/2, and there is no connection.
-    fn take_or_queue(self: &Arc<Self>) -> Option<Place<B>> {
+    fn take_or_queue(self: &Arc<Self>) -> Option<Place> {
         let mut state = self.state();
         if let Some(connection) = self.take(&mut state) {
             return Some(Place::Served(connection));
@@ -209,7 +188,7 @@ impl<B: PoolBody> Shared<B> {
         state.is_http1.then(|| Place::Queued(state.idle.wait()))
     }
 
-    async fn resolve(self: &Arc<Self>, place: Place<B>) -> Result<Leased<B>, SendError> {
+    async fn resolve(self: &Arc<Self>, place: Place) -> Result<Leased, SendError> {
         match place {
             Place::Served(connection) => Ok(Leased::reused(connection)),
             Place::Queued(idle) => self.open_or_wait(idle).await,
@@ -220,7 +199,7 @@ impl<B: PoolBody> Shared<B> {
     async fn open_or_wait(
         self: &Arc<Self>,
         idle: oneshot::Receiver<Box<Wire>>,
-    ) -> Result<Leased<B>, SendError> {
+    ) -> Result<Leased, SendError> {
         let (sender, opened) = oneshot::channel();
         let pool = self.clone();
         tokio::spawn(async move {
@@ -243,16 +222,16 @@ impl<B: PoolBody> Shared<B> {
         }
     }
 
-    async fn open(&self) -> Result<Connection<B>, ConnectError> {
+    async fn open(&self) -> Result<Connection, ConnectError> {
         connection::open(&self.connector, &self.origin, self.version).await
     }
 
     /// A connection that can take a request now.
-    fn take(self: &Arc<Self>, state: &mut State<B>) -> Option<Connection<B>> {
+    fn take(self: &Arc<Self>, state: &mut State) -> Option<Connection> {
         if !state.http2.is_empty() {
             state.http2.retain(|idle| !idle.connection.is_closed());
             let mut open = state.http2.iter().map(|idle| &idle.connection);
-            let is_free = |connection: &&Http2<B>| {
+            let is_free = |connection: &&Http2| {
                 connection.load() < REQUESTS_PER_CONNECTION && !connection.is_refusing()
             };
             if let Some(free) = open.find(is_free) {
@@ -269,7 +248,7 @@ impl<B: PoolBody> Shared<B> {
     }
 
     /// Opens another HTTP/2 connection in the background.
-    fn grow(self: &Arc<Self>, state: &mut State<B>) {
+    fn grow(self: &Arc<Self>, state: &mut State) {
         if state.is_growing || state.http2.len() >= HTTP2_CONNECTIONS {
             return;
         }
@@ -286,7 +265,7 @@ impl<B: PoolBody> Shared<B> {
     }
 
     /// Learns from a new connection which protocol the server speaks.
-    fn register(self: &Arc<Self>, connection: &Connection<B>) {
+    fn register(self: &Arc<Self>, connection: &Connection) {
         let mut state = self.state();
         match connection {
             Connection::Http1(_) => state.is_http1 = true,
@@ -301,20 +280,10 @@ impl<B: PoolBody> Shared<B> {
     }
 
     /// Takes in a connection nobody is waiting for.
-    fn keep(self: &Arc<Self>, connection: Connection<B>) {
+    fn keep(self: &Arc<Self>, connection: Connection) {
         self.register(&connection);
         if let Connection::Http1(connection) = connection {
-            self.put_back(connection);
-        }
-    }
-
-    /// Takes back an HTTP/1.1 connection that has served a request.
-    pub(super) fn put_back(self: &Arc<Self>, connection: Box<Wire>) {
-        let mut state = self.state();
-        let since = state.sweeps;
-        state.idle.put_back(Idle { connection, since });
-        if !state.idle.is_empty() {
-            self.sweep(&mut state);
+            self.clone().put_back(connection);
         }
     }
 
@@ -325,7 +294,7 @@ impl<B: PoolBody> Shared<B> {
     }
 
     /// Takes a request off an HTTP/2 connection.
-    pub(super) fn release(&self, connection: &Http2<B>) {
+    pub(super) fn release(&self, connection: &Http2) {
         if connection.remove_request() > 0 {
             return;
         }
@@ -339,13 +308,13 @@ impl<B: PoolBody> Shared<B> {
 
     /// Takes no more requests to an HTTP/2 connection that refused one, since the server is about to
     /// close it.
-    pub(super) fn forget(&self, connection: &Http2<B>) {
+    pub(super) fn forget(&self, connection: &Http2) {
         let mut state = self.state();
         state.http2.retain(|idle| !idle.connection.is(connection));
     }
 
     /// Closes connections that have been idle for too long, from now until there are none.
-    fn sweep(self: &Arc<Self>, state: &mut State<B>) {
+    fn sweep(self: &Arc<Self>, state: &mut State) {
         if state.is_swept {
             return;
         }
@@ -354,12 +323,23 @@ impl<B: PoolBody> Shared<B> {
         tokio::spawn(async move { while sweep_once(&pool).await {} });
     }
 
-    fn state(&self) -> MutexGuard<'_, State<B>> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn sweep_once<B: PoolBody>(pool: &Weak<Shared<B>>) -> bool {
+impl WirePool for Shared {
+    fn put_back(self: Arc<Self>, connection: Box<Wire>) {
+        let mut state = self.state();
+        let since = state.sweeps;
+        state.idle.put_back(Idle { connection, since });
+        if !state.idle.is_empty() {
+            self.sweep(&mut state);
+        }
+    }
+}
+
+async fn sweep_once(pool: &Weak<Shared>) -> bool {
     tokio::time::sleep(SWEEP_INTERVAL).await;
     let Some(pool) = pool.upgrade() else {
         return false;

@@ -5,19 +5,23 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use bytes::Bytes;
 use http::{Request, Response, Uri, uri::PathAndQuery};
 
-use super::{Connector, Origin, Pool, PoolBody, ResponseBody, SendError};
+use super::{
+    connect::Connector, error::SendError, origin::Origin, pool::Pool, request_body::RequestBody,
+    response_body::ResponseBody,
+};
 use crate::config::HttpVersion;
 
 /// A pool for each origin that requests with an absolute URI turn out to go to.
 #[derive(Debug)]
-pub struct Pools<B: PoolBody> {
+pub struct Pools {
     connector: Connector,
-    pools: Mutex<HashMap<String, Pool<B>>>,
+    pools: Mutex<HashMap<String, Pool>>,
 }
 
-impl<B: PoolBody + Clone + Sync> Pools<B> {
+impl Pools {
     pub(super) fn new(connector: Connector) -> Self {
         Self {
             connector,
@@ -29,8 +33,8 @@ impl<B: PoolBody + Clone + Sync> Pools<B> {
     pub async fn send(
         &self,
         mut head: Request<()>,
-        body: B,
-    ) -> Result<Response<ResponseBody<B>>, SendError> {
+        body: Bytes,
+    ) -> Result<Response<ResponseBody>, SendError> {
         let origin = Origin::of(head.uri()).ok_or(SendError::Protocol)?;
         let target = head.uri().path_and_query().cloned();
         *head.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
@@ -42,8 +46,8 @@ impl<B: PoolBody + Clone + Sync> Pools<B> {
                 .or_insert_with(|| Pool::new(self.connector.clone(), origin, HttpVersion::Auto));
             pool.clone()
         };
-        let again = body.clone();
-        let again = |_| std::future::ready(Some(again.clone()));
-        pool.send(&head, body, again).await
+        let rebuild = |_| std::future::ready(Some(RequestBody::from(body.clone())));
+        pool.send(&head, RequestBody::from(body.clone()), rebuild)
+            .await
     }
 }

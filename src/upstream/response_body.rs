@@ -3,7 +3,6 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -13,27 +12,22 @@ use hyper::body::Incoming;
 use tokio::task::coop::poll_proceed;
 
 use super::{
-    PoolBody,
     http1::{self, BodyReader, EarlyBody},
     lease::Lease,
-    pool::Shared,
 };
 
 /// A response's body. Its connection takes no other request before its end, and is closed if it is
 /// dropped before.
-pub struct ResponseBody<B: PoolBody>(State<B>);
+pub struct ResponseBody(State);
 
-enum State<B: PoolBody> {
+enum State {
     /// Nothing, or all of it.
     Whole(Bytes),
-    Http1 {
-        reader: BodyReader,
-        pool: Arc<Shared<B>>,
-    },
-    EarlyBody(EarlyBody),
+    Http1(BodyReader),
+    Early(EarlyBody),
     Http2 {
         body: Incoming,
-        _lease: Lease<B>,
+        _lease: Lease,
     },
 }
 
@@ -50,24 +44,16 @@ enum Cause {
     Http2(hyper::Error),
 }
 
-impl<B: PoolBody> ResponseBody<B> {
-    pub(super) fn http1(body: http1::Body, pool: &Arc<Shared<B>>) -> Self {
+impl ResponseBody {
+    pub(super) fn http1(body: http1::Body) -> Self {
         Self(match body {
-            http1::Body::Whole(body, wire) => {
-                if let Some(wire) = wire {
-                    pool.put_back(wire);
-                }
-                State::Whole(body)
-            }
-            http1::Body::Coming(reader) => State::Http1 {
-                reader,
-                pool: pool.clone(),
-            },
-            http1::Body::Early(early) => State::EarlyBody(early),
+            http1::Body::Whole(body) => State::Whole(body),
+            http1::Body::Coming(reader) => State::Http1(reader),
+            http1::Body::Early(early) => State::Early(early),
         })
     }
 
-    pub(super) fn http2(body: Incoming, lease: Lease<B>) -> Self {
+    pub(super) fn http2(body: Incoming, lease: Lease) -> Self {
         Self(State::Http2 {
             body,
             _lease: lease,
@@ -77,28 +63,14 @@ impl<B: PoolBody> ResponseBody<B> {
     /// Whether the server takes the rest of the request, if there is any left.
     pub fn takes_request(&self) -> bool {
         match &self.0 {
-            State::EarlyBody(early) => early.takes_request(),
-            State::Whole(_) | State::Http1 { .. } | State::Http2 { .. } => true,
-        }
-    }
-
-    /// Gives the connection back at the end of the response.
-    fn end(&mut self) {
-        if let State::Http1 { reader, .. } = &self.0
-            && reader.is_end()
-        {
-            let whole = State::Whole(Bytes::new());
-            if let State::Http1 { reader, pool } = std::mem::replace(&mut self.0, whole)
-                && let Some(wire) = reader.into_wire()
-            {
-                pool.put_back(wire);
-            }
+            State::Early(early) => early.takes_request(),
+            State::Whole(_) | State::Http1(_) | State::Http2 { .. } => true,
         }
     }
 }
 
 /// Without the bytes, which are a patient's.
-impl<B: PoolBody> fmt::Debug for ResponseBody<B> {
+impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseBody").finish_non_exhaustive()
     }
@@ -106,25 +78,28 @@ impl<B: PoolBody> fmt::Debug for ResponseBody<B> {
 
 type FrameResult = Result<Frame<Bytes>, BodyError>;
 
-impl<B: PoolBody> Body for ResponseBody<B> {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FrameResult>> {
         let http1 = |broken| BodyError(Cause::Http1(broken));
-        // A few bytes may hold thousands of frames, of which some say nothing.
+        // A few bytes may hold thousands of frames, many of them empty.
         let budget = ready!(poll_proceed(cx));
         let polled = match &mut self.0 {
             State::Whole(body) => {
                 let data = std::mem::take(body);
                 Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
             }
-            State::Http1 { reader, .. } => {
+            State::Http1(reader) => {
                 let frame = reader.poll_frame(cx).map_err(http1);
-                self.end();
+                if reader.is_end() {
+                    // The pool gets the connection back now, however long this body is kept.
+                    self.0 = State::Whole(Bytes::new());
+                }
                 frame
             }
-            State::EarlyBody(early) => early.poll_frame(cx).map_err(http1),
+            State::Early(early) => early.poll_frame(cx).map_err(http1),
             State::Http2 { body, .. } => {
                 let frame = Pin::new(body).poll_frame(cx);
                 frame.map_err(|error| BodyError(Cause::Http2(error)))
@@ -139,8 +114,8 @@ impl<B: PoolBody> Body for ResponseBody<B> {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             State::Whole(body) => body.is_empty(),
-            State::Http1 { reader, .. } => reader.is_end(),
-            State::EarlyBody(early) => early.is_end(),
+            State::Http1(reader) => reader.is_end(),
+            State::Early(early) => early.is_end(),
             State::Http2 { body, .. } => body.is_end_stream(),
         }
     }
@@ -148,8 +123,8 @@ impl<B: PoolBody> Body for ResponseBody<B> {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             State::Whole(body) => SizeHint::with_exact(body.len() as u64),
-            State::Http1 { reader, .. } => reader.size_hint(),
-            State::EarlyBody(early) => early.size_hint(),
+            State::Http1(reader) => reader.size_hint(),
+            State::Early(early) => early.size_hint(),
             State::Http2 { body, .. } => body.size_hint(),
         }
     }

@@ -1,21 +1,23 @@
 //! One request over the connections of a pool: the first that answers it.
 
 use http::{Request, Response};
+use http_body::Body as _;
 
 use super::{
-    ResponseBody, SendError,
     connection::{Connection, Http2},
-    error::StreamError,
-    http1,
+    error::{SendError, StreamError},
+    http1::{self, PooledWire},
     lease::Lease,
-    pool::{Leased, Pool, PoolBody},
+    pool::{Leased, Pool},
+    request_body::{RequestBody, Watched},
+    response_body::ResponseBody,
 };
 
 /// Connections that one request may try. A server that takes twenty requests a connection, and gets
 /// a hundred at once, turns the last of them away four times.
 const ATTEMPTS: usize = 8;
 
-impl<B: PoolBody> Pool<B> {
+impl Pool {
     /// Sends a request, whose target is path and query alone, and waits for the response's head.
     ///
     /// A request that the server certainly did not process goes to another connection, whatever its
@@ -24,12 +26,12 @@ impl<B: PoolBody> Pool<B> {
     /// (RFC 9110, section 15.5.9). A safe request without a body also goes rebuild, once, when its
     /// connection ends before a byte of a response (RFC 9110, section 9.2.2). `rebuild` makes the body
     /// once more, or says that it cannot.
-    pub async fn send<F: Future<Output = Option<B>> + Send>(
+    pub async fn send<F: Future<Output = Option<RequestBody>> + Send>(
         &self,
         head: &Request<()>,
-        mut body: B,
+        mut body: RequestBody,
         rebuild: impl Fn(RetryReason) -> F,
-    ) -> Result<Response<ResponseBody<B>>, SendError> {
+    ) -> Result<Response<ResponseBody>, SendError> {
         // Boxed, since most requests would only carry the room for it about.
         let rebuild = |reason| Box::pin(rebuild(reason));
         let mut may_repeat = head.method().is_safe() && body.is_end_stream();
@@ -89,10 +91,10 @@ impl<B: PoolBody> Pool<B> {
 
     async fn attempt(
         &self,
-        leased: Leased<B>,
+        leased: Leased,
         head: &Request<()>,
-        body: B,
-    ) -> Result<Response<ResponseBody<B>>, NoResponse<B>> {
+        body: RequestBody,
+    ) -> Result<Response<ResponseBody>, NoResponse> {
         let wire = match leased.connection {
             Connection::Http1(wire) => wire,
             // Boxed, since most requests would only carry the room for it about.
@@ -101,12 +103,9 @@ impl<B: PoolBody> Pool<B> {
             }
         };
         let host = self.shared.origin.host_header();
-        let pool = self.shared.clone();
-        let sent = http1::send(wire, head, body, host, move |wire| pool.put_back(wire)).await;
-        let no_response = match sent {
-            Ok(response) => {
-                return Ok(response.map(|body| ResponseBody::http1(body, &self.shared)));
-            }
+        let wire = PooledWire::new(wire, self.shared.clone());
+        let no_response = match http1::send(wire, head, body, host).await {
+            Ok(response) => return Ok(response.map(ResponseBody::http1)),
             Err(no_response) => no_response,
         };
         // The rest of an earlier response.
@@ -115,7 +114,7 @@ impl<B: PoolBody> Pool<B> {
             self.shared.distrust();
         }
         Err(NoResponse {
-            sent: if is_late || no_response.is_quiet {
+            sent: if is_late || no_response.is_silent {
                 Sent::Lost
             } else {
                 Sent::Perhaps
@@ -126,11 +125,12 @@ impl<B: PoolBody> Pool<B> {
 
     async fn over_http2(
         &self,
-        connection: Http2<B>,
+        connection: Http2,
         head: &Request<()>,
-        body: B,
-    ) -> Result<Response<ResponseBody<B>>, NoResponse<B>> {
+        body: RequestBody,
+    ) -> Result<Response<ResponseBody>, NoResponse> {
         let mut lease = Lease::new(self.shared.clone(), connection);
+        let (body, body_error) = Watched::new(body);
         let mut failure = match lease.send(head.clone().map(|()| body)).await {
             Ok(response) => return Ok(response.map(|body| ResponseBody::http2(body, lease))),
             Err(failure) => failure,
@@ -140,8 +140,17 @@ impl<B: PoolBody> Pool<B> {
         if unsent.is_some() || verdict == StreamError::GoingAway {
             lease.give_up();
         }
+        if let Some(source) = body_error.take() {
+            return Err(NoResponse {
+                error: SendError::RequestBody(source),
+                sent: Sent::Perhaps,
+            });
+        }
         let (sent, error) = match (unsent, verdict) {
-            (Some(unsent), _) => (Sent::Nothing(unsent.into_body()), SendError::Closed),
+            (Some(unsent), _) => (
+                Sent::Nothing(unsent.into_body().into_inner()),
+                SendError::Closed,
+            ),
             (None, StreamError::GoingAway) => (Sent::Unprocessed, SendError::Unprocessed),
             (None, StreamError::Refused) => {
                 let refusing = Box::new(lease.refused());
@@ -167,19 +176,19 @@ pub enum RetryReason {
 }
 
 /// A request that got no response.
-struct NoResponse<B> {
+struct NoResponse {
     error: SendError,
-    sent: Sent<B>,
+    sent: Sent,
 }
 
 /// The part of a request that may have reached its server.
-enum Sent<B> {
+enum Sent {
     /// None of it; here is its body.
-    Nothing(B),
+    Nothing(RequestBody),
     /// The server says that it processed none of it, and ends the connection.
     Unprocessed,
     /// The server says that it processed none of it, on this connection, which stays.
-    Refused(Box<Http2<B>>),
+    Refused(Box<Http2>),
     /// Perhaps all of it, and not a byte of a response came.
     Lost,
     /// Perhaps all of it.

@@ -205,16 +205,12 @@ async fn a_long_answer_comes_up_to_where_it_breaks_off() {
 }
 
 #[tokio::test]
-async fn what_follows_a_compressed_answer_is_overlooked() {
+async fn a_compressed_response_may_have_members_and_bytes_behind_it() {
     let (first, second) = TEXT.split_at(20);
     for (coding, body) in [
-        ("gzip", [gzip(TEXT), vec![0; 512]].concat()),
-        ("gzip", [gzip(TEXT), b"and more".to_vec()].concat()),
-        ("gzip", [gzip(TEXT), vec![0x1e]].concat()),
         ("deflate", [zlib(TEXT), b"and more".to_vec()].concat()),
         ("deflate", [raw_deflate(TEXT), vec![0]].concat()),
         ("gzip", [gzip(first), gzip(second)].concat()),
-        ("gzip", [gzip(first), gzip(second), vec![0; 3]].concat()),
         ("gzip, identity", gzip(TEXT)),
         ("identity\r\nContent-Encoding: x-gzip", gzip(TEXT)),
         ("identity", TEXT.to_vec()),

@@ -1,4 +1,4 @@
-//! A request's body as it comes from the client.
+//! The body of a request as it arrives from the client.
 
 use std::{
     collections::VecDeque,
@@ -13,34 +13,43 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::coop::poll_proceed;
 
-use super::super::{headers, progress::Progress};
+use super::super::{
+    headers,
+    progress::{Late, Progress},
+};
 use crate::server::RequestBody;
 
-/// What comes from the client, and who is told of it.
+/// The client's body, which reports each step to the progress of its exchange.
 #[derive(Debug)]
 pub(in crate::proxy) struct ClientBody {
     client: RequestBody,
-    pub(in crate::proxy) progress: Arc<Progress>,
+    pub(super) progress: Arc<Progress>,
     limit: u64,
-    /// What was read, and is to be read again.
+    /// Frames that were read, and are to be read again.
     unread: VecDeque<Frame<Bytes>>,
 }
 
 /// Why a request's body broke off.
 #[derive(Debug, thiserror::Error)]
-pub enum UploadError {
-    /// The client went away or sent nonsense.
+pub(in crate::proxy) enum UploadError {
+    /// The client went away or broke HTTP's rules.
     #[error("the client's body broke off")]
     Client(#[source] hyper::Error),
-    /// More than `limits.request_body`.
+    /// The body is larger than `limits.request_body`.
     #[error("the request's body is larger than {limit} bytes")]
-    TooLarge {
-        /// What it may have.
-        limit: u64,
-    },
-    /// It is not compressed in the way that its head says.
-    #[error("the client's body cannot be decoded")]
+    TooLarge { limit: u64 },
+    /// The body is not compressed as `Content-Encoding` says.
+    #[error("the client's body cannot be decompressed")]
     Content(#[source] io::Error),
+    /// The body did not arrive in time to be read before it is sent.
+    #[error("the client's body stopped")]
+    Late(Late),
+}
+
+impl From<Late> for UploadError {
+    fn from(late: Late) -> Self {
+        Self::Late(late)
+    }
 }
 
 impl ClientBody {
@@ -57,31 +66,25 @@ impl ClientBody {
         }
     }
 
-    /// What a client may send.
-    pub(in crate::proxy) fn limit(&self) -> u64 {
+    /// The most bytes that a client may send, decompressed.
+    pub(super) fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// Gives back a body that was read to its end.
-    pub(in crate::proxy) fn unread(&mut self, body: Bytes, trailers: Option<Box<HeaderMap>>) {
+    /// Takes back a body that was read to its end.
+    pub(super) fn unread(&mut self, body: Bytes, trailers: Option<Box<HeaderMap>>) {
         self.unread.push_back(Frame::data(body));
         let trailers = trailers.map(|trailers| Frame::trailers(*trailers));
         self.unread.extend(trailers);
     }
 
-    /// Notes that it has come to so many bytes.
-    pub(in crate::proxy) fn check_length(&self, length: u64) -> Result<(), UploadError> {
+    /// Checks the number of bytes so far.
+    pub(super) fn check_length(&self, length: u64) -> Result<(), UploadError> {
         if length <= self.limit {
-            return Ok(());
+            Ok(())
+        } else {
+            Err(UploadError::TooLarge { limit: self.limit })
         }
-        self.progress.set_too_large();
-        Err(UploadError::TooLarge { limit: self.limit })
-    }
-
-    /// Notes that it cannot be decoded.
-    pub(in crate::proxy) fn damaged(&self, error: io::Error) -> UploadError {
-        self.progress.set_damaged();
-        UploadError::Content(error)
     }
 }
 
@@ -97,8 +100,7 @@ impl Body for ClientBody {
         if let Some(frame) = this.unread.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        let progress = &this.progress;
-        // A few bytes may hold thousands of frames, of which some say nothing.
+        // A few bytes may hold thousands of frames, many of them empty.
         let budget = ready!(poll_proceed(cx));
         let polled = Pin::new(&mut this.client).poll_frame(cx);
         if polled.is_ready() {
@@ -109,16 +111,13 @@ impl Body for ClientBody {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::strip_trailers(trailers);
                 }
-                this.check_length(progress.uploaded(frame.data_ref()))?;
+                this.check_length(this.progress.uploaded(frame.data_ref()))?;
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => {
-                progress.set_broken_off();
-                Poll::Ready(Some(Err(UploadError::Client(error))))
-            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(UploadError::Client(error)))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
-                progress.set_waiting_for_client();
+                this.progress.set_waiting_for_client();
                 Poll::Pending
             }
         }

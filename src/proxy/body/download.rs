@@ -1,4 +1,4 @@
-//! An answer's body as it comes from the upstream, or with its links changed.
+//! The body of a response as it arrives from the upstream, or with its links rewritten.
 
 use std::{
     io,
@@ -13,28 +13,21 @@ use http_body::{Body, Frame, SizeHint};
 use super::{
     super::{
         decompress::{DecompressError, Decompressed},
-        failure::Failure,
         links::{self, BodyRewrite},
-        progress::Progress,
-        timers::Timers,
     },
     rewritten::Rewritten,
-    upload::UploadBody,
 };
 use crate::upstream::{self, BodyError};
 
-type UpstreamBody = upstream::ResponseBody<UploadBody>;
-
-/// What comes from the upstream.
+/// The upstream's body.
 #[derive(Debug)]
 pub(in crate::proxy) enum Download {
-    Plain(UpstreamBody),
-    /// With its links changed.
-    Rewritten(Box<Rewritten<UpstreamBody>>),
-    /// Likewise, no longer compressed.
-    Decompressed(Box<Rewritten<Decompressed<UpstreamBody>>>),
-    /// Not compressed in the way that its head says, and left alone.
-    Mislabelled(Box<Decompressed<UpstreamBody>>),
+    /// As it arrives.
+    Plain(upstream::ResponseBody),
+    /// With its links rewritten.
+    Rewritten(Box<Rewritten<upstream::ResponseBody>>),
+    /// Decompressed, with its links rewritten.
+    Decompressed(Box<Rewritten<Decompressed<upstream::ResponseBody>>>),
 }
 
 /// Why a response's body broke off. The client sees its connection or stream end early.
@@ -43,11 +36,11 @@ pub enum DownloadError {
     /// The upstream broke off.
     #[error("the upstream's body broke off")]
     Upstream(#[source] BodyError),
-    /// It is not compressed in the way that its head says.
-    #[error("the upstream's body cannot be decoded")]
+    /// The body is not compressed as `Content-Encoding` says.
+    #[error("the upstream's body cannot be decompressed")]
     Content(#[source] io::Error),
     /// Nothing moved for `network.idle_timeout`.
-    #[error("the upstream's body stopped coming")]
+    #[error("the upstream's body stopped")]
     Idle,
 }
 
@@ -61,35 +54,25 @@ impl From<DecompressError<BodyError>> for DownloadError {
 }
 
 impl Download {
-    /// A body to be searched. A compressed one must have begun before the head says anything of it:
-    /// if it cannot be decoded after all, both pass as they are.
-    pub(in crate::proxy) async fn searched(
-        body: UpstreamBody,
+    /// Rewrites the links in a body, and corrects the headers that describe it.
+    pub(in crate::proxy) fn rewritten(
+        body: upstream::ResponseBody,
         rewrite: &BodyRewrite,
         headers: &mut HeaderMap,
-        progress: &Progress,
-        timers: &Timers,
-    ) -> Result<Self, Failure> {
-        let Some(coding) = rewrite.coding else {
-            links::mark_answer(headers);
-            let body = Rewritten::new(body, rewrite.rewriter());
-            return Ok(Self::Rewritten(Box::new(body)));
-        };
-        let mut body = Box::new(Decompressed::new(body, coding));
-        progress.moved();
-        // Boxed, since few answers are compressed.
-        let start = Box::pin(progress.while_moving(timers, body.is_compressed()));
-        let is_compressed = start.await;
-        if !is_compressed.map_err(|late| Failure::late(late, progress.timeouts()))? {
-            return Ok(Self::Mislabelled(body));
+    ) -> Self {
+        links::mark_response(headers);
+        let rewriter = rewrite.rewriter();
+        match rewrite.coding {
+            None => Self::Rewritten(Box::new(Rewritten::new(body, rewriter))),
+            Some(coding) => {
+                let decompressed = Decompressed::new(body, coding);
+                Self::Decompressed(Box::new(Rewritten::new(decompressed, rewriter)))
+            }
         }
-        links::mark_answer(headers);
-        let body = Rewritten::new(*body, rewrite.rewriter());
-        Ok(Self::Decompressed(Box::new(body)))
     }
 
-    /// Whether all of its data is out. Over HTTP/2 its end may come in a frame of its own, which a
-    /// server of HTTP/1.1 does not wait for where the length is known.
+    /// Whether all of the data is out. Over HTTP/2 the end may come in a frame of its own, which an HTTP/1.1
+    /// server does not wait for where the length is known.
     pub(in crate::proxy) fn is_all_out(&self) -> bool {
         self.is_end_stream() || self.size_hint().exact() == Some(0)
     }
@@ -113,9 +96,6 @@ impl Body for Download {
             Self::Decompressed(body) => Pin::new(&mut **body)
                 .poll_frame(cx)
                 .map_err(DownloadError::from),
-            Self::Mislabelled(body) => Pin::new(&mut **body)
-                .poll_frame(cx)
-                .map_err(DownloadError::from),
         }
     }
 
@@ -124,16 +104,13 @@ impl Body for Download {
             Self::Plain(body) => body.is_end_stream(),
             Self::Rewritten(body) => body.is_end_stream(),
             Self::Decompressed(body) => body.is_end_stream(),
-            Self::Mislabelled(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Plain(body) => body.size_hint(),
-            Self::Rewritten(_) | Self::Decompressed(_) | Self::Mislabelled(_) => {
-                SizeHint::default()
-            }
+            Self::Rewritten(_) | Self::Decompressed(_) => SizeHint::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! stops the other side.
 
 mod client;
+mod comparison;
 mod decompressed_client;
 mod download;
 mod response;
@@ -9,13 +10,10 @@ mod rewrite_request;
 mod rewritten;
 mod upload;
 
-pub use client::UploadError;
-pub use download::DownloadError;
 pub use response::ResponseBody;
-pub use upload::UploadBody;
 
-pub(super) use client::ClientBody;
+pub(super) use client::{ClientBody, UploadError};
 pub(super) use download::Download;
 pub(super) use response::DownloadBody;
 pub(super) use rewrite_request::rewrite;
-pub(super) use upload::Upload;
+pub(super) use upload::{Upload, UploadBody};

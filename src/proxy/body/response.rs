@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     super::{
-        access_log::{AccessLog, Outcome},
+        access_log::{LogEntry, Outcome},
         concurrency::Permit,
         headers,
         progress::Progress,
@@ -28,35 +28,35 @@ use super::{
     reason = "nearly every response is the upstream's, and a box would cost it an allocation"
 )]
 pub enum ResponseBody {
-    /// The proxy's own answer.
+    /// The proxy's own response.
     Own(Full<Bytes>),
-    /// The upstream's.
+    /// The upstream's response.
     Upstream(DownloadBody),
 }
 
-/// An upstream's body, and all that must last until its end.
+/// The upstream's body, and all that must last until its end.
 #[derive(Debug)]
 pub struct DownloadBody {
     upstream: Download,
     progress: Arc<Progress>,
-    access_log: AccessLog,
+    log: LogEntry,
     timer: Option<Pin<Box<Sleep>>>,
-    _place: Permit,
+    _permit: Permit,
 }
 
 impl DownloadBody {
     pub(in crate::proxy) fn new(
         upstream: Download,
         progress: Arc<Progress>,
-        access_log: AccessLog,
-        place: Permit,
+        log: LogEntry,
+        permit: Permit,
     ) -> Self {
         Self {
             upstream,
             progress,
-            access_log,
+            log,
             timer: None,
-            _place: place,
+            _permit: permit,
         }
     }
 
@@ -90,24 +90,24 @@ impl Body for DownloadBody {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::strip_trailers(trailers);
                 }
-                this.access_log.sent(frame.data_ref().map_or(0, Bytes::len));
+                this.log.sent(frame.data_ref().map_or(0, Bytes::len));
                 if this.upstream.is_all_out() {
-                    this.access_log.set_outcome(Outcome::Complete);
+                    this.log.set_outcome(Outcome::Complete);
                 } else {
                     this.progress.moved();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(None) => {
-                this.access_log.set_outcome(Outcome::Complete);
+                this.log.set_outcome(Outcome::Complete);
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                this.access_log.set_outcome(Outcome::UpstreamBrokeOff);
+                this.log.set_outcome(Outcome::UpstreamBrokeOff);
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Pending => this.poll_idle(cx).map(|()| {
-                this.access_log.set_outcome(Outcome::UpstreamStalled);
+                this.log.set_outcome(Outcome::UpstreamStalled);
                 Some(Err(DownloadError::Idle))
             }),
         }

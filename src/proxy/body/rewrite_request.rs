@@ -1,4 +1,4 @@
-//! A request's body whose links are changed, with the length that the upstream is told.
+//! Rewrites the links in a request's body.
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -7,28 +7,28 @@ use http_body_util::BodyExt as _;
 
 use super::{
     super::{
-        failure::Failure,
         links::{self, BodyRewrite},
         progress::Progress,
         replay,
         timers::Timers,
     },
     client::{ClientBody, UploadError},
-    decompressed_client::{self, Finding},
+    comparison::{Comparison, rewrite_compressed, rewrite_plain},
     upload::UploadBody,
 };
-use crate::rewrite::Rewriter;
 
-/// A small body is read first, so that it goes with a length and, if nothing in it changes, as it
-/// came, compressed or not. Of a larger one, or one without a length, the new length is known at its
-/// end only: it goes without, and is not compressed.
+/// Makes the body that the upstream gets, and corrects the headers that describe it.
+///
+/// A small body is read first. It is sent with a `Content-Length` and, if nothing in it changes, as it came,
+/// compressed or not. The length of a larger body, or of one without a length, is known only at its end: it is
+/// sent without one, and decompressed.
 pub(in crate::proxy) async fn rewrite(
     mut client: ClientBody,
     rewrite: &BodyRewrite,
     headers: &mut HeaderMap,
     progress: &Progress,
     timers: &Timers,
-) -> Result<UploadBody, Failure> {
+) -> Result<UploadBody, UploadError> {
     let length = client.size_hint().exact();
     if length.is_none_or(|length| length > replay::LIMIT as u64) {
         links::mark_request(headers);
@@ -36,24 +36,20 @@ pub(in crate::proxy) async fn rewrite(
     }
     let (body, mut trailers) = read(&mut client, progress, timers).await?;
     let rewriter = rewrite.rewriter();
-    let finding = match rewrite.coding {
-        None => rewritten(&body, rewriter),
-        Some(coding) => {
-            decompressed_client::look_through(body.clone(), coding, rewriter, client.limit())
-                .await?
-        }
+    let comparison = match rewrite.coding {
+        None => rewrite_plain(&body, rewriter),
+        Some(coding) => rewrite_compressed(body.clone(), coding, rewriter, client.limit()).await?,
     };
-    let rewritten = match finding {
-        Finding::Same => body,
-        Finding::Changed(rewritten) => {
+    let rewritten = match comparison {
+        Comparison::Same => body,
+        Comparison::Changed(rewritten) => {
             if let Some(trailers) = &mut trailers {
-                links::in_trailers(trailers);
+                links::mark_trailers(trailers);
             }
-            // The length goes too; the client writes that of a whole body by itself.
             links::mark_request(headers);
             rewritten
         }
-        Finding::ChangedAndLarge => {
+        Comparison::ChangedAndLarge => {
             links::mark_request(headers);
             client.unread(body, trailers);
             return Ok(UploadBody::rewritten(client, rewrite));
@@ -67,43 +63,18 @@ pub(in crate::proxy) async fn rewrite(
     Ok(UploadBody::whole(vec![rewritten], trailers))
 }
 
-fn rewritten(body: &Bytes, mut rewriter: Rewriter) -> Finding {
-    let start = rewriter.push(body);
-    let end = rewriter.finish();
-    let rewritten = if end.is_empty() {
-        start
-    } else {
-        Bytes::from([start, end].concat())
-    };
-    if rewritten == body {
-        Finding::Same
-    } else {
-        Finding::Changed(rewritten)
-    }
-}
-
 async fn read(
     client: &mut ClientBody,
     progress: &Progress,
     timers: &Timers,
-) -> Result<(Bytes, Option<Box<HeaderMap>>), Failure> {
+) -> Result<(Bytes, Option<Box<HeaderMap>>), UploadError> {
     let mut body = BytesMut::new();
     let mut trailers = None;
-    loop {
-        let frame = progress.while_moving(timers, client.frame()).await;
-        let frame = frame.map_err(|late| Failure::late(late, progress.timeouts()))?;
-        match frame {
-            None => return Ok((body.freeze(), trailers)),
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => body.extend_from_slice(&data),
-                Err(frame) => trailers = frame.into_trailers().ok().map(Box::new),
-            },
-            Some(Err(UploadError::Client(_) | UploadError::Content(_))) => {
-                return Err(Failure::malformed_body());
-            }
-            Some(Err(UploadError::TooLarge { limit })) => {
-                return Err(Failure::body_too_large(limit));
-            }
+    while let Some(frame) = progress.while_moving(timers, client.frame()).await? {
+        match frame?.into_data() {
+            Ok(data) => body.extend_from_slice(&data),
+            Err(frame) => trailers = frame.into_trailers().ok().map(Box::new),
         }
     }
+    Ok((body.freeze(), trailers))
 }

@@ -1,5 +1,5 @@
-//! A body whose links are changed while it streams past: as many bytes are held back as the
-//! rewriter needs, whoever stops reading stops the sender, and trailers pass.
+//! A body whose links are rewritten while it streams past. The rewriter holds back as few bytes as it can, a
+//! reader that stops also stops the sender, and trailers pass.
 
 use std::{
     pin::Pin,
@@ -13,13 +13,13 @@ use http_body::{Body, Frame};
 use super::super::links;
 use crate::rewrite::Rewriter;
 
-/// A body and what changes it.
+/// A body and its rewriter.
 #[derive(Debug)]
 pub(in crate::proxy) struct Rewritten<B: Body> {
     body: B,
     /// `None` once the body has ended.
     rewriter: Option<Rewriter>,
-    /// Comes once all that was held back is out.
+    /// Comes once all bytes that were held back are out.
     failure: Option<B::Error>,
     trailers: Option<HeaderMap>,
 }
@@ -34,7 +34,7 @@ impl<B: Body> Rewritten<B> {
         }
     }
 
-    /// The body as it comes.
+    /// The body before it is rewritten.
     pub(in crate::proxy) fn inner(&self) -> &B {
         &self.body
     }
@@ -55,7 +55,7 @@ impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Rewritten<B> {
                     return Poll::Ready(Some(Err(failure)));
                 }
                 let mut trailers = this.trailers.take().unwrap_or_default();
-                links::in_trailers(&mut trailers);
+                links::mark_trailers(&mut trailers);
                 let frame = (!trailers.is_empty()).then(|| Ok(Frame::trailers(trailers)));
                 return Poll::Ready(frame);
             };
@@ -101,7 +101,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn what_is_held_back_comes_at_the_end_and_trailers_after_it() {
+    async fn bytes_held_back_come_at_the_end_and_trailers_after_them() {
         let url = |text| ServiceUrl::parse(text).expect("a base URL");
         let (from, to) = (url("http://localhost"), url("https://h.example"));
         let bases = Arc::new(Bases::new([(&from, &to)]));

@@ -21,27 +21,26 @@ use super::{
 
 /// A request's body on its way to the upstream.
 #[derive(Debug)]
-pub struct UploadBody {
+pub(in crate::proxy) struct UploadBody {
     upload: Upload,
-    /// Gets the body back from a connection that does not take it.
+    /// Gets the rest of the body back if the connection drops it before its end.
     owner: Option<oneshot::Sender<Upload>>,
 }
 
 #[derive(Debug)]
 pub(in crate::proxy) enum Upload {
-    /// As the client sends it. Boxed, since requests without a body would only carry the room for it
-    /// about.
+    /// As the client sends it. Boxed: most requests have no body, and need no room for it.
     Plain(Box<ClientBody>),
-    /// With its links changed.
+    /// With its links rewritten.
     Rewritten(Box<Rewritten<ClientBody>>),
-    /// Decompressed, with its links changed.
+    /// Decompressed, with its links rewritten.
     Decompressed(Box<Rewritten<DecompressedClient>>),
-    /// Held as a whole.
+    /// All of it, in memory.
     Whole {
         chunks: vec::IntoIter<Bytes>,
         trailers: Option<Box<HeaderMap>>,
     },
-    /// Read on, behind a start that has been read before.
+    /// The buffered start, and the rest that comes after it.
     Resumed {
         start: vec::IntoIter<Bytes>,
         rest: Box<Upload>,
@@ -78,7 +77,7 @@ impl UploadBody {
         upload.into()
     }
 
-    /// For a request whose body is there already.
+    /// A body that is in memory.
     pub(in crate::proxy) fn whole(chunks: Vec<Bytes>, trailers: Option<Box<HeaderMap>>) -> Self {
         Upload::Whole {
             chunks: chunks.into_iter(),
@@ -87,7 +86,7 @@ impl UploadBody {
         .into()
     }
 
-    /// Goes on with a body that came back, behind what had been read of it.
+    /// Continues a body that came back, behind its buffered start.
     pub(in crate::proxy) fn resumed(start: Vec<Bytes>, rest: Upload) -> Self {
         let rest = match rest {
             Upload::Resumed { rest, .. } => rest,
@@ -97,8 +96,8 @@ impl UploadBody {
         Upload::Resumed { start, rest }.into()
     }
 
-    /// The body, and where it comes back to if a connection takes less than all of it.
-    pub(in crate::proxy) fn lent(mut self) -> (Self, oneshot::Receiver<Upload>) {
+    /// Returns the body, and the receiver of its rest, should a connection take less than all of it.
+    pub(in crate::proxy) fn lend(mut self) -> (Self, oneshot::Receiver<Upload>) {
         let (owner, back) = oneshot::channel();
         self.owner = Some(owner);
         (self, back)
@@ -121,7 +120,7 @@ impl Drop for UploadBody {
 }
 
 impl Upload {
-    /// `None` for a body that is there as a whole.
+    /// `None` for a body in memory.
     fn progress(&self) -> Option<&Progress> {
         match self {
             Self::Plain(body) => Some(&body.progress),
@@ -157,7 +156,7 @@ impl Upload {
                 };
                 return Poll::Ready(frame.map(Ok));
             }
-            // It has been kept before.
+            // The start is buffered already.
             Upload::Resumed { start, rest } => {
                 return match start.next() {
                     Some(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),

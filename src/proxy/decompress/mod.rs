@@ -1,9 +1,12 @@
-//! A compressed body as what it says. Links are searched in that, and the client gets that: the
-//! upstream was asked not to compress, so that this is for those that do not listen. What only claims
-//! to be compressed passes as it is.
+//! Decompresses a body so that links in it can be rewritten. The proxy sends `Accept-Encoding: identity`; this
+//! is for upstreams that compress anyway, and for clients that compress what they send.
+
+mod coding;
+mod decoder;
+
+pub(super) use coding::Coding;
 
 use std::{
-    future::poll_fn,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -13,34 +16,27 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use tokio::task::coop::poll_proceed;
 
-mod coding;
-mod decoder;
-
-pub(super) use coding::Coding;
-
 use decoder::Decoder;
 
-/// Why a decoded body broke off.
+/// Why a decompressed body broke off.
 #[derive(Debug)]
-pub(in crate::proxy) enum DecompressError<E> {
-    /// It did not come to its end.
+pub(super) enum DecompressError<E> {
+    /// The compressed body broke off.
     Body(E),
-    /// It is not what `Content-Encoding` says.
+    /// The body is not compressed as `Content-Encoding` says.
     Content(io::Error),
 }
 
-/// A body and what decodes it.
+/// A body without its compression.
 #[derive(Debug)]
-pub(in crate::proxy) struct Decompressed<B: Body> {
+pub(super) struct Decompressed<B: Body> {
     body: B,
-    coding: Coding,
-    /// `None` until it shows what the body is.
-    decoder: Option<Decoder>,
-    /// What is still to be decoded.
+    decoder: Decoder,
+    /// Bytes still to be decoded.
     input: Bytes,
-    /// Nothing more comes to be decoded.
+    /// The compressed body has ended.
     has_ended: bool,
-    /// Nothing more comes out of the decoder.
+    /// The decoder has nothing more to give.
     is_finished: bool,
     /// Comes once all that could be decoded is out.
     failure: Option<DecompressError<B::Error>>,
@@ -48,11 +44,10 @@ pub(in crate::proxy) struct Decompressed<B: Body> {
 }
 
 impl<B: Body> Decompressed<B> {
-    pub(in crate::proxy) fn new(body: B, coding: Coding) -> Self {
+    pub(super) fn new(body: B, coding: Coding) -> Self {
         Self {
             body,
-            coding,
-            decoder: None,
+            decoder: Decoder::new(coding),
             input: Bytes::new(),
             has_ended: false,
             is_finished: false,
@@ -61,42 +56,18 @@ impl<B: Body> Decompressed<B> {
         }
     }
 
-    /// The body as it comes.
-    pub(in crate::proxy) fn inner(&self) -> &B {
+    /// The compressed body.
+    pub(super) fn inner(&self) -> &B {
         &self.body
-    }
-
-    /// Whether what has come may be compressed all the same: raw deflate has no mark of its own.
-    pub(in crate::proxy) fn is_doubtful(&self) -> bool {
-        self.coding == Coding::Deflate && matches!(self.decoder, Some(Decoder::Plain))
     }
 }
 
 impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Decompressed<B> {
-    /// Waits until it shows whether the body is what its head says, and can be decoded. If not, it
-    /// passes as it is.
-    pub(in crate::proxy) async fn is_compressed(&mut self) -> bool {
-        let is_plain = |decoder: &mut Decoder| matches!(decoder, Decoder::Plain);
-        !poll_fn(|cx| self.poll_start(cx).map(is_plain)).await
-    }
-
-    /// Reads until it shows what the body is.
-    fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<&mut Decoder> {
-        while self.decoder.is_none() {
-            match self.coding.compression(&self.input, self.has_ended) {
-                Some(compression) => self.decoder = Some(Decoder::new(compression)),
-                None => ready!(self.poll_more(cx)),
-            }
-        }
-        Poll::Ready(self.decoder.get_or_insert(Decoder::Plain))
-    }
-
-    /// Adds to the input, or notes its end.
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads the next input, or notes the end.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) if self.input.is_empty() => self.input = data,
-                Ok(data) => self.input = [&self.input[..], &data].concat().into(),
+                Ok(data) => self.input = data,
                 Err(trailers) => {
                     self.trailers = Some(trailers);
                     self.has_ended = true;
@@ -121,32 +92,31 @@ impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Decompressed<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
-        ready!(this.poll_start(cx));
-        while let Some(decoder) = &mut this.decoder {
-            let output = if !this.input.is_empty() {
+        loop {
+            let decoded = if !this.input.is_empty() {
                 // A few bytes may stand for many, or for nothing after much work.
                 ready!(poll_proceed(cx)).made_progress();
-                decoder.write(&mut this.input)
+                this.decoder.write(&mut this.input)
             } else if !this.has_ended {
-                ready!(this.poll_more(cx));
+                ready!(this.poll_input(cx));
                 continue;
             } else if this.is_finished {
                 break;
             } else {
                 this.is_finished = true;
                 if this.failure.is_some() {
-                    Ok(decoder.salvage())
+                    Ok(this.decoder.salvage())
                 } else {
-                    decoder.finish()
+                    this.decoder.finish()
                 }
             };
-            let output = output.unwrap_or_else(|error| {
+            let output = decoded.unwrap_or_else(|error| {
                 this.input.clear();
                 this.has_ended = true;
                 this.is_finished = true;
                 this.trailers = None;
                 this.failure = Some(DecompressError::Content(error));
-                decoder.salvage()
+                this.decoder.salvage()
             });
             if !output.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::data(output))));
@@ -157,9 +127,7 @@ impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Decompressed<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        let passes = matches!(self.decoder, Some(Decoder::Plain)) && self.input.is_empty();
-        let is_finished = self.is_finished || passes && self.body.is_end_stream();
-        is_finished && self.failure.is_none() && self.trailers.is_none()
+        self.is_finished && self.failure.is_none() && self.trailers.is_none()
     }
 }
 
@@ -223,24 +191,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_passes_is_known_to_be_all_with_its_last_byte() {
-        // hyper asks for no more than the length that the head tells.
-        let mut body = Decompressed::new(Full::new(Bytes::from_static(TEXT)), Coding::Gzip);
-        assert!(!body.is_compressed().await);
-        assert!(!body.is_end_stream());
-        body.frame().await.expect("a frame").expect("data");
-        assert!(body.is_end_stream());
-    }
-
-    #[tokio::test]
-    async fn what_is_not_compressed_passes_and_deflate_may_be_raw() {
+    async fn every_format_is_decoded_however_it_is_cut() {
         let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), Compression::best());
         let raw = encoder.write_all(TEXT).and_then(|()| encoder.finish());
         let raw = raw.expect("written to memory");
         for (coding, sent) in [
-            (Coding::Gzip, TEXT),
-            (Coding::Deflate, TEXT),
-            (Coding::Deflate, &encoded(Coding::Gzip, TEXT)),
             (Coding::Gzip, &encoded(Coding::Gzip, TEXT)),
             (Coding::Deflate, &encoded(Coding::Deflate, TEXT)),
             (Coding::Deflate, &raw),
@@ -257,7 +212,7 @@ mod tests {
         }
     }
 
-    const TEXT: &[u8] = b"{\"text\":\"not compressed at all, whatever it says\"}";
+    const TEXT: &[u8] = b"{\"text\":\"short, and the same again: short\"}";
 
     struct Pieces(std::collections::VecDeque<Result<Frame<Bytes>, std::convert::Infallible>>);
 

@@ -26,12 +26,12 @@ const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
 const REQUEST_MODIFIED: HeaderName = HeaderName::from_static("request-modified-ahds-proxy");
 const RESPONSE_MODIFIED: HeaderName = HeaderName::from_static("response-modified-ahds-proxy");
 const IN_REQUESTS: HeaderValue = HeaderValue::from_static("rewrote proxy base URLs");
-const IN_ANSWERS: HeaderValue = HeaderValue::from_static("rewrote service base URLs");
+const IN_RESPONSES: HeaderValue = HeaderValue::from_static("rewrote service base URLs");
 
 /// The base URLs to progress in one progress.
 #[derive(Debug)]
 pub(in crate::proxy) struct Links {
-    answers: Arc<Bases>,
+    responses: Arc<Bases>,
     requests: Arc<Bases>,
     /// The path of the service's base URL, and of ours.
     paths: (Box<str>, Box<str>),
@@ -80,7 +80,7 @@ impl Links {
         let plain = plain.iter().flatten().filter(|plain| *plain != theirs);
         let names = std::iter::once(theirs).chain(plain);
         Self {
-            answers: Arc::new(Bases::new(names.map(|name| (name, ours)))),
+            responses: Arc::new(Bases::new(names.map(|name| (name, ours)))),
             requests: Arc::new(requests),
             paths: (theirs.base_path().into(), ours.base_path().into()),
         }
@@ -121,7 +121,7 @@ impl Links {
         &self,
         kind: RouteKind,
         head: &request::Parts,
-        interaction: Interaction,
+        interaction: &Interaction,
     ) -> Option<BodyRewrite> {
         let headers = &head.headers;
         let writes = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
@@ -147,7 +147,7 @@ impl Links {
     }
 
     /// The headers of an answer that are URLs of the service.
-    pub(in crate::proxy) fn in_answer_headers(&self, headers: &mut HeaderMap) {
+    pub(in crate::proxy) fn in_response_headers(&self, headers: &mut HeaderMap) {
         change(headers, |name, value| match name {
             "location" | "content-location" => self.in_location(value),
             "link" => Bases::rewrite_links(value, |target| self.in_location(target)),
@@ -158,7 +158,7 @@ impl Links {
     /// A URL, or the path of one, which would lead out of our prefix.
     fn in_location(&self, value: &[u8]) -> Option<Vec<u8>> {
         if !value.starts_with(b"/") || value.starts_with(b"//") {
-            return self.answers.rewrite_url(value);
+            return self.responses.rewrite_url(value);
         }
         let (theirs, ours) = &self.paths;
         let rest = value.strip_prefix(theirs.as_bytes())?;
@@ -167,15 +167,15 @@ impl Links {
     }
 
     /// What searches the body of an answer, by the plan for its request.
-    pub(in crate::proxy) fn in_answer_body(
+    pub(in crate::proxy) fn in_response_body(
         &self,
         plan: Plan,
         head: &response::Parts,
     ) -> Option<BodyRewrite> {
         Some(BodyRewrite {
-            format: format_of_answer(plan, head)?,
+            format: response_format(plan, head)?,
             plan,
-            bases: self.answers.clone(),
+            bases: self.responses.clone(),
             coding: Coding::of(&head.headers).ok()?,
         })
     }
@@ -183,11 +183,11 @@ impl Links {
 
 /// Notes in an answer's head what holds of the changed body: whether anything changes is not known
 /// until its end.
-pub(in crate::proxy) fn mark_answer(headers: &mut HeaderMap) {
+pub(in crate::proxy) fn mark_response(headers: &mut HeaderMap) {
     headers::remove_all(headers, |name| {
         is_of_the_bytes(name) || *name == header::ACCEPT_RANGES
     });
-    headers.insert(RESPONSE_MODIFIED, IN_ANSWERS);
+    headers.insert(RESPONSE_MODIFIED, IN_RESPONSES);
 }
 
 /// Notes in a request's head that its body is not what the client sent: changed, and no longer
@@ -198,7 +198,7 @@ pub(in crate::proxy) fn mark_request(headers: &mut HeaderMap) {
 }
 
 /// Takes from a body's trailers what no longer holds of it.
-pub(in crate::proxy) fn in_trailers(trailers: &mut HeaderMap) {
+pub(in crate::proxy) fn mark_trailers(trailers: &mut HeaderMap) {
     headers::remove_all(trailers, is_of_the_bytes);
 }
 
@@ -215,7 +215,7 @@ fn is_of_the_bytes(name: &HeaderName) -> bool {
     )
 }
 
-fn format_of_answer(plan: Plan, head: &response::Parts) -> Option<Format> {
+fn response_format(plan: Plan, head: &response::Parts) -> Option<Format> {
     let is_answer = match plan {
         // Even an upload of which nothing was stored has a list of what failed.
         Plan::DicomStore => head.status.is_success() || head.status == StatusCode::CONFLICT,

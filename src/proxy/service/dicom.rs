@@ -1,4 +1,4 @@
-//! DICOMweb as Azure serves it (learn.microsoft.com/azure/healthcare-apis/dicom).
+//! `DICOMweb` as Azure serves it (learn.microsoft.com/azure/healthcare-apis/dicom).
 
 use http::Method;
 

@@ -1,4 +1,4 @@
-//! FHIR's RESTful API (hl7.org/fhir/R4/http.html).
+//! The API of FHIR (hl7.org/fhir/R4/http.html).
 
 use std::borrow::Cow;
 

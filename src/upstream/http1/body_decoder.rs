@@ -14,7 +14,7 @@ use super::{
 pub enum BodyDecoder {
     /// So many bytes.
     Known(u64),
-    /// ChunkedDecoder.
+    /// Chunks.
     Chunked(ChunkedDecoder),
     /// Whatever comes until the connection is closed.
     UntilClose,

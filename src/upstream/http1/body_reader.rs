@@ -1,34 +1,37 @@
-//! A response's body on its way in.
+//! The body of a response as it arrives.
 
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::{Broken, body_decoder::BodyDecoder, response::Length, wire::Wire};
+use super::{Broken, body_decoder::BodyDecoder, pooled::PooledWire, response::Length, wire::Wire};
 
-/// What is left of a response, and the connection that it comes over.
+/// The rest of a response, and the connection it arrives on.
 #[derive(Debug)]
 pub(in super::super) struct BodyReader {
-    wire: Box<Wire>,
-    rest: BodyDecoder,
+    wire: PooledWire,
+    decoder: BodyDecoder,
     keeps_alive: bool,
+    is_request_sent: bool,
 }
 
 impl BodyReader {
-    pub(super) fn new(wire: Box<Wire>, length: Length, keeps_alive: bool) -> Self {
+    pub(super) fn new(wire: PooledWire, length: Length, keeps_alive: bool) -> Self {
         Self {
             wire,
-            rest: BodyDecoder::new(length),
+            decoder: BodyDecoder::new(length),
             keeps_alive,
+            is_request_sent: false,
         }
     }
 
-    /// The rest, where it has been received as a whole.
+    /// The rest, if all of it has been received.
     pub(super) fn take_received(&mut self) -> Option<Bytes> {
-        let length = usize::try_from(self.rest.size_hint().exact()?).ok()?;
+        let length = usize::try_from(self.decoder.size_hint().exact()?).ok()?;
         (length <= self.wire.received.len()).then(|| {
-            self.rest = BodyDecoder::Nothing;
+            self.decoder = BodyDecoder::Nothing;
+            self.settle();
             self.wire.received.split_to(length).freeze()
         })
     }
@@ -41,9 +44,22 @@ impl BodyReader {
         self.keeps_alive
     }
 
-    /// Takes no other request over this connection.
+    /// Keeps the connection from serving another request.
     pub(super) fn close(&mut self) {
         self.keeps_alive = false;
+    }
+
+    pub(super) fn set_request_sent(&mut self) {
+        self.is_request_sent = true;
+        self.settle();
+    }
+
+    /// Frees the connection once it has nothing left of the request or the response. More bytes than the
+    /// response may have come over it; the pool looks for them.
+    fn settle(&mut self) {
+        if self.is_request_sent && self.is_end() && self.keeps_alive {
+            self.wire.set_reusable();
+        }
     }
 
     pub(in super::super) fn poll_frame(
@@ -53,38 +69,29 @@ impl BodyReader {
         let frame = ready!(self.poll_next(cx));
         if frame.is_err() {
             self.close();
-            self.rest = BodyDecoder::Nothing;
+            self.decoder = BodyDecoder::Nothing;
         }
+        self.settle();
         Poll::Ready(frame.transpose())
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Broken>> {
         loop {
-            let frame = self.rest.take(&mut self.wire.received)?;
+            let frame = self.decoder.take(&mut self.wire.received)?;
             if frame.is_some() || self.is_end() {
                 return Poll::Ready(Ok(frame));
             }
             if ready!(self.wire.poll_receive(cx)).map_err(Broken::Io)? == 0 {
-                self.rest.close()?;
+                self.decoder.close()?;
             }
         }
     }
 
     pub(in super::super) fn is_end(&self) -> bool {
-        self.rest.is_end()
+        self.decoder.is_end()
     }
 
     pub(in super::super) fn size_hint(&self) -> SizeHint {
-        self.rest.size_hint()
-    }
-
-    /// The connection, if it may take another request now that this response has ended. More than the
-    /// response may have come over it.
-    pub(in super::super) fn into_wire(mut self) -> Option<Box<Wire>> {
-        let is_reusable = self.is_end() && self.keeps_alive;
-        is_reusable.then(|| {
-            self.wire.shrink();
-            self.wire
-        })
+        self.decoder.size_hint()
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{super::PoolBody, Broken, body_reader::BodyReader, upload::Upload, wire::Wire};
+use super::{Broken, body_reader::BodyReader, upload::Upload};
 
 type FrameResult = Result<Frame<Bytes>, Broken>;
 
@@ -65,12 +65,8 @@ impl EarlyBody {
     }
 }
 
-/// Starts both. `keep` gets the connection if another request can go over it in the end.
-pub(super) fn start<B: PoolBody>(
-    reader: BodyReader,
-    upload: Upload<B>,
-    keep: impl FnOnce(Box<Wire>) + Send + 'static,
-) -> EarlyBody {
+/// Starts a task that sends the rest of the request and reads the response.
+pub(super) fn start(reader: BodyReader, upload: Upload) -> EarlyBody {
     let (sender, parts) = mpsc::channel(1);
     let early = EarlyBody {
         parts,
@@ -82,55 +78,51 @@ pub(super) fn start<B: PoolBody>(
         reader,
         upload: Some(upload),
     };
-    tokio::spawn(async move {
-        if let Some(wire) = both.run(sender).await {
-            keep(wire);
-        }
-    });
+    tokio::spawn(both.run(sender));
     early
 }
 
-struct Both<B: PoolBody> {
+struct Both {
     reader: BodyReader,
     /// `None` once it is out or has failed.
-    upload: Option<Upload<B>>,
+    upload: Option<Upload>,
 }
 
-impl<B: PoolBody> Both<B> {
-    async fn run(mut self, reader: mpsc::Sender<Part>) -> Option<Box<Wire>> {
+impl Both {
+    /// Ends early where the client has left; the connection is closed then.
+    async fn run(mut self, client: mpsc::Sender<Part>) -> Option<()> {
         while !self.reader.is_end() {
             let permit = tokio::select! {
-                permit = reader.reserve() => permit.ok()?,
+                permit = client.reserve() => permit.ok()?,
                 () = poll_fn(|cx| self.poll_upload(cx)), if self.upload.is_some() => continue,
             };
             let frame = tokio::select! {
                 frame = poll_fn(|cx| self.poll_frame(cx)) => frame,
-                () = reader.closed() => return None,
+                () = client.closed() => return None,
             };
             let is_last = self.reader.is_end();
             permit.send(Part { frame, is_last });
         }
-        drop(reader);
+        drop(client);
         // A server that is about to close reads no more of the request.
         if self.reader.keeps_alive() {
-            self.finish_upload().await?;
+            self.finish_upload().await;
         }
-        self.reader.into_wire()
+        Some(())
     }
 
-    /// Nobody waits for it any more, so it is given up here once nothing moves. A server that takes
-    /// no more is the stream's business.
-    async fn finish_upload(&mut self) -> Option<()> {
+    /// Sends the rest of the request, until no part of it has come for as long as a connection may be idle:
+    /// nobody else watches it any more. The stream itself watches a server that takes no more.
+    async fn finish_upload(&mut self) {
         let limit = self.reader.wire().idle_timeout();
         while let Some(upload) = &self.upload {
             let before = upload.parts();
             let sent = timeout(limit, poll_fn(|cx| self.poll_upload(cx))).await;
-            let is_still = |upload: &Upload<B>| upload.parts() == before;
-            if sent.is_err() && self.upload.as_ref().is_some_and(is_still) {
-                return None;
+            let is_stalled = |upload: &Upload| upload.parts() == before;
+            if sent.is_err() && self.upload.as_ref().is_some_and(is_stalled) {
+                return;
             }
         }
-        Some(())
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<FrameResult>> {
@@ -138,14 +130,15 @@ impl<B: PoolBody> Both<B> {
         self.reader.poll_frame(cx)
     }
 
-    /// Ready once the request is out, or has failed: then only its response is still of use.
+    /// Ready once the request is sent, or has failed: then only its response is still of use.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(upload) = &mut self.upload {
             let sent = ready!(upload.poll(self.reader.wire(), cx));
-            if sent.is_err() {
-                self.reader.close();
-            }
             self.upload = None;
+            match sent {
+                Ok(()) => self.reader.set_request_sent(),
+                Err(_) => self.reader.close(),
+            }
         }
         Poll::Ready(())
     }

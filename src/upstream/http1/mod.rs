@@ -6,6 +6,7 @@ mod body_decoder;
 mod body_reader;
 mod chunked;
 mod early_response;
+mod pooled;
 #[cfg(test)]
 mod properties;
 mod request;
@@ -22,7 +23,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 
-use super::{PoolBody, SendError};
+use super::{RequestBody, SendError};
 use upload::{Upload, UploadError};
 
 pub use body_decoder::BodyDecoder;
@@ -30,6 +31,7 @@ pub use response::{Head, HeadParser, Length};
 
 pub(super) use body_reader::BodyReader;
 pub(super) use early_response::EarlyBody;
+pub(super) use pooled::{PooledWire, WirePool};
 pub(super) use wire::{Condition, Wire};
 
 /// Why a response did not come to its end.
@@ -64,12 +66,12 @@ impl Broken {
     }
 }
 
-/// Where a response's body is.
+/// A response's body.
 pub(super) enum Body {
-    /// Here, and the connection is done with it; it is there if another request can go over it.
-    Whole(Bytes, Option<Box<Wire>>),
+    /// All of it has been received.
+    Whole(Bytes),
     Coming(BodyReader),
-    /// The request is not out yet.
+    /// The response began before its request was sent.
     Early(EarlyBody),
 }
 
@@ -78,19 +80,17 @@ pub(super) enum Body {
 pub(super) struct NoResponse {
     pub(super) error: SendError,
     /// The connection ended before a byte of a response. The server may have acted all the same.
-    pub(super) is_quiet: bool,
-    /// Not even the first bytes that came are HTTP.
+    pub(super) is_silent: bool,
+    /// The first bytes that came are not HTTP.
     pub(super) is_garbled: bool,
 }
 
 /// Sends a request, whose target is path and query alone, and waits for the response's head.
-/// `keep` gets the connection where it outlives the response.
-pub(super) async fn send<B: PoolBody>(
-    mut wire: Box<Wire>,
+pub(super) async fn send(
+    mut wire: PooledWire,
     head: &Request<()>,
-    body: B,
+    body: RequestBody,
     host: &HeaderValue,
-    keep: impl FnOnce(Box<Wire>) + Send + 'static,
 ) -> Result<Response<Body>, NoResponse> {
     let upload = Upload::new(head, body, host, &mut wire);
     let mut exchange = Exchange {
@@ -104,11 +104,13 @@ pub(super) async fn send<B: PoolBody>(
     wire.set_hold_back(upload.is_some() || head.is_bodiless);
     let mut reader = BodyReader::new(wire, head.length, head.keeps_alive);
     let body = if let Some(upload) = upload {
-        Body::Early(early_response::start(reader, upload, keep))
-    } else if let Some(whole) = reader.take_received() {
-        Body::Whole(whole, reader.into_wire())
+        Body::Early(early_response::start(reader, upload))
     } else {
-        Body::Coming(reader)
+        reader.set_request_sent();
+        match reader.take_received() {
+            Some(whole) => Body::Whole(whole),
+            None => Body::Coming(reader),
+        }
     };
     let mut response = Response::new(body);
     if head.status == StatusCode::REQUEST_TIMEOUT && !head.keeps_alive && is_first {
@@ -134,22 +136,22 @@ pub(super) fn is_idle_timeout<T>(response: &Response<T>) -> bool {
         && response.extensions().get::<IdleTimeout>().is_some()
 }
 
-struct Exchange<'a, B: PoolBody> {
+struct Exchange<'a> {
     wire: &'a mut Wire,
     parser: HeadParser<'a>,
     /// `None` once it is out.
-    upload: Option<Upload<B>>,
+    upload: Option<Upload>,
 }
 
-impl<B: PoolBody> Exchange<'_, B> {
+impl Exchange<'_> {
     /// Writes the request and waits for the final response's head, whichever comes first.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, NoResponse>> {
         if let Some(upload) = &mut self.upload {
             match upload.poll(self.wire, cx) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => self.upload = None,
-                Poll::Ready(Err(UploadError::Body)) => {
-                    return Poll::Ready(Err(SendError::RequestBody.into()));
+                Poll::Ready(Err(UploadError::Body(source))) => {
+                    return Poll::Ready(Err(SendError::RequestBody(source).into()));
                 }
                 Poll::Ready(Err(UploadError::Io(error))) => {
                     return Poll::Ready(Err(self.no_response(&Broken::Io(error))));
@@ -173,7 +175,7 @@ impl<B: PoolBody> Exchange<'_, B> {
 
     fn no_response(&self, broken: &Broken) -> NoResponse {
         NoResponse {
-            is_quiet: broken.is_cut() && !self.parser.has_begun(),
+            is_silent: broken.is_cut() && !self.parser.has_begun(),
             is_garbled: matches!(broken, Broken::Protocol) && !self.parser.has_begun(),
             error: match broken {
                 Broken::Protocol => SendError::Protocol,
@@ -187,7 +189,7 @@ impl From<SendError> for NoResponse {
     fn from(error: SendError) -> Self {
         Self {
             error,
-            is_quiet: false,
+            is_silent: false,
             is_garbled: false,
         }
     }

@@ -6,11 +6,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request};
-use http_body::Body;
+use http_body::Body as _;
 
 use super::{
+    super::request_body::{RequestBody, SourceError},
     request::{self, Framing},
     wire::Wire,
 };
@@ -18,11 +19,11 @@ use super::{
 const LINE_END: &[u8] = b"\r\n";
 
 /// What is left of a request.
-pub(super) struct Upload<B: Body> {
-    body: B,
+pub(super) struct Upload {
+    body: RequestBody,
     framing: Framing,
     /// The part of the body that is being written.
-    data: Option<B::Data>,
+    data: Option<Bytes>,
     end: &'static [u8],
     is_all_read: bool,
     /// Parts of the body so far.
@@ -32,14 +33,29 @@ pub(super) struct Upload<B: Body> {
 /// Why a request was not written to its end.
 #[derive(Debug)]
 pub(super) enum UploadError {
-    /// Its body failed, or has another length than was told.
-    Body,
+    Body(SourceError),
     Io(io::Error),
 }
 
-impl<B: Body + Unpin> Upload<B> {
+/// A body has another length than its head says.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's body does not have the length of its head")]
+struct WrongLength;
+
+impl From<WrongLength> for UploadError {
+    fn from(error: WrongLength) -> Self {
+        Self::Body(error.into())
+    }
+}
+
+impl Upload {
     /// Puts the head together; nothing is written yet.
-    pub(super) fn new(head: &Request<()>, body: B, host: &HeaderValue, wire: &mut Wire) -> Self {
+    pub(super) fn new(
+        head: &Request<()>,
+        body: RequestBody,
+        host: &HeaderValue,
+        wire: &mut Wire,
+    ) -> Self {
         let framing = request::write_head(head, &body, host, wire.framed.end());
         Self {
             body,
@@ -92,19 +108,19 @@ impl<B: Body + Unpin> Upload<B> {
                 Err(frame) => self.write_end(frame.into_trailers().ok().as_ref(), wire)?,
             },
             Poll::Ready(None) => self.write_end(None, wire)?,
-            Poll::Ready(Some(Err(_))) => return Err(UploadError::Body),
+            Poll::Ready(Some(Err(error))) => return Err(UploadError::Body(error)),
         }
         Ok(false)
     }
 
-    fn write_data(&mut self, data: B::Data, wire: &mut Wire) -> Result<(), UploadError> {
-        let length = data.remaining();
+    fn write_data(&mut self, data: Bytes, wire: &mut Wire) -> Result<(), UploadError> {
+        let length = data.len();
         if length == 0 {
             return Ok(());
         }
         match &mut self.framing {
             Framing::Length(left) => {
-                *left = left.checked_sub(length as u64).ok_or(UploadError::Body)?;
+                *left = left.checked_sub(length as u64).ok_or(WrongLength)?;
                 self.is_all_read = *left == 0;
             }
             Framing::Chunked => {
@@ -124,8 +140,7 @@ impl<B: Body + Unpin> Upload<B> {
         wire: &mut Wire,
     ) -> Result<(), UploadError> {
         if self.framing != Framing::Chunked {
-            // A length that was told has not come.
-            return Err(UploadError::Body);
+            return Err(WrongLength.into());
         }
         let out = wire.framed.end();
         out.extend_from_slice(b"0\r\n");

@@ -1,0 +1,401 @@
+//! One request, from its head to the head of its response: locate its route, admit it, authenticate, prepare
+//! what the upstream gets, send, retry, relay. The body of the response follows by itself ([`DownloadBody`]).
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header, request, response};
+use http_body::Body as _;
+use http_body_util::Full;
+
+use super::{
+    access_log::{LogEntry, Outcome},
+    body::{self, ClientBody, Download, DownloadBody, ResponseBody, UploadBody},
+    checks,
+    concurrency::{ConcurrencyLimit, Permit},
+    failure::Failure,
+    guard::{self, Caller, Guard, Transport},
+    headers,
+    links::{self, Links, ListenerKind},
+    progress::{Progress, Timeouts},
+    retry,
+    route::{self, Located, Route},
+    send::{self, UpstreamResponse, send},
+    service::Interaction,
+    timers::Timers,
+};
+use crate::{
+    config::{Config, Limits, RouteKind},
+    rewrite::Plan,
+    server::RequestBody,
+    token::Token,
+    upstream::SendError,
+};
+
+/// Everything that requests need of one configuration.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    routes: Vec<Arc<Route>>,
+    guard: Guard,
+    timeouts: Timeouts,
+    limits: Limits,
+    concurrency: ConcurrencyLimit,
+    listeners: usize,
+    timers: Timers,
+    is_cut_off: Arc<AtomicBool>,
+}
+
+/// The listener that a request came through.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Entry {
+    /// The only route, served at the root.
+    pub(super) own_route: Option<Arc<str>>,
+    /// Its number.
+    pub(super) listener: usize,
+    pub(super) transport: Transport,
+}
+
+impl Pipeline {
+    pub(super) fn new(
+        routes: Vec<Arc<Route>>,
+        config: &Config,
+        listeners: usize,
+        is_cut_off: &Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            concurrency: ConcurrencyLimit::new(config.limits.requests, routes.len(), listeners),
+            routes,
+            guard: Guard::new(&config.security),
+            timeouts: Timeouts {
+                response: config.network.response_timeout,
+                idle: config.network.idle_timeout,
+            },
+            limits: config.limits.clone(),
+            listeners,
+            timers: Timers::default(),
+            is_cut_off: is_cut_off.clone(),
+        }
+    }
+
+    pub(super) fn listeners(&self) -> usize {
+        self.listeners
+    }
+
+    /// Serves one request. An error is a response too.
+    pub(super) async fn run(
+        &self,
+        entry: &Entry,
+        request: Request<RequestBody>,
+    ) -> Response<ResponseBody> {
+        let (head, body) = request.into_parts();
+        let mut log = LogEntry::new(&head, &self.is_cut_off);
+        let located = self.locate(entry, head.uri.path());
+        let errors = ErrorFormat::new(&head, located);
+        let has_pages = located.is_some_and(|located| located.route.pages);
+        let caller = match self.guard.check(&head, entry.transport, has_pages) {
+            Ok(Caller::Preflight(origin)) => {
+                let response = guard::preflight_response(&origin, &head.headers);
+                log.refuse(response.status(), 0);
+                return response.map(|()| ResponseBody::Own(Full::default()));
+            }
+            Ok(caller) => caller,
+            Err(failure) => return errors.respond(failure, log),
+        };
+        let forwarded = match located {
+            Some(located) => self.forward(entry, located, head, body, &mut log).await,
+            None => Err(self.no_such_route()),
+        };
+        let mut response = match forwarded {
+            Ok(relayed) => relayed.into_response(log),
+            Err(failure) => errors.respond(failure, log),
+        };
+        if let Caller::Page(origin) = caller {
+            guard::allow_origin(response.headers_mut(), &origin);
+        }
+        response
+    }
+
+    async fn forward(
+        &self,
+        entry: &Entry,
+        located: Located<'_>,
+        head: request::Parts,
+        body: RequestBody,
+        log: &mut LogEntry,
+    ) -> Result<Relayed, Failure> {
+        let route = located.route;
+        let interaction = Interaction::of(route.kind, &head.method, located.rest(&head));
+        log.set_route(&route.name, interaction.resource);
+        let permit = self.admit(entry, located, &interaction, &head, &body)?;
+        let token = authenticate(route, &interaction).await?;
+        let progress = Arc::new(Progress::new(self.timeouts));
+        log.set_progress(&progress);
+        let exchange = Exchange {
+            route,
+            links: links(entry, route, &head),
+            response_links: interaction.response,
+            is_head: head.method == Method::HEAD,
+            has_body: !body.is_end_stream(),
+            token,
+            progress,
+            timers: &self.timers,
+        };
+        let (request, upload) = self
+            .prepare(&exchange, located, &interaction, head, body)
+            .await?;
+        let first_response = exchange.send(&request, upload).await?;
+        let final_response = exchange.retry(request, first_response).await?;
+        let (response_head, download) = exchange.relay(final_response)?;
+        log.set_head(
+            response_head.status,
+            &response_head.headers,
+            exchange.progress.moved(),
+        );
+        Ok(Relayed {
+            head: response_head,
+            is_head: exchange.is_head,
+            download,
+            progress: exchange.progress,
+            permit,
+        })
+    }
+
+    /// Finds the route that a path belongs to.
+    fn locate(&self, entry: &Entry, path: &str) -> Option<Located<'_>> {
+        match &entry.own_route {
+            Some(name) => route::by_name(&self.routes, name, path),
+            None => route::find(&self.routes, path),
+        }
+    }
+
+    /// Refuses a request that must not go on, before anything costs much, and counts it.
+    fn admit(
+        &self,
+        entry: &Entry,
+        located: Located<'_>,
+        interaction: &Interaction,
+        head: &request::Parts,
+        body: &RequestBody,
+    ) -> Result<Permit, Failure> {
+        let has_body = !body.is_end_stream();
+        checks::target(head)?;
+        checks::head_size(head, self.limits.request_head)?;
+        route::check_path(located.rest(head))?;
+        checks::method(located.route, head, interaction, has_body)?;
+        checks::transfer_coding(head)?;
+        checks::body_size(body, self.limits.request_body)?;
+        let permit = self.concurrency.acquire(located.number, entry.listener);
+        permit.ok_or_else(|| Failure::too_many_requests(self.limits.requests))
+    }
+
+    /// Makes what the upstream gets: its own name, our token, its own base URLs in links, and the rest as
+    /// it came.
+    async fn prepare(
+        &self,
+        exchange: &Exchange<'_>,
+        located: Located<'_>,
+        interaction: &Interaction,
+        head: request::Parts,
+        body: RequestBody,
+    ) -> Result<(Request<()>, UploadBody), Failure> {
+        let route = exchange.route;
+        let links = exchange.links.as_deref();
+        let query = head.uri.query();
+        let rewritten_query = links.and_then(|links| links.in_query(query?));
+        let target = route.target(located.rest(&head), rewritten_query.as_deref().or(query))?;
+        let body_rewrite = links
+            .filter(|_| exchange.has_body)
+            .and_then(|links| links.in_request_body(route.kind, &head, interaction));
+        let mut request = send::upstream_request(route, head, target, exchange.token.as_deref());
+        if let Some(links) = links {
+            links.in_request_headers(exchange.response_links, request.headers_mut());
+        }
+        let client = ClientBody::new(body, exchange.progress.clone(), self.limits.request_body);
+        let upload = match body_rewrite {
+            None => UploadBody::new(client),
+            // Boxed: few requests need the room that this future takes.
+            Some(body_rewrite) => {
+                let headers = request.headers_mut();
+                let progress = &exchange.progress;
+                let rewriting =
+                    body::rewrite(client, &body_rewrite, headers, progress, &self.timers);
+                Box::pin(rewriting).await?
+            }
+        };
+        Ok((request, upload))
+    }
+
+    fn no_such_route(&self) -> Failure {
+        Failure::no_such_route(self.routes.iter().map(|route| route.prefix()))
+    }
+}
+
+/// Waits for the route's token. A request that the service answers for everybody goes without one, unless
+/// there is one already.
+async fn authenticate(
+    route: &Route,
+    interaction: &Interaction,
+) -> Result<Option<Arc<Token>>, Failure> {
+    if interaction.is_public {
+        return Ok(route.source.at_hand());
+    }
+    Ok(Some(route.source.token().await?))
+}
+
+/// The links to rewrite, by the name that the client calls the proxy. `None` where the route keeps them.
+fn links(entry: &Entry, route: &Route, head: &request::Parts) -> Option<Arc<Links>> {
+    let listener = ListenerKind {
+        is_own: entry.own_route.is_some(),
+        is_tls: entry.transport == Transport::Tls,
+    };
+    let base_urls = route.base_urls.as_ref()?;
+    Some(base_urls.links(head, listener))
+}
+
+/// One exchange with the upstream, and all that its response depends on.
+struct Exchange<'a> {
+    route: &'a Route,
+    links: Option<Arc<Links>>,
+    response_links: Option<Plan>,
+    is_head: bool,
+    /// The request has a body.
+    has_body: bool,
+    token: Option<Arc<Token>>,
+    progress: Arc<Progress>,
+    timers: &'a Timers,
+}
+
+impl Exchange<'_> {
+    async fn send(
+        &self,
+        request: &Request<()>,
+        upload: UploadBody,
+    ) -> Result<UpstreamResponse, Failure> {
+        send(self.route, request, upload, &self.progress, self.timers).await
+    }
+
+    /// Sends a request again whose token was refused or whose service is busy. Both futures are boxed, since
+    /// few requests need the room that they take.
+    async fn retry(
+        &self,
+        mut request: Request<()>,
+        first_response: UpstreamResponse,
+    ) -> Result<UpstreamResponse, Failure> {
+        let mut response = first_response;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            let retrying = retry::with_new_token(
+                self.route,
+                &mut request,
+                self.token.as_ref(),
+                &self.progress,
+                self.timers,
+            );
+            if let Some(second_response) = Box::pin(retrying).await? {
+                response = second_response;
+            }
+        }
+        let may_wait = self.route.retry_throttled && !self.has_body;
+        if may_wait && retry::is_throttled(self.route, &request, &response) {
+            let retrying =
+                retry::after_waiting(self.route, request, response, &self.progress, self.timers);
+            response = Box::pin(retrying).await?;
+        }
+        Ok(response)
+    }
+
+    /// Makes the response that the client gets: without what belongs to the upstream's connection, with
+    /// links that lead back to the proxy.
+    fn relay(&self, response: UpstreamResponse) -> Result<(response::Parts, Download), Failure> {
+        let (mut head, body) = response.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            // The request had no Upgrade header, which is never forwarded.
+            return Err(SendError::Protocol.into());
+        }
+        checks::response_transfer_coding(&head.headers)?;
+        headers::strip_response(head.status, &mut head.headers);
+        if !self.route.pages {
+            headers::confine(&mut head.headers);
+        }
+        if !body.takes_request() {
+            // The rest of the request is not read from the client either, whose connection ends with
+            // this response.
+            headers::announce_end(&mut head.headers);
+        }
+        if head.status == StatusCode::UNAUTHORIZED {
+            retry::explain_challenge(self.route, &mut head.headers);
+        }
+        head.version = http::Version::HTTP_11;
+        let Some(body_rewrite) = self.rewrite_response(&mut head, !body.is_end_stream()) else {
+            return Ok((head, Download::Plain(body)));
+        };
+        if self.is_head {
+            links::mark_response(&mut head.headers);
+            return Ok((head, Download::Plain(body)));
+        }
+        let download = Download::rewritten(body, &body_rewrite, &mut head.headers);
+        Ok((head, download))
+    }
+
+    /// Rewrites the links in a response's headers. Returns how to rewrite those in its body.
+    fn rewrite_response(
+        &self,
+        head: &mut response::Parts,
+        has_body: bool,
+    ) -> Option<links::BodyRewrite> {
+        let links = self.links.as_deref()?;
+        links.in_response_headers(&mut head.headers);
+        // The headers of a response to HEAD describe the body that GET would get.
+        let plan = self.response_links.filter(|_| has_body || self.is_head)?;
+        links.in_response_body(plan, head)
+    }
+}
+
+/// An upstream's response, and all that must last as long as its body.
+struct Relayed {
+    head: response::Parts,
+    /// The client gets nothing but the head.
+    is_head: bool,
+    download: Download,
+    progress: Arc<Progress>,
+    permit: Permit,
+}
+
+impl Relayed {
+    fn into_response(self, mut log: LogEntry) -> Response<ResponseBody> {
+        if self.is_head || self.download.is_all_out() {
+            log.set_outcome(Outcome::Complete);
+        }
+        let body = DownloadBody::new(self.download, self.progress, log, self.permit);
+        Response::from_parts(self.head, ResponseBody::Upstream(body))
+    }
+}
+
+/// The form of an error response to one request.
+#[derive(Debug, Clone, Copy)]
+struct ErrorFormat {
+    kind: Option<RouteKind>,
+    is_head: bool,
+}
+
+impl ErrorFormat {
+    fn new(head: &request::Parts, located: Option<Located<'_>>) -> Self {
+        Self {
+            kind: located.map(|located| located.route.kind),
+            is_head: head.method == Method::HEAD,
+        }
+    }
+
+    fn respond(self, failure: Failure, log: LogEntry) -> Response<ResponseBody> {
+        let mut response = failure.into_response(self.kind);
+        if self.is_head {
+            // hyper would send the body all the same over HTTP/2.
+            let length = response.body().len().into();
+            response
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, length);
+            *response.body_mut() = Bytes::new();
+        }
+        log.refuse(response.status(), response.body().len());
+        response.map(|body| ResponseBody::Own(Full::new(body)))
+    }
+}
