@@ -1,9 +1,10 @@
 //! File descriptors. Every connection takes one, and so does every request towards its service: a
 //! process that accepts more clients than it has descriptors for can serve none of them.
 
-use super::ADMIN_CONNECTIONS;
 use crate::{config::Limits, server};
 
+/// Connections to the admin address, which has few callers.
+pub(super) const ADMIN_CONNECTIONS: usize = 64;
 /// For the admin address, connections that are closing there and elsewhere, and token fetches,
 /// listeners, files and programs that print tokens.
 const RESERVE: usize = ADMIN_CONNECTIONS + 2 * server::CLOSING + 64;

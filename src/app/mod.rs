@@ -32,7 +32,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than what most clients keep an idle connection for, so that they close it first.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// The admin address has few callers, which are near and ask for little.
-const ADMIN_CONNECTIONS: usize = 64;
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the proxy did not start.
@@ -319,7 +318,7 @@ impl Running {
         tracing::info!(address = listener.address(), "admin address");
         self.admin_pages = Some(admin.clone());
         let connections = Connections::new(
-            ADMIN_CONNECTIONS,
+            descriptors::ADMIN_CONNECTIONS,
             "Have whatever watches the admin address close its connections.",
         );
         let limits = server::Limits {

@@ -1,14 +1,9 @@
 //! What an answer's status and headers say of the service.
 
-use std::time::SystemTime;
-
 use http::{HeaderMap, StatusCode, header, response::Parts};
 
-use super::{Outcome, forbidden, unauthorised};
-use crate::{
-    config::{Route, RouteKind},
-    credentials::Claims,
-};
+use super::{Outcome, caller::Caller, forbidden, unauthorized};
+use crate::config::{Route, RouteKind};
 
 /// The head of an answer, and what was asked.
 #[derive(Debug)]
@@ -16,18 +11,6 @@ pub(super) struct Answer {
     target: String,
     status: StatusCode,
     headers: HeaderMap,
-}
-
-/// Who asked with a token.
-#[derive(Debug)]
-pub(super) struct Caller<'a> {
-    pub(super) route: &'a Route,
-    /// The kind of credential that gave the token.
-    pub(super) kind: &'static str,
-    pub(super) claims: &'a Claims,
-    /// The service has refused an anonymous request with 403.
-    pub(super) is_closed: bool,
-    pub(super) now: SystemTime,
 }
 
 impl Answer {
@@ -56,12 +39,12 @@ impl Answer {
         }
     }
 
-    pub(super) fn judge_authorised(&self, caller: &Caller<'_>) -> Outcome {
+    pub(super) fn judge_authorized(&self, caller: &Caller<'_>) -> Outcome {
         let route = caller.route;
         match self.status {
             _ if self.comes_from_between(route) => self.name_intruder(route),
             status if status.is_success() => Outcome::ok(self.seen()),
-            StatusCode::UNAUTHORIZED => unauthorised::explain(&self.seen(), &self.headers, caller),
+            StatusCode::UNAUTHORIZED => unauthorized::explain(&self.seen(), &self.headers, caller),
             StatusCode::FORBIDDEN if caller.is_closed => {
                 forbidden::from_here(&self.seen(), self.is_html(), route)
             }

@@ -2,6 +2,17 @@
 
 use serde::Serialize;
 
+use crate::credentials::CredentialError;
+
+/// A message for the user while the checks run.
+#[derive(Debug)]
+pub enum Event {
+    /// A check is done.
+    Found(Finding),
+    /// Somebody has to sign in before the checks go on.
+    Waiting(CredentialError),
+}
+
 /// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -33,7 +44,8 @@ pub enum Check {
     /// A request without a token.
     Anonymous,
     /// A request with the token.
-    Authorised,
+    #[serde(rename = "authorised")]
+    Authorized,
 }
 
 impl Check {
@@ -45,7 +57,7 @@ impl Check {
             Self::Tls => "tls",
             Self::Token => "token",
             Self::Anonymous => "anonymous",
-            Self::Authorised => "authorised",
+            Self::Authorized => "authorised",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! 403: a role is missing, or the network is the wrong one.
 
-use super::{Outcome, answer::Caller, resource::Resource};
+use super::{Outcome, caller::Caller, resource::Resource};
 use crate::config::{Route, RouteKind};
 
 /// An empty scope would stand for the whole subscription.

@@ -4,6 +4,7 @@
 //! read: what a service holds is nobody's business here.
 
 mod answer;
+mod caller;
 mod challenge;
 mod finding;
 mod forbidden;
@@ -11,30 +12,21 @@ mod network;
 mod probe;
 mod resource;
 mod token;
-mod unauthorised;
+mod unauthorized;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     clock::Clock,
     config::{Config, Route},
-    credentials::{self, Credential, CredentialError, IdentityEndpoints},
+    credentials::{self, Credential, IdentityEndpoints},
     token::{Source, TokenCache},
     upstream::{Connections, Origin, StartError},
 };
 
-use self::{answer::Answer, finding::Outcome, probe::Probe};
+use self::{answer::Answer, caller::Caller, finding::Outcome, probe::Probe};
 
-pub use finding::{Check, Finding, Status};
-
-/// What its user is to see at once.
-#[derive(Debug)]
-pub enum Event {
-    /// A check is done.
-    Found(Finding),
-    /// Somebody has to sign in before the checks go on.
-    Waiting(CredentialError),
-}
+pub use finding::{Check, Event, Finding, Status};
 
 /// Checks every route, one after the other. Fails where no connection could be made to any.
 pub async fn run(
@@ -111,7 +103,7 @@ impl Walk<'_> {
 
         if !is_connected {
             found(tell, Check::Anonymous, Outcome::skipped("no connection"));
-            found(tell, Check::Authorised, Outcome::skipped("no connection"));
+            found(tell, Check::Authorized, Outcome::skipped("no connection"));
             return;
         }
         let probe = Probe::new(self.connections, &self.origin, self.route, self.config);
@@ -125,9 +117,9 @@ impl Walk<'_> {
 
         let outcome = match &token {
             Err(_) => Outcome::skipped("no token"),
-            Ok(token) => match probe.authorised(token).await {
+            Ok(token) => match probe.authorized(token).await {
                 Err(outcome) => outcome,
-                Ok(answer) => answer.judge_authorised(&answer::Caller {
+                Ok(answer) => answer.judge_authorized(&Caller {
                     route: self.route,
                     kind: self.source.status().kind,
                     claims: &token.claims,
@@ -136,7 +128,7 @@ impl Walk<'_> {
                 }),
             },
         };
-        found(tell, Check::Authorised, outcome);
+        found(tell, Check::Authorized, outcome);
     }
 
     fn configuration(&self) -> Outcome {

@@ -43,8 +43,8 @@ impl<'a> Probe<'a> {
         Some(self.get(target, None).await)
     }
 
-    pub(super) async fn authorised(&self, token: &Token) -> Result<Answer, Outcome> {
-        let target = authorised_target(self.route);
+    pub(super) async fn authorized(&self, token: &Token) -> Result<Answer, Outcome> {
+        let target = authorized_target(self.route);
         self.get(target, Some(&token.authorization)).await
     }
 
@@ -121,7 +121,7 @@ fn anonymous_target(route: &Route) -> Option<String> {
 }
 
 /// A request that costs little, changes nothing and needs the role that reading needs.
-fn authorised_target(route: &Route) -> String {
+fn authorized_target(route: &Route) -> String {
     let base = route.upstream.base_path();
     match route.kind {
         RouteKind::Fhir => format!("{base}/Patient?_count=1&_elements=id"),
@@ -156,7 +156,7 @@ mod tests {
         let dicom = "https://w-d.dicom.azurehealthcareapis.com";
         let search = "/Patient?_count=1&_elements=id";
         let latest = "/v2/changefeed/latest?includemetadata=false";
-        for (kind, upstream, anonymous, authorised) in [
+        for (kind, upstream, anonymous, authorized) in [
             ("fhir", fhir.to_owned(), "/metadata", search.to_owned()),
             (
                 "fhir",
@@ -179,7 +179,7 @@ mod tests {
         ] {
             let route = route(kind, &upstream);
             assert_eq!(anonymous_target(&route).as_deref(), Some(anonymous));
-            assert_eq!(authorised_target(&route), authorised);
+            assert_eq!(authorized_target(&route), authorized);
         }
     }
 }

@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
-use super::{answer, complain, logging, runtime};
+use super::{
+    output::{complain, logging, print},
+    runtime,
+};
 use crate::{
     app::{self, Running},
     config::{
@@ -81,7 +84,7 @@ async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {
     let serving = app::run_then(&config, reload, |running| {
         let invitation = invitation(running);
         // Whoever reads it may not be there yet.
-        tokio::task::spawn_blocking(move || answer(&invitation));
+        tokio::task::spawn_blocking(move || print(&invitation));
     });
     serving.await.map_err(|error| failed(&error))?;
     Ok(ExitCode::SUCCESS)

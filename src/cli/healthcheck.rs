@@ -13,7 +13,10 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{USAGE, complain, runtime};
+use super::{
+    output::{USAGE, complain},
+    runtime,
+};
 
 /// Below the three seconds that a container's health check commonly has.
 const TIMEOUT: Duration = Duration::from_millis(2500);

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use super::{complain, environment, logging, runtime};
+use super::{
+    output::{complain, environment, logging},
+    runtime,
+};
 use crate::{
     app,
     config::{self, Config, Overrides},

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 
-use super::complain;
+use super::output::complain;
 
 /// Runs a future on this thread. One thread serves all requests: per request it costs a tenth to a
 /// fifth less than several threads that hand work to each other.

@@ -11,7 +11,11 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{USAGE, answer, args::TokenOutput, complain, runtime};
+use super::{
+    args::TokenOutput,
+    output::{USAGE, complain, print},
+    runtime,
+};
 use crate::{
     clock::Clock,
     config::{self, Config, Route},
@@ -40,8 +44,8 @@ pub(super) fn token(
         return Err(ExitCode::FAILURE);
     }
     Ok(match output {
-        TokenOutput::Raw => answer(&format!("{}\n", token.secret.expose_secret())),
-        TokenOutput::Json => answer(&as_az_prints_it(
+        TokenOutput::Raw => print(&format!("{}\n", token.secret.expose_secret())),
+        TokenOutput::Json => print(&as_az_prints_it(
             &token,
             &config.credentials[&route.credential],
         )),

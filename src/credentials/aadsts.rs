@@ -3,7 +3,7 @@
 //!
 //! The descriptions that come with them are not shown: they change, and may name people.
 
-use super::{CredentialError, Reason, entra::Asker, http::TRY_AGAIN};
+use super::{CredentialError, Reason, http::TRY_AGAIN, requester::Requester};
 use crate::config::Audience;
 
 /// The first-party application that FHIR tokens are for, whichever service they name.
@@ -43,12 +43,12 @@ pub(super) fn find_code(message: &str) -> Option<u64> {
 
 /// What to do about a code. `sign_in` is the remedy where somebody has to sign in again; empty where
 /// nobody does.
-pub(super) fn explain(code: u64, asker: &Asker<'_>, sign_in: &str) -> CredentialError {
+pub(super) fn explain(code: u64, requester: &Requester<'_>, sign_in: &str) -> CredentialError {
     let meaning = of_the_service(code)
-        .or_else(|| of_the_tenant(code, asker))
-        .or_else(|| of_the_audience(code, asker))
-        .or_else(|| of_the_application(code, asker))
-        .or_else(|| of_an_assertion(code, asker))
+        .or_else(|| of_the_tenant(code, requester))
+        .or_else(|| of_the_audience(code, requester))
+        .or_else(|| of_the_application(code, requester))
+        .or_else(|| of_an_assertion(code, requester))
         .or_else(|| of_the_person(code, sign_in))
         .or_else(|| of_a_policy(code, sign_in))
         .unwrap_or_else(|| {
@@ -77,8 +77,8 @@ fn of_the_service(code: u64) -> Option<Meaning> {
     })
 }
 
-fn of_the_tenant(code: u64, asker: &Asker<'_>) -> Option<Meaning> {
-    let tenant = asker.tenant.unwrap_or("the tenant");
+fn of_the_tenant(code: u64, requester: &Requester<'_>) -> Option<Meaning> {
+    let tenant = requester.tenant.unwrap_or("the tenant");
     Some(match code {
         90_002 | 900_023 => needs_action(
             format!("{tenant} does not exist at this authority"),
@@ -92,10 +92,10 @@ fn of_the_tenant(code: u64, asker: &Asker<'_>) -> Option<Meaning> {
     })
 }
 
-fn of_the_audience(code: u64, asker: &Asker<'_>) -> Option<Meaning> {
-    let Asker { audience, .. } = asker;
-    let tenant = asker.tenant.unwrap_or("the tenant");
-    let client = asker.client_id.unwrap_or("the application");
+fn of_the_audience(code: u64, requester: &Requester<'_>) -> Option<Meaning> {
+    let Requester { audience, .. } = requester;
+    let tenant = requester.tenant.unwrap_or("the tenant");
+    let client = requester.client_id.unwrap_or("the application");
     let (name, id) = owner(audience);
     Some(match code {
         50_001 | 500_011 | 650_052 => needs_action(
@@ -119,7 +119,7 @@ fn of_the_audience(code: u64, asker: &Asker<'_>) -> Option<Meaning> {
             ),
         ),
         65_001 => {
-            let id = asker.client_id.unwrap_or("APPLICATION");
+            let id = requester.client_id.unwrap_or("APPLICATION");
             needs_action(
                 format!("nobody has consented to {client} using {audience}"),
                 format!(
@@ -151,9 +151,9 @@ fn owner(audience: &Audience) -> (&'static str, &'static str) {
     }
 }
 
-fn of_the_application(code: u64, asker: &Asker<'_>) -> Option<Meaning> {
-    let tenant = asker.tenant.unwrap_or("the tenant");
-    let client = asker.client_id.unwrap_or("the application");
+fn of_the_application(code: u64, requester: &Requester<'_>) -> Option<Meaning> {
+    let tenant = requester.tenant.unwrap_or("the tenant");
+    let client = requester.client_id.unwrap_or("the application");
     Some(match code {
         700_016 | 7_000_229 => needs_action(
             format!("application {client} is not known in {tenant}"),
@@ -181,8 +181,8 @@ fn of_the_application(code: u64, asker: &Asker<'_>) -> Option<Meaning> {
     })
 }
 
-fn of_an_assertion(code: u64, asker: &Asker<'_>) -> Option<Meaning> {
-    let client = asker.client_id.unwrap_or("the application");
+fn of_an_assertion(code: u64, requester: &Requester<'_>) -> Option<Meaning> {
+    let client = requester.client_id.unwrap_or("the application");
     Some(match code {
         700_024 => needs_action(
             format!("the assertion of application {client} is not valid at this time"),

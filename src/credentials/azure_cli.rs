@@ -8,7 +8,8 @@ use tokio::sync::Mutex;
 use super::{
     AccessToken, CredentialError, Reason, aadsts,
     az_json::AzAnswer,
-    entra::{self, Asker},
+    entra,
+    requester::Requester,
     subprocess::Finished,
     tool::{self, Advice, Tool},
 };
@@ -82,13 +83,13 @@ impl AzureCli {
     /// shown or logged, since it can hold codes and account names.
     fn failed(&self, finished: &Finished, audience: &Audience, advice: &Advice) -> CredentialError {
         let stderr = String::from_utf8_lossy(&finished.stderr);
-        let asker = Asker {
+        let requester = Requester {
             tenant: self.keys.tenant.as_ref().map(config::Tenant::as_str),
             client_id: None,
             audience,
         };
         if let Some(code) = aadsts::find_code(&stderr) {
-            return aadsts::explain(code, &asker, &self.sign_in_again(audience));
+            return aadsts::explain(code, &requester, &self.sign_in_again(audience));
         }
         if [
             "NameResolutionError",

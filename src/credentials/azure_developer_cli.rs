@@ -9,8 +9,8 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::{
-    AccessToken, CredentialError, Reason, aadsts,
-    entra::{self, Asker},
+    AccessToken, CredentialError, Reason, aadsts, entra,
+    requester::Requester,
     subprocess::Finished,
     tool::{self, Advice, Tool},
 };
@@ -91,13 +91,13 @@ impl AzureDeveloperCli {
     fn failed(&self, finished: &Finished, audience: &Audience, advice: &Advice) -> CredentialError {
         let stderr = String::from_utf8_lossy(&finished.stderr);
         let says = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
-        let asker = Asker {
+        let requester = Requester {
             tenant: self.keys.tenant.as_ref().map(config::Tenant::as_str),
             client_id: None,
             audience,
         };
         if let Some(code) = aadsts::find_code(&stderr) {
-            return aadsts::explain(code, &asker, &self.sign_in());
+            return aadsts::explain(code, &requester, &self.sign_in());
         }
         if says(&["x509:", "certificate signed by unknown authority"]) {
             return CredentialError::new(

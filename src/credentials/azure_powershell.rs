@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::{
     AccessToken, CredentialError, Reason, aadsts,
-    entra::Asker,
+    requester::Requester,
     subprocess::Finished,
     tool::{self, Advice, Tool},
 };
@@ -87,7 +87,7 @@ impl AzurePowerShell {
         audience: &Audience,
         advice: &Advice,
     ) -> Result<AccessToken, CredentialError> {
-        let asker = Asker {
+        let requester = Requester {
             tenant: self.keys.tenant.as_ref().map(Tenant::as_str),
             client_id: None,
             audience,
@@ -128,7 +128,7 @@ impl AzurePowerShell {
                 "Run in PowerShell: Set-ExecutionPolicy RemoteSigned -Scope CurrentUser",
             ),
             ["entra", code] => match code.parse() {
-                Ok(code) => aadsts::explain(code, &asker, sign_in),
+                Ok(code) => aadsts::explain(code, &requester, sign_in),
                 Err(_) => POWERSHELL.failed(finished, advice),
             },
             _ => POWERSHELL.failed(finished, advice),

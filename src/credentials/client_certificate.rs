@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 use super::{
     AccessToken, CredentialError, Reason,
     assertion::{self, ASSERTION_TYPE, Algorithm, SigningKey},
-    entra::{self, Asker},
+    entra,
     http::IdentityEndpoints,
+    requester::Requester,
 };
 use crate::{
     clock::Clock,
@@ -66,13 +67,13 @@ impl ClientCertificate {
             ("client_assertion", &assertion),
             ("scope", scope.as_str()),
         ];
-        let asker = Asker {
+        let requester = Requester {
             tenant: Some(self.keys.tenant.as_str()),
             client_id: Some(&self.keys.client_id),
             audience,
         };
         let answer = self.endpoints.post_form(&url, &form).await?;
-        entra::read_token(&answer, &asker, start)
+        entra::read_token(&answer, &requester, start)
     }
 
     fn sends_chain(&self) -> bool {

@@ -4,9 +4,7 @@
 use secrecy::ExposeSecret as _;
 
 use super::{
-    AccessToken, CredentialError, Reason,
-    entra::{self, Asker},
-    http::IdentityEndpoints,
+    AccessToken, CredentialError, Reason, entra, http::IdentityEndpoints, requester::Requester,
 };
 use crate::{
     clock::Clock,
@@ -52,7 +50,7 @@ impl ClientSecret {
             ("scope", scope.as_str()),
         ];
         let url = entra::token_url(&self.keys.authority, &self.keys.tenant);
-        let asker = Asker {
+        let requester = Requester {
             tenant: Some(self.keys.tenant.as_str()),
             client_id: Some(&self.keys.client_id),
             audience,
@@ -60,6 +58,6 @@ impl ClientSecret {
         // The life of a token starts while its answer is still on its way.
         let start = self.clock.now();
         let answer = self.endpoints.post_form(&url, &form).await?;
-        entra::read_token(&answer, &asker, start)
+        entra::read_token(&answer, &requester, start)
     }
 }

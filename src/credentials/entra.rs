@@ -8,17 +8,10 @@ use serde::Deserialize;
 use super::{
     AccessToken, CredentialError, Reason, aadsts,
     http::{Answer, TRY_AGAIN},
+    requester::Requester,
     token_response::Granted,
 };
 use crate::config::{Audience, ServiceUrl, Tenant};
-
-/// Who asks for a token, and for whom; what remedies are made of.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asker<'a> {
-    pub(super) tenant: Option<&'a str>,
-    pub(super) client_id: Option<&'a str>,
-    pub(super) audience: &'a Audience,
-}
 
 /// `{audience}/.default`; a slash at the end of the audience stays, and is doubled, since it is
 /// part of the audience (learn.microsoft.com/entra/identity-platform/scopes-oidc).
@@ -60,11 +53,11 @@ struct Denied {
 /// was asked for.
 pub(super) fn read_token(
     answer: &Answer,
-    asker: &Asker<'_>,
+    requester: &Requester<'_>,
     start: SystemTime,
 ) -> Result<AccessToken, CredentialError> {
     if !answer.status.is_success() {
-        return Err(denied(answer, asker, ""));
+        return Err(denied(answer, requester, ""));
     }
     let granted = Granted::read(answer).ok_or_else(|| {
         CredentialError::new(
@@ -84,7 +77,7 @@ pub(super) fn error_of(answer: &Answer) -> String {
 
 /// Why an answer that is not a success holds no token. `sign_in` is the remedy where somebody has to
 /// sign in again; empty where nobody does.
-pub(super) fn denied(answer: &Answer, asker: &Asker<'_>, sign_in: &str) -> CredentialError {
+pub(super) fn denied(answer: &Answer, requester: &Requester<'_>, sign_in: &str) -> CredentialError {
     let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();
     let code = denied
         .error_codes
@@ -92,7 +85,7 @@ pub(super) fn denied(answer: &Answer, asker: &Asker<'_>, sign_in: &str) -> Crede
         .copied()
         .or_else(|| aadsts::find_code(&denied.error_description));
     let mut error = match code {
-        Some(code) if !answer.is_transient() => aadsts::explain(code, asker, sign_in),
+        Some(code) if !answer.is_transient() => aadsts::explain(code, requester, sign_in),
         _ if answer.is_transient() || denied.error == "temporarily_unavailable" => {
             CredentialError::new(
                 Reason::Transient,

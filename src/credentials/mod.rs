@@ -4,6 +4,7 @@
 //! gets, and decides when to ask again. Nothing here caches a token.
 
 mod aadsts;
+mod access_token;
 mod assertion;
 mod az_json;
 mod azure_cli;
@@ -16,11 +17,13 @@ mod client_secret;
 mod command;
 mod device_code;
 mod entra;
+mod error;
 mod http;
 mod managed_identity;
 mod oauth2;
 mod reaper;
 mod refusal;
+mod requester;
 mod smart;
 mod static_token;
 mod subprocess;
@@ -28,89 +31,19 @@ mod token_response;
 mod tool;
 mod workload_identity;
 
-use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
-
-use secrecy::SecretString;
+use std::path::PathBuf;
 
 use crate::{
     clock::Clock,
     config::{self, Audience},
 };
 
+pub use access_token::{AccessToken, Renewal};
 pub use claims::Claims;
+pub use error::{CredentialError, Reason};
 pub use http::IdentityEndpoints;
 pub use reaper::reap_orphans;
 pub use subprocess::withhold;
-
-/// A token as its issuer gave it.
-#[derive(Debug, Clone)]
-pub struct AccessToken {
-    /// What goes behind `Bearer `.
-    pub secret: SecretString,
-    /// When it ends, by the wall clock.
-    pub expires_on: SystemTime,
-    /// When a new one is to be asked for.
-    pub renewal: Renewal,
-}
-
-/// When to renew a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Renewal {
-    /// With a fifth of its life left, as seen from the moment it was received.
-    Proportional,
-    /// Likewise, but never with more than this left, since the source would only hand out the
-    /// same token again.
-    NotBefore(Duration),
-    /// At the time the issuer named (`refresh_in`).
-    At(SystemTime),
-    /// At this time. Its source does not say when it ends: the expiry is an assumption, and not
-    /// shown to anyone as a fact.
-    Assumed(SystemTime),
-    /// It is all there is.
-    Never,
-}
-
-/// Why a credential gave no token, and what its owner can do about it. Safe to show to anyone who
-/// may call the proxy: never holds a secret, a token or another program's raw output.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}. {remedy}")]
-pub struct CredentialError {
-    /// What happened, without a full stop.
-    pub message: String,
-    /// What to do, as one or more sentences.
-    pub remedy: String,
-    /// What kind of trouble it is.
-    pub reason: Reason,
-    /// Not to be tried again before this has passed, as the issuer asked.
-    pub retry_after: Option<Duration>,
-}
-
-/// What kind of trouble kept a credential from giving a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// This source does not exist on this machine: no such program, no such variables.
-    Absent,
-    /// A person has to act: sign in, correct a secret, register an application.
-    NeedsAction,
-    /// A person is being asked to sign in: to ask again costs nothing, and works as soon as they have.
-    Waiting,
-    /// It may work the next time: a network failure, a busy issuer, a time-out.
-    Transient,
-}
-
-impl CredentialError {
-    fn new(reason: Reason, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            remedy: remedy.into(),
-            reason,
-            retry_after: None,
-        }
-    }
-}
 
 /// A way to get tokens, ready to use.
 #[derive(Debug)]

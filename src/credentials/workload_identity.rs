@@ -6,10 +6,8 @@ use std::{env, path::PathBuf};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    AccessToken, CredentialError, Reason,
-    assertion::ASSERTION_TYPE,
-    entra::{self, Asker},
-    http::IdentityEndpoints,
+    AccessToken, CredentialError, Reason, assertion::ASSERTION_TYPE, entra,
+    http::IdentityEndpoints, requester::Requester,
 };
 use crate::{
     clock::Clock,
@@ -71,7 +69,7 @@ impl WorkloadIdentity {
             ("scope", scope.as_str()),
         ];
         let url = entra::token_url(&workload.authority, &workload.tenant);
-        let asker = Asker {
+        let requester = Requester {
             tenant: Some(workload.tenant.as_str()),
             client_id: Some(&workload.client_id),
             audience,
@@ -79,7 +77,7 @@ impl WorkloadIdentity {
         // The life of a token starts while its answer is still on its way.
         let start = self.clock.now();
         let answer = self.endpoints.post_form(&url, &form).await?;
-        entra::read_token(&answer, &asker, start)
+        entra::read_token(&answer, &requester, start)
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{connections::Member, io::LINGER, stopped, tracked::Active};
+use super::{active::Active, connections::Member, io::LINGER, stop::stopped};
 
 /// For a connection without a request in flight: time for GOAWAY and its acknowledgement, or for the
 /// rest of a request.
@@ -87,7 +87,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::server::connections::Idleness;
+    use crate::server::idleness::Idleness;
 
     fn active() -> Active {
         Active::new(Arc::<Idleness>::default())

@@ -18,22 +18,25 @@ use tokio::{
 };
 
 use super::{
-    Handler, Limits, RequestBody,
+    active,
     closing::asked_to_close,
     connections::Member,
+    handler::Handler,
     io::Io,
+    limits::{Limits, STREAM_WINDOW},
     listener::Accepted,
     outgoing::Outgoing,
     paced::{Paced, Streams},
-    refused_head, stopped,
+    refused_head,
+    request_body::RequestBody,
+    stop::stopped,
     target::CutTarget,
-    tracked::{self, Tracked},
+    tracked::Tracked,
 };
 
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-pub(super) const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 const MAX_STREAMS: u32 = 256;
 
@@ -180,7 +183,7 @@ async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<B
 async fn respond<H: Handler>(
     handler: H,
     mut request: Request<RequestBody>,
-    active: tracked::Request,
+    active: active::Request,
     outgoing: Outgoing,
 ) -> Result<Response<Tracked<H::Body>>, Infallible> {
     outgoing.asked_in(request.version());

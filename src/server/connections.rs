@@ -5,15 +5,16 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::{seldom::Seldom, tracked::Active};
+use super::{
+    active::Active,
+    idleness::{Idleness, Waiting},
+    seldom::Seldom,
+};
 
 /// So many connections at a time may take a moment to close in an orderly way, beyond the limit.
 /// More are cut.
@@ -44,38 +45,6 @@ struct Open {
 struct Entry {
     active: Active,
     evict: oneshot::Sender<()>,
-}
-
-/// Wakes listeners that wait for a connection to become idle.
-#[derive(Debug, Default)]
-pub(super) struct Idleness {
-    waiting: AtomicUsize,
-    came: Notify,
-}
-
-impl Idleness {
-    /// Notes that a connection has become idle.
-    pub(super) fn came(&self) {
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.came.notify_one();
-        }
-    }
-}
-
-/// Counts a listener that waits, until dropped.
-struct Waiting<'a>(&'a Idleness);
-
-impl<'a> Waiting<'a> {
-    fn begin(idleness: &'a Idleness) -> Self {
-        idleness.waiting.fetch_add(1, Ordering::SeqCst);
-        Self(idleness)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
-    }
 }
 
 /// An open connection, until dropped.

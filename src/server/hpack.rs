@@ -243,7 +243,7 @@ impl<'a> Text<'a> {
             return Ok(self.bytes);
         }
         room.clear();
-        huffman::decode(self.bytes, room)?;
+        huffman::decode(self.bytes, room).map_err(|_| Malformed)?;
         Ok(room)
     }
 }

@@ -22,8 +22,8 @@ use tokio::{
 };
 
 use super::{
-    Limits, half_closed::HalfClosed, http2_targets::Http2Targets, listener::Stream,
-    outgoing::Outgoing, refused_head, target::RequestLine, tracked::Active,
+    active::Active, half_closed::HalfClosed, http2_targets::Http2Targets, limits::Limits,
+    listener::Stream, outgoing::Outgoing, refused_head, target::RequestLine,
 };
 
 /// How long a client that is still sending is listened to after its answer.

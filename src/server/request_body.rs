@@ -21,9 +21,9 @@ use tokio::{
 };
 
 use super::{
-    connection::STREAM_WINDOW,
+    active::Active,
     io::{LINGER, LINGER_QUIET},
-    tracked::Active,
+    limits::STREAM_WINDOW,
 };
 
 /// A body as it comes from the client.

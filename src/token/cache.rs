@@ -4,48 +4,18 @@
 
 use std::{
     collections::BTreeMap,
-    hash::{BuildHasher as _, Hash, Hasher, RandomState},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use moka::{Expiry, future::Cache};
 
-use super::{Token, source::Source};
+use super::{
+    Token,
+    key::{Key, Name, Tokens},
+    source::Source,
+};
 use crate::{clock::Clock, config::Audience, credentials::Credential};
-
-pub(super) type Tokens = Cache<Key, Arc<Token>>;
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    pub(super) name: Arc<Name>,
-    pub(super) generation: u64,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Name {
-    pub(super) credential: Arc<str>,
-    pub(super) audience: Option<Audience>,
-    /// Of the two above, since every request looks its token up.
-    hash: u64,
-}
-
-impl Name {
-    fn new(credential: Arc<str>, audience: Option<Audience>) -> Self {
-        let hash = RandomState::new().hash_one((&credential, &audience));
-        Self {
-            credential,
-            audience,
-            hash,
-        }
-    }
-}
-
-impl Hash for Name {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
 
 /// Holds all tokens of the process.
 #[derive(Debug)]

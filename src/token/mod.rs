@@ -5,6 +5,7 @@
 
 mod backoff;
 mod cache;
+mod key;
 mod source;
 
 use std::time::{Duration, Instant, SystemTime};

@@ -17,7 +17,7 @@ use std::{
 use super::{
     Token,
     backoff::Failure,
-    cache::{Key, Name, Tokens},
+    key::{Key, Name, Tokens},
 };
 use crate::{
     clock::Clock,

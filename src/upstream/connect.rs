@@ -20,7 +20,8 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use super::{
-    ConnectError, Origin, Resolved, StartError,
+    error::{ConnectError, StartError},
+    origin::Origin,
     socket::Socket,
     stream::Stream,
     tls::{self, Witness},
@@ -28,6 +29,15 @@ use super::{
 use crate::config::{HttpVersion, Network};
 
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// The addresses of a host.
+#[derive(Debug)]
+pub struct Resolved {
+    /// Never empty.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether `network.resolve` names the address, rather than a name server.
+    pub is_override: bool,
+}
 
 /// Makes connections for a pool.
 #[derive(Debug, Clone)]

@@ -1,21 +1,10 @@
 //! Looking at a server without sending it a request: what its name resolves to and what it shows in
 //! the TLS handshake.
 
-use std::net::SocketAddr;
-
 use rustls::ProtocolVersion;
 
-use super::{ConnectError, Connections, Origin};
+use super::{Connections, Resolved, error::ConnectError, origin::Origin};
 use crate::{config::HttpVersion, x509::Certificate};
-
-/// Where a host is.
-#[derive(Debug)]
-pub struct Resolved {
-    /// Never empty.
-    pub addresses: Vec<SocketAddr>,
-    /// Whether `network.resolve` says so, and no name server.
-    pub is_override: bool,
-}
 
 /// What a TLS handshake agreed on.
 #[derive(Debug)]

@@ -23,9 +23,9 @@ mod tls;
 
 use crate::config::{HttpVersion, Network};
 
-pub use connect::Connector;
+pub use connect::{Connector, Resolved};
 pub use error::{ConnectError, SendError, StartError};
-pub use inspect::{Rejected, Resolved, Session};
+pub use inspect::{Rejected, Session};
 pub use origin::Origin;
 pub use pool::Pool;
 pub use pools::Pools;

@@ -1,9 +1,13 @@
 //! The layout that `src/lib.rs` promises: each floor uses only the floors below it.
 
+mod imports;
+
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
+
+use imports::{Imports, Module};
 
 /// As in the table of `src/lib.rs`, which a test holds against this one.
 const FLOORS: &[(u32, &[&str])] = &[
@@ -53,43 +57,6 @@ fn code(path: &Path) -> String {
         .join("\n")
 }
 
-/// The modules named after `crate::`, alone or in braces.
-fn used_modules(code: &str) -> BTreeSet<String> {
-    let mut used = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        let Some(list) = rest.strip_prefix('{') else {
-            used.insert(first_name(rest));
-            continue;
-        };
-        let mut depth = 0;
-        let mut item = String::new();
-        for c in list.chars() {
-            match c {
-                '{' => depth += 1,
-                '}' if depth == 0 => break,
-                '}' => depth -= 1,
-                ',' if depth == 0 => {
-                    used.insert(first_name(item.trim()));
-                    item.clear();
-                    continue;
-                }
-                _ => {}
-            }
-            item.push(c);
-        }
-        used.insert(first_name(item.trim()));
-    }
-    used.remove("");
-    used
-}
-
-fn first_name(path: &str) -> String {
-    path.chars()
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
-        .collect()
-}
-
 fn floor_of(module: &str) -> Option<u32> {
     FLOORS
         .iter()
@@ -97,31 +64,27 @@ fn floor_of(module: &str) -> Option<u32> {
         .map(|(floor, _)| *floor)
 }
 
-#[test]
-fn names_are_found_in_every_spelling() {
-    let code = "use crate::a::B; use crate::{b, c::{d, e::{f}}, g as h};\nfn x() { crate::i::j() }";
-    let expected = ["a", "b", "c", "g", "i"].map(str::to_owned);
-    assert_eq!(used_modules(code), BTreeSet::from(expected));
+fn imports() -> Imports {
+    Imports::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
 }
 
 #[test]
 fn each_floor_uses_only_floors_below() {
     let mut wrong = Vec::new();
-    for (module, path) in sources() {
-        if module == "lib" {
-            continue;
-        }
-        let Some(floor) = floor_of(&module) else {
-            wrong.push(format!("{}: {module} is on no floor", path.display()));
+    for (module, used) in imports().uses {
+        // The crate's root declares every module.
+        let Some(room) = module.first() else { continue };
+        let Some(floor) = floor_of(room) else {
+            wrong.push(format!("{room} is on no floor"));
             continue;
         };
-        for used in used_modules(&code(&path)) {
-            if used == module {
-                continue;
-            }
-            match floor_of(&used) {
-                Some(below) if below < floor => {}
-                _ => wrong.push(format!("{} uses {used}", path.display())),
+        for used in used {
+            let is_below = |used: &String| floor_of(used).is_some_and(|below| below < floor);
+            if used
+                .first()
+                .is_some_and(|used| used != room && !is_below(used))
+            {
+                wrong.push(format!("{} uses {}", module.join("::"), used.join("::")));
             }
         }
     }
@@ -131,16 +94,86 @@ fn each_floor_uses_only_floors_below() {
 /// A mistake in the proxy must not hide behind the same mistake in what it is tested with.
 #[test]
 fn the_emulator_uses_nothing_of_the_crate() {
-    for (module, path) in sources() {
-        if module == "emulator" {
-            let used = used_modules(&code(&path));
-            assert!(
-                used.iter().all(|used| used == "emulator"),
-                "{}: {used:?}",
-                path.display()
-            );
+    for (module, used) in imports().uses {
+        if module.first().is_some_and(|room| room == "emulator") {
+            let is_own = |used: &Module| used.first() == module.first();
+            assert!(used.iter().all(is_own), "{module:?}: {used:?}");
         }
     }
+}
+
+/// Of two files or folders side by side, one may use the other, and not the other way round, not even through
+/// a third. So each folder can be read from the bottom up.
+#[test]
+fn no_imports_run_in_a_circle() {
+    let imports = imports();
+    let folders: BTreeSet<Module> = imports
+        .files
+        .keys()
+        .flat_map(|module| (0..module.len()).map(|length| module[..length].to_vec()))
+        .collect();
+    let circles: Vec<String> = folders
+        .iter()
+        .filter(|folder| !CIRCLES.contains(&folder.join("::").as_str()))
+        .filter_map(|folder| {
+            let circle = circle(&imports.between_entries(folder))?;
+            Some(format!("in {}: {}", folder.join("::"), circle.join(" -> ")))
+        })
+        .collect();
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+/// Folders where imports still run in a circle. The list only shrinks.
+const CIRCLES: [&str; 6] = [
+    "config::file",
+    "config::resolve",
+    "emulator",
+    "emulator::dicom",
+    "emulator::entra",
+    "emulator::fhir",
+];
+
+#[test]
+fn a_circle_is_found_and_a_diamond_is_not() {
+    let arrows = |pairs: &[(&str, &str)]| {
+        let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (from, to) in pairs {
+            let to = (*to).to_owned();
+            uses.entry((*from).to_owned()).or_default().insert(to);
+        }
+        circle(&uses).is_some()
+    };
+    assert!(arrows(&[("a", "b"), ("b", "c"), ("c", "a")]));
+    assert!(arrows(&[("a", "b"), ("b", "c"), ("c", "b")]));
+    assert!(!arrows(&[("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")]));
+}
+
+/// One path that leads back to where it began.
+fn circle(uses: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    fn walk(
+        at: &String,
+        uses: &BTreeMap<String, BTreeSet<String>>,
+        path: &mut Vec<String>,
+        done: &mut BTreeSet<String>,
+    ) -> Option<Vec<String>> {
+        if let Some(start) = path.iter().position(|before| before == at) {
+            return Some([&path[start..], &[at.clone()]].concat());
+        }
+        if !done.insert(at.clone()) {
+            return None;
+        }
+        path.push(at.clone());
+        let found = uses
+            .get(at)
+            .into_iter()
+            .flatten()
+            .find_map(|next| walk(next, uses, path, done));
+        path.pop();
+        found
+    }
+    let mut done = BTreeSet::new();
+    uses.keys()
+        .find_map(|start| walk(start, uses, &mut Vec::new(), &mut done))
 }
 
 #[test]

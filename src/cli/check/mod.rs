@@ -9,7 +9,11 @@ use std::{fmt::Write as _, process::ExitCode};
 
 use serde_json::{Value, json};
 
-use super::{answer, args::CheckOutput, complain, environment, refused, runtime};
+use super::{
+    args::CheckOutput,
+    output::{complain, environment, print, refused},
+    runtime,
+};
 use crate::{
     app,
     clock::Clock,
@@ -37,7 +41,7 @@ pub(super) fn check(
             } else {
                 problems::as_summary(&errors)
             };
-            answer(&format!("{problems:#}\n"));
+            print(&format!("{problems:#}\n"));
         }
         refused(&errors)
     })?;
@@ -49,8 +53,8 @@ pub(super) fn check(
         return online::check(&config, output);
     }
     Ok(match output {
-        CheckOutput::Text => answer(&text(&config)),
-        CheckOutput::Json => answer(&format!("{:#}\n", json(&config, &warnings))),
+        CheckOutput::Text => print(&text(&config)),
+        CheckOutput::Json => print(&format!("{:#}\n", json(&config, &warnings))),
     })
 }
 

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use super::{
-    super::{answer, complain, runtime},
+    super::{
+        output::{complain, print},
+        runtime,
+    },
     table::Table,
 };
 use crate::{
@@ -19,12 +22,12 @@ pub(super) fn check(config: &Config, output: CheckOutput) -> Result<ExitCode, Ex
     let mut findings = Vec::new();
     let mut note = |finding: Finding| {
         if let Some(table) = &table {
-            answer(&table.row(&finding));
+            print(&table.row(&finding));
         }
         findings.push(finding);
     };
     if let Some(table) = &table {
-        answer(&table.head());
+        print(&table.head());
     }
     let mut tell = |event| match event {
         Event::Found(finding) => note(finding),
@@ -40,10 +43,10 @@ pub(super) fn check(config: &Config, output: CheckOutput) -> Result<ExitCode, Ex
         });
     }
     let printed = if output == CheckOutput::Text {
-        answer(&summary(&findings))
+        print(&summary(&findings))
     } else {
         let json = serde_json::to_string_pretty(&findings);
-        answer(&format!("{}\n", json.expect("text is JSON")))
+        print(&format!("{}\n", json.expect("text is JSON")))
     };
     let has_failed = findings.iter().any(|one| one.status == Status::Failed);
     Ok(if has_failed {

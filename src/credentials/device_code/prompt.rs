@@ -6,11 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{Session, scope};
-use crate::{
-    config::Audience,
-    credentials::{CredentialError, Reason, entra, token_response::seconds},
-};
+use crate::credentials::{CredentialError, Reason, token_response::seconds};
 
 /// What polls wait at least, where the issuer does not say.
 const DEFAULT_INTERVAL: u64 = 5;
@@ -41,32 +37,18 @@ fn default_interval() -> u64 {
 }
 
 impl Prompt {
-    /// Asks for a code.
-    pub(super) async fn request(
-        session: &Session,
-        audience: &Audience,
-    ) -> Result<Self, CredentialError> {
-        let scope = scope(audience);
-        let form = [
-            ("client_id", session.keys.client_id.as_str()),
-            ("scope", scope.as_str()),
-        ];
-        let url = entra::device_code_url(&session.keys.authority, &session.keys.tenant);
-        let start = Instant::now();
-        let answer = session.endpoints.post_form(&url, &form).await?;
-        if !answer.status.is_success() {
-            return Err(session.denied(&answer, audience));
-        }
-        Self::read(&answer.body, start).ok_or_else(|| {
+    /// Reads the answer to a request that was sent at `start`.
+    pub(super) fn read(body: &[u8], start: Instant) -> Result<Self, CredentialError> {
+        Self::parse(body, start).ok_or_else(|| {
             CredentialError::new(
                 Reason::Transient,
-                "the answer to the request for a device code is none",
+                "the answer to the request for a device code is not a device code",
                 "Check that the authority is Microsoft Entra ID and that no captive portal answers in its place.",
             )
         })
     }
 
-    fn read(body: &[u8], start: Instant) -> Option<Self> {
+    fn parse(body: &[u8], start: Instant) -> Option<Self> {
         let granted: Granted = serde_json::from_slice(body).ok()?;
         // Both are shown to people, in terminals and in web pages.
         let is_address = granted.verification_uri.starts_with("https://")
@@ -123,7 +105,7 @@ mod tests {
         let text = format!(
             "{{\"device_code\":\"d\",\"user_code\":\"{user_code}\",\"verification_uri\":\"{uri}\"{rest}}}"
         );
-        Prompt::read(text.as_bytes(), Instant::now())
+        Prompt::parse(text.as_bytes(), Instant::now())
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::{sync::Weak, time::Duration};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::sleep;
 
-use super::{Prompt, SIGN_IN_AGAIN, Session, SignedIn, refresh_token_in};
+use super::{
+    prompt::Prompt,
+    session::{SIGN_IN_AGAIN, Session, SignedIn, refresh_token_in},
+};
 use crate::{
     config::Audience,
     credentials::{AccessToken, CredentialError, Reason, entra},
@@ -68,7 +71,7 @@ impl Session {
             return Poll::Unreachable;
         };
         if answer.status.is_success() {
-            return match entra::read_token(&answer, &self.asker(audience), start) {
+            return match entra::read_token(&answer, &self.requester(audience), start) {
                 Ok(token) => Poll::SignedIn(token, refresh_token_in(&answer)),
                 Err(error) => Poll::Failed(error),
             };

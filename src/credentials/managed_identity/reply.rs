@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::super::{
     AccessToken, CredentialError, Reason, Renewal, aadsts,
-    entra::Asker,
     http::{Answer, TRY_AGAIN},
+    requester::Requester,
     token_response::optional_seconds,
 };
 use crate::config::Audience;
@@ -78,12 +78,12 @@ pub(super) fn denied(
             TRY_AGAIN,
         )
     } else if let Some(code) = aadsts::find_code(text) {
-        let asker = Asker {
+        let requester = Requester {
             tenant: None,
             client_id: None,
             audience,
         };
-        aadsts::explain(code, &asker, "")
+        aadsts::explain(code, &requester, "")
     } else {
         refused()
     };

@@ -5,6 +5,7 @@
 
 mod clients;
 mod registration;
+mod secret;
 
 use std::time::SystemTime;
 
@@ -13,7 +14,10 @@ use form_urlencoded::byte_serialize;
 use http::{HeaderMap, HeaderValue, header};
 use secrecy::ExposeSecret as _;
 
-use self::clients::{Client, Clients};
+use self::{
+    clients::{Client, Clients},
+    secret::read,
+};
 use super::{
     AccessToken, CredentialError, Reason,
     http::{Answer, IdentityEndpoints},
@@ -153,16 +157,6 @@ async fn value(text: &Text) -> Result<secrecy::SecretString, CredentialError> {
         Text::Plain(text) => Ok(text.clone().into()),
         Text::Secret(reference) => read(reference).await,
     }
-}
-
-async fn read(reference: &SecretRef) -> Result<secrecy::SecretString, CredentialError> {
-    reference.read().await.map_err(|error| {
-        CredentialError::new(
-            Reason::NeedsAction,
-            error.to_string(),
-            "Provide the secret there.",
-        )
-    })
 }
 
 async fn header_value(reference: &SecretRef) -> Result<HeaderValue, CredentialError> {

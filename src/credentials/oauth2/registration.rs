@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{OAuth2, clients::Client, read};
+use super::{OAuth2, clients::Client, secret::read};
 use crate::{
     config::Registration,
     credentials::{CredentialError, Reason, http::Answer},

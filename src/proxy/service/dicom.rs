@@ -2,7 +2,10 @@
 
 use http::Method;
 
-use super::{Interaction, is_name, is_read_method, resource, segments};
+use super::{
+    interaction::Interaction,
+    path::{is_name, is_read_method, resource, segments},
+};
 use crate::rewrite::Plan;
 
 /// In byte order.

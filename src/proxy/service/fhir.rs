@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use http::Method;
 
-use super::{Interaction, is_name, is_read_method, resource, segments};
+use super::{
+    interaction::Interaction,
+    path::{is_name, is_read_method, resource, segments},
+};
 use crate::rewrite::Plan;
 
 /// Operations that FHIR or Azure define as reads (hl7.org/fhir/R4/operationslist.html). Any other may

@@ -3,30 +3,14 @@
 
 mod dicom;
 mod fhir;
-
-use std::borrow::Cow;
+mod interaction;
+mod path;
 
 use http::Method;
-use percent_encoding::percent_decode_str;
 
-use crate::{config::RouteKind, rewrite::Plan};
+use crate::config::RouteKind;
 
-/// A request as the service understands it, read from the method and from the path behind the route's
-/// prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Interaction {
-    /// The resource type, `Patient` or `studies`, from a fixed list, or `-`: all of the path that may be
-    /// logged.
-    pub(super) resource: &'static str,
-    /// The service answers everybody, so the request works before anyone has signed in.
-    pub(super) is_public: bool,
-    /// The request changes nothing at the service.
-    pub(super) is_read: bool,
-    /// The request is a search by POST, with its parameters in a form.
-    pub(super) is_search: bool,
-    /// The links that the response may hold. `None` for content that the service has in store.
-    pub(super) response: Option<Plan>,
-}
+pub(super) use interaction::Interaction;
 
 impl Interaction {
     /// Reads a request to a service of `kind`. `path` is the part behind the route's prefix.
@@ -46,39 +30,10 @@ impl Interaction {
     }
 }
 
-/// A method that changes nothing by its definition (RFC 9110, section 9.2.1). TRACE is not forwarded.
-fn is_read_method(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
-/// The percent-decoded segments of a path behind its first slash. Some may be empty.
-fn segments(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    path.split('/')
-        .skip(1)
-        .map(|segment| percent_decode_str(segment).decode_utf8_lossy())
-}
-
-/// The first of `names`, which are in byte order, in the start of a path. A DICOM path begins with a
-/// version, and with a partition where there are any.
-fn resource(path: &str, names: &[&'static str]) -> &'static str {
-    segments(path)
-        .filter(|segment| !segment.is_empty())
-        .take(4)
-        .find_map(|segment| names.binary_search(&&*segment).ok())
-        .map_or("-", |index| names[index])
-}
-
-/// A segment that every server reads alike: nothing encoded in it, and not a dot segment.
-fn is_name(segment: &str) -> bool {
-    segment.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && segment
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rewrite::Plan;
     use RouteKind::{Dicom, Fhir, Http};
 
     /// As short as a table needs: `p` for public, `r` for read, `s` for search.
@@ -97,6 +52,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table, a line for each case")]
     fn each_request_means_one_thing_to_all() {
         let bundle = Some(Plan::FhirAnswer);
         let smart = Some(Plan::SmartConfiguration);

@@ -3,7 +3,9 @@
 //! The code is canonical: codes of one length are consecutive and in the order of their symbols, and
 //! longer codes follow shorter ones. The lengths are therefore the whole table.
 
-use super::Malformed;
+/// The bytes are not a Huffman code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed;
 
 /// Bits of each symbol's code.
 const LENGTHS: [u8; 256] = [

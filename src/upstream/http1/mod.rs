@@ -4,6 +4,7 @@
 
 mod body_decoder;
 mod body_reader;
+mod broken;
 mod chunked;
 mod early_response;
 mod pooled;
@@ -16,7 +17,6 @@ mod wire;
 
 use std::{
     future::poll_fn,
-    io,
     task::{Context, Poll, ready},
 };
 
@@ -27,44 +27,13 @@ use super::{RequestBody, SendError};
 use upload::{Upload, UploadError};
 
 pub use body_decoder::BodyDecoder;
+pub use broken::Broken;
 pub use response::{Head, HeadParser, Length};
 
 pub(super) use body_reader::BodyReader;
 pub(super) use early_response::EarlyBody;
 pub(super) use pooled::{PooledWire, WirePool};
 pub(super) use wire::{Condition, Wire};
-
-/// Why a response did not come to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum Broken {
-    /// The server closed the connection.
-    #[error("the connection was closed")]
-    Closed,
-    /// The server does not keep to RFC 9112, or to our limits.
-    #[error("what came is not HTTP/1.1")]
-    Protocol,
-    /// The connection failed.
-    #[error(transparent)]
-    Io(io::Error),
-}
-
-impl Broken {
-    /// Whether the other side ended the connection, with TLS's or TCP's farewell or without.
-    fn is_cut(&self) -> bool {
-        let kind = match self {
-            Self::Closed => return true,
-            Self::Protocol => return false,
-            Self::Io(error) => error.kind(),
-        };
-        matches!(
-            kind,
-            io::ErrorKind::UnexpectedEof
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::BrokenPipe
-        )
-    }
-}
 
 /// A response's body.
 pub(super) enum Body {

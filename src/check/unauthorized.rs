@@ -7,7 +7,7 @@ use jiff::fmt::rfc2822;
 
 use super::{
     Outcome,
-    answer::Caller,
+    caller::Caller,
     challenge::{Blame, Challenge},
     resource::Resource,
     token::second,

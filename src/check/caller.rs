@@ -1,0 +1,17 @@
+//! The caller whose token a service has judged.
+
+use std::time::SystemTime;
+
+use crate::{config::Route, credentials::Claims};
+
+/// The holder of the token, and the route that it was sent to.
+#[derive(Debug)]
+pub(super) struct Caller<'a> {
+    pub(super) route: &'a Route,
+    /// The kind of credential that gave the token.
+    pub(super) kind: &'static str,
+    pub(super) claims: &'a Claims,
+    /// The service has refused an anonymous request with 403.
+    pub(super) is_closed: bool,
+    pub(super) now: SystemTime,
+}

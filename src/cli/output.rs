@@ -1,0 +1,48 @@
+//! The output of every command: stdout carries the result, stderr everything else.
+
+use std::{fmt, io::Write as _, process::ExitCode};
+
+use crate::{
+    config::{Config, ConfigErrors},
+    telemetry,
+};
+
+/// The exit code for bad usage or a bad configuration; nothing was started.
+pub(super) const USAGE: u8 = 2;
+
+pub(super) fn refused(errors: &ConfigErrors) -> ExitCode {
+    complain(errors);
+    ExitCode::from(USAGE)
+}
+
+/// A variable of the environment. One that is not UTF-8 stays recognizably wrong, and is refused where it is
+/// parsed.
+pub(super) fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// Sends log events to stderr from now on.
+pub(super) fn logging(config: &Config) -> Result<(), ExitCode> {
+    telemetry::log::init(&config.log).map_err(|error| {
+        complain(&format_args!("error: {error}"));
+        ExitCode::from(USAGE)
+    })
+}
+
+/// Writes a result to stdout. A reader that has left, as in `… | head -1`, has seen enough.
+pub(super) fn print(text: &str) -> ExitCode {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format_args!("error: cannot write to stdout: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes a line to stderr, behind those of the log. A closed stderr is ignored.
+pub(super) fn complain(text: &dyn fmt::Display) {
+    telemetry::lines::finish();
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

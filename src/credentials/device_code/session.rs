@@ -1,0 +1,180 @@
+//! The state of a sign-in, and the tokens that a refresh token gives (RFC 6749, section 6).
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::prompt::Prompt;
+use crate::{
+    clock::Clock,
+    config::{self, Audience},
+    credentials::{
+        AccessToken, CredentialError, entra,
+        http::{Answer, IdentityEndpoints},
+        requester::Requester,
+    },
+};
+
+pub(super) const SIGN_IN_AGAIN: &str = "Sign in with the next code that ahds-proxy shows.";
+
+/// Errors of a refresh that only a new sign-in can mend (RFC 6749, section 5.2; the others are from
+/// openid.net/specs/openid-connect-core-1_0.html#AuthError).
+const SIGN_IN_ERRORS: [&str; 4] = [
+    "invalid_grant",
+    "interaction_required",
+    "consent_required",
+    "login_required",
+];
+
+/// The sign-in of one credential.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) keys: config::DeviceCode,
+    pub(super) endpoints: IdentityEndpoints,
+    pub(super) clock: Clock,
+    state: Mutex<State>,
+    /// Held while a code is asked for, so that nobody is shown two.
+    pub(super) prompting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) signed_in: Option<SignedIn>,
+    pub(super) sign_ins: u64,
+    pub(super) prompt: Option<Prompt>,
+    /// Why the last prompt came to nothing, until somebody has been told.
+    pub(super) failed: Option<CredentialError>,
+}
+
+#[derive(Debug)]
+pub(super) struct SignedIn {
+    pub(super) refresh_token: Option<SecretString>,
+    /// What came with the sign-in, until it is asked for.
+    pub(super) first: Option<(Audience, AccessToken)>,
+    /// For these the refresh token will not do, though it may for others.
+    pub(super) refused: HashSet<Audience>,
+}
+
+#[derive(Deserialize)]
+struct WithRefreshToken {
+    refresh_token: Option<SecretString>,
+}
+
+impl Session {
+    pub(super) fn new(
+        keys: config::DeviceCode,
+        endpoints: IdentityEndpoints,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            keys,
+            endpoints,
+            clock,
+            state: Mutex::default(),
+            prompting: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Asks for a code.
+    pub(super) async fn request_prompt(
+        &self,
+        audience: &Audience,
+    ) -> Result<Prompt, CredentialError> {
+        let scope = scope(audience);
+        let form = [
+            ("client_id", self.keys.client_id.as_str()),
+            ("scope", scope.as_str()),
+        ];
+        let url = entra::device_code_url(&self.keys.authority, &self.keys.tenant);
+        let start = Instant::now();
+        let answer = self.endpoints.post_form(&url, &form).await?;
+        if !answer.status.is_success() {
+            return Err(self.denied(&answer, audience));
+        }
+        Prompt::read(&answer.body, start)
+    }
+
+    /// A token without anybody's doing; `None` where somebody has to sign in first.
+    pub(super) async fn renew(
+        &self,
+        audience: &Audience,
+    ) -> Result<Option<AccessToken>, CredentialError> {
+        let (sign_in, refresh_token) = {
+            let mut state = self.state();
+            let sign_in = state.sign_ins;
+            let Some(signed_in) = &mut state.signed_in else {
+                return Ok(None);
+            };
+            let first = signed_in.first.take_if(|(known, _)| known == audience);
+            if let Some((_, token)) = first
+                && token.expires_on > self.clock.now()
+            {
+                return Ok(Some(token));
+            }
+            match &signed_in.refresh_token {
+                Some(token) if !signed_in.refused.contains(audience) => (sign_in, token.clone()),
+                _ => return Ok(None),
+            }
+        };
+        let start = self.clock.now();
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", self.keys.client_id.as_str()),
+            ("refresh_token", refresh_token.expose_secret()),
+            ("scope", &scope(audience)),
+        ];
+        let url = entra::token_url(&self.keys.authority, &self.keys.tenant);
+        let answer = self.endpoints.post_form(&url, &form).await?;
+        let needs_sign_in = SIGN_IN_ERRORS.contains(&entra::error_of(&answer).as_str());
+
+        // Nobody waits for the network with this held, so another sign-in may have come first.
+        let mut state = self.state();
+        let is_current = state.sign_ins == sign_in;
+        let signed_in = state.signed_in.as_mut().filter(|_| is_current);
+        if needs_sign_in {
+            if let Some(signed_in) = signed_in {
+                signed_in.refused.insert(audience.clone());
+            }
+            return Ok(None);
+        }
+        if !answer.status.is_success() {
+            return Err(self.denied(&answer, audience));
+        }
+        let token = entra::read_token(&answer, &self.requester(audience), start)?;
+        if let (Some(signed_in), Some(next)) = (signed_in, refresh_token_in(&answer)) {
+            signed_in.refresh_token = Some(next);
+        }
+        Ok(Some(token))
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn requester<'a>(&'a self, audience: &'a Audience) -> Requester<'a> {
+        Requester {
+            tenant: Some(self.keys.tenant.as_str()),
+            client_id: Some(&self.keys.client_id),
+            audience,
+        }
+    }
+
+    pub(super) fn denied(&self, answer: &Answer, audience: &Audience) -> CredentialError {
+        entra::denied(answer, &self.requester(audience), SIGN_IN_AGAIN)
+    }
+}
+
+/// `offline_access` asks for a refresh token.
+fn scope(audience: &Audience) -> String {
+    format!("{} offline_access", entra::default_scope(audience))
+}
+
+pub(super) fn refresh_token_in(answer: &Answer) -> Option<SecretString> {
+    let read: WithRefreshToken = serde_json::from_slice(&answer.body).ok()?;
+    read.refresh_token
+}

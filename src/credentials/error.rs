@@ -1,0 +1,46 @@
+//! The reason why a credential gave no token, and the remedy.
+
+use std::time::Duration;
+
+/// Why a credential gave no token, and what its owner can do. Any caller of the proxy may read it: it holds no
+/// secret, no token and no raw output of another program.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}. {remedy}")]
+pub struct CredentialError {
+    /// The cause, without a full stop.
+    pub message: String,
+    /// The remedy, in one or more sentences.
+    pub remedy: String,
+    /// The kind of failure.
+    pub reason: Reason,
+    /// The wait that the issuer asks for before the next attempt.
+    pub retry_after: Option<Duration>,
+}
+
+/// The kind of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// This source does not exist on this machine: no such program, no such variables.
+    Absent,
+    /// A person has to act: sign in, correct a secret, register an application.
+    NeedsAction,
+    /// A person is being asked to sign in: to ask again costs nothing, and works as soon as they have.
+    Waiting,
+    /// It may work the next time: a network failure, a busy issuer, a time-out.
+    Transient,
+}
+
+impl CredentialError {
+    pub(super) fn new(
+        reason: Reason,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            message: message.into(),
+            remedy: remedy.into(),
+            reason,
+            retry_after: None,
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The signal to stop serving.
+
+use tokio::sync::watch;
+
+/// Ready once `stop` turns true, or nobody is left who could set it.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
