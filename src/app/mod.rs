@@ -209,7 +209,7 @@ fn announce(config: &Config, warnings: &[String]) {
             upstream = %format_args!("{}{}", route.upstream.origin(), route.upstream.base_path()),
             audience = route.audience.as_ref().map(tracing::field::display),
             credential = &*route.credential,
-            kind = config.credentials[&route.credential].kind(),
+            kind = config.credentials[&route.credential].kind().name,
             "route"
         );
     }

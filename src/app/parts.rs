@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     clock::Clock,
     config::{Config, HttpVersion},
-    credentials::{self, Credential},
+    credentials::Credentials,
     proxy::{BaseUrls, Ports, Route},
     token::{Source, TokenCache},
     upstream::{Connections, Origin, Pool},
@@ -27,13 +27,7 @@ impl Parts {
         ports: &Ports,
         clock: &Clock,
     ) -> Self {
-        credentials::withhold(config.secret_variables.iter().cloned());
-        let endpoints = credentials::IdentityEndpoints::new(connections);
-        let credentials: BTreeMap<&Arc<str>, Arc<Credential>> = config
-            .credentials
-            .iter()
-            .map(|(name, keys)| (name, Arc::new(Credential::new(keys, &endpoints, clock))))
-            .collect();
+        let credentials = Credentials::new(config, connections, clock);
         let mut tokens = TokenCache::new(clock.clone());
         let mut pools: BTreeMap<(String, HttpVersion), Pool> = BTreeMap::new();
         let routes = config

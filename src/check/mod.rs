@@ -14,12 +14,12 @@ mod resource;
 mod token;
 mod unauthorized;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     clock::Clock,
     config::{Config, Route},
-    credentials::{self, Credential, IdentityEndpoints},
+    credentials::Credentials,
     token::{Source, TokenCache},
     upstream::{Connections, Origin, StartError},
 };
@@ -35,13 +35,7 @@ pub async fn run(
     tell: &mut dyn FnMut(Event),
 ) -> Result<(), StartError> {
     let connections = Connections::new(&config.network)?;
-    credentials::withhold(config.secret_variables.iter().cloned());
-    let endpoints = IdentityEndpoints::new(&connections);
-    let credentials: BTreeMap<&Arc<str>, Arc<Credential>> = config
-        .credentials
-        .iter()
-        .map(|(name, keys)| (name, Arc::new(Credential::new(keys, &endpoints, clock))))
-        .collect();
+    let credentials = Credentials::new(config, &connections, clock);
     // Routes that share a credential and an audience share the token.
     let mut tokens = TokenCache::new(clock.clone());
     for route in &config.routes {
@@ -139,7 +133,7 @@ impl Walk<'_> {
             credential,
             ..
         } = self.route;
-        let source = self.config.credentials[credential].kind();
+        let source = self.config.credentials[credential].kind().name;
         let audience = audience.as_ref().map_or_else(
             || "no audience".to_owned(),
             |audience| format!("audience {audience}"),

@@ -12,7 +12,7 @@ use super::{
     resource::Resource,
     token::second,
 };
-use crate::config::{DICOM_AUDIENCE, RouteKind};
+use crate::config::{self, DICOM_AUDIENCE, RouteKind, SignIn};
 
 /// The leeway that services commonly give.
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
@@ -61,15 +61,16 @@ fn expired(caller: &Caller<'_>) -> Explained {
 }
 
 fn renewal(caller: &Caller<'_>) -> String {
-    match caller.kind {
-        "azure-cli" => "Run: az login.".to_owned(),
-        "azure-powershell" => "Run: Connect-AzAccount.".to_owned(),
-        "azure-developer-cli" => "Run: azd auth login.".to_owned(),
-        _ => format!(
-            "See what [credentials.{}] takes it from.",
-            caller.route.credential
-        ),
-    }
+    let sign_in = config::kind(caller.kind).and_then(|kind| kind.sign_in.command(None));
+    sign_in.map_or_else(
+        || {
+            format!(
+                "See what [credentials.{}] takes it from.",
+                caller.route.credential
+            )
+        },
+        |command| format!("Run: {command}."),
+    )
 }
 
 fn clocks_differ(headers: &HeaderMap, now: SystemTime) -> Explained {
@@ -100,21 +101,22 @@ fn wrong_tenant(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
     }
     let (name, kind) = (&caller.route.credential, caller.kind);
     let key = format!("Set tenant = \"{wanted}\" in [credentials.{name}.{kind}]");
-    let remedy = match kind {
-        "azure-cli" => format!("{key}, and run: az login --tenant {wanted}"),
-        "azure-powershell" => format!("{key}, and run: Connect-AzAccount -Tenant {wanted}"),
-        "azure-developer-cli" => format!("{key}, and run: azd auth login --tenant-id {wanted}"),
-        "device-code" => format!("{key}."),
-        "client-secret" | "client-certificate" | "workload-identity" => {
-            format!("{key}, and use an application of that tenant.")
+    let sign_in = config::kind(kind).map(|kind| &kind.sign_in);
+    let remedy = match sign_in {
+        Some(sign_in @ SignIn::Command { .. }) => {
+            let command = sign_in.command(Some(wanted)).unwrap_or_default();
+            format!("{key}, and run: {command}")
         }
-        "environment" => {
-            format!("Set AZURE_TENANT_ID to {wanted}, and use an application of that tenant.")
-        }
-        "managed-identity" => format!(
+        Some(SignIn::Prompt) => format!("{key}."),
+        Some(SignIn::Application) => format!("{key}, and use an application of that tenant."),
+        Some(SignIn::Machine) => format!(
             "A managed identity has tokens of its own tenant only; use an application of tenant {wanted}."
         ),
-        _ => format!("Get a token that tenant {wanted} issued."),
+        // A source of `auto` that no kind configures.
+        None if kind == "environment" => {
+            format!("Set AZURE_TENANT_ID to {wanted}, and use an application of that tenant.")
+        }
+        Some(SignIn::Elsewhere) | None => format!("Get a token that tenant {wanted} issued."),
     };
     Some((
         format!("the token is of tenant {held}, and the service trusts tenant {wanted}"),

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::{self, Config, Route},
-    credentials::{self, AccessToken, Claims, Credential, IdentityEndpoints, Reason},
+    credentials::{AccessToken, Claims, Credentials, Reason},
     upstream::Connections,
 };
 
@@ -54,10 +54,8 @@ pub(super) fn token(
 
 async fn fetch(config: &Config, route: &Route) -> Result<AccessToken, ExitCode> {
     let connections = Connections::new(&config.network).map_err(|error| failed(&error))?;
-    credentials::withhold(config.secret_variables.iter().cloned());
-    let endpoints = IdentityEndpoints::new(&connections);
-    let keys = &config.credentials[&route.credential];
-    let credential = Credential::new(keys, &endpoints, &Clock::default());
+    let credentials = Credentials::new(config, &connections, &Clock::default());
+    let credential = &credentials[&route.credential];
     let mut shown = None;
     loop {
         match credential.token(route.audience.as_ref()).await {

@@ -75,8 +75,8 @@ pub enum Location {
         line: usize,
         /// In characters, counted from 1.
         column: usize,
-        /// The source line, secrets masked, and which part of it to underline.
-        source: SourceLine,
+        /// The line, secrets masked, and the part of it to underline. `None` in a file that does not parse.
+        source: Option<SourceLine>,
     },
     /// A flag such as `--fhir`, or an environment variable.
     Argument(&'static str),
@@ -109,10 +109,12 @@ impl fmt::Display for Problem {
                 let number = line.to_string();
                 gutter = number.len();
                 writeln!(f, "{:gutter$}--> {}:{line}:{column}", "", path.display())?;
-                writeln!(f, "{:gutter$} |", "")?;
-                writeln!(f, "{number} | {}", source.text)?;
-                let (start, carets) = (source.start, "^".repeat(source.width));
-                writeln!(f, "{:gutter$} | {:start$}{carets}", "", "")?;
+                if let Some(source) = source {
+                    writeln!(f, "{:gutter$} |", "")?;
+                    writeln!(f, "{number} | {}", source.text)?;
+                    let (start, carets) = (source.start, "^".repeat(source.width));
+                    writeln!(f, "{:gutter$} | {:start$}{carets}", "", "")?;
+                }
             }
             Location::Argument(name) => writeln!(f, "{:gutter$}--> {name}", "")?,
             Location::Nowhere => {}
@@ -139,11 +141,11 @@ mod tests {
             path: "ahds-proxy.toml".into(),
             line: 12,
             column: 1,
-            source: SourceLine {
+            source: Some(SourceLine {
                 text: "idle-timout = \"60s\"".into(),
                 start: 0,
                 width: 11,
-            },
+            }),
         };
         let expected = "\
 error: unknown key `idle-timout`

@@ -4,8 +4,6 @@
 //! header, and error messages end up in tickets. So this errs on the side of hiding: what is
 //! masked depends on names alone, not on whether the rest could be understood.
 
-use std::ops::Range;
-
 use toml::de::{DeTable, DeValue};
 
 use super::report::Report;
@@ -18,42 +16,23 @@ const TELLING: [&str; 9] = [
 /// Names that contain such a part and say nothing.
 const HARMLESS_ELSEWHERE: [&str; 4] = ["authority", "token_url", "token_file", "key_id"];
 
-/// All that may be shown of a credential, beside `env` and `file`.
-const HARMLESS_IN_CREDENTIALS: [&str; 18] = [
-    "tenant",
-    "client_id",
-    "subscription",
-    "path",
-    "timeout",
-    "authority",
-    "token_url",
-    "token_file",
-    "issuer",
-    "scope",
-    "resource",
-    "endpoint",
-    "object_id",
-    "resource_id",
-    "auth",
-    "algorithm",
-    "key_id",
-    "url",
-];
-
-/// Masks the secrets of a file that could be parsed.
-pub(super) fn mask_tree(table: &DeTable<'_>, report: &mut Report) {
+/// Masks the secrets of a file. Of a credential only the `harmless` keys are shown, beside `env` and `file`.
+pub(super) fn mask_tree(table: &DeTable<'_>, harmless: &[&str], report: &mut Report) {
     for (key, value) in table {
         match value.get_ref() {
             // A route's name promises nothing.
             DeValue::Table(routes) if key.get_ref() == "routes" => {
                 for (name, route) in routes {
                     match route.get_ref() {
-                        DeValue::Table(route) => mask_each(route, false, report),
-                        _ => mask_value(name.get_ref(), route, false, report),
+                        DeValue::Table(route) => mask_each(route, None, report),
+                        _ => mask_value(name.get_ref(), route, None, report),
                     }
                 }
             }
-            _ => mask_value(key.get_ref(), value, key.get_ref() == "credentials", report),
+            _ => {
+                let strict = (key.get_ref() == "credentials").then_some(harmless);
+                mask_value(key.get_ref(), value, strict, report);
+            }
         }
     }
 }
@@ -70,28 +49,36 @@ pub(super) fn mask_whole(value: &toml::Spanned<DeValue<'_>>, report: &mut Report
     }
 }
 
-/// `is_strict` where all but what is known to be harmless may be a secret.
-fn mask_each(table: &DeTable<'_>, is_strict: bool, report: &mut Report) {
+/// `strict` holds the only keys that may be shown, where there are such.
+fn mask_each(table: &DeTable<'_>, strict: Option<&[&str]>, report: &mut Report) {
     for (key, value) in table {
-        mask_value(key.get_ref(), value, is_strict, report);
+        mask_value(key.get_ref(), value, strict, report);
     }
 }
 
-fn mask_value(key: &str, value: &toml::Spanned<DeValue<'_>>, is_strict: bool, report: &mut Report) {
+fn mask_value(
+    key: &str,
+    value: &toml::Spanned<DeValue<'_>>,
+    strict: Option<&[&str]>,
+    report: &mut Report,
+) {
     match value.get_ref() {
         DeValue::Table(table) if matches!(key, "headers" | "parameters") => {
             for (inner, value) in table {
                 if value.get_ref().is_table() {
-                    mask_value(inner.get_ref(), value, true, report);
+                    mask_value(inner.get_ref(), value, strict.or(Some(&[])), report);
                 } else {
                     report.mask(value.span());
                 }
             }
         }
-        DeValue::Table(table) => mask_each(table, is_strict || is_telling(key), report),
+        DeValue::Table(table) => {
+            let telling = is_telling(key).then_some(&[][..]);
+            mask_each(table, strict.or(telling), report);
+        }
         DeValue::Array(array) if !array.is_empty() => {
             for value in array {
-                mask_value(key, value, is_strict, report);
+                mask_value(key, value, strict, report);
             }
         }
         other => {
@@ -99,8 +86,7 @@ fn mask_value(key: &str, value: &toml::Spanned<DeValue<'_>>, is_strict: bool, re
                 // Where a secret is to be named, it may have been pasted.
                 ("env", Some(name)) => is_variable(name),
                 ("file", Some(path)) => is_path(path),
-                _ if is_strict => HARMLESS_IN_CREDENTIALS.contains(&key),
-                _ => !is_telling(key),
+                _ => strict.map_or_else(|| !is_telling(key), |shown| shown.contains(&key)),
             };
             if !harmless || other.as_str().is_some_and(tells_by_itself) {
                 report.mask(value.span());
@@ -144,121 +130,9 @@ fn tells_by_itself(value: &str) -> bool {
     value.contains("-----BEGIN") || value.contains(['@', '?'])
 }
 
-/// Masks what could be a secret around a syntax error, where there is no tree to go by: if the
-/// assignment the error lies in (on its own line or the nearest one above) has a telling name or
-/// value, all that follows the key.
-pub(super) fn mask_around(text: &str, at: usize, report: &mut Report) {
-    let line_start = text[..at].rfind('\n').map_or(0, |i| i + 1);
-    let line_end = text[at..].find('\n').map_or(text.len(), |i| at + i);
-    let line = &text[line_start..line_end];
-    if let Some(span) = telling_part(line).or_else(|| unknown_part(line, &text[..line_start])) {
-        report.mask(line_start + span.start..line_start + span.end);
-        return;
-    }
-    let above = text[..line_start]
-        .lines()
-        .rev()
-        .find(|line| assigned(line).is_some() || line.trim_start().starts_with('['));
-    if let Some(above) = above
-        && telling_part(above).is_some()
-        && (!line.contains('=') || leaves_a_string_open(above))
-    {
-        report.mask(line_start..line_end);
-    }
-}
-
-/// Whether what follows may belong to a string that starts here: a PEM key's last line has a `=`.
-fn leaves_a_string_open(line: &str) -> bool {
-    ["\"\"\"", "'''"].iter().any(|quotes| line.contains(quotes))
-        || line.matches('"').count() % 2 == 1
-        || line.matches('\'').count() % 2 == 1
-}
-
-/// The key of a line such as `key = …`, and where its value starts.
-fn assigned(line: &str) -> Option<(&str, usize)> {
-    let equals = line.find('=')?;
-    Some((&line[..equals], equals + 1))
-}
-
-fn telling_part(line: &str) -> Option<Range<usize>> {
-    let all = line.to_ascii_lowercase();
-    let telling = TELLING
-        .iter()
-        .chain(&["headers", "parameters"])
-        .any(|part| all.contains(part))
-        || tells_by_itself(line);
-    if !telling {
-        return None;
-    }
-    let start = assigned(line).map_or(0, |(_, start)| start);
-    // The header of a table holds names only.
-    if line.trim_start().starts_with('[') {
-        return None;
-    }
-    Some(start..line.len())
-}
-
-/// The value of a line whose table holds secrets under names of any kind.
-fn unknown_part(line: &str, before: &str) -> Option<Range<usize>> {
-    let (key, start) = assigned(line)?;
-    let mut above = before.lines().rev().map(str::trim);
-    let header = above.find(|line| line.starts_with('['))?;
-    let is_free = header.contains("headers]") || header.contains("parameters]");
-    let is_known =
-        !header.starts_with("[credentials") || HARMLESS_IN_CREDENTIALS.contains(&key.trim());
-    (is_free || !is_known).then_some(start..line.len())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-
-    fn shown_at(text: &str, needle: &str) -> String {
-        let at = text.find(needle).expect("in the text");
-        let mut report = Report::default();
-        report.set_source(Path::new("f.toml"), text.into());
-        mask_around(text, at, &mut report);
-        report.refuse((at..at + 1).into(), "m", "r");
-        report.into_errors().expect("a problem").to_string()
-    }
-
-    #[test]
-    fn hides_a_secret_around_a_syntax_error() {
-        for text in [
-            "secret = hunter2",
-            "client_secret=\"hunter2",
-            "[a]\nx = { token = hunter2 }",
-            "url = https://user@hunter2",
-            "key = \"\"\"\n-----BEGIN\nhunter2==",
-            "token = \"abc\nhunter2=\"",
-            "tokens = [\n  hunter2,\n]",
-            "[credentials.app.static]\ntken = hunter2",
-            "[credentials.app.oauth2-client-credentials.parameters]\nx = hunter2",
-            "[routes.fhir.headers]\nx-site = hunter2",
-            "[routes.fhir]\nheaders = { x-site = hunter2 }",
-        ] {
-            let shown = shown_at(text, "hunter2");
-            assert!(!shown.contains("hunter2"), "{shown}");
-        }
-    }
-
-    #[test]
-    fn shows_what_is_no_secret() {
-        for text in [
-            "listen = [\n  oops\n]",
-            "secret = { env = \"S\" }\ntenant = oops",
-            "[security]\noops",
-            "[credentials.app.client-secret]\ntenant = oops",
-        ] {
-            let shown = shown_at(text, "oops");
-            assert!(
-                shown.contains("| tenant = oops") || shown.contains("oops\n"),
-                "{shown}"
-            );
-        }
-    }
 
     #[test]
     fn tells_a_name_from_a_secret() {

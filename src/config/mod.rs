@@ -14,12 +14,12 @@ mod grammar;
 mod mask;
 mod report;
 mod resolve;
+mod secrets;
 mod values;
 mod walk;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -31,15 +31,16 @@ use rustls::pki_types::CertificateDer;
 
 pub use credentials::{
     Auto, AzureCli, ClientAuth, ClientCertificate, ClientSecret, Command, Credential, DeviceCode,
-    HeaderText, ManagedIdentity, OAuth2, OAuth2Client, Registration, SmartAlgorithm,
-    SmartBackendServices, SmartEndpoint, Text, Tool, UserAssigned, WorkloadIdentity,
+    HeaderText, Kind, ManagedIdentity, OAuth2, OAuth2Client, Registration, SignIn, SmartAlgorithm,
+    SmartBackendServices, SmartEndpoint, Static, Text, Tool, UserAssigned, WorkloadIdentity, kind,
 };
 pub use error::{ConfigErrors, Location, Problem, SourceLine};
 pub use exposure::{Bound, Unfit};
 pub use resolve::{DICOM_AUDIENCE, Env, Overrides, load, load_admin, parse, reload};
 pub use values::{
-    Audience, AutoSource, ByteSize, EndpointUrl, GivenSecret, Prefix, SecretRef, SecretRefError,
-    ServiceUrl, Tenant, ValueError, parse_duration,
+    Audience, AutoSource, ByteSize, EndpointUrl, GivenSecret, HttpVersion, Listen, LogFormat,
+    Prefix, ResolveOverride, RouteKind, SecretRef, SecretRefError, ServiceUrl, Tenant, ValueError,
+    parse_duration,
 };
 
 /// Everything a running proxy needs to know.
@@ -67,31 +68,6 @@ pub struct Config {
     pub log: Log,
     /// How long running requests may take to finish after a stop signal.
     pub drain: Duration,
-}
-
-/// One address to listen on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listen {
-    /// A TCP address; port 0 takes any free port.
-    Tcp {
-        /// Where to bind.
-        address: SocketAddr,
-        /// Skipped without an error where the machine lacks the address family
-        /// (the default `[::1]:8080` on a machine without IPv6).
-        optional: bool,
-    },
-    /// A Unix socket, written `unix:/path.sock`.
-    Unix(PathBuf),
-}
-
-/// As written in the configuration.
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { address, .. } => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
 }
 
 /// One prefix, one upstream, one audience.
@@ -132,39 +108,6 @@ pub struct Route {
     pub pages: bool,
 }
 
-/// The kind of service behind a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RouteKind {
-    /// A FHIR service.
-    Fhir,
-    /// A DICOM service.
-    Dicom,
-    /// Any other HTTP service.
-    Http,
-}
-
-impl RouteKind {
-    /// As written in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fhir => "fhir",
-            Self::Dicom => "dicom",
-            Self::Http => "http",
-        }
-    }
-}
-
-/// The HTTP version spoken towards an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HttpVersion {
-    /// By ALPN: HTTP/2 where the upstream offers it, else HTTP/1.1.
-    Auto,
-    /// HTTP/1.1 only.
-    Http1,
-    /// HTTP/2 only.
-    Http2,
-}
-
 /// Outgoing connections.
 #[derive(Debug, Clone)]
 pub struct Network {
@@ -185,17 +128,6 @@ impl Network {
     pub fn is_near(address: SocketAddr) -> bool {
         address.ip().to_canonical().is_loopback()
     }
-}
-
-/// `"host:port" = "ip:port"`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResolveOverride {
-    /// In lower case, IPv6 without brackets.
-    pub host: String,
-    /// The port as the URL has it (443 by default for https).
-    pub port: u16,
-    /// Where to connect instead.
-    pub address: SocketAddr,
 }
 
 /// Bounds on what clients may use.
@@ -245,13 +177,4 @@ pub struct Log {
     pub filter: String,
     /// Default text.
     pub format: LogFormat,
-}
-
-/// The shape of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }

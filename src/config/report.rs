@@ -96,11 +96,21 @@ struct Source {
     masked: Vec<Range<usize>>,
 }
 
+/// One problem, not located yet.
+#[derive(Debug)]
+struct Finding {
+    place: Place,
+    message: String,
+    remedy: String,
+    /// The line of the file may be shown.
+    is_shown: bool,
+}
+
 /// Everything found so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     source: Option<Source>,
-    findings: Vec<(Place, String, String)>,
+    findings: Vec<Finding>,
     /// Variables that hold secrets, in use or not.
     pub(super) secret_variables: BTreeSet<String>,
     /// Files that hold secrets, in use or not.
@@ -133,7 +143,26 @@ impl Report {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) {
-        self.findings.push((place, message.into(), remedy.into()));
+        self.findings.push(Finding {
+            place,
+            message: message.into(),
+            remedy: remedy.into(),
+            is_shown: true,
+        });
+    }
+
+    /// As [`Report::refuse`], for a file that does not parse: without its line, since nothing tells which part
+    /// of that is a secret.
+    pub(super) fn refuse_unshown(
+        &mut self,
+        place: Place,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.refuse(place, message, remedy);
+        if let Some(finding) = self.findings.last_mut() {
+            finding.is_shown = false;
+        }
     }
 
     /// Passes a value on, or notes why `key` was refused.
@@ -164,14 +193,16 @@ impl Report {
         if self.findings.is_empty() {
             return None;
         }
-        self.findings.sort_by_key(|(place, ..)| *place);
+        self.findings.sort_by_key(|finding| finding.place);
         let source = self.source;
-        let locate = |(place, message, remedy)| Problem {
-            message,
-            remedy,
-            location: match (place, &source) {
+        let locate = |finding: Finding| Problem {
+            message: finding.message,
+            remedy: finding.remedy,
+            location: match (finding.place, &source) {
                 (Place::Flag(name) | Place::Variable(name), _) => Location::Argument(name),
-                (Place::Text { start, end }, Some(source)) => source.locate(start..end),
+                (Place::Text { start, end }, Some(source)) => {
+                    source.locate(start..end, finding.is_shown)
+                }
                 (Place::Text { .. }, None) | (Place::Nowhere, _) => Location::Nowhere,
             },
         };
@@ -182,7 +213,7 @@ impl Report {
 }
 
 impl Source {
-    fn locate(&self, span: Range<usize>) -> Location {
+    fn locate(&self, span: Range<usize>, is_shown: bool) -> Location {
         let before = &self.text[..span.start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let line = self.text[line_start..].lines().next().unwrap_or("");
@@ -190,7 +221,7 @@ impl Source {
             path: self.path.clone(),
             line: before.matches('\n').count() + 1,
             column: self.text[line_start..span.start].chars().count() + 1,
-            source: self.show(line, line_start, &span),
+            source: is_shown.then(|| self.show(line, line_start, &span)),
         }
     }
 

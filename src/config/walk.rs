@@ -2,13 +2,14 @@
 //!
 //! Serde's derive stops at the first error; users correct files faster when they see all of them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use toml::de::{DeTable, DeValue};
 
 use super::{
     ValueError, mask,
     report::{At, Place, Read, Report},
+    values::parse_duration,
 };
 
 /// One value of the file.
@@ -215,6 +216,17 @@ impl<'t> Table<'t> {
                 place: item.place,
             }),
         }
+    }
+
+    /// A duration such as `"10s"`.
+    pub(super) fn duration(&mut self, report: &mut Report, key: &'static str) -> Read<Duration> {
+        self.read(report, key, |item, report| {
+            item.parse(report, parse_duration)
+        })
+    }
+
+    pub(super) fn boolean(&mut self, report: &mut Report, key: &'static str) -> Read<bool> {
+        self.read(report, key, Item::boolean)
     }
 
     /// As [`Table::read`] for a key of a feature that does not exist yet: checked like any other,

@@ -8,14 +8,13 @@ use tokio::sync::Mutex;
 use super::{
     AccessToken, CredentialError, Reason, aadsts,
     az_json::AzAnswer,
+    children::{Children, Finished},
+    context::Context,
     entra,
     requester::Requester,
-    subprocess::Finished,
     tool::{self, Advice, Tool},
 };
 use crate::config::{self, Audience};
-
-pub(super) const KIND: &str = "azure-cli";
 
 pub(super) static AZ: Tool = Tool {
     name: "az",
@@ -36,13 +35,17 @@ const MAX_NOTICES: usize = 64;
 
 /// The Azure CLI's signed-in account.
 #[derive(Debug)]
-pub struct AzureCli {
+pub(super) struct AzureCli {
     keys: config::AzureCli,
+    children: Children,
 }
 
 impl AzureCli {
-    pub(super) fn new(keys: config::AzureCli) -> Self {
-        Self { keys }
+    pub(super) fn new(keys: config::AzureCli, context: &Context) -> Self {
+        Self {
+            keys,
+            children: context.children.clone(),
+        }
     }
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
@@ -52,7 +55,9 @@ impl AzureCli {
             by_hand: tool::command_line(AZ.name, path, &arguments),
             sign_in: self.sign_in(),
         };
-        let finished = AZ.run(path, &arguments, self.keys.timeout, &advice).await?;
+        let finished = AZ
+            .run(&self.children, path, &arguments, self.keys.timeout, &advice)
+            .await?;
         if !finished.success {
             return Err(self.failed(&finished, audience, &advice));
         }

@@ -9,14 +9,14 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::{
-    AccessToken, CredentialError, Reason, aadsts, entra,
+    AccessToken, CredentialError, Reason, aadsts,
+    children::{Children, Finished},
+    context::Context,
+    entra,
     requester::Requester,
-    subprocess::Finished,
     tool::{self, Advice, Tool},
 };
 use crate::config::{self, Audience};
-
-pub(super) const KIND: &str = "azure-developer-cli";
 
 pub(super) static AZD: Tool = Tool {
     name: "azd",
@@ -35,8 +35,9 @@ pub(super) static AZD: Tool = Tool {
 
 /// The Azure Developer CLI's signed-in account.
 #[derive(Debug)]
-pub struct AzureDeveloperCli {
+pub(super) struct AzureDeveloperCli {
     keys: config::Tool,
+    children: Children,
 }
 
 #[derive(Deserialize)]
@@ -48,8 +49,11 @@ struct Answer {
 }
 
 impl AzureDeveloperCli {
-    pub(super) fn new(keys: config::Tool) -> Self {
-        Self { keys }
+    pub(super) fn new(keys: config::Tool, context: &Context) -> Self {
+        Self {
+            keys,
+            children: context.children.clone(),
+        }
     }
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
@@ -60,7 +64,7 @@ impl AzureDeveloperCli {
             sign_in: self.sign_in(),
         };
         let finished = AZD
-            .run(path, &arguments, self.keys.timeout, &advice)
+            .run(&self.children, path, &arguments, self.keys.timeout, &advice)
             .await?;
         if !finished.success {
             return Err(self.failed(&finished, audience, &advice));

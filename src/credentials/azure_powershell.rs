@@ -13,13 +13,12 @@ use tokio::sync::Mutex;
 
 use super::{
     AccessToken, CredentialError, Reason, aadsts,
+    children::{Children, Finished},
+    context::Context,
     requester::Requester,
-    subprocess::Finished,
     tool::{self, Advice, Tool},
 };
 use crate::config::{self, Audience, Tenant};
-
-pub(super) const KIND: &str = "azure-powershell";
 
 const SCRIPT: &str = include_str!("azure_powershell.ps1");
 
@@ -47,13 +46,17 @@ pub(super) static POWERSHELL: Tool = Tool {
 
 /// The account of the Az.Accounts module.
 #[derive(Debug)]
-pub struct AzurePowerShell {
+pub(super) struct AzurePowerShell {
     keys: config::Tool,
+    children: Children,
 }
 
 impl AzurePowerShell {
-    pub(super) fn new(keys: config::Tool) -> Self {
-        Self { keys }
+    pub(super) fn new(keys: config::Tool, context: &Context) -> Self {
+        Self {
+            keys,
+            children: context.children.clone(),
+        }
     }
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
@@ -67,7 +70,7 @@ impl AzurePowerShell {
         ];
         let advice = self.advice(audience);
         let finished = POWERSHELL
-            .run(path, &arguments, self.keys.timeout, &advice)
+            .run(&self.children, path, &arguments, self.keys.timeout, &advice)
             .await?;
         let stdout = String::from_utf8_lossy(&finished.stdout);
         // Terminals' control sequences may come before it on the same line.

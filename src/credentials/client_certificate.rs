@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     AccessToken, CredentialError, Reason,
     assertion::{self, ASSERTION_TYPE, Algorithm, SigningKey},
+    context::Context,
     entra,
     http::IdentityEndpoints,
     requester::Requester,
@@ -22,7 +23,6 @@ use crate::{
     x509::Certificate,
 };
 
-pub(super) const KIND: &str = "client-certificate";
 /// For applications that trust a subject name and issuer rather than one certificate.
 const SEND_CHAIN_VARIABLE: &str = "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN";
 /// Entra takes assertions that end within ten minutes.
@@ -30,22 +30,18 @@ const LIFETIME: Duration = Duration::from_secs(600);
 
 /// An application that signs in with a certificate.
 #[derive(Debug)]
-pub struct ClientCertificate {
+pub(super) struct ClientCertificate {
     keys: config::ClientCertificate,
     endpoints: IdentityEndpoints,
     clock: Clock,
 }
 
 impl ClientCertificate {
-    pub(super) fn new(
-        keys: config::ClientCertificate,
-        endpoints: IdentityEndpoints,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(keys: config::ClientCertificate, context: &Context) -> Self {
         Self {
             keys,
-            endpoints,
-            clock,
+            endpoints: context.endpoints.clone(),
+            clock: context.clock.clone(),
         }
     }
 

@@ -4,33 +4,28 @@
 use secrecy::ExposeSecret as _;
 
 use super::{
-    AccessToken, CredentialError, Reason, entra, http::IdentityEndpoints, requester::Requester,
+    AccessToken, CredentialError, Reason, context::Context, entra, http::IdentityEndpoints,
+    requester::Requester,
 };
 use crate::{
     clock::Clock,
     config::{self, Audience},
 };
 
-pub(super) const KIND: &str = "client-secret";
-
 /// An application that signs in with a secret.
 #[derive(Debug)]
-pub struct ClientSecret {
+pub(super) struct ClientSecret {
     keys: config::ClientSecret,
     endpoints: IdentityEndpoints,
     clock: Clock,
 }
 
 impl ClientSecret {
-    pub(super) fn new(
-        keys: config::ClientSecret,
-        endpoints: IdentityEndpoints,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(keys: config::ClientSecret, context: &Context) -> Self {
         Self {
             keys,
-            endpoints,
-            clock,
+            endpoints: context.endpoints.clone(),
+            clock: context.clock.clone(),
         }
     }
 

@@ -11,15 +11,14 @@ use tokio::sync::Mutex;
 use super::{
     AccessToken, Claims, CredentialError, Reason,
     az_json::AzAnswer,
-    subprocess::{self, Call, SubprocessError},
+    children::{self, Call, Children, SubprocessError},
+    context::Context,
     tool,
 };
 use crate::{
     clock::Clock,
     config::{self, Audience},
 };
-
-pub(super) const KIND: &str = "command";
 
 /// Tells the program which token is wanted.
 const AUDIENCE_VARIABLE: &str = "AHDS_PROXY_AUDIENCE";
@@ -29,17 +28,19 @@ const OPAQUE_LIFETIME: Duration = Duration::from_secs(300);
 
 /// Another program.
 #[derive(Debug)]
-pub struct Command {
+pub(super) struct Command {
     keys: config::Command,
     clock: Clock,
+    children: Children,
     turn: Mutex<()>,
 }
 
 impl Command {
-    pub(super) fn new(keys: config::Command, clock: Clock) -> Self {
+    pub(super) fn new(keys: config::Command, context: &Context) -> Self {
         Self {
             keys,
-            clock,
+            clock: context.clock.clone(),
+            children: context.children.clone(),
             turn: Mutex::new(()),
         }
     }
@@ -48,7 +49,7 @@ impl Command {
         &self,
         audience: Option<&Audience>,
     ) -> Result<AccessToken, CredentialError> {
-        let found = subprocess::find(&self.keys.program).await;
+        let found = children::find(&self.keys.program).await;
         let program = found
             .and_then(|found| {
                 found.ok_or_else(|| SubprocessError::NotFound(self.keys.program.clone()))
@@ -62,7 +63,9 @@ impl Command {
             limit: self.keys.timeout,
             turn: &self.turn,
         };
-        let finished = subprocess::run(call)
+        let finished = self
+            .children
+            .run(call)
             .await
             .map_err(|error| self.not_run(&error))?;
         if !finished.success {

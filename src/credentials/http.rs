@@ -19,7 +19,7 @@ pub(super) const TRY_AGAIN: &str = "Try again in a moment.";
 
 /// A client for identity endpoints. Clones share connections.
 #[derive(Debug, Clone)]
-pub struct IdentityEndpoints {
+pub(super) struct IdentityEndpoints {
     pools: std::sync::Arc<Pools>,
 }
 
@@ -78,7 +78,7 @@ impl Answer {
 
 impl IdentityEndpoints {
     /// A client over connections of its own.
-    pub fn new(connections: &Connections) -> Self {
+    pub(super) fn new(connections: &Connections) -> Self {
         Self {
             pools: std::sync::Arc::new(connections.pools()),
         }

@@ -11,10 +11,12 @@ mod azure_cli;
 mod azure_developer_cli;
 mod azure_powershell;
 mod chain;
+mod children;
 mod claims;
 mod client_certificate;
 mod client_secret;
 mod command;
+mod context;
 mod device_code;
 mod entra;
 mod error;
@@ -26,131 +28,124 @@ mod refusal;
 mod requester;
 mod smart;
 mod static_token;
-mod subprocess;
 mod token_response;
 mod tool;
 mod workload_identity;
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, ops::Index, path::PathBuf, sync::Arc};
 
 use crate::{
     clock::Clock,
-    config::{self, Audience},
+    config::{self, Audience, Config, Kind},
+    upstream::Connections,
 };
+use children::Children;
+use context::Context;
+use http::IdentityEndpoints;
 
 pub use access_token::{AccessToken, Renewal};
 pub use claims::Claims;
 pub use error::{CredentialError, Reason};
-pub use http::IdentityEndpoints;
 pub use reaper::reap_orphans;
-pub use subprocess::withhold;
+
+macro_rules! sources {
+    ($audience:ident: $($variant:ident($source:ty).token($($argument:expr)?);)*) => {
+        /// The implementation of each kind of the configuration.
+        #[derive(Debug)]
+        enum Source {
+            $($variant(Box<$source>),)*
+        }
+
+        impl Source {
+            fn new(config: &config::Credential, context: &Context) -> Self {
+                match config.clone() {
+                    $(config::Credential::$variant(keys) => {
+                        Self::$variant(Box::new(<$source>::new(keys, context)))
+                    })*
+                }
+            }
+
+            async fn token(
+                &self,
+                $audience: Option<&Audience>,
+            ) -> Result<AccessToken, CredentialError> {
+                match self {
+                    $(Self::$variant(source) => source.token($($argument)?).await,)*
+                }
+            }
+        }
+    };
+}
+
+sources! { audience:
+    Auto(chain::Chain).token(required(audience)?);
+    AzureCli(azure_cli::AzureCli).token(required(audience)?);
+    AzureDeveloperCli(azure_developer_cli::AzureDeveloperCli).token(required(audience)?);
+    AzurePowerShell(azure_powershell::AzurePowerShell).token(required(audience)?);
+    ClientCertificate(client_certificate::ClientCertificate).token(required(audience)?);
+    ClientSecret(client_secret::ClientSecret).token(required(audience)?);
+    Command(command::Command).token(audience);
+    DeviceCode(device_code::DeviceCode).token(required(audience)?);
+    ManagedIdentity(managed_identity::ManagedIdentity).token(required(audience)?);
+    OAuth2(oauth2::OAuth2).token();
+    SmartBackendServices(smart::SmartBackendServices).token();
+    Static(static_token::StaticToken).token();
+    WorkloadIdentity(workload_identity::WorkloadIdentity).token(required(audience)?);
+}
 
 /// A way to get tokens, ready to use.
 #[derive(Debug)]
-pub enum Credential {
-    /// `auto`: the first source on this machine that works, in the order of `DefaultAzureCredential`.
-    Auto(Box<chain::Chain>),
-    /// `azure-cli`: who is signed in to az.
-    AzureCli(azure_cli::AzureCli),
-    /// `azure-developer-cli`: who is signed in to azd.
-    AzureDeveloperCli(azure_developer_cli::AzureDeveloperCli),
-    /// `azure-powershell`: who is signed in to Azure `PowerShell`.
-    AzurePowerShell(azure_powershell::AzurePowerShell),
-    /// `client-certificate`: an application that signs an assertion with its key.
-    ClientCertificate(client_certificate::ClientCertificate),
-    /// `client-secret`: an application with a secret.
-    ClientSecret(client_secret::ClientSecret),
-    /// `command`: what another program prints.
-    Command(command::Command),
-    /// `device-code`: a person who signs in on another device.
-    DeviceCode(device_code::DeviceCode),
-    /// `managed-identity`: the identity of the machine, from whichever service it has for that.
-    ManagedIdentity(managed_identity::ManagedIdentity),
-    /// `oauth2-client-credentials`: a client of any issuer's (RFC 6749, section 4.4).
-    OAuth2(oauth2::OAuth2),
-    /// `smart-backend-services`: a client that signs its assertions (HL7 SMART App Launch 2).
-    SmartBackendServices(smart::SmartBackendServices),
-    /// `static`: a token from a file or variable.
-    Static(static_token::StaticToken),
-    /// `workload-identity`: a pod's own token in exchange for one of Entra's.
-    WorkloadIdentity(workload_identity::WorkloadIdentity),
+pub struct Credential {
+    source: Source,
+    kind: &'static Kind,
 }
 
 impl Credential {
-    /// Makes the credential that the configuration describes.
-    pub fn new(config: &config::Credential, endpoints: &IdentityEndpoints, clock: &Clock) -> Self {
-        use config::Credential as Keys;
-        let endpoints = endpoints.clone();
-        let clock = clock.clone();
-        match config.clone() {
-            Keys::Auto(keys) => Self::Auto(Box::new(chain::Chain::new(&keys, &endpoints, &clock))),
-            Keys::AzureCli(keys) => Self::AzureCli(azure_cli::AzureCli::new(keys)),
-            Keys::AzureDeveloperCli(keys) => {
-                Self::AzureDeveloperCli(azure_developer_cli::AzureDeveloperCli::new(keys))
-            }
-            Keys::AzurePowerShell(keys) => {
-                Self::AzurePowerShell(azure_powershell::AzurePowerShell::new(keys))
-            }
-            Keys::ClientCertificate(keys) => Self::ClientCertificate(
-                client_certificate::ClientCertificate::new(keys, endpoints, clock),
-            ),
-            Keys::ClientSecret(keys) => {
-                Self::ClientSecret(client_secret::ClientSecret::new(keys, endpoints, clock))
-            }
-            Keys::Command(keys) => Self::Command(command::Command::new(keys, clock)),
-            Keys::DeviceCode(keys) => {
-                Self::DeviceCode(device_code::DeviceCode::new(keys, endpoints, clock))
-            }
-            Keys::ManagedIdentity(keys) => Self::ManagedIdentity(
-                managed_identity::ManagedIdentity::new(keys, endpoints, clock),
-            ),
-            Keys::OAuth2(keys) => Self::OAuth2(oauth2::OAuth2::new(keys, endpoints, clock)),
-            Keys::SmartBackendServices(keys) => {
-                Self::SmartBackendServices(smart::SmartBackendServices::new(keys, endpoints, clock))
-            }
-            Keys::Static { token } => Self::Static(static_token::StaticToken::new(token, clock)),
-            Keys::WorkloadIdentity(keys) => Self::WorkloadIdentity(
-                workload_identity::WorkloadIdentity::new(keys, endpoints, clock),
-            ),
-        }
-    }
-
     /// Asks for a new token. `audience` is `None` for routes whose service has none.
     pub async fn token(&self, audience: Option<&Audience>) -> Result<AccessToken, CredentialError> {
-        match self {
-            Self::Auto(source) => source.token(required(audience)?).await,
-            Self::AzureCli(source) => source.token(required(audience)?).await,
-            Self::AzureDeveloperCli(source) => source.token(required(audience)?).await,
-            Self::AzurePowerShell(source) => source.token(required(audience)?).await,
-            Self::ClientCertificate(source) => source.token(required(audience)?).await,
-            Self::ClientSecret(source) => source.token(required(audience)?).await,
-            Self::Command(source) => source.token(audience).await,
-            Self::DeviceCode(source) => source.token(required(audience)?).await,
-            Self::ManagedIdentity(source) => source.token(required(audience)?).await,
-            Self::OAuth2(source) => source.token().await,
-            Self::SmartBackendServices(source) => source.token().await,
-            Self::Static(source) => source.token().await,
-            Self::WorkloadIdentity(source) => source.token(required(audience)?).await,
-        }
+        self.source.token(audience).await
     }
 
-    /// The kind that serves: of `auto`, the one that it settled on.
+    /// The name of its kind; of `auto`, the name of the source that it settled on.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Auto(chain) => chain.kind(),
-            Self::AzureCli(_) => azure_cli::KIND,
-            Self::AzureDeveloperCli(_) => azure_developer_cli::KIND,
-            Self::AzurePowerShell(_) => azure_powershell::KIND,
-            Self::ClientCertificate(_) => client_certificate::KIND,
-            Self::ClientSecret(_) => client_secret::KIND,
-            Self::Command(_) => command::KIND,
-            Self::DeviceCode(_) => device_code::KIND,
-            Self::ManagedIdentity(_) => managed_identity::KIND,
-            Self::OAuth2(_) => oauth2::KIND,
-            Self::SmartBackendServices(_) => smart::KIND,
-            Self::Static(_) => static_token::KIND,
-            Self::WorkloadIdentity(_) => workload_identity::KIND,
-        }
+        let settled = match &self.source {
+            Source::Auto(chain) => chain.settled_on(),
+            _ => None,
+        };
+        settled.unwrap_or(self.kind.name)
+    }
+}
+
+/// The credentials of a configuration, by name.
+#[derive(Debug)]
+pub struct Credentials(BTreeMap<Arc<str>, Arc<Credential>>);
+
+impl Credentials {
+    /// Makes every credential that the configuration describes. Its secrets are withheld from other programs
+    /// from now on.
+    pub fn new(config: &Config, connections: &Connections, clock: &Clock) -> Self {
+        let context = Context {
+            endpoints: IdentityEndpoints::new(connections),
+            clock: clock.clone(),
+            children: Children::withholding(config.secret_variables.iter().cloned()),
+        };
+        let credentials = config.credentials.iter().map(|(name, keys)| {
+            let credential = Credential {
+                source: Source::new(keys, &context),
+                kind: keys.kind(),
+            };
+            (name.clone(), Arc::new(credential))
+        });
+        Self(credentials.collect())
+    }
+}
+
+impl Index<&Arc<str>> for Credentials {
+    type Output = Arc<Credential>;
+
+    /// The credential that a route names. The configuration has it.
+    fn index(&self, name: &Arc<str>) -> &Arc<Credential> {
+        &self.0[name]
     }
 }
 
@@ -177,7 +172,7 @@ pub fn programs(config: &config::Credential) -> Vec<PathBuf> {
         AzureCli(keys) => vec![az.find_now(keys.path.as_deref())],
         AzureDeveloperCli(keys) => vec![azd.find_now(keys.path.as_deref())],
         AzurePowerShell(keys) => vec![pwsh.find_now(keys.path.as_deref())],
-        Command(keys) => vec![subprocess::find_now(&keys.program)],
+        Command(keys) => vec![children::find_now(&keys.program)],
         _ => Vec::new(),
     };
     found.into_iter().flatten().collect()

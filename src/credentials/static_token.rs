@@ -5,24 +5,28 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrecy::ExposeSecret as _;
 
-use super::{AccessToken, Claims, CredentialError, Reason, Renewal};
-use crate::{clock::Clock, config::SecretRef};
-
-pub(super) const KIND: &str = "static";
+use super::{AccessToken, Claims, CredentialError, Reason, Renewal, context::Context};
+use crate::{
+    clock::Clock,
+    config::{self, SecretRef},
+};
 
 /// How often a token without a readable expiry is read again.
 const REREAD: Duration = Duration::from_secs(60);
 
 /// A token read from a file or the environment.
 #[derive(Debug)]
-pub struct StaticToken {
+pub(super) struct StaticToken {
     token: SecretRef,
     clock: Clock,
 }
 
 impl StaticToken {
-    pub(super) fn new(token: SecretRef, clock: Clock) -> Self {
-        Self { token, clock }
+    pub(super) fn new(keys: config::Static, context: &Context) -> Self {
+        Self {
+            token: keys.token,
+            clock: context.clock.clone(),
+        }
     }
 
     pub(super) async fn token(&self) -> Result<AccessToken, CredentialError> {

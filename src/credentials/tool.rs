@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::{
     CredentialError, Reason, Renewal,
-    subprocess::{self, Call, Finished, SubprocessError},
+    children::{self, Call, Children, Finished, SubprocessError},
 };
 
 /// These tools hand out their cached token until five minutes before that ends. To ask any earlier
@@ -71,6 +71,7 @@ impl Tool {
     /// Runs it to its end, however that is.
     pub(super) async fn run(
         &self,
+        children: &Children,
         path: Option<&Path>,
         arguments: &[OsString],
         limit: Duration,
@@ -84,13 +85,13 @@ impl Tool {
             limit,
             turn: &self.turn,
         };
-        let finished = subprocess::run(call).await;
+        let finished = children.run(call).await;
         finished.map_err(|error| self.not_run(&error, advice))
     }
 
     async fn find(&self, path: Option<&Path>, advice: &Advice) -> Result<PathBuf, CredentialError> {
         let find = async |program| {
-            let found = subprocess::find(program).await;
+            let found = children::find(program).await;
             found.map_err(|error| self.not_run(&error, advice))
         };
         if let Some(path) = path {
@@ -110,8 +111,8 @@ impl Tool {
     pub(super) fn find_now(&self, path: Option<&Path>) -> Option<PathBuf> {
         let mut programs = self.programs.iter().map(Path::new);
         match path {
-            Some(path) => subprocess::find_now(path),
-            None => programs.find_map(subprocess::find_now),
+            Some(path) => children::find_now(path),
+            None => programs.find_map(children::find_now),
         }
     }
 

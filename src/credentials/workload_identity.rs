@@ -6,7 +6,7 @@ use std::{env, path::PathBuf};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    AccessToken, CredentialError, Reason, assertion::ASSERTION_TYPE, entra,
+    AccessToken, CredentialError, Reason, assertion::ASSERTION_TYPE, context::Context, entra,
     http::IdentityEndpoints, requester::Requester,
 };
 use crate::{
@@ -14,14 +14,13 @@ use crate::{
     config::{self, Audience, SecretRef, ServiceUrl, Tenant},
 };
 
-pub(super) const KIND: &str = "workload-identity";
 const TENANT_VARIABLE: &str = "AZURE_TENANT_ID";
 const CLIENT_ID_VARIABLE: &str = "AZURE_CLIENT_ID";
 const TOKEN_FILE_VARIABLE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 
 /// A pod that signs in as an application.
 #[derive(Debug)]
-pub struct WorkloadIdentity {
+pub(super) struct WorkloadIdentity {
     /// Variables do not change while a process runs.
     workload: Result<Workload, CredentialError>,
     endpoints: IdentityEndpoints,
@@ -38,15 +37,11 @@ struct Workload {
 }
 
 impl WorkloadIdentity {
-    pub(super) fn new(
-        keys: config::WorkloadIdentity,
-        endpoints: IdentityEndpoints,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(keys: config::WorkloadIdentity, context: &Context) -> Self {
         Self {
             workload: Workload::complete(keys, &|name| env::var(name).ok()),
-            endpoints,
-            clock,
+            endpoints: context.endpoints.clone(),
+            clock: context.clock.clone(),
         }
     }
 

@@ -205,12 +205,12 @@ fn every_key_of_a_full_file_arrives() {
         app.authority.to_string(),
         "https://login.microsoftonline.com"
     );
-    let Some(Credential::Static { token }) = config.credentials.get("fixed") else {
+    let Some(Credential::Static(fixed)) = config.credentials.get("fixed") else {
         panic!("{:?}", config.credentials)
     };
     // From the file's own folder, wherever the proxy is started.
     let beside = Path::new("tests/it/config/valid/token.txt").to_owned();
-    assert_eq!(*token, SecretRef::File(beside));
+    assert_eq!(fixed.token, SecretRef::File(beside));
     assert!(!config.credentials.contains_key("elsewhere"));
 
     assert_eq!(config.network.resolve.len(), 2);

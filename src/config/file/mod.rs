@@ -4,21 +4,18 @@
 //! left to `resolve`. A new key starts here and in the example; a test compares the two.
 
 mod credentials;
-mod keys;
-mod kinds;
+mod name;
 mod routes;
-mod secrets;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-pub(super) use self::{
-    credentials::{Draft, KINDS, Needed, needs_keys},
-    routes::RouteTable,
-};
+pub(super) use self::routes::RouteTable;
 use super::{
-    ByteSize, Listen, LogFormat, ResolveOverride, grammar,
+    ByteSize, Listen, LogFormat, ResolveOverride,
+    credentials::Draft,
+    grammar,
     report::{At, Read, Report},
-    values::parse_duration,
+    secrets,
     walk::{Item, Table},
 };
 
@@ -120,7 +117,7 @@ impl File {
                 log
             }),
             drain: section(&mut root, report, "shutdown", |mut table, report| {
-                let drain = duration(&mut table, report, "drain");
+                let drain = table.duration(report, "drain");
                 table.finish(report);
                 drain
             }),
@@ -153,16 +150,6 @@ fn section<T: Default>(
     read.into_value().unwrap_or_default()
 }
 
-fn duration(table: &mut Table<'_>, report: &mut Report, key: &'static str) -> Read<Duration> {
-    table.read(report, key, |item, report| {
-        item.parse(report, parse_duration)
-    })
-}
-
-fn boolean(table: &mut Table<'_>, report: &mut Report, key: &'static str) -> Read<bool> {
-    table.read(report, key, Item::boolean)
-}
-
 fn network(mut table: Table<'_>, report: &mut Report) -> NetworkTable {
     let network = NetworkTable {
         ca_file: table.read(report, "ca_file", secrets::path),
@@ -179,9 +166,9 @@ fn network(mut table: Table<'_>, report: &mut Report) -> NetworkTable {
                 .collect();
             read.into_iter().collect()
         }),
-        connect_timeout: duration(&mut table, report, "connect_timeout"),
-        response_timeout: duration(&mut table, report, "response_timeout"),
-        idle_timeout: duration(&mut table, report, "idle_timeout"),
+        connect_timeout: table.duration(report, "connect_timeout"),
+        response_timeout: table.duration(report, "response_timeout"),
+        idle_timeout: table.duration(report, "idle_timeout"),
     };
     proxy(&mut table, report);
     table.finish(report);
@@ -251,7 +238,7 @@ fn request_head(item: &Item<'_>, report: &mut Report) -> Option<usize> {
 
 fn security(mut table: Table<'_>, report: &mut Report) -> SecurityTable {
     let security = SecurityTable {
-        allow_remote: boolean(&mut table, report, "allow_remote"),
+        allow_remote: table.boolean(report, "allow_remote"),
         allowed_hosts: table.read(report, "allowed_hosts", |item, report| {
             item.list(report, grammar::host)
         }),
@@ -269,7 +256,7 @@ fn security(mut table: Table<'_>, report: &mut Report) -> SecurityTable {
         "leave it out, and keep the listener on loopback or a Unix socket",
         secrets::secret,
     );
-    if let Read::Given(At { value: true, place }) = boolean(&mut table, report, "same_user") {
+    if let Read::Given(At { value: true, place }) = table.boolean(report, "same_user") {
         report.refuse(
             place,
             "`security.same_user = true` is not available yet",

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::{HeaderName, HeaderValue};
 
+use super::name::is_name;
 use crate::config::{
     Audience, HttpVersion, Listen, Prefix, RouteKind, ServiceUrl, grammar,
     report::{Place, Read, Report},
@@ -59,7 +60,10 @@ pub(super) fn read(table: &Table<'_>, report: &mut Report) -> BTreeMap<String, R
         if !is_name(name.value) {
             report.refuse(
                 name.place,
-                format!("`{}` is no name for a route", name.value.escape_debug()),
+                format!(
+                    "`{}` is not a valid name for a route",
+                    name.value.escape_debug()
+                ),
                 "write letters, digits, `-` and `_`",
             );
         }
@@ -74,13 +78,6 @@ pub(super) fn read(table: &Table<'_>, report: &mut Report) -> BTreeMap<String, R
         routes.insert(name.value.to_owned(), route);
     }
     routes
-}
-
-pub(super) fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 fn route(mut table: Table<'_>, place: Place, report: &mut Report) -> RouteTable {
@@ -110,7 +107,7 @@ fn route(mut table: Table<'_>, place: Place, report: &mut Report) -> RouteTable 
             }
             None => item.parse(report, grammar::http_version),
         }),
-        read_only: super::boolean(&mut table, report, "read_only"),
+        read_only: table.boolean(report, "read_only"),
         headers: table.read(report, "headers", |item, report| {
             let table = item.table(report)?;
             let mut names = BTreeSet::new();
@@ -140,8 +137,8 @@ fn route(mut table: Table<'_>, place: Place, report: &mut Report) -> RouteTable 
         listen: table.read(report, "listen", |item, report| {
             item.parse(report, grammar::listen)
         }),
-        retry_throttled: super::boolean(&mut table, report, "retry_throttled"),
-        pages: super::boolean(&mut table, report, "pages"),
+        retry_throttled: table.boolean(report, "retry_throttled"),
+        pages: table.boolean(report, "pages"),
     };
     table.finish(report);
     route

@@ -6,10 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use super::Env;
+use super::environment::Env;
 use crate::config::{
-    Auto, AutoSource, Credential, SecretRefError, ServiceUrl, Tenant, WorkloadIdentity,
-    file::{Draft, Needed, RouteTable},
+    Auto, AutoSource, Credential, Kind, SecretRefError, ServiceUrl, Tenant, WorkloadIdentity,
+    credentials::{Draft, Needed},
+    file::RouteTable,
     mask,
     report::{At, Place, Read, Report},
     walk::suggest,
@@ -58,7 +59,7 @@ impl Known {
         route: &str,
         place: Place,
         report: &mut Report,
-    ) -> Option<&'static str> {
+    ) -> Option<&'static Kind> {
         if let Some(read) = self.defined.get(name) {
             return read.given().map(|at| at.value.kind);
         }
@@ -106,7 +107,11 @@ fn complete(draft: Draft, name: &str, env: &Env<'_>, report: &mut Report) -> Opt
         .then(|| default_authority(env, report));
     let mut credential = draft.credential?;
     match authority {
-        Some(Some(authority)) => set_authority(&mut credential, authority),
+        Some(Some(authority)) => {
+            if let Some(default) = credential.authority_mut() {
+                *default = authority;
+            }
+        }
         Some(None) => is_complete = false,
         None => {}
     }
@@ -118,17 +123,6 @@ fn complete(draft: Draft, name: &str, env: &Env<'_>, report: &mut Report) -> Opt
         _ => {}
     }
     is_complete.then_some(credential)
-}
-
-fn set_authority(credential: &mut Credential, url: ServiceUrl) {
-    match credential {
-        Credential::Auto(keys) => keys.authority = url,
-        Credential::ClientCertificate(keys) => keys.authority = url,
-        Credential::ClientSecret(keys) => keys.authority = url,
-        Credential::DeviceCode(keys) => keys.authority = url,
-        Credential::WorkloadIdentity(keys) => keys.authority = url,
-        _ => {}
-    }
 }
 
 /// Leaves the sources that a variable names.

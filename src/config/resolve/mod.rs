@@ -4,6 +4,7 @@
 //! replaces the file's value for its key and leaves the keys beside it alone.
 
 mod credentials;
+mod environment;
 mod listeners;
 mod overrides;
 mod plain_http;
@@ -14,9 +15,10 @@ use std::{collections::BTreeSet, io, net::SocketAddr, path::Path, sync::Arc, tim
 
 use toml::de::DeTable;
 
-pub use self::{overrides::Overrides, routes::DICOM_AUDIENCE};
+pub use self::{environment::Env, overrides::Overrides, routes::DICOM_AUDIENCE};
 use super::{
     ByteSize, Config, ConfigErrors, Limits, Log, LogFormat, Network, Security, certificates,
+    credentials::KINDS,
     file::{File, LimitsTable, NetworkTable},
     files::{self, Links},
     mask,
@@ -24,9 +26,6 @@ use super::{
     walk::Table,
 };
 use plain_http::Exposed;
-
-/// Environment variables by name.
-pub type Env<'e> = dyn Fn(&str) -> Option<String> + 'e;
 
 /// The configuration that flags, environment and the file they name add up to.
 ///
@@ -125,7 +124,12 @@ fn read_text(path: &Path, text: &str, report: &mut Report) -> File {
     let text: Arc<str> = text.into();
     report.set_source(path, text.clone());
     let (tree, errors) = DeTable::parse_recoverable(&text);
-    mask::mask_tree(tree.get_ref(), report);
+    let harmless: Vec<&str> = KINDS
+        .iter()
+        .flat_map(|kind| kind.harmless)
+        .copied()
+        .collect();
+    mask::mask_tree(tree.get_ref(), &harmless, report);
     if errors.is_empty() {
         return File::read(Table::root(tree.get_ref()), report);
     }
@@ -137,10 +141,9 @@ fn read_text(path: &Path, text: &str, report: &mut Report) -> File {
         if !lines.insert(text[..span.start].matches('\n').count()) {
             continue;
         }
-        mask::mask_around(&text, span.start, report);
-        report.refuse(
+        report.refuse_unshown(
             span.into(),
-            format!("this is no TOML: {}", error.message()),
+            format!("this is not valid TOML: {}", error.message()),
             "correct it here; see https://toml.io for how TOML is written",
         );
     }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::Env;
+use super::environment::Env;
 use crate::config::{
     ServiceUrl, ValueError,
-    file::{Draft, File, KINDS, RouteTable, needs_keys},
+    credentials::{self, Draft},
+    file::{File, RouteTable},
     grammar,
     report::{At, Place, Read, Report},
     walk::{good_ones, suggest},
@@ -123,25 +124,29 @@ fn upstream(route: &str, at: &At<String>, file: &mut File, report: &mut Report) 
 
 /// Where the file's default credential is of this kind already, its keys stay.
 fn credential(at: &At<String>, file: &mut File, report: &mut Report) {
-    let kind = at.value.as_str();
+    let name = at.value.as_str();
     let written = file.credentials.get("default");
-    if written.is_some_and(|d| d.given().is_some_and(|d| d.value.kind == kind)) {
+    if written.is_some_and(|d| d.given().is_some_and(|d| d.value.kind.name == name)) {
         return;
     }
-    let draft = Draft::bare(kind);
-    if draft.is_none() {
-        if !KINDS.contains(&kind) {
-            report.refuse(
-                at.place,
-                format!("unknown credential kind `{}`", kind.escape_debug()),
-                suggest(kind, KINDS.into_iter()),
-            );
-        } else if let Some(keys) = needs_keys(kind) {
-            report.refuse(
-                at.place,
-                format!("the credential kind `{kind}` needs {keys}"),
-                format!("write them into a configuration file, below [credentials.default.{kind}]"),
-            );
+    let kind = credentials::kind(name);
+    let draft = kind.and_then(Draft::bare);
+    match kind {
+        None => report.refuse(
+            at.place,
+            format!("unknown credential kind `{}`", name.escape_debug()),
+            suggest(name, credentials::names()),
+        ),
+        Some(kind) => {
+            if let Some(keys) = kind.required {
+                report.refuse(
+                    at.place,
+                    format!("the credential kind `{name}` needs {keys}"),
+                    format!(
+                        "write them into a configuration file, below [credentials.default.{name}]"
+                    ),
+                );
+            }
         }
     }
     let credential = match draft {

@@ -49,7 +49,7 @@ impl Exposed {
 
     /// The endpoints of a credential that are known before it is used.
     pub(super) fn of_credential(name: &str, credential: &Credential) -> Vec<Self> {
-        let table = format!("credentials.{name}.{}", credential.kind());
+        let table = format!("credentials.{name}.{}", credential.kind().name);
         let key = |key: &str| format!("{table}.{key}");
         let authority = |url| Self::service(key("authority"), url);
         let found = match credential {

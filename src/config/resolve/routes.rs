@@ -37,14 +37,6 @@ pub(super) fn resolve(
     routes
 }
 
-/// The kinds of credentials that ask for the same token whomever it is for.
-const WITHOUT_AUDIENCE: [&str; 4] = [
-    "command",
-    "oauth2-client-credentials",
-    "smart-backend-services",
-    "static",
-];
-
 fn check_upstream(
     at: &At<ServiceUrl>,
     name: &str,
@@ -167,9 +159,7 @@ fn route(
         Read::Given(at) => Some(at.value),
         Read::Refused => return None,
         Read::Absent => {
-            let needed = known
-                .flatten()
-                .is_some_and(|kind| !WITHOUT_AUDIENCE.contains(&kind));
+            let needed = known.flatten().is_some_and(|kind| kind.needs_audience);
             default_audience(kind, upstream.as_ref(), name, needed)
                 .map_err(|(message, remedy)| report.refuse(upstream_place, message, remedy))
                 .ok()?

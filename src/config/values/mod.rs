@@ -4,7 +4,9 @@
 //! [`ValueError`] that says what to write instead. None of them reads a file or a variable.
 
 mod auto_source;
+mod choice;
 mod endpoint;
+mod listen;
 mod names;
 mod quantity;
 mod secret;
@@ -13,7 +15,9 @@ mod url;
 pub(super) use self::url::is_host_name;
 pub use self::{
     auto_source::AutoSource,
+    choice::{HttpVersion, LogFormat, ResolveOverride, RouteKind},
     endpoint::EndpointUrl,
+    listen::Listen,
     names::{Audience, Prefix, Tenant},
     quantity::{ByteSize, parse_duration},
     secret::{GivenSecret, SecretRef, SecretRefError},

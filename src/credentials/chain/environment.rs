@@ -3,12 +3,9 @@
 
 use super::super::{
     AccessToken, CredentialError, Reason, client_certificate::ClientCertificate,
-    client_secret::ClientSecret, http::IdentityEndpoints,
+    client_secret::ClientSecret, context::Context,
 };
-use crate::{
-    clock::Clock,
-    config::{self, Audience, SecretRef, ServiceUrl, Tenant},
-};
+use crate::config::{self, Audience, SecretRef, ServiceUrl, Tenant};
 
 pub(super) const NAME: &str = "environment";
 
@@ -33,8 +30,7 @@ impl Environment {
     pub(super) fn new(
         env: &dyn Fn(&str) -> Option<String>,
         authority: &ServiceUrl,
-        endpoints: IdentityEndpoints,
-        clock: Clock,
+        context: &Context,
     ) -> Self {
         let set = |name: &str| env(name).filter(|value| !value.trim().is_empty());
         let (tenant, client_id) = (set(TENANT), set(CLIENT_ID));
@@ -66,7 +62,7 @@ impl Environment {
                 secret: SecretRef::Env(SECRET.to_owned()),
                 authority,
             };
-            return Self::Secret(ClientSecret::new(keys, endpoints, clock));
+            return Self::Secret(ClientSecret::new(keys, context));
         };
         if set(PASSWORD).is_some() {
             return Self::Unusable(CredentialError::new(
@@ -86,7 +82,7 @@ impl Environment {
             send_chain: None,
             authority,
         };
-        Self::Certificate(ClientCertificate::new(keys, endpoints, clock))
+        Self::Certificate(ClientCertificate::new(keys, context))
     }
 
     /// Whether someone has set an application up, rightly or wrongly.
@@ -140,23 +136,14 @@ fn list(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::parse, upstream::Connections};
 
     fn environment(set: &[(&str, &str)]) -> Environment {
-        let config = parse(
-            "x.toml".as_ref(),
-            "[routes.fhir]\nupstream = \"https://a.fhir.azurehealthcareapis.com\"",
-            &|_| None,
-        )
-        .expect("a configuration");
-        let connections = Connections::new(&config.network).expect("a client");
         let authority = ServiceUrl::parse("https://login.microsoftonline.us").expect("a URL");
         let env = |name: &str| {
             let found = set.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        let endpoints = IdentityEndpoints::new(&connections);
-        Environment::new(&env, &authority, endpoints, Clock::default())
+        Environment::new(&env, &authority, &Context::for_tests())
     }
 
     const NAMES: [(&str, &str); 2] = [(TENANT, " contoso.example\n"), (CLIENT_ID, "app")];

@@ -1,6 +1,6 @@
 //! Why the sources of `auto` did not serve, and the one message that says so.
 
-use super::super::{CredentialError, Reason, azure_cli};
+use super::super::{CredentialError, Reason};
 
 /// A source that gave no token.
 #[derive(Debug)]
@@ -69,10 +69,7 @@ fn closest(failures: &[Failure]) -> Option<usize> {
 
 /// What to do on a machine that has none of them.
 fn where_to_begin(failures: &[Failure]) -> String {
-    if failures
-        .iter()
-        .any(|failure| failure.name == azure_cli::KIND)
-    {
+    if failures.iter().any(|failure| failure.name == "azure-cli") {
         return "Install the Azure CLI (https://aka.ms/azure-cli) and run: az login".to_owned();
     }
     failures

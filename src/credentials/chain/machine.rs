@@ -5,12 +5,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use super::super::{
-    AccessToken, CredentialError, http::IdentityEndpoints, managed_identity::ManagedIdentity,
+    AccessToken, CredentialError, context::Context, managed_identity::ManagedIdentity,
 };
-use crate::{
-    clock::Clock,
-    config::{self, Audience, UserAssigned},
-};
+use crate::config::{self, Audience, UserAssigned};
 
 /// A service that starts up together with this process is there by then.
 const REMEMBERED: Duration = Duration::from_secs(10);
@@ -24,11 +21,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(
-        env: &dyn Fn(&str) -> Option<String>,
-        endpoints: IdentityEndpoints,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(env: &dyn Fn(&str) -> Option<String>, context: &Context) -> Self {
         let user_assigned = env("AZURE_CLIENT_ID")
             .filter(|id| !id.is_empty())
             .map(UserAssigned::ClientId);
@@ -37,7 +30,7 @@ impl Machine {
             endpoint: None,
         };
         Self {
-            identity: ManagedIdentity::new(keys, endpoints, clock),
+            identity: ManagedIdentity::new(keys, context),
             missed: Mutex::new(None),
         }
     }

@@ -8,33 +8,35 @@ mod source;
 
 use std::sync::OnceLock;
 
-use super::{AccessToken, CredentialError, http::IdentityEndpoints};
-use crate::{
-    clock::Clock,
-    config::{self, Audience},
-};
+use super::{AccessToken, CredentialError, context::Context};
+use crate::config::{self, Audience};
 use failure::Standing;
 use source::Source;
 
 /// Several sources and the one of them that has worked.
 #[derive(Debug)]
-pub struct Chain {
+pub(super) struct Chain {
     sources: Vec<Source>,
     /// An index of `sources`.
     settled: OnceLock<usize>,
 }
 
 impl Chain {
-    pub(super) fn new(keys: &config::Auto, endpoints: &IdentityEndpoints, clock: &Clock) -> Self {
-        let source = |kind: &_| Source::new(*kind, &keys.authority, endpoints, clock);
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "as the other kinds take theirs"
+    )]
+    pub(super) fn new(keys: config::Auto, context: &Context) -> Self {
+        let source = |kind: &_| Source::new(*kind, &keys.authority, context);
         Self {
             sources: keys.sources.iter().map(source).collect(),
             settled: OnceLock::new(),
         }
     }
 
-    pub(super) fn kind(&self) -> &'static str {
-        self.settled().map_or("auto", Source::name)
+    /// The name of the source that it settled on.
+    pub(super) fn settled_on(&self) -> Option<&'static str> {
+        self.settled().map(Source::name)
     }
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
@@ -117,10 +119,11 @@ mod tests {
             path: Some(program(folder, "azd", &answer)),
             timeout: Duration::from_secs(30),
         };
+        let context = Context::for_tests();
         Chain {
             sources: vec![
-                Source::AzureCli(AzureCli::new(az)),
-                Source::AzureDeveloperCli(AzureDeveloperCli::new(azd)),
+                Source::AzureCli(AzureCli::new(az, &context)),
+                Source::AzureDeveloperCli(AzureDeveloperCli::new(azd, &context)),
             ],
             settled: OnceLock::new(),
         }
@@ -136,7 +139,7 @@ mod tests {
         let chain = chain(&folder, "exec sleep 600", Duration::from_millis(50));
         let token = chain.token(&audience()).await.expect("a token");
         assert_eq!(token.secret.expose_secret(), "of azd");
-        assert_eq!(chain.kind(), "azure-developer-cli");
+        assert_eq!(chain.settled_on(), Some("azure-developer-cli"));
     }
 
     #[tokio::test]

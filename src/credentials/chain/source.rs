@@ -4,22 +4,15 @@ use std::{env, time::Duration};
 
 use super::{
     super::{
-        AccessToken, CredentialError, Reason,
-        azure_cli::{self, AzureCli},
-        azure_developer_cli::{self, AzureDeveloperCli},
-        azure_powershell::{self, AzurePowerShell},
-        http::IdentityEndpoints,
-        managed_identity,
-        workload_identity::{self, WorkloadIdentity},
+        AccessToken, CredentialError, Reason, azure_cli::AzureCli,
+        azure_developer_cli::AzureDeveloperCli, azure_powershell::AzurePowerShell,
+        context::Context, workload_identity::WorkloadIdentity,
     },
     environment::{self, Environment},
     failure::{Failure, Standing},
     machine::Machine,
 };
-use crate::{
-    clock::Clock,
-    config::{self, Audience, AutoSource, ServiceUrl},
-};
+use crate::config::{self, Audience, AutoSource, ServiceUrl};
 
 /// As long as they have by default on their own.
 const TOOL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -35,14 +28,8 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) fn new(
-        kind: AutoSource,
-        authority: &ServiceUrl,
-        endpoints: &IdentityEndpoints,
-        clock: &Clock,
-    ) -> Self {
+    pub(super) fn new(kind: AutoSource, authority: &ServiceUrl, context: &Context) -> Self {
         let variables = |name: &str| env::var(name).ok();
-        let (endpoints, clock) = (endpoints.clone(), clock.clone());
         let tool = config::Tool {
             tenant: None,
             path: None,
@@ -50,7 +37,7 @@ impl Source {
         };
         match kind {
             AutoSource::Environment => {
-                Self::Environment(Environment::new(&variables, authority, endpoints, clock))
+                Self::Environment(Environment::new(&variables, authority, context))
             }
             AutoSource::WorkloadIdentity => {
                 let keys = config::WorkloadIdentity {
@@ -59,30 +46,36 @@ impl Source {
                     token_file: None,
                     authority: authority.clone(),
                 };
-                Self::WorkloadIdentity(WorkloadIdentity::new(keys, endpoints, clock))
+                Self::WorkloadIdentity(WorkloadIdentity::new(keys, context))
             }
-            AutoSource::ManagedIdentity => {
-                Self::ManagedIdentity(Machine::new(&variables, endpoints, clock))
+            AutoSource::ManagedIdentity => Self::ManagedIdentity(Machine::new(&variables, context)),
+            AutoSource::AzureCli => {
+                let keys = config::AzureCli {
+                    tenant: None,
+                    subscription: None,
+                    path: None,
+                    timeout: TOOL_TIMEOUT,
+                };
+                Self::AzureCli(AzureCli::new(keys, context))
             }
-            AutoSource::AzureCli => Self::AzureCli(AzureCli::new(config::AzureCli {
-                tenant: None,
-                subscription: None,
-                path: None,
-                timeout: TOOL_TIMEOUT,
-            })),
-            AutoSource::AzurePowerShell => Self::AzurePowerShell(AzurePowerShell::new(tool)),
-            AutoSource::AzureDeveloperCli => Self::AzureDeveloperCli(AzureDeveloperCli::new(tool)),
+            AutoSource::AzurePowerShell => {
+                Self::AzurePowerShell(AzurePowerShell::new(tool, context))
+            }
+            AutoSource::AzureDeveloperCli => {
+                Self::AzureDeveloperCli(AzureDeveloperCli::new(tool, context))
+            }
         }
     }
 
+    /// The name of the kind that it is configured by, or `environment`.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Environment(_) => environment::NAME,
-            Self::WorkloadIdentity(_) => workload_identity::KIND,
-            Self::ManagedIdentity(_) => managed_identity::KIND,
-            Self::AzureCli(_) => azure_cli::KIND,
-            Self::AzurePowerShell(_) => azure_powershell::KIND,
-            Self::AzureDeveloperCli(_) => azure_developer_cli::KIND,
+            Self::WorkloadIdentity(_) => "workload-identity",
+            Self::ManagedIdentity(_) => "managed-identity",
+            Self::AzureCli(_) => "azure-cli",
+            Self::AzurePowerShell(_) => "azure-powershell",
+            Self::AzureDeveloperCli(_) => "azure-developer-cli",
         }
     }
 

@@ -11,29 +11,20 @@ mod wait;
 
 use std::sync::Arc;
 
-use super::{AccessToken, CredentialError, http::IdentityEndpoints};
-use crate::{
-    clock::Clock,
-    config::{self, Audience},
-};
+use super::{AccessToken, CredentialError, context::Context};
+use crate::config::{self, Audience};
 use session::Session;
-
-pub(super) const KIND: &str = "device-code";
 
 /// A person who signs in, or has done so.
 #[derive(Debug)]
-pub struct DeviceCode {
+pub(super) struct DeviceCode {
     session: Arc<Session>,
 }
 
 impl DeviceCode {
-    pub(super) fn new(
-        keys: config::DeviceCode,
-        endpoints: IdentityEndpoints,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(keys: config::DeviceCode, context: &Context) -> Self {
         Self {
-            session: Arc::new(Session::new(keys, endpoints, clock)),
+            session: Arc::new(Session::new(keys, context)),
         }
     }
 

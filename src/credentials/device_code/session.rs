@@ -14,7 +14,9 @@ use crate::{
     clock::Clock,
     config::{self, Audience},
     credentials::{
-        AccessToken, CredentialError, entra,
+        AccessToken, CredentialError,
+        context::Context,
+        entra,
         http::{Answer, IdentityEndpoints},
         requester::Requester,
     },
@@ -66,15 +68,11 @@ struct WithRefreshToken {
 }
 
 impl Session {
-    pub(super) fn new(
-        keys: config::DeviceCode,
-        endpoints: IdentityEndpoints,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(keys: config::DeviceCode, context: &Context) -> Self {
         Self {
             keys,
-            endpoints,
-            clock,
+            endpoints: context.endpoints.clone(),
+            clock: context.clock.clone(),
             state: Mutex::default(),
             prompting: tokio::sync::Mutex::default(),
         }

@@ -14,7 +14,7 @@ mod testing;
 
 use std::env;
 
-use super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints};
+use super::{AccessToken, CredentialError, Reason, context::Context, http::IdentityEndpoints};
 use crate::{
     clock::Clock,
     config::{self, Audience, UserAssigned},
@@ -24,11 +24,9 @@ use arc::Arc;
 use cloud_shell::CloudShell;
 use imds::Imds;
 
-pub(super) const KIND: &str = "managed-identity";
-
 /// The identity of the machine or app that this process runs on.
 #[derive(Debug)]
-pub struct ManagedIdentity {
+pub(super) struct ManagedIdentity {
     /// Variables do not change while a process runs.
     source: Result<Source, CredentialError>,
     endpoints: IdentityEndpoints,
@@ -44,15 +42,11 @@ enum Source {
 }
 
 impl ManagedIdentity {
-    pub(super) fn new(
-        keys: config::ManagedIdentity,
-        endpoints: IdentityEndpoints,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(keys: config::ManagedIdentity, context: &Context) -> Self {
         Self {
             source: Source::find(keys, &|name| env::var(name).ok()),
-            endpoints,
-            clock,
+            endpoints: context.endpoints.clone(),
+            clock: context.clock.clone(),
         }
     }
 

@@ -11,11 +11,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::super::IdentityEndpoints;
-use crate::{
-    config::{self, Overrides},
-    upstream::Connections,
-};
+use super::super::{context::Context, http::IdentityEndpoints};
 
 pub(super) struct Server {
     address: SocketAddr,
@@ -41,16 +37,10 @@ impl Server {
             }
             std::future::pending::<()>().await;
         });
-        let flags = Overrides {
-            fhir: Some("https://a.fhir.azurehealthcareapis.com".to_owned()),
-            ..Overrides::default()
-        };
-        let config = config::load(&flags, &|_| None).expect("a configuration");
-        let connections = Connections::new(&config.network).expect("trust roots");
         Self {
             address,
             heads,
-            endpoints: IdentityEndpoints::new(&connections),
+            endpoints: Context::for_tests().endpoints,
             _serving: serving,
         }
     }

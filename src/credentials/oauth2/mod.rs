@@ -20,6 +20,7 @@ use self::{
 };
 use super::{
     AccessToken, CredentialError, Reason,
+    context::Context,
     http::{Answer, IdentityEndpoints},
     refusal::{self, Refusal, Remedies},
 };
@@ -27,8 +28,6 @@ use crate::{
     clock::Clock,
     config::{self, ClientAuth, HeaderText, SecretRef, Text},
 };
-
-pub(super) const KIND: &str = "oauth2-client-credentials";
 
 const REMEDIES: Remedies = Remedies {
     endpoint: "token_url",
@@ -44,7 +43,7 @@ const REGISTERED_REMEDIES: Remedies = Remedies {
 
 /// A client of an OAuth 2.0 server.
 #[derive(Debug)]
-pub struct OAuth2 {
+pub(super) struct OAuth2 {
     keys: Box<config::OAuth2>,
     clients: Clients,
     endpoints: IdentityEndpoints,
@@ -52,16 +51,12 @@ pub struct OAuth2 {
 }
 
 impl OAuth2 {
-    pub(super) fn new(
-        keys: Box<config::OAuth2>,
-        endpoints: IdentityEndpoints,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(keys: Box<config::OAuth2>, context: &Context) -> Self {
         Self {
             clients: Clients::new(&keys),
             keys,
-            endpoints,
-            clock,
+            endpoints: context.endpoints.clone(),
+            clock: context.clock.clone(),
         }
     }
 

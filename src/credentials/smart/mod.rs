@@ -13,6 +13,7 @@ use self::discovery::Discovery;
 use super::{
     AccessToken, CredentialError, Reason,
     assertion::{self, ASSERTION_TYPE, Algorithm, SigningKey},
+    context::Context,
     http::IdentityEndpoints,
     refusal::{self, Remedies},
 };
@@ -20,8 +21,6 @@ use crate::{
     clock::Clock,
     config::{self, EndpointUrl, SmartAlgorithm, SmartEndpoint},
 };
-
-pub(super) const KIND: &str = "smart-backend-services";
 
 /// An assertion may end no more than five minutes ahead. Half of that lets the server's clock be as
 /// far behind ours as ahead of it.
@@ -41,7 +40,7 @@ const DISCOVERED_REMEDIES: Remedies = Remedies {
 
 /// A client of a SMART server.
 #[derive(Debug)]
-pub struct SmartBackendServices {
+pub(super) struct SmartBackendServices {
     keys: config::SmartBackendServices,
     discovery: Discovery,
     endpoints: IdentityEndpoints,
@@ -49,16 +48,12 @@ pub struct SmartBackendServices {
 }
 
 impl SmartBackendServices {
-    pub(super) fn new(
-        keys: config::SmartBackendServices,
-        endpoints: IdentityEndpoints,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(keys: config::SmartBackendServices, context: &Context) -> Self {
         Self {
             keys,
             discovery: Discovery::default(),
-            endpoints,
-            clock,
+            endpoints: context.endpoints.clone(),
+            clock: context.clock.clone(),
         }
     }
 

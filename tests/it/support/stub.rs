@@ -4,12 +4,13 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ahds_proxy::{
     clock::Clock,
     config::{Audience, Credential as Keys},
-    credentials::{AccessToken, Credential, CredentialError, IdentityEndpoints},
+    credentials::{AccessToken, CredentialError, Credentials},
     emulator::{DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, Options},
     upstream::Connections,
 };
@@ -132,10 +133,12 @@ pub(crate) async fn error_without_program(kind: &str) -> String {
 
 /// What a credential gives for the FHIR audience.
 pub(crate) async fn ask(keys: &Keys) -> Result<AccessToken, CredentialError> {
-    let config = super::minimal_config();
+    let mut config = super::minimal_config();
+    let name: Arc<str> = "default".into();
+    config.credentials.insert(name.clone(), keys.clone());
     let connections = Connections::new(&config.network).expect("a client");
-    let endpoints = IdentityEndpoints::new(&connections);
-    let credential = Credential::new(keys, &endpoints, &Clock::default());
+    let credentials = Credentials::new(&config, &connections, &Clock::default());
+    let credential = &credentials[&name];
     let audience = Audience::parse(FHIR_AUDIENCE).expect("an audience");
     credential.token(Some(&audience)).await
 }

@@ -1,6 +1,5 @@
-//! Runs another program for a token: without a shell, with stdin closed, from a directory nobody
-//! else can write to, without the secrets of this process, and ended with its children when it
-//! takes too long.
+//! Runs another program for a token: without a shell, with stdin closed, from a directory that nobody else can
+//! write to, without the secrets of this process. A program that takes too long is ended with its children.
 
 use std::{
     collections::BTreeSet,
@@ -23,8 +22,8 @@ use tokio::{
 use super::reaper;
 use crate::config::files;
 
-/// Variables that no other program gets to see. The environment belongs to the whole process, and so
-/// does this list.
+/// The variables that no other program gets to see. The environment belongs to the whole process, and so does
+/// this list: a variable that a reload no longer names still holds its secret.
 static WITHHELD: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 
 /// More than any token with all that is printed around it.
@@ -43,7 +42,7 @@ pub(super) struct Finished {
     pub(super) stderr: Vec<u8>,
 }
 
-/// A program that did not.
+/// Why a program did not run to its end.
 #[derive(Debug)]
 pub(super) enum SubprocessError {
     NotFound(PathBuf),
@@ -57,18 +56,31 @@ pub(super) enum SubprocessError {
 pub(super) struct Call<'a> {
     pub(super) program: &'a Path,
     pub(super) arguments: &'a [OsString],
-    /// Variables to set, or to leave out.
+    /// The variables to set, or to remove.
     pub(super) environment: &'a [(&'a str, Option<&'a str>)],
-    /// How long it may run, from its start and not from the moment it is asked for.
+    /// The time that it may run, from its start.
     pub(super) limit: Duration,
-    /// Held while it runs: those who share it run one at a time.
+    /// Held while it runs: the calls that share it run one at a time.
     pub(super) turn: &'a Mutex<()>,
 }
 
-/// From now on keeps these variables from every program that is run.
-pub fn withhold(variables: impl IntoIterator<Item = String>) {
-    let mut withheld = WITHHELD.write().unwrap_or_else(PoisonError::into_inner);
-    withheld.extend(variables);
+/// Runs other programs. It is made with the variables that hold secrets, so that no program can be run before
+/// they are withheld.
+#[derive(Debug, Clone)]
+pub(super) struct Children(());
+
+impl Children {
+    /// Withholds these variables from every program from now on.
+    pub(super) fn withholding(variables: impl IntoIterator<Item = String>) -> Self {
+        let mut withheld = WITHHELD.write().unwrap_or_else(PoisonError::into_inner);
+        withheld.extend(variables);
+        Self(())
+    }
+
+    /// Runs a program and collects its output.
+    pub(super) async fn run(&self, call: Call<'_>) -> Result<Finished, SubprocessError> {
+        run(call).await
+    }
 }
 
 /// The program that [`find_now`] finds, without waiting for a file system that does not answer.
@@ -123,8 +135,7 @@ fn is_program(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Runs a program and collects what it prints.
-pub(super) async fn run(call: Call<'_>) -> Result<Finished, SubprocessError> {
+async fn run(call: Call<'_>) -> Result<Finished, SubprocessError> {
     let _turn = call.turn.lock().await;
     let mut command = Command::new(call.program);
     command

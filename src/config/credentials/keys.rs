@@ -1,19 +1,28 @@
-//! Reads the keys of one credential and remembers what has to be done with them later.
+//! Reads the keys of one credential, and collects the secrets to check later.
 
 use std::time::Duration;
 
-use super::{
-    credentials::{Draft, Needed, TOOL_TIMEOUT},
-    duration,
-    secrets::{pem, secret},
-};
 use crate::config::{
-    Credential, SecretRef, ServiceUrl,
+    EndpointUrl, SecretRef, ServiceUrl, Tenant, grammar,
     report::{At, Place, Read, Report},
+    secrets::{pem, secret},
     walk::{Item, Table},
 };
 
-/// The keys of one credential, and what reading them has shown so far.
+/// The time that one call of a command-line tool may take.
+const TOOL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A secret that a credential needs.
+#[derive(Debug, Clone)]
+pub(in crate::config) struct Needed {
+    /// The full name of its key.
+    pub(in crate::config) key: String,
+    pub(in crate::config) at: At<SecretRef>,
+    /// It may have several lines.
+    pub(in crate::config) is_pem: bool,
+}
+
+/// The keys of one credential.
 pub(super) struct Keys<'t, 'r> {
     pub(super) table: Table<'t>,
     report: &'r mut Report,
@@ -33,15 +42,10 @@ impl<'t, 'r> Keys<'t, 'r> {
         }
     }
 
-    /// Reports the keys nobody asked for.
-    pub(super) fn finish(self, kind: &'static str, credential: Option<Credential>) -> Draft {
+    /// Reports unknown keys. Returns the secrets to check later, and whether a key was refused.
+    pub(super) fn finish(self) -> (Vec<Needed>, bool) {
         self.table.finish(self.report);
-        Draft {
-            kind,
-            credential: credential.filter(|_| !self.is_refused),
-            wants_authority: self.wants_authority,
-            secrets: self.secrets,
-        }
+        (self.secrets, self.is_refused)
     }
 
     pub(super) fn read<T>(
@@ -85,7 +89,7 @@ impl<'t, 'r> Keys<'t, 'r> {
         }
     }
 
-    /// Has a secret checked when the environment is known.
+    /// Collects a secret to check once the environment is known.
     pub(super) fn remember(&mut self, key: &str, at: At<SecretRef>, is_pem: bool) -> SecretRef {
         self.secrets.push(Needed {
             key: format!("{}.{key}", self.table.path),
@@ -104,7 +108,7 @@ impl<'t, 'r> Keys<'t, 'r> {
     }
 
     pub(super) fn timeout(&mut self) -> Duration {
-        let timeout = duration(&mut self.table, self.report, "timeout");
+        let timeout = self.table.duration(self.report, "timeout");
         self.is_refused |= timeout.is_refused();
         timeout.or(TOOL_TIMEOUT)
     }
@@ -133,4 +137,20 @@ impl<'t, 'r> Keys<'t, 'r> {
             );
         }
     }
+}
+
+pub(super) fn tenant(item: &Item<'_>, report: &mut Report) -> Option<Tenant> {
+    item.parse(report, Tenant::parse)
+}
+
+pub(super) fn argument(item: &Item<'_>, report: &mut Report) -> Option<String> {
+    item.parse(report, grammar::argument)
+}
+
+pub(super) fn url(item: &Item<'_>, report: &mut Report) -> Option<ServiceUrl> {
+    item.parse(report, ServiceUrl::parse_secure)
+}
+
+pub(super) fn endpoint(item: &Item<'_>, report: &mut Report) -> Option<EndpointUrl> {
+    item.parse(report, EndpointUrl::parse)
 }

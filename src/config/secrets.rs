@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::{
+use super::{
     SecretRef, ValueError,
     report::{Read, Report},
     walk::Item,

@@ -1,0 +1,16 @@
+//! `azure-powershell`: the user who is signed in to Azure `PowerShell`.
+
+pub(super) use super::tool::read;
+
+use super::kind::{Kind, SignIn};
+
+pub(in crate::config) const KIND: Kind = Kind {
+    name: "azure-powershell",
+    required: None,
+    needs_audience: true,
+    harmless: &["tenant", "path", "timeout"],
+    sign_in: SignIn::Command {
+        command: "Connect-AzAccount",
+        tenant: "-Tenant",
+    },
+};
