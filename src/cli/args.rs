@@ -111,7 +111,7 @@ pub(super) struct Settings {
     )]
     listen: Vec<String>,
 
-    /// Where health, metrics and status are served, or `off` [env: AHDS_PROXY_ADMIN]
+    /// Where health and status are served, or `off` [env: AHDS_PROXY_ADMIN]
     /// [default: 127.0.0.1:8081]
     #[arg(long, global = true, value_name = "ADDR", value_hint = ValueHint::Other)]
     admin: Option<String>,

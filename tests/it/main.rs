@@ -64,6 +64,8 @@ mod throttling;
 mod tls;
 mod tokens;
 mod trailers;
+#[cfg(unix)]
+mod truth;
 mod turned_away;
 mod unauthorized;
 mod unread_requests;

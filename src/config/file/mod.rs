@@ -126,7 +126,7 @@ impl File {
             table.not_yet(
                 report,
                 "otlp_endpoint",
-                "leave it out; `/metrics` on the admin address is there meanwhile",
+                "leave it out; the log has a line for each request",
                 |item, report| item.parse(report, super::ServiceUrl::parse_secure),
             );
             table.finish(report);

@@ -13,6 +13,9 @@ use crate::config::{
 /// Where platforms put their metadata service when nothing else is said.
 const METADATA: (&str, u16) = ("169.254.169.254", 80);
 
+/// Sets the authority of credentials that have no key for it.
+const AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
+
 /// A place where secrets go over plain http.
 pub(super) struct Exposed {
     /// The key that names it, or the credential that knows it.
@@ -52,11 +55,15 @@ impl Exposed {
         let table = format!("credentials.{name}.{}", credential.kind().name);
         let key = |key: &str| format!("{table}.{key}");
         let authority = |url| Self::service(key("authority"), url);
+        let authority_of_the_environment = |url| Self::service(AUTHORITY.to_owned(), url);
         let found = match credential {
             Credential::Auto(keys) => {
-                vec![authority(&keys.authority), Some(Self::metadata(table))]
+                vec![
+                    authority_of_the_environment(&keys.authority),
+                    Some(Self::metadata(table)),
+                ]
             }
-            Credential::DeviceCode(keys) => vec![authority(&keys.authority)],
+            Credential::DeviceCode(keys) => vec![authority_of_the_environment(&keys.authority)],
             Credential::ClientSecret(keys) => vec![authority(&keys.authority)],
             Credential::ClientCertificate(keys) => vec![authority(&keys.authority)],
             Credential::WorkloadIdentity(keys) => vec![authority(&keys.authority)],
