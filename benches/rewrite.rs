@@ -64,7 +64,7 @@ fn search_answer(bencher: Bencher, chunk: usize) {
     let document = searchset(UPSTREAM);
     measure(
         bencher,
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         &document,
         &bases(UPSTREAM, PROXY),
         chunk,

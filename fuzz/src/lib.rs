@@ -32,7 +32,7 @@ static BASES: LazyLock<Arc<Bases>> = LazyLock::new(|| {
 });
 
 const PLANS: [Plan; 5] = [
-    Plan::FhirAnswer,
+    Plan::FhirResponse,
     Plan::Request,
     Plan::SmartConfiguration,
     Plan::DicomStore,

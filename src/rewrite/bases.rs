@@ -2,13 +2,14 @@
 
 use crate::config::ServiceUrl;
 
-/// Pairs of base URLs: an absolute URL below the first of a pair is changed to lie below the second.
+/// Pairs of base URLs. An absolute URL below the first of a pair is rewritten to lie below the
+/// second.
 ///
-/// Scheme and host compare without regard to case, a default port equals none, the path compares
-/// byte for byte. A base matches only up to the end of the URL, `/`, `?`, `#` or the `|` that FHIR
-/// puts before a version or a code, so that `https://a.example` is not found in
-/// `https://a.example.evil`. Where several match, the longest counts, also if it is a pair of two
-/// equal ones: what lies below that is kept.
+/// Scheme and host compare without regard to case, a default port equals a missing one, and the
+/// path compares byte for byte. A base matches only up to the end of the URL, `/`, `?`, `#` or the
+/// `|` that FHIR puts before a version or a code, so that `https://a.example` does not match
+/// `https://a.example.evil`. The longest matching base wins. A pair of two equal URLs protects the
+/// URLs below it from a shorter base.
 #[derive(Debug, Clone, Default)]
 pub struct Bases {
     patterns: Vec<Pattern>,
@@ -17,27 +18,27 @@ pub struct Bases {
 #[derive(Debug, Clone)]
 struct Pattern {
     from: Box<[u8]>,
-    /// So much of `from` is scheme and host, in lower case.
+    /// Length of the scheme and host, which `from` begins with in lower case.
     origin: usize,
     to: Box<str>,
     to_in_xml: Box<str>,
-    /// Nothing is changed below it.
+    /// URLs below this base stay as they are.
     is_kept: bool,
 }
 
-/// How a value is written where it stands.
+/// The syntax around a value, which decides how it is escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Syntax {
-    /// As it is.
+    /// No escapes.
     Plain,
-    /// In a JSON string.
+    /// A JSON string.
     Json,
-    /// In an attribute of XML.
+    /// An XML attribute.
     Xml,
 }
 
 impl Bases {
-    /// The pairs, each as (from, to).
+    /// Builds the set from pairs of (from, to).
     pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a ServiceUrl, &'a ServiceUrl)>) -> Self {
         let mut patterns = Vec::new();
         for (from, to_url) in pairs {
@@ -64,7 +65,7 @@ impl Bases {
         if patterns.iter().all(|pattern: &Pattern| pattern.is_kept) {
             patterns.clear();
         }
-        // So that the first that matches is the longest.
+        // Longest first, so that the first match is the longest.
         patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.from.len()));
         Self { patterns }
     }
@@ -73,8 +74,8 @@ impl Bases {
         self.patterns.is_empty()
     }
 
-    /// The base at the start of `value`, which is followed by `quote`, as far as it can be told
-    /// without decoding; `None` leaves it open. It saves most values the [`Matcher`].
+    /// Finds the base at the start of `value`, which `quote` ends, without decoding. `None` leaves
+    /// the decision to the slower [`Matcher`].
     pub(super) fn at_start_of(&self, value: &[u8], syntax: Syntax, quote: u8) -> Option<Match> {
         let longest = self.patterns.first()?.from.len();
         let escape = if syntax == Syntax::Xml { b'&' } else { b'\\' };
@@ -96,7 +97,7 @@ impl Bases {
         Some(Match { len, pattern })
     }
 
-    /// What a match is changed to. A [`ServiceUrl`] holds nothing that JSON escapes.
+    /// Returns the base that replaces a match. A [`ServiceUrl`] has no character that JSON escapes.
     pub(super) fn replacement(&self, found: Match, syntax: Syntax) -> &str {
         let pattern = &self.patterns[found.pattern];
         match syntax {
@@ -110,10 +111,10 @@ fn ends_base(character: u8) -> bool {
     matches!(character, b'/' | b'?' | b'#' | b'|')
 }
 
-/// A base at the start of a value.
+/// A base found at the start of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Match {
-    /// How many bytes it takes where it was read, escapes and all.
+    /// Length of the base in the input, escapes included.
     pub(super) len: usize,
     pattern: usize,
 }
@@ -122,15 +123,15 @@ pub(super) struct Match {
 #[derive(Debug, Default)]
 pub(super) struct Matcher {
     alive: Vec<usize>,
-    /// Characters compared.
+    /// Number of characters compared.
     position: usize,
-    /// Bytes these took where they were read.
+    /// Number of input bytes that these characters took.
     len: usize,
     found: Option<Match>,
 }
 
 impl Matcher {
-    /// Prepares for a value.
+    /// Starts a new value.
     pub(super) fn start(&mut self, bases: &Bases) {
         self.alive.clear();
         self.alive.extend(0..bases.patterns.len());
@@ -139,7 +140,8 @@ impl Matcher {
         self.found = None;
     }
 
-    /// Takes the value's next character, which took `len` bytes. Answers whether more are wanted.
+    /// Takes the value's next character, which took `len` input bytes. Returns whether more are
+    /// needed.
     pub(super) fn feed(&mut self, bases: &Bases, character: u8, len: usize) -> bool {
         let position = self.position;
         if ends_base(character) {
@@ -159,13 +161,13 @@ impl Matcher {
         !self.alive.is_empty()
     }
 
-    /// The value's end.
+    /// Ends the value and returns the base that it starts with.
     pub(super) fn finish(&mut self, bases: &Bases) -> Option<Match> {
         self.note_complete(bases);
         self.found
     }
 
-    /// The longest base so far that a boundary followed.
+    /// Returns the longest base so far that a boundary followed.
     pub(super) fn found(&self) -> Option<Match> {
         self.found
     }

@@ -1,54 +1,55 @@
-//! What a FHIR document is: the resource type decides, of a Bundle its type too.
+//! The kind of a FHIR document: its resource type decides, and for a Bundle its type too.
 //!
-//! FHIR leaves the order of members open, so that both may follow links, or a whole document within
-//! the one they decide about. Where a word comes twice, the first counts.
+//! FHIR leaves the order of members open. Both members may follow the links and the documents that
+//! depend on them. Where a member is repeated, the first one counts.
 
-use super::plan::{Holds, Kind};
+use super::plan::{Entries, Kind};
 
-/// Bundles within each other that are looked into. Azure nests one: a search within a batch.
+/// The depth to which nested Bundles are searched. Azure nests one: a search within a batch.
 pub(super) const MAX_BUNDLES: usize = 8;
 
-/// The documents open, outermost first.
+/// The open documents, outermost first.
 #[derive(Debug, Default)]
 pub(super) struct Documents {
     open: Vec<Document>,
-    /// How many of them are of unknown kind.
+    /// Number of open documents whose kind is unknown.
     unknown: usize,
 }
 
 /// An open document.
 #[derive(Debug)]
 pub(super) struct Document {
-    /// How many elements were open before it.
+    /// Number of elements that were open before it.
     pub(super) depth: usize,
     is_root: bool,
     is_bundle: bool,
-    /// The Bundle's type, once it was named.
-    holds: Option<Holds>,
-    /// Unknown until what decides it was read.
+    /// The content of a Bundle's entries, once its type was read.
+    entries: Option<Entries>,
+    /// `None` until the members that decide it were read.
     kind: Option<Kind>,
-    /// How many links waited when it began.
+    /// Number of links that already waited when the document began.
     since: usize,
 }
 
-/// What the innermost document of unknown kind has to turn out to be if a link is to be changed.
+/// The condition under which a waiting link changes. It concerns the innermost document of unknown
+/// kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// Of this kind: the link is its own.
+    /// The document is of this kind: the link is its own.
     Is(Kind),
-    /// A Bundle of answers: the link belongs to one of them.
-    HoldsAnswers,
+    /// The document is a Bundle of responses: the link belongs to one of them.
+    HoldsResponses,
 }
 
-/// What a document turned out to be, for the links that waited for it.
+/// The outcome for one document, which decides the links that waited for it.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    /// So many links waited already when it began, for documents around it.
+    /// Number of links that already waited when the document began, for documents around it.
     pub(super) since: usize,
-    /// None if it ended without saying so.
+    /// `None` if the document ended without the members that decide it.
     kind: Option<Kind>,
-    holds_answers: bool,
-    /// Whether no document of unknown kind is left around it.
+    holds_responses: bool,
+    /// Whether no document around it is still of unknown kind.
     pub(super) is_last: bool,
 }
 
@@ -56,24 +57,24 @@ impl Verdict {
     pub(super) fn allows(&self, condition: Condition) -> bool {
         match condition {
             Condition::Is(kind) => self.kind == Some(kind),
-            Condition::HoldsAnswers => self.holds_answers,
+            Condition::HoldsResponses => self.holds_responses,
         }
     }
 }
 
 impl Documents {
-    /// Begins a document, unless it is stored data. As long as what is around it may turn out to be
-    /// a Bundle of answers, it is looked into on trial.
+    /// Opens a document and returns true, or returns false if it is stored data. A document within
+    /// one that may still turn out to be a Bundle of responses is searched on trial.
     pub(super) fn open(&mut self, depth: usize, waiting: usize) -> bool {
-        let may_be_answer = self.open.last().is_none_or(Document::may_hold_answers);
-        if !may_be_answer || self.open.len() == MAX_BUNDLES {
+        let may_be_response = self.open.last().is_none_or(Document::may_hold_responses);
+        if !may_be_response || self.open.len() == MAX_BUNDLES {
             return false;
         }
         self.open.push(Document {
             depth,
             is_root: self.open.is_empty(),
             is_bundle: false,
-            holds: None,
+            entries: None,
             kind: None,
             since: waiting,
         });
@@ -81,7 +82,7 @@ impl Documents {
         true
     }
 
-    /// The innermost is of this kind, unless it was known before.
+    /// Sets the kind of the innermost document, unless it was known before.
     pub(super) fn settle(&mut self, kind: Kind) -> Option<Verdict> {
         let document = self.open.last_mut()?;
         if document.kind.is_some() {
@@ -92,7 +93,7 @@ impl Documents {
         Some(document.verdict(self.unknown == 0))
     }
 
-    /// The innermost ends. If its kind is unknown still, it has no links.
+    /// Closes the innermost document. If its kind is still unknown, it has no links.
     pub(super) fn close(&mut self) -> Option<Verdict> {
         let document = self.open.pop()?;
         if document.kind.is_some() {
@@ -102,7 +103,7 @@ impl Documents {
         Some(document.verdict(self.unknown == 0))
     }
 
-    /// The innermost.
+    /// The innermost document.
     pub(super) fn current(&self) -> Option<&Document> {
         self.open.last()
     }
@@ -111,24 +112,25 @@ impl Documents {
         self.open.last_mut()
     }
 
-    /// Whether the innermost is of this kind, or may turn out to be.
+    /// Whether the innermost document is of this kind, or may turn out to be.
     pub(super) fn may_be(&self, wanted: Kind) -> bool {
         let current = self.open.last();
         current.is_some_and(|document| document.kind.is_none_or(|kind| kind == wanted))
     }
 
-    /// What a link has to wait for that the innermost has if it is of this kind.
+    /// Returns the condition for a link that the innermost document has if it is of kind `wanted`.
+    /// `None` if no kind is unknown.
     pub(super) fn condition(&self, wanted: Kind) -> Option<Condition> {
         if self.unknown == 0 {
             return None;
         }
         let kind = self.open.last().and_then(|document| document.kind);
-        Some(kind.map_or(Condition::Is(wanted), |_| Condition::HoldsAnswers))
+        Some(kind.map_or(Condition::Is(wanted), |_| Condition::HoldsResponses))
     }
 }
 
 impl Document {
-    /// The document names its resource type. Answers with the kind as far as it is now known.
+    /// Notes the resource type. Returns the document's kind as far as it is now known.
     pub(super) fn is_of_type(&mut self, name: &[u8]) -> Option<Kind> {
         match name {
             _ if self.is_bundle => None,
@@ -141,32 +143,36 @@ impl Document {
         }
     }
 
-    /// The document names what would be its type if it is a Bundle.
+    /// Notes the member `type`, which counts if the document is a Bundle. Returns the document's
+    /// kind as far as it is now known.
     pub(super) fn is_bundle_of_type(&mut self, name: &[u8]) -> Option<Kind> {
-        self.holds.get_or_insert_with(|| Holds::of_type(name));
+        self.entries.get_or_insert_with(|| Entries::of_type(name));
         self.bundle_kind()
     }
 
-    /// The document has a `transactionTime`, which no resource has.
+    /// Notes `transactionTime`, which no resource has. Returns the document's kind as far as it is
+    /// now known.
     pub(super) fn has_transaction_time(&self) -> Option<Kind> {
         (!self.is_bundle).then_some(Kind::Status)
     }
 
     fn bundle_kind(&self) -> Option<Kind> {
-        let holds = self.holds.filter(|_| self.is_bundle)?;
-        Some(holds.kind())
+        let entries = self.entries.filter(|_| self.is_bundle)?;
+        Some(entries.kind())
     }
 
-    fn may_hold_answers(&self) -> bool {
-        self.kind.is_none_or(|kind| kind == Kind::AnswerBundle)
-            && self.holds.is_none_or(|holds| holds == Holds::Answers)
+    fn may_hold_responses(&self) -> bool {
+        self.kind.is_none_or(|kind| kind == Kind::ResponseBundle)
+            && self
+                .entries
+                .is_none_or(|entries| entries == Entries::Responses)
     }
 
     fn verdict(&self, is_last: bool) -> Verdict {
         Verdict {
             since: self.since,
             kind: self.kind,
-            holds_answers: self.kind.is_some() && self.may_hold_answers(),
+            holds_responses: self.kind.is_some() && self.may_hold_responses(),
             is_last,
         }
     }

@@ -1,4 +1,4 @@
-//! The rewriter for forms: a query, in parts.
+//! The rewriter for forms. A form is a query that comes in chunks.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use super::{
     search::Search,
 };
 
-/// Changes the links in the values of one form (`application/x-www-form-urlencoded`), of whatever
-/// length: what is held back is at most the start of a base.
+/// Changes the links in the values of one form (`application/x-www-form-urlencoded`) of any length.
+/// It holds back at most the start of a base.
 #[derive(Debug)]
 pub struct FormRewriter {
     bases: Arc<Bases>,
@@ -20,7 +20,7 @@ pub struct FormRewriter {
 }
 
 impl FormRewriter {
-    /// A rewriter for one form.
+    /// Creates a rewriter for one form.
     pub fn new(bases: Arc<Bases>) -> Self {
         Self {
             bases,
@@ -29,8 +29,8 @@ impl FormRewriter {
         }
     }
 
-    /// Takes the next part of the form, cut anywhere, and answers with the next part of the
-    /// rewritten one: the same bytes, uncopied, when nothing changed. May be empty.
+    /// Takes the next chunk of the form, cut anywhere, and returns the next chunk of the rewritten
+    /// form, which may be empty. A chunk without changes is not copied.
     #[must_use]
     pub fn push(&mut self, chunk: &Bytes) -> Bytes {
         self.output.begin(chunk.clone());
@@ -39,7 +39,7 @@ impl FormRewriter {
         self.output.end(unfinished)
     }
 
-    /// What is left to give out at the end of the form.
+    /// Ends the form and returns the bytes that were held back.
     #[must_use]
     pub fn finish(mut self) -> Bytes {
         self.search.finish(&self.bases, &mut self.output);
@@ -62,9 +62,9 @@ mod tests {
         Arc::new(Bases::new([(&url(OURS), &url(THEIRS))]))
     }
 
-    /// Also answers how much was held back at most.
+    /// Returns the rewritten form, and how many bytes were held back before its end.
     fn rewritten(form: &[u8], cuts: &[usize]) -> (Vec<u8>, usize) {
-        // Nothing is replaced by more than it takes itself, so that what is missing was held back.
+        // No replacement is longer than the original, so that missing bytes were held back.
         assert!(THEIRS.len() <= OURS.len());
         let mut rewriter = FormRewriter::new(bases());
         let mut rest = Bytes::copy_from_slice(form);

@@ -1,12 +1,12 @@
-//! The rewriter for JSON: a tokenizer that is pushed bytes and knows where in the document it is.
+//! The rewriter for JSON: a push tokenizer that tracks its position in the document.
 //!
-//! Only what the plan lists is looked at; the rest is skipped by its brackets and not checked. Where
-//! the document turns out not to be JSON, the rest of it passes unchanged.
+//! It looks only at the elements that the plan lists. It skips the rest by its brackets, without
+//! checking it. Where the document turns out not to be JSON, the rest of it passes unchanged.
 //!
-//! Memory is bounded whatever comes: a frame for each open object or array that the plan leads into
-//! (at most [`MAX_DEPTH`]), the start of one URL, and what [`Output`] keeps back. The latter happens
-//! only if a link precedes what decides whether links may be changed: FHIR leaves the order of
-//! members open, though servers write `resourceType` and `type` first.
+//! Memory is bounded: a frame for each open object or array that the plan leads into (at most
+//! [`MAX_DEPTH`]), the start of one URL, and the bytes that [`Output`] holds back. It holds bytes
+//! back only if a link precedes the members that decide whether links may change. FHIR leaves the
+//! order of members open, though servers write `resourceType` and `type` first.
 
 #[cfg(test)]
 mod properties;
@@ -31,8 +31,8 @@ use super::{
 };
 use unescape::{Unescape, Unescaped};
 
-/// Objects and arrays within each other that are followed; what lies deeper passes unchanged. No
-/// FHIR or DICOM server known takes as many.
+/// The depth to which nested objects and arrays are followed; deeper parts pass unchanged. No known
+/// FHIR or DICOM server nests so deep.
 const MAX_DEPTH: usize = 1024;
 
 /// Changes the links in one JSON document.
@@ -52,22 +52,22 @@ pub struct JsonRewriter {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Before a value; `]` may stand instead of an array's first.
+    /// Before a value. `]` may stand in place of the first one of an array.
     Value {
         element: &'static Element,
         first: bool,
     },
-    /// Before a key; `}` may stand instead of an object's first.
+    /// Before a key. `}` may stand in place of the first one of an object.
     Key {
         first: bool,
     },
     InKey,
     /// Between a key and its value.
     Colon(&'static Element),
-    /// In a string whose content says what the document is.
+    /// In a string that decides the kind of the document.
     InWord(Text),
-    /// At the start of a string that may be a URL of ours, which lies at this position of the
-    /// chunk; 0 when it began in an earlier one.
+    /// At the start of a string that may be a URL below a base. `start` is its position in the
+    /// chunk; 0 if it began in an earlier one.
     InUrl {
         start: usize,
         only_if: Option<Condition>,
@@ -83,7 +83,7 @@ enum State {
     Skipping(Skip),
     /// Behind a member or item.
     Behind,
-    /// The rest is of no interest.
+    /// The rest passes unchanged.
     Passing,
 }
 
@@ -95,7 +95,7 @@ struct Frame {
 }
 
 impl JsonRewriter {
-    /// A rewriter for one document.
+    /// Creates a rewriter for one document.
     pub fn new(plan: Plan, bases: Arc<Bases>) -> Self {
         let state = if bases.is_empty() {
             State::Passing
@@ -118,8 +118,8 @@ impl JsonRewriter {
         }
     }
 
-    /// Takes the next part of the document, cut anywhere, and answers with the next part of the
-    /// rewritten one: the same bytes, uncopied, when nothing changed. May be empty.
+    /// Takes the next chunk of the document, cut anywhere, and returns the next chunk of the
+    /// rewritten document, which may be empty. A chunk without changes is not copied.
     #[must_use]
     pub fn push(&mut self, chunk: &Bytes) -> Bytes {
         self.output.begin(chunk.clone());
@@ -132,7 +132,7 @@ impl JsonRewriter {
         self.output.end(unfinished)
     }
 
-    /// What is left to give out at the end of the document, most often nothing.
+    /// Ends the document and returns the bytes that were held back, most often none.
     #[must_use]
     pub fn finish(self) -> Bytes {
         self.output.finish()
@@ -179,7 +179,7 @@ impl JsonRewriter {
                     _ => {}
                 },
                 _ if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => {}
-                // A byte order mark: forbidden (RFC 8259, section 8.1), and written all the same.
+                // A byte order mark is forbidden (RFC 8259, section 8.1), but sometimes written.
                 State::Value { .. }
                     if self.frames.is_empty() && matches!(byte, 0xEF | 0xBB | 0xBF) => {}
                 State::Value { element, first } => at = self.value(element, first, bytes, at),
@@ -225,7 +225,7 @@ impl JsonRewriter {
         }
     }
 
-    /// A value begins at `at`. Answers up to where it was read.
+    /// Handles the value that begins at `at`. Returns the position of the last byte read.
     fn value(&mut self, element: &'static Element, first: bool, bytes: &[u8], at: usize) -> usize {
         self.state = match bytes[at] {
             b'"' => match element.text {
@@ -240,7 +240,7 @@ impl JsonRewriter {
                     return at;
                 }
                 Text::TransactionTime => {
-                    self.tell(element.text, b"", at);
+                    self.classify(element.text, b"", at);
                     State::InString { escaped: false }
                 }
             },
@@ -326,15 +326,15 @@ impl JsonRewriter {
                 let word = self.word;
                 match self.state {
                     State::InKey => self.key(word.bytes()),
-                    State::InWord(text) => self.tell(text, word.bytes(), at),
+                    State::InWord(text) => self.classify(text, word.bytes(), at),
                     _ => {}
                 }
             }
         }
     }
 
-    /// A member of the innermost document says something about it.
-    fn tell(&mut self, text: Text, word: &[u8], at: usize) {
+    /// Classifies the innermost document by one of its members.
+    fn classify(&mut self, text: Text, word: &[u8], at: usize) {
         self.value_ended();
         let Some(document) = self.documents.current_mut() else {
             return;
@@ -350,14 +350,15 @@ impl JsonRewriter {
         }
     }
 
-    /// Of which kind the innermost document is, unless that is known.
+    /// Sets the kind of the innermost document, unless it is known.
     fn settle(&mut self, at: usize, kind: Kind) {
         let Some(verdict) = self.documents.settle(kind) else {
             return;
         };
         self.output.settle(&self.bases, at, &verdict);
         if kind == Kind::Other {
-            // What decides it is a member of the document itself, and the rest is of no interest.
+            // The member that decided it belongs to the document itself, so the rest can be
+            // skipped.
             let depth = self
                 .documents
                 .current()

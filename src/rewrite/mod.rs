@@ -1,12 +1,12 @@
-//! Makes the links in answers point to the proxy, and those in requests to the service.
+//! Makes the links in responses point to the proxy, and the links in requests point to the service.
 //!
-//! A service writes its own address into its answers. A client that followed such a link would
-//! leave the proxy and be refused for want of a token; a client that sent the proxy's address back
-//! within a resource would have it stored for good. Only links of the protocol are changed
-//! ([`Plan`] lists them), byte by byte where they stand, while the body streams past: what is
-//! stored in a resource is the user's and passes as it is, in both its meaning and its spelling.
+//! A service writes its own address into its responses. A client that followed such a link would
+//! leave the proxy and be refused, since it has no token. A client that sent the proxy's address
+//! back within a resource would have it stored for good. Only links of the protocol change
+//! ([`Plan`] lists them), byte by byte where they stand, while the body streams past. The content
+//! of a resource is the user's and keeps its meaning and spelling.
 //!
-//! Nothing here reads, writes or waits: bytes in, bytes out.
+//! This module does no I/O and never waits: bytes in, bytes out.
 
 mod bases;
 mod document;

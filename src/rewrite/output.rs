@@ -1,7 +1,7 @@
-//! What becomes of a chunk: itself if nothing in it changes, else one new buffer.
+//! The output for each chunk: the chunk itself if nothing in it changes, otherwise one new buffer.
 //!
-//! One chunk in gives at most one chunk out: many small pieces would each cost a frame of HTTP/2
-//! or an element of a vectored write, which is dearer than the copy.
+//! One input chunk gives at most one output chunk. Many small pieces would each cost an HTTP/2
+//! frame or an element of a vectored write, which is dearer than the copy.
 
 use std::fmt;
 
@@ -16,10 +16,10 @@ use super::{
 pub(super) struct Output {
     syntax: Syntax,
     chunk: Bytes,
-    /// The chunk is dealt with up to here.
+    /// Position up to which the chunk was handled.
     done: usize,
-    /// The start of a URL that goes on in this chunk: at most a base, though each of its
-    /// characters may have been written as an escape.
+    /// The start of a URL that continues in this chunk. It is at most a base, though each of its
+    /// characters may be written as an escape.
     started: Vec<u8>,
     sink: Sink,
 }
@@ -45,7 +45,7 @@ impl Output {
         self.done = 0;
     }
 
-    /// Ends the chunk, whose bytes from `unfinished` on are the start of a URL.
+    /// Ends the chunk. Its bytes from `unfinished` on are the start of a URL.
     pub(super) fn end(&mut self, unfinished: Option<usize>) -> Bytes {
         let chunk = std::mem::take(&mut self.chunk);
         let done = std::mem::take(&mut self.done);
@@ -58,24 +58,24 @@ impl Output {
         self.sink.take().freeze()
     }
 
-    /// Gives out whatever was kept back.
+    /// Ends the document and returns the bytes that were held back.
     pub(super) fn finish(mut self) -> Bytes {
         self.sink.append(&self.started);
         self.sink.finish().freeze()
     }
 
-    /// The URL begun in an earlier chunk turned out to be none of ours.
+    /// Keeps the URL begun in an earlier chunk: it does not lie below a base.
     pub(super) fn keep(&mut self) {
         self.sink.append(&self.started);
         self.started.clear();
     }
 
-    /// How many changes wait.
+    /// Number of changes that wait.
     pub(super) fn waiting(&self) -> usize {
         self.sink.waiting()
     }
 
-    /// Changes the base of the URL that starts at `start`; with a condition, not before
+    /// Changes the base of the URL that starts at `start`. With a condition, the change waits until
     /// [`Output::settle`] says that it is met.
     pub(super) fn change(
         &mut self,
@@ -84,7 +84,7 @@ impl Output {
         found: Match,
         only_if: Option<Condition>,
     ) {
-        // One allocation for the chunk: what is put in may be longer than what it replaces, and most
+        // One allocation for the chunk: a replacement may be longer than the original, and most
         // links are far apart.
         if self.sink.is_empty() {
             let len = self.chunk.len();
@@ -106,7 +106,7 @@ impl Output {
         self.started.clear();
     }
 
-    /// Puts something else in place of the `len` bytes that start at `start`.
+    /// Replaces the `len` bytes that start at `start`.
     pub(super) fn replace(&mut self, start: usize, len: usize, with: &[u8]) {
         self.take_until(start);
         let (before, after) = self.started.split_at(len.min(self.started.len()));
@@ -116,12 +116,12 @@ impl Output {
         self.started.clear();
     }
 
-    /// How what is put in has to be written.
+    /// The syntax in which replacements must be written.
     pub(super) fn syntax(&self) -> Syntax {
         self.syntax
     }
 
-    /// What a document is, or that it ended without saying so, is known at `at`.
+    /// Applies the verdict on a document, which became known at `at`.
     pub(super) fn settle(&mut self, bases: &Bases, at: usize, verdict: &Verdict) {
         if self.sink.is_holding() {
             self.take_until(at);
@@ -135,7 +135,7 @@ impl Output {
     }
 }
 
-/// Without the bytes, which are a patient's.
+/// Omits the bytes, which are patient data.
 impl fmt::Debug for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Output").finish_non_exhaustive()

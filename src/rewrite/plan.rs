@@ -1,85 +1,88 @@
-//! Which elements of a document hold links of the protocol. Everything else is somebody's data.
+//! The elements of a document that hold links of the protocol. All other content is the user's
+//! data.
 
-/// Which document is to be rewritten, and with it which of its elements.
+/// The document to rewrite, which decides which of its elements are links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// An answer of a FHIR service; what it is shows in its content.
+    /// A response of a FHIR service. Its content decides which document it is.
     ///
     /// - Bundle of type `searchset`, `history`, `batch-response` or `transaction-response`:
     ///   `link[].url`, `entry[].link[].url`, `entry[].fullUrl`, `entry[].request.url`,
-    ///   `entry[].response.location`. In the two responses an `entry[].resource` that is itself
-    ///   such a Bundle is the answer to a search or history of the batch and treated alike; in
-    ///   searches and histories every resource is stored data and left alone.
+    ///   `entry[].response.location`. In a `batch-response` or `transaction-response`, an
+    ///   `entry[].resource` that is itself such a Bundle is the response to a search or history in
+    ///   the batch, and its links change too. In searches and histories every resource is stored
+    ///   data and stays as it is.
     /// - `CapabilityStatement`: `url`, `implementation.url`, `rest[].operation[].definition`,
     ///   `rest[].resource[].operation[].definition`, in STU3 `definition.reference`.
     /// - Status of an export or import, which has `transactionTime` and no `resourceType`:
     ///   `request`. Its files lie in a storage account.
-    FhirAnswer,
-    /// `.well-known/smart-configuration`: every string at the top.
+    FhirResponse,
+    /// `.well-known/smart-configuration`: every string at the top level.
     SmartConfiguration,
-    /// The answer to an upload of DICOM instances: `RetrieveURL` (0008,1190) at the top and in the
-    /// items of Failed and Referenced SOP Sequence (0008,1198), (0008,1199).
+    /// The response to an upload of DICOM instances: `RetrieveURL` (0008,1190) at the top level and
+    /// in the items of Failed SOP Sequence (0008,1198) and Referenced SOP Sequence (0008,1199).
     DicomStore,
-    /// Operations, extended query tags and the like of a DICOM service: `href`, `resources[]`,
-    /// `errors.href`, `operation.href`; not `errorHref`, which lies in a storage account.
+    /// Operations, extended query tags and similar documents of a DICOM service: `href`,
+    /// `resources[]`, `errors.href`, `operation.href`; not `errorHref`, which points to a storage
+    /// account.
     DicomOperation,
-    /// A request: every string but the narrative, so that no reference to a proxy's address is ever
-    /// stored; of searches the query too (`rewrite::search` says what is one).
+    /// A request: every string except the narrative, so that no reference to the proxy's address is
+    /// ever stored. In searches, the query too (`rewrite::search` defines a search).
     Request,
 }
 
-/// What a FHIR document turned out to be.
+/// The kind of a FHIR document, as far as its links depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A Bundle of one of the four types that a server makes up for an answer.
-    AnswerBundle,
+    /// A Bundle of one of the four types that a server builds as a response.
+    ResponseBundle,
     /// A `CapabilityStatement`.
     Capability,
     /// The status of an export or import.
     Status,
-    /// Nothing with links of the protocol.
+    /// A document without links of the protocol.
     Other,
 }
 
-/// One place in a document, and what lies below it. A value of a JSON type for which nothing is
-/// listed is skipped.
+/// A place in a document, and the places below it. A value whose JSON type is not listed is
+/// skipped.
 #[derive(Debug)]
 pub(super) struct Element {
-    /// Listed members, if it is an object.
+    /// The listed members, if it is an object.
     pub(super) members: &'static [(&'static str, &'static Element)],
-    /// All its other members, if it is an object.
+    /// The place of every other member, if it is an object.
     pub(super) others: Option<&'static Element>,
-    /// Its items, if it is an array.
+    /// The place of its items, if it is an array.
     pub(super) items: Option<&'static Element>,
-    /// What it says, if it is a string.
+    /// The role of the text, if it is a string.
     pub(super) text: Text,
     /// Whether an object here is a FHIR document with a kind of its own.
     pub(super) document: bool,
 }
 
-/// What a string is good for.
+/// The role of a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Text {
-    /// Nothing.
+    /// It has no role.
     Ignored,
-    /// It may be one of our URLs.
+    /// It may be a URL below a base.
     Url,
-    /// It may be one of our URLs, or a search that names some.
+    /// It may be a URL below a base, or a search that names some.
     Search,
-    /// It may be a query that names some.
+    /// It may be a query that names URLs below a base.
     Condition,
-    /// It may be one of our URLs if the document is of this kind.
+    /// It may be a URL below a base, if the document is of this kind.
     UrlIn(Kind),
     /// It names the type of the resource.
     ResourceType,
     /// It names the type of the Bundle.
     BundleType,
-    /// Only the status of an export or import has it.
+    /// It marks the status of an export or import, which alone has it.
     TransactionTime,
 }
 
 impl Element {
-    /// The place of a member.
+    /// Returns the place of a member.
     pub(super) fn member(&self, name: &[u8]) -> &'static Element {
         self.members
             .iter()
@@ -98,7 +101,7 @@ impl Element {
 impl Plan {
     pub(super) fn root(self) -> &'static Element {
         match self {
-            Self::FhirAnswer => &FHIR,
+            Self::FhirResponse => &FHIR,
             Self::SmartConfiguration => &SMART,
             Self::DicomStore => &STORE,
             Self::DicomOperation => &OPERATION,
@@ -107,30 +110,30 @@ impl Plan {
     }
 }
 
-/// What the entries of a Bundle are.
+/// The content of a Bundle's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holds {
+pub(super) enum Entries {
     /// Resources that a search or history found.
-    Findings,
-    /// Answers to the requests of a batch or transaction.
-    Answers,
-    /// Anything else: the Bundle is not the server's own making.
+    Matches,
+    /// Responses to the requests of a batch or transaction.
+    Responses,
+    /// Anything else: the server did not build the Bundle itself.
     Data,
 }
 
-impl Holds {
-    /// By `Bundle.type`.
+impl Entries {
+    /// Returns the content that a `Bundle.type` stands for.
     pub(super) fn of_type(name: &[u8]) -> Self {
         match name {
-            b"searchset" | b"history" => Self::Findings,
-            b"batch-response" | b"transaction-response" => Self::Answers,
+            b"searchset" | b"history" => Self::Matches,
+            b"batch-response" | b"transaction-response" => Self::Responses,
             _ => Self::Data,
         }
     }
 
     pub(super) fn kind(self) -> Kind {
         match self {
-            Self::Findings | Self::Answers => Kind::AnswerBundle,
+            Self::Matches | Self::Responses => Kind::ResponseBundle,
             Self::Data => Kind::Other,
         }
     }
@@ -161,7 +164,7 @@ const fn text(text: Text) -> Element {
 
 pub(super) static IGNORED: Element = NOTHING;
 static URL: Element = text(Text::Url);
-static BUNDLE_URL: Element = text(Text::UrlIn(Kind::AnswerBundle));
+static BUNDLE_URL: Element = text(Text::UrlIn(Kind::ResponseBundle));
 static CAPABILITY_URL: Element = text(Text::UrlIn(Kind::Capability));
 static RESOURCE_TYPE: Element = text(Text::ResourceType);
 static BUNDLE_TYPE: Element = text(Text::BundleType);
@@ -181,7 +184,7 @@ static FHIR: Element = Element {
     document: true,
     ..NOTHING
 };
-/// What answers a request of a batch.
+/// The response to one request of a batch.
 static RESOURCE: Element = Element {
     members: &[
         ("resourceType", &RESOURCE_TYPE),
@@ -205,7 +208,7 @@ static REST: Element = object(&[
     ("resource", &array(&object(&[("operation", &OPERATIONS)]))),
 ]);
 static OPERATIONS: Element = array(&object(&[("definition", &DEFINITION)]));
-/// A canonical URL, or, before R4, a reference.
+/// A canonical URL or, before R4, a reference.
 static DEFINITION: Element = Element {
     text: Text::UrlIn(Kind::Capability),
     ..object(&[("reference", &CAPABILITY_URL)])
@@ -224,7 +227,7 @@ static STORE: Element = object(&[
 static RETRIEVE_URL: Element = object(&[("Value", &array(&URL))]);
 static REFERENCES: Element = object(&[("Value", &array(&object(&[("00081190", &RETRIEVE_URL)])))]);
 
-/// A list of query tags is an array of such objects.
+/// An operation or query tag. A list of query tags is an array of them.
 static OPERATION: Element = Element {
     items: Some(&OPERATION),
     ..object(&[

@@ -16,7 +16,7 @@ pub enum Rewriter {
 }
 
 impl Rewriter {
-    /// Takes the next bytes and returns those that are settled.
+    /// Takes the next chunk of the body and returns the bytes that are settled.
     pub fn push(&mut self, chunk: &Bytes) -> Bytes {
         match self {
             Self::Json(rewriter) => rewriter.push(chunk),
@@ -25,7 +25,7 @@ impl Rewriter {
         }
     }
 
-    /// Returns the bytes that were held back; the body has ended.
+    /// Ends the body and returns the bytes that were held back.
     pub fn finish(self) -> Bytes {
         match self {
             Self::Json(rewriter) => rewriter.finish(),

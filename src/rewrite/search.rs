@@ -1,25 +1,29 @@
-//! URLs with a query, one character at a time.
+//! Rewrites URLs with a query, one character at a time.
 //!
-//! FHIR lets a request say a search where it could name a resource, and a search names resources in
-//! its values: in `Bundle.entry.request.url` (hl7.org/fhir/R4/http.html#transaction), conditional
-//! references (hl7.org/fhir/R4/http.html#trules, at the end), `Subscription.criteria`
-//! (hl7.org/fhir/R4/subscription.html), the parameters of operations and patches. So any string
-//! but the narrative may be one, and is if it is a URL below one of the bases, or a relative one
-//! without scheme, authority or spaces, up to a `?`. The query of anybody else's URL is theirs.
+//! A FHIR request may contain a search where it could name a resource, and the values of a search
+//! name resources: in `Bundle.entry.request.url` (hl7.org/fhir/R4/http.html#transaction),
+//! conditional references (hl7.org/fhir/R4/http.html#trules, at the end), `Subscription.criteria`
+//! (hl7.org/fhir/R4/subscription.html), and the parameters of operations and patches. So any string
+//! except the narrative may be a search. It is one if, up to a `?`, it is a URL below one of the
+//! bases or a relative URL without scheme, authority or spaces. The query of any other URL belongs
+//! to its own server.
 //!
-//! Then the base at the start of the URL is changed, and the base at the start of each value of its
-//! query: of each part, where commas or dollars separate several (hl7.org/fhir/R4/search.html#combining
-//! and #composite), and of each word, which `_filter` (`hl7.org/fhir/R4/search_filter.html`) may put in
-//! parentheses or quotation marks. A base that was percent-encoded is replaced by one that is. A value may itself be
-//! such a URL, as in `_typeFilter` (hl7.org/fhir/uv/bulkdata/export.html): the same holds of its query,
-//! whose values are then percent-encoded twice, though not everybody does that. A base that was is
-//! replaced by one that is. What is encoded more often is not looked at.
+//! In a search, the base at the start of the URL changes, and so does the base at the start of each
+//! value of its query. Commas and dollars separate a value into parts
+//! (hl7.org/fhir/R4/search.html#combining and #composite). `_filter`
+//! (`hl7.org/fhir/R4/search_filter.html`) separates it into words, also by parentheses and
+//! quotation marks. The base at the start of each part and word changes. A percent-encoded base is
+//! replaced by a percent-encoded one.
 //!
-//! `Bundle.entry.request.ifNoneExist` and the header `If-None-Exist` (hl7.org/fhir/R4/http.html#ccreate)
-//! are a query without a URL before it, though clients send the one with the other too. The query of
-//! a request and a form are nothing else.
+//! A value may itself be a search, as in `_typeFilter` (hl7.org/fhir/uv/bulkdata/export.html). The
+//! values of its query are then percent-encoded twice, though not every client does so. A base that
+//! was encoded twice is replaced by one encoded twice. Text encoded more often is not searched.
 //!
-//! No more is held back than the start of what may be a base.
+//! `Bundle.entry.request.ifNoneExist` and the header `If-None-Exist`
+//! (hl7.org/fhir/R4/http.html#ccreate) are a query without a URL before it, though some clients
+//! send the URL too. The query of a request and a form are queries without a URL.
+//!
+//! At most the start of a possible base is held back.
 
 mod percent;
 #[cfg(test)]
@@ -46,7 +50,8 @@ pub(super) struct Search {
     is_inner: bool,
     /// The start of what may be an encoded character.
     percent: Percent,
-    /// The same in a value of a search that is itself a value, once that is decoded.
+    /// The start of a possible encoded character in a value of an inner search, after the outer
+    /// decoding.
     inner_percent: Percent,
     matcher: Matcher,
     candidate: Option<Candidate>,
@@ -59,51 +64,52 @@ enum Place {
     Url,
     /// In the name of a parameter.
     Name,
-    /// In its value.
+    /// In the value of a parameter.
     Value,
     /// In a value that is itself a search, in the name of a parameter.
     InnerName,
-    /// The rest is of no interest.
+    /// The rest passes unchanged.
     Passing,
 }
 
-/// Whose query it is.
+/// The owner of a query. Only the service's own queries change.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Owner {
-    /// The service's, whatever precedes it, if anything does.
+    /// The service: the text is a condition, whatever precedes the query.
     Condition,
-    /// The service's: the URL is a relative one, as far as it was read.
+    /// The service: the URL is relative, as far as it was read.
     #[default]
     Relative,
-    /// The service's: the URL lies below a base.
+    /// The service: the URL lies below a base.
     Ours,
-    /// Nobody's, or somebody else's.
+    /// Another server, or none.
     Other,
 }
 
 /// How often a character was percent-encoded, as far as that makes a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
-    /// At most as the outermost query demands.
+    /// At most as often as the outermost query requires.
     Outer,
-    /// As a query within it does.
+    /// As often as a query within it requires.
     Inner,
 }
 
-/// What may be a base.
+/// A possible base.
 #[derive(Debug)]
 struct Candidate {
-    /// Where in the chunk it starts; 0 when that was in an earlier one.
+    /// Position in the chunk where it starts; 0 if that was in an earlier one.
     start: usize,
-    /// The bytes compared, and so many of them precede the first encoded character.
+    /// Number of bytes compared.
     len: usize,
+    /// Number of bytes before the first percent-encoded character.
     plain: Option<usize>,
-    /// And so many the first that was encoded twice.
+    /// Number of bytes before the first character that was encoded twice.
     once: Option<usize>,
 }
 
 impl Search {
-    /// Prepares for a value that starts at this position of the chunk.
+    /// Starts a value at this position of the chunk.
     pub(super) fn start(&mut self, bases: &Bases, text: Text, at: usize) {
         self.place = Place::Url;
         self.owner = if text == Text::Condition {
@@ -117,7 +123,7 @@ impl Search {
         self.begin(bases, at);
     }
 
-    /// Reads a query that has no URL before it.
+    /// Creates a search for a query that has no URL before it.
     pub(super) fn of_query() -> Self {
         Self {
             place: Place::Name,
@@ -125,7 +131,7 @@ impl Search {
         }
     }
 
-    /// Takes the next characters, which are a whole chunk, as they stand.
+    /// Takes a whole chunk, whose characters are not escaped.
     pub(super) fn push_all(&mut self, bases: &Bases, output: &mut Output, chunk: &[u8]) {
         for (at, character) in chunk.iter().enumerate() {
             if !self.push(bases, output, *character, 1, at + 1) {
@@ -135,7 +141,7 @@ impl Search {
     }
 
     /// Takes the next character, which took `len` bytes and ends before position `next` of the
-    /// chunk. Answers whether more are wanted.
+    /// chunk. Returns whether more are needed.
     pub(super) fn push(
         &mut self,
         bases: &Bases,
@@ -157,7 +163,7 @@ impl Search {
         self.place != Place::Passing
     }
 
-    /// The value's end.
+    /// Ends the value.
     pub(super) fn finish(&mut self, bases: &Bases, output: &mut Output) {
         if matches!(self.place, Place::Value | Place::InnerName) {
             self.give_up_percent(bases, output);
@@ -166,13 +172,13 @@ impl Search {
         self.settle(bases, output, found);
     }
 
-    /// The value breaks off: what is not known to be a base is none.
+    /// Breaks the value off. A base whose end was not read does not count.
     pub(super) fn abort(&mut self, bases: &Bases, output: &mut Output) {
         let found = self.matcher.found();
         self.settle(bases, output, found);
     }
 
-    /// At the end of a chunk: from where on it cannot be given out yet.
+    /// Ends the chunk and returns the position from which on its bytes must be held back.
     pub(super) fn unfinished(&mut self) -> Option<usize> {
         let candidate = self.candidate.as_mut()?;
         Some(std::mem::take(&mut candidate.start))
@@ -218,7 +224,7 @@ impl Search {
                 return self.decoded(bases, output, decoded, len, next);
             }
             Step::Other(before) => {
-                // None begins a part of its own, so that it does not matter where they end.
+                // None of them begins a part, so their positions do not matter.
                 for (character, len) in before.characters() {
                     self.decoded(bases, output, character, len, 0);
                 }
@@ -237,7 +243,7 @@ impl Search {
         }
     }
 
-    /// At the end, what looked like an encoded character is several.
+    /// Treats an encoding that stays incomplete as plain characters.
     fn give_up_percent(&mut self, bases: &Bases, output: &mut Output) {
         for (character, len) in std::mem::take(&mut self.percent).characters() {
             self.decoded(bases, output, character, len, 0);
@@ -251,7 +257,7 @@ impl Search {
         }
     }
 
-    /// A character of a value, once decoded.
+    /// Takes a character of a value after the first decoding.
     fn decoded(
         &mut self,
         bases: &Bases,
@@ -292,7 +298,7 @@ impl Search {
         next: usize,
         level: Level,
     ) {
-        // FHIR writes what separates nothing as `\,` and `\$`.
+        // FHIR writes a comma or dollar that does not separate as `\,` or `\$`.
         let separates = matches!(character, b',' | b'$') && !self.after_backslash;
         match (self.place, character) {
             _ if separates => {
@@ -306,7 +312,7 @@ impl Search {
                 self.settle(bases, output, found);
                 self.place = Place::Value;
                 self.begin_part(bases, next);
-                // No relative URL goes on behind these.
+                // A relative URL does not follow these.
                 self.owner = Owner::Other;
             }
             (Place::InnerName, b'=') => {
@@ -338,7 +344,7 @@ impl Search {
         }
     }
 
-    /// Whose a query is depends on the URL before it.
+    /// Updates the owner of a query from the URL before it.
     fn note_owner(&mut self, character: u8) {
         let is_double = character == b'/' && self.after_slash;
         self.after_slash = character == b'/';
@@ -412,19 +418,21 @@ impl Search {
 }
 
 impl Bases {
-    /// A value that is one URL, absolute or relative: its base and those in its query.
+    /// Rewrites a value that is one URL, absolute or relative: its base and those in its query.
+    /// Returns `None` if nothing changes.
     pub fn rewrite_search(&self, url: &[u8]) -> Option<Vec<u8>> {
         self.rewrite_as(Text::Search, url)
     }
 
-    /// `If-None-Exist`: a query, or such a URL.
+    /// Rewrites `If-None-Exist`, which is a query or a URL with one. Returns `None` if nothing
+    /// changes.
     pub fn rewrite_condition(&self, condition: &[u8]) -> Option<Vec<u8>> {
         self.rewrite_as(Text::Condition, condition)
     }
 
-    /// The query of a request, or a form.
+    /// Rewrites the query of a request, or a form. Returns `None` if nothing changes.
     pub fn rewrite_query(&self, query: &[u8]) -> Option<Vec<u8>> {
-        // Most hold no URL at all.
+        // Most queries contain no URL.
         memchr::memchr2(b'/', b'%', query)?;
         self.rewrite_with(Search::of_query(), query)
     }

@@ -1,4 +1,4 @@
-//! Keeps bytes back, from the first link on of which it is unknown whether it is to be changed.
+//! Holds bytes back from the first link on whose change is undecided.
 
 use bytes::BytesMut;
 
@@ -7,24 +7,25 @@ use super::{
     document::{Condition, Verdict},
 };
 
-/// So much is kept back. Servers write what decides about a link, the resource type and the
-/// Bundle's type, in the first few hundred bytes; only what sorts members by name puts a Bundle's
-/// entries before its type.
+/// The limit on bytes held back. Servers write the members that decide about a link, the resource
+/// type and the Bundle's type, in the first few hundred bytes. Only those that sort members by name
+/// put a Bundle's entries before its type.
 pub(super) const MAX_HELD: usize = 4 * 1024 * 1024;
 
 pub(super) struct Sink {
-    /// Ready to go out.
+    /// Bytes that are settled.
     ready: BytesMut,
-    /// What follows, from the first change that waits on; empty when none does.
+    /// The bytes from the first waiting change on; empty when none waits.
     held: Vec<u8>,
     waiting: Vec<Change>,
     limit: usize,
-    /// Too much would have been kept back: nothing is, until all open documents are known.
+    /// The limit was exceeded: nothing is held back until the kinds of all open documents are
+    /// known.
     gave_up: bool,
 }
 
 struct Change {
-    /// Where in the bytes kept back.
+    /// Position in the bytes held back.
     at: usize,
     found: Match,
     condition: Condition,
@@ -56,7 +57,7 @@ impl Sink {
         !self.waiting.is_empty()
     }
 
-    /// How many changes wait.
+    /// Number of changes that wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
@@ -73,7 +74,7 @@ impl Sink {
         }
     }
 
-    /// Lets a change of the bytes that are appended next wait.
+    /// Makes a change to the next appended bytes wait.
     pub(super) fn hold(&mut self, found: Match, condition: Condition) {
         if !self.gave_up {
             self.waiting.push(Change {
@@ -84,17 +85,17 @@ impl Sink {
         }
     }
 
-    /// Undoes the changes that the verdict is against, and makes the others once nothing is left
-    /// to wait for.
+    /// Drops the changes that the verdict forbids, and makes the others once no verdict is left to
+    /// wait for.
     pub(super) fn settle(&mut self, verdict: &Verdict, bases: &Bases, syntax: Syntax) {
         self.check_limit();
-        // Only what waits for this document is visited: each change as often as it lies within
-        // documents of unknown kind, which are limited in depth. It is none if all was given up.
+        // Only changes that wait for this document are visited: each as often as it lies within
+        // documents of unknown kind, which are limited in depth. None is left if all were given up.
         let mut kept = verdict.since;
         for index in verdict.since..self.waiting.len() {
             if verdict.allows(self.waiting[index].condition) {
                 self.waiting.swap(kept, index);
-                self.waiting[kept].condition = Condition::HoldsAnswers;
+                self.waiting[kept].condition = Condition::HoldsResponses;
                 kept += 1;
             }
         }
@@ -107,8 +108,8 @@ impl Sink {
         }
     }
 
-    /// Gives up if too much is kept back: at the end of each chunk, which bounds memory, and before
-    /// each verdict, so that it does not matter how chunks are cut.
+    /// Gives up if too much is held back. It runs at the end of each chunk, which bounds memory,
+    /// and before each verdict, so that it does not matter how chunks are cut.
     fn check_limit(&mut self) {
         if self.held.len() > self.limit {
             self.gave_up = true;
@@ -134,13 +135,13 @@ impl Sink {
         self.ready.extend_from_slice(&held[done..]);
     }
 
-    /// What is ready at the end of a chunk.
+    /// Ends a chunk and returns the bytes that are settled.
     pub(super) fn take(&mut self) -> BytesMut {
         self.check_limit();
         self.ready.split()
     }
 
-    /// Everything, at the end of the document.
+    /// Ends the document and returns all bytes.
     pub(super) fn finish(mut self) -> BytesMut {
         self.give_up();
         self.ready

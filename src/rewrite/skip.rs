@@ -1,14 +1,14 @@
-//! Finds the end of a JSON object or array that nobody wants to look into.
+//! Finds the end of a JSON object or array that is of no interest.
 //!
-//! Nearly all bytes of a search answer lie in `entry[].resource`, so this is the loop that decides
-//! how fast an answer passes. It takes 64 bytes at a time and works on bit masks, one bit a byte,
-//! as simdjson does (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019).
+//! Nearly all bytes of a search response lie in `entry[].resource`, so this loop decides how fast a
+//! response passes. It takes 64 bytes at a time and works on bit masks, one bit per byte, as
+//! simdjson does (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019).
 
 use memchr::memchr2;
 use wide::u8x16;
 
-/// How far into a value the scan has come. Brackets are balanced and strings respected; nothing
-/// else is checked.
+/// The state of a scan within a value. It balances brackets and respects strings; it checks nothing
+/// else.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Skip {
     depth: usize,
@@ -17,7 +17,7 @@ pub(super) struct Skip {
 }
 
 impl Skip {
-    /// Behind the opening bracket of the value.
+    /// Starts behind the opening bracket of the value.
     pub(super) fn opened() -> Self {
         Self {
             depth: 1,
@@ -26,7 +26,7 @@ impl Skip {
         }
     }
 
-    /// The position behind the value's closing bracket, or `None` if it is not in `bytes`.
+    /// Returns the position behind the value's closing bracket, or `None` if it is not in `bytes`.
     pub(super) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(block) = bytes[at..].first_chunk::<64>() {
@@ -50,8 +50,8 @@ impl Skip {
         Some(at + end?)
     }
 
-    /// The end of the value, if it is in this block of `len` bytes; and whether the block is all
-    /// string, or has none.
+    /// Returns the end of the value if it is in this block of `len` bytes, and whether the block
+    /// has no quotation mark.
     #[inline]
     fn end_in(&mut self, block: &[u8; 64], len: usize) -> (Option<usize>, bool) {
         let lanes = Lanes::of(block);
@@ -66,7 +66,7 @@ impl Skip {
             inside ^= parity_of_lower_bits(quotes);
             self.in_string = inside >> 63 == 1;
         }
-        // Most blocks have none.
+        // Most blocks have no brackets.
         let mut brackets = lanes.brackets() & !inside;
         if brackets == 0 {
             return (None, quiet);
@@ -76,7 +76,7 @@ impl Skip {
         if closed >= self.depth {
             while brackets != 0 {
                 let at = brackets.trailing_zeros();
-                // Without a branch, for which of the two it is cannot be predicted.
+                // Branchless, since it cannot be predicted whether a bracket opens or closes.
                 self.depth = self.depth + 1 - 2 * (closing >> at & 1) as usize;
                 if self.depth == 0 {
                     return (Some(at as usize + 1), quiet);
@@ -89,11 +89,11 @@ impl Skip {
         (None, quiet)
     }
 
-    /// The bytes that a backslash takes the meaning of; remembers whether the next block begins
-    /// with one.
+    /// Returns a mask of the bytes that a backslash escapes, and remembers whether the next block
+    /// begins with one.
     ///
     /// In a run of backslashes every second one is itself escaped. Adding the run's start to the
-    /// run carries a bit to its end, from whose parity the run's length follows.
+    /// run carries a bit to its end, whose parity tells the run's length.
     fn escaped_in(&mut self, backslashes: u64, len: usize) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;
         let carried = u64::from(self.escaped);
@@ -111,8 +111,8 @@ impl Skip {
     }
 }
 
-/// A block as vectors of the size that every machine has. Collecting a mask costs as much as
-/// comparing, so only those masks are collected that are needed.
+/// A block as vectors of 16 bytes, which every machine has. Collecting a mask costs as much as
+/// comparing, so only the masks that are needed are collected.
 struct Lanes([u8x16; 4]);
 
 /// `[` and `{` differ in this bit only, and so do `]` and `}`.
@@ -158,8 +158,8 @@ impl Lanes {
     }
 }
 
-/// Bit n tells whether an odd number of bits is set in 0..=n: with quotes, whether byte n lies
-/// within a string.
+/// Sets bit n if an odd number of bits is set in 0..=n. For a mask of quotation marks, that is
+/// whether byte n lies within a string.
 #[inline]
 fn parity_of_lower_bits(mut bits: u64) -> u64 {
     for distance in [1, 2, 4, 8, 16, 32] {
@@ -174,7 +174,7 @@ mod tests {
 
     use super::Skip;
 
-    /// The same, one byte at a time.
+    /// Finds the end of the value one byte at a time, as a reference for [`Skip::end`].
     fn end_by_bytes(bytes: &[u8]) -> Option<usize> {
         let (mut depth, mut in_string, mut escaped) = (1, false, false);
         for (at, byte) in bytes.iter().enumerate() {

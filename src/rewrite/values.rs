@@ -1,9 +1,10 @@
-//! Links in header fields. `None` says that nothing changes.
+//! Rewrites links in header fields.
 
 use super::bases::{Bases, Matcher, Syntax};
 
 impl Bases {
-    /// A value that is one absolute URL: `Location`, `Content-Location`.
+    /// Rewrites a value that is one absolute URL, such as `Location` and `Content-Location`.
+    /// Returns `None` if nothing changes.
     pub fn rewrite_url(&self, url: &[u8]) -> Option<Vec<u8>> {
         let mut matcher = Matcher::default();
         matcher.start(self);
@@ -12,14 +13,14 @@ impl Bases {
                 break;
             }
         }
-        // Where the comparison broke off no base is complete, so that this adds none.
+        // After a mismatch no base is complete, so this adds none.
         let found = matcher.finish(self)?;
         let rest = &url[found.len..];
         Some([self.replacement(found, Syntax::Plain).as_bytes(), rest].concat())
     }
 
-    /// A `Link` field (RFC 8288): the target of each `<…>; rel=…`, of which there may be several.
-    /// `rewrite` has what takes the place of one.
+    /// Rewrites a `Link` field (RFC 8288): the target of each `<…>; rel=…`, of which there may be
+    /// several. `rewrite` returns the replacement of one target. Returns `None` if nothing changes.
     pub fn rewrite_links(
         field: &[u8],
         rewrite: impl Fn(&[u8]) -> Option<Vec<u8>>,
@@ -51,7 +52,7 @@ impl Bases {
 }
 
 fn finished(mut result: Vec<u8>, rest: &[u8]) -> Option<Vec<u8>> {
-    // What replaces a base is never empty.
+    // A replacement is never empty, so an empty result means that nothing changed.
     if result.is_empty() {
         return None;
     }
@@ -59,8 +60,8 @@ fn finished(mut result: Vec<u8>, rest: &[u8]) -> Option<Vec<u8>> {
     Some(result)
 }
 
-/// Writes a base into a query: as sparingly as it was written there, yet so that it stays one
-/// part of one value, and of one attribute of XML.
+/// Writes a base into a query. It encodes as little as the original did, yet enough for the base to
+/// stay one part of one value, and of one XML attribute.
 pub(super) fn encode(base: &str, is_encoded: bool, result: &mut Vec<u8>) {
     for byte in base.bytes() {
         let plain = byte.is_ascii_alphanumeric()
@@ -74,7 +75,7 @@ pub(super) fn encode(base: &str, is_encoded: bool, result: &mut Vec<u8>) {
     }
 }
 
-/// Writes what is fully percent-encoded into a query within a query.
+/// Percent-encodes a fully percent-encoded text once more, for a query within a query.
 pub(super) fn encode_again(once: &[u8], result: &mut Vec<u8>) {
     for byte in once {
         match byte {
@@ -94,7 +95,7 @@ mod tests {
         Bases::new([(&url(from), &url(to))])
     }
 
-    fn answers() -> Bases {
+    fn responses() -> Bases {
         bases("https://h.example/v2", "http://localhost:8080/dicom")
     }
 
@@ -138,7 +139,7 @@ mod tests {
             ("/v2/studies", None),
             ("", None),
         ] {
-            is(answers().rewrite_url(url.as_bytes()), expected);
+            is(responses().rewrite_url(url.as_bytes()), expected);
         }
         is(Bases::default().rewrite_url(b"https://h.example"), None);
     }
@@ -161,7 +162,7 @@ mod tests {
             ("\"\\", None),
             ("", None),
         ] {
-            let rewrite = |target: &[u8]| answers().rewrite_url(target);
+            let rewrite = |target: &[u8]| responses().rewrite_url(target);
             is(Bases::rewrite_links(field.as_bytes(), rewrite), expected);
         }
     }

@@ -1,4 +1,4 @@
-//! Words from a fixed list, collected however they are cut.
+//! Collects words from a fixed list out of chunks that are cut anywhere.
 
 /// A key or a word from a fixed list, decoded.
 #[derive(Debug, Default, Clone, Copy)]
@@ -8,11 +8,11 @@ pub(super) struct Word {
 }
 
 impl Word {
-    /// As long as the longest word that means something, `transaction-response`.
+    /// Length of the longest word in the list, `transaction-response`.
     const LONGEST: usize = 20;
 
     pub(super) fn push(&mut self, character: u8) {
-        // One more than the longest, so that what is too long equals no word.
+        // One byte more than the longest word, so that a longer text equals no word.
         if let Some(place) = self.bytes.get_mut(self.len) {
             *place = character;
             self.len += 1;
@@ -22,7 +22,8 @@ impl Word {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
-    /// Whether it holds more than the longest word has.
+
+    /// Whether it is longer than the longest word.
     pub(super) fn is_full(&self) -> bool {
         self.len == self.bytes.len()
     }

@@ -1,10 +1,11 @@
 //! The rewriter for FHIR's XML, which the archived open source server can write.
 //!
-//! The same elements as in JSON, in the attribute `value`; the type of a resource is the name of its
-//! element. The schema puts a Bundle's type before its links; where a server does not, they wait for
-//! it as in JSON.
+//! It changes the elements that the JSON rewriter changes, in the attribute `value`. The name of a
+//! resource's element is its type. The schema puts a Bundle's type before its links; where a server
+//! does not, the links wait for it as in JSON.
 //!
-//! An XML Patch has values in the text of its elements too: there `<` takes the place of the quote.
+//! An XML Patch also has values in the text of its elements, where `<` takes the place of the
+//! closing quote.
 
 mod attribute;
 mod markup;
@@ -28,7 +29,7 @@ use super::{
 use markup::{Markup, Progress};
 use unescape::{Unescape, Unescaped};
 
-/// Elements within each other that are followed; what lies deeper passes unchanged.
+/// The depth to which nested elements are followed; deeper parts pass unchanged.
 const MAX_DEPTH: usize = 1024;
 
 /// Changes the links in one XML document.
@@ -38,7 +39,7 @@ pub struct XmlRewriter {
     plan: Plan,
     state: State,
     frames: Vec<Frame>,
-    /// Open elements of no interest.
+    /// Number of open elements of no interest.
     ignored: usize,
     /// An XML Patch (RFC 5261) writes values as text too. FHIR has text in narratives only.
     is_patch: bool,
@@ -60,7 +61,7 @@ enum State {
     Text,
     /// Behind `<`.
     Less,
-    /// In what is neither a tag nor text.
+    /// In markup that is neither a tag nor text.
     Markup,
     /// In the name of an opening tag.
     Name,
@@ -76,10 +77,10 @@ enum State {
     Equals,
     /// In an attribute's value of no interest.
     InValue { quote: u8 },
-    /// In a value that says what the document is.
+    /// In a value that decides the kind of the document.
     InWord { quote: u8 },
-    /// At the start of a value that may be a URL of ours, which lies at this position of the
-    /// chunk; 0 when it began in an earlier one.
+    /// At the start of a value that may be a URL below a base. `start` is its position in the
+    /// chunk; 0 if it began in an earlier one.
     InUrl {
         quote: u8,
         start: usize,
@@ -87,12 +88,12 @@ enum State {
     },
     /// In a value that may be a search or its query.
     InSearch { quote: u8 },
-    /// The rest is of no interest.
+    /// The rest passes unchanged.
     Passing,
 }
 
 impl State {
-    /// Behind a value that ends with `quote`; text ends with `<`.
+    /// The state behind a value that ends with `quote`; text ends with `<`.
     fn behind(quote: u8) -> Self {
         if quote == b'<' { Self::Less } else { Self::Tag }
     }
@@ -106,10 +107,11 @@ struct Frame {
 }
 
 impl XmlRewriter {
-    /// A rewriter for one document. Plans that are not about resources know no XML: it passes.
+    /// Creates a rewriter for one document. Only plans about resources know XML; with any other
+    /// plan the document passes unchanged.
     pub fn new(plan: Plan, bases: Arc<Bases>) -> Self {
         let state = match plan {
-            Plan::FhirAnswer | Plan::Request if !bases.is_empty() => State::Content,
+            Plan::FhirResponse | Plan::Request if !bases.is_empty() => State::Content,
             _ => State::Passing,
         };
         let element = plan.root();
@@ -133,8 +135,8 @@ impl XmlRewriter {
         }
     }
 
-    /// Takes the next part of the document, cut anywhere, and answers with the next part of the
-    /// rewritten one: the same bytes, uncopied, when nothing changed. May be empty.
+    /// Takes the next chunk of the document, cut anywhere, and returns the next chunk of the
+    /// rewritten document, which may be empty. A chunk without changes is not copied.
     #[must_use]
     pub fn push(&mut self, chunk: &Bytes) -> Bytes {
         self.output.begin(chunk.clone());
@@ -147,7 +149,7 @@ impl XmlRewriter {
         self.output.end(unfinished)
     }
 
-    /// What is left to give out at the end of the document, most often nothing.
+    /// Ends the document and returns the bytes that were held back, most often none.
     #[must_use]
     pub fn finish(self) -> Bytes {
         self.output.finish()
@@ -201,7 +203,7 @@ impl XmlRewriter {
                             self.tag(byte);
                         }
                     }
-                    // What precedes it names a namespace, of which FHIR has one.
+                    // A prefix names the namespace, and FHIR has only one.
                     b':' => self.word = Word::default(),
                     _ => self.word.push(byte),
                 },
@@ -264,7 +266,7 @@ impl XmlRewriter {
         };
     }
 
-    /// An element of the name read begins.
+    /// Opens an element of the name just read.
     fn open(&mut self, at: usize) {
         self.state = State::Tag;
         let Some(parent) = self.frames.last().filter(|_| self.ignored == 0) else {
@@ -287,7 +289,7 @@ impl XmlRewriter {
             }
         } else {
             let element = parent.element.member(name.bytes());
-            // What is an array in JSON is an element that comes several times.
+            // A JSON array is an element that comes several times.
             let element = element.items.unwrap_or(element);
             Frame {
                 element,
@@ -317,7 +319,7 @@ impl XmlRewriter {
         true
     }
 
-    /// Of which kind the innermost document is, if it is known now and was not before.
+    /// Sets the kind of the innermost document, if it is known now and was not before.
     fn settle(&mut self, at: usize, kind: Option<Kind>) {
         if let Some(verdict) = kind.and_then(|kind| self.documents.settle(kind)) {
             self.output.settle(&self.bases, at, &verdict);

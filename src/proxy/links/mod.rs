@@ -229,10 +229,10 @@ fn response_format(plan: Plan, head: &response::Parts) -> Option<Format> {
         return None;
     }
     match (plan, ContentType::of(&head.headers)?) {
-        (Plan::FhirAnswer, ContentType::FhirJson | ContentType::Json)
+        (Plan::FhirResponse, ContentType::FhirJson | ContentType::Json)
         | (Plan::SmartConfiguration | Plan::DicomOperation, ContentType::Json)
         | (Plan::DicomStore, ContentType::DicomJson | ContentType::Json) => Some(Format::Json),
-        (Plan::FhirAnswer, ContentType::FhirXml | ContentType::Xml) => Some(Format::Xml),
+        (Plan::FhirResponse, ContentType::FhirXml | ContentType::Xml) => Some(Format::Xml),
         _ => None,
     }
 }

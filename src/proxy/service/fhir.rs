@@ -139,7 +139,7 @@ fn response(method: &Method, path: &str) -> Option<Plan> {
         Method::OPTIONS => true,
         _ => false,
     };
-    is_rewritten.then_some(Plan::FhirAnswer)
+    is_rewritten.then_some(Plan::FhirResponse)
 }
 
 fn starts_as_type(segment: &str) -> bool {

@@ -54,7 +54,7 @@ mod tests {
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table, a line for each case")]
     fn each_request_means_one_thing_to_all() {
-        let bundle = Some(Plan::FhirAnswer);
+        let bundle = Some(Plan::FhirResponse);
         let smart = Some(Plan::SmartConfiguration);
         let store = Some(Plan::DicomStore);
         let operation = Some(Plan::DicomOperation);

@@ -1,4 +1,5 @@
-//! The scanner against a reference that reads the whole document, decides, and writes it again.
+//! Compares the scanner with a reference that reads the whole document, decides, and writes it
+//! anew.
 
 mod documents;
 mod printer;
@@ -66,7 +67,7 @@ fn cuts() -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(1..100_usize, 1..8)
 }
 
-/// As much as some of the documents need.
+/// A limit on held bytes that some of the documents exceed.
 fn limit() -> impl Strategy<Value = usize> {
     prop_oneof![0..100_usize, 100..600_usize]
 }
@@ -75,12 +76,12 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
     #[test]
-    fn fhir_answers_change_as_the_reference_says(
+    fn fhir_responses_change_as_the_reference_says(
         value in document(),
         dice in dice(),
         cuts in cuts(),
     ) {
-        check(Plan::FhirAnswer, &value, &mark_fhir(&value), &dice, &cuts)?;
+        check(Plan::FhirResponse, &value, &mark_fhir(&value), &dice, &cuts)?;
     }
 
     #[test]
@@ -92,7 +93,7 @@ proptest! {
     ) {
         let printed = print(&mark_fhir(&value), &dice);
         let rewrite = |limit, cuts: &[usize]| {
-            let result = rewrite(Plan::FhirAnswer, limit, printed.text.as_bytes(), cuts);
+            let result = rewrite(Plan::FhirResponse, limit, printed.text.as_bytes(), cuts);
             String::from_utf8(result).expect("a document")
         };
         prop_assert_eq!(rewrite(0, &cuts), printed.changed(|link| !link.waits), "{}", printed.text);
@@ -125,7 +126,7 @@ proptest! {
             let place = place.index(bytes.len());
             bytes[place] = b"\"\\{}[],:u/h"[usize::from(byte) % 11];
         }
-        for plan in [Plan::FhirAnswer, Plan::Request] {
+        for plan in [Plan::FhirResponse, Plan::Request] {
             let whole = rewrite(plan, limit, &bytes, &[usize::MAX]);
             let pieces = rewrite(plan, limit, &bytes, &cuts);
             prop_assert_eq!(String::from_utf8_lossy(&whole), String::from_utf8_lossy(&pieces));

@@ -5,11 +5,11 @@ use memchr::memchr3;
 use super::{JsonRewriter, State, Text, Unescape, Unescaped};
 
 impl JsonRewriter {
-    /// A string begins at `at`. Answers up to where it was read.
+    /// Handles the string that begins at `at`. Returns the position of the last byte read.
     pub(super) fn search(&mut self, bytes: &[u8], at: usize, text: Text) -> usize {
         let start = at + 1;
         if text == Text::Search {
-            // Most are no searches, and end soon.
+            // Most strings are short and not searches.
             let value = &bytes[start..];
             let end = memchr3(b'"', b'\\', b'?', value);
             if let Some(end) = end.filter(|&end| value[end] == b'"') {
@@ -33,7 +33,7 @@ impl JsonRewriter {
         let character = match unescaped {
             Unescaped::Part => return,
             Unescaped::Character(character) => character,
-            // In no base and no number.
+            // A byte that neither a base nor a percent-encoding contains.
             Unescaped::NotAscii => 0xFF,
             Unescaped::End => {
                 self.search.finish(bases, output);
@@ -41,7 +41,7 @@ impl JsonRewriter {
             }
             Unescaped::Invalid => {
                 self.search.abort(bases, output);
-                // As strings of no interest are read: an escape ends before a quote.
+                // As in strings of no interest, an escape ends before a quote.
                 if byte == b'"' {
                     return self.value_ended();
                 }

@@ -29,7 +29,7 @@ fn by_pieces(mut rewriter: JsonRewriter, document: &[u8], piece: usize) -> Vec<u
     result
 }
 
-/// Holds the result against the expected one for all sizes of pieces.
+/// Compares the result with the expected one, for all sizes of chunks.
 #[track_caller]
 fn becomes_with(plan: Plan, bases: &Arc<Bases>, document: &str, expected: &str) {
     for piece in (1..=document.len()).rev() {
@@ -62,7 +62,7 @@ fn url_becomes(url: &str, expected: &str) {
         format!(r#"{{"resourceType":"Bundle","type":"searchset","link":[{{"url":"{url}"}}]}}"#)
     };
     becomes_with(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         &bases(&[(UPSTREAM, PROXY)]),
         &bundle(url),
         &bundle(expected),
@@ -75,9 +75,9 @@ fn url_stays(url: &str) {
 }
 
 #[test]
-fn a_search_answers_links_and_full_urls_change() {
+fn links_and_full_urls_of_a_search_response_change() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"resourceType":"Bundle","id":"b","meta":{"lastUpdated":"2026-01-01"},"type":"searchset",
         "link":[{"relation":"next","url":"@/Patient?name=x&ct=abc"},{"relation":"self","url":"@"}],
         "total":1,"entry":[{"link":[{"url":"@/x"}],"fullUrl":"@/Patient/1",
@@ -86,9 +86,9 @@ fn a_search_answers_links_and_full_urls_change() {
 }
 
 #[test]
-fn a_history_tells_requests_and_answers() {
+fn links_in_requests_and_responses_of_a_history_change() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"resourceType":"Bundle","type":"history","entry":[
         {"fullUrl":"@/Patient/1","request":{"method":"PUT","url":"Patient/1"},"response":{"status":"200"}},
         {"fullUrl":"@/Patient/1","request":{"method":"PUT","url":"@/Patient/1"},
@@ -99,7 +99,7 @@ fn a_history_tells_requests_and_answers() {
 #[test]
 fn stored_resources_stay_as_they_are() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"resourceType":"Bundle","type":"searchset","entry":[{"fullUrl":"@/Patient/1","resource":{
         "resourceType":"Patient","meta":{"source":"%/x","profile":["%/StructureDefinition/p"]},
         "text":{"div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"%/Patient/1\">%</a></div>"},
@@ -122,28 +122,28 @@ fn bundles_that_are_stored_data_stay_as_they_are() {
     ] {
         let template = r#"{"resourceType":"Bundle","type":"KIND","link":[{"url":"%/x"}],
             "entry":[{"fullUrl":"%/Patient/1","request":{"url":"%/Patient"}}]}"#;
-        check(Plan::FhirAnswer, &template.replace("KIND", kind));
+        check(Plan::FhirResponse, &template.replace("KIND", kind));
         let nested = format!(
             r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"resource":{}}}],"link":[{{"url":"@"}}]}}"#,
             template.replace("KIND", kind)
         );
-        check(Plan::FhirAnswer, &nested);
+        check(Plan::FhirResponse, &nested);
     }
 }
 
 #[test]
 fn a_bundle_found_by_a_search_is_stored_data_whatever_its_type() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"resourceType":"Bundle","type":"searchset","entry":[{"fullUrl":"@/Bundle/1","resource":
         {"resourceType":"Bundle","type":"searchset","link":[{"url":"%/x"}],"entry":[{"fullUrl":"%/y"}]}}]}"#,
     );
 }
 
 #[test]
-fn searches_within_a_batch_are_answers_too() {
+fn searches_within_a_batch_are_responses_too() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"resourceType":"Bundle","type":"batch-response","entry":[
         {"resource":{"resourceType":"Bundle","type":"searchset","link":[{"url":"@/Patient?x"}],
         "entry":[{"fullUrl":"@/Patient/1","resource":{"resourceType":"Patient","url":"%"}}]},
@@ -161,7 +161,7 @@ fn searches_within_a_batch_are_answers_too() {
     let bases = bases(&[(UPSTREAM, PROXY)]);
     let stays = template.replace('%', UPSTREAM);
     let result = in_pieces(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         &bases,
         stays.replace('@', UPSTREAM).as_bytes(),
         64,
@@ -170,9 +170,9 @@ fn searches_within_a_batch_are_answers_too() {
 }
 
 #[test]
-fn the_capability_statement_tells_its_own_addresses() {
+fn the_capability_statement_names_its_own_addresses() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"resourceType":"CapabilityStatement","url":"@/metadata","name":"%/x",
         "implementation":{"description":"%","url":"@"},"link":[{"url":"%"}],"instantiates":["%/x"],
         "rest":[{"documentation":"%","operation":[{"name":"export","definition":"@/OperationDefinition/export"}],
@@ -185,17 +185,17 @@ fn the_capability_statement_tells_its_own_addresses() {
 #[test]
 fn the_status_of_an_export_names_files_that_lie_elsewhere() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"transactionTime":"2026-01-01T00:00:00Z","request":"@/$export","requiresAccessToken":false,
         "output":[{"type":"Patient","url":"%/Patient.ndjson"}],"error":[{"url":"%/x"}],"url":"%"}"#,
     );
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"request":"@/$export","transactionTime":"2026-01-01T00:00:00Z"}"#,
     );
-    check(Plan::FhirAnswer, r#"{"request":"%/$export"}"#);
+    check(Plan::FhirResponse, r#"{"request":"%/$export"}"#);
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"resourceType":"Task","transactionTime":"","request":"%/$export"}"#,
     );
 }
@@ -203,11 +203,11 @@ fn the_status_of_an_export_names_files_that_lie_elsewhere() {
 #[test]
 fn other_resources_stay_as_they_are() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"resourceType":"StructureDefinition","url":"%/StructureDefinition/x","link":[{"url":"%"}]}"#,
     );
-    check(Plan::FhirAnswer, r#"["%",{"url":"%"}]"#);
-    check(Plan::FhirAnswer, r#""%""#);
+    check(Plan::FhirResponse, r#"["%",{"url":"%"}]"#);
+    check(Plan::FhirResponse, r#""%""#);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn smart_configuration_mixes_endpoints_of_two_services() {
 }
 
 #[test]
-fn an_upload_tells_where_its_instances_are() {
+fn an_upload_response_names_its_instances() {
     check(
         Plan::DicomStore,
         r#"{"00081190":{"vr":"UR","Value":["@/studies/1"]},"00081198":{"vr":"SQ","Value":[{"00081190":
@@ -374,7 +374,7 @@ fn a_path_compares_byte_for_byte() {
 #[test]
 fn keys_and_words_may_be_escaped() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"resourceTyp\u0065":"\u0042undle","type":"search\u0073et","l\u0069nk":[{"url":"@/x","ur\u006c2":"%"}],
         "\"link":[{"url":"%"}],"link\u0000":[{"url":"%"}],"linké":[{"url":"%"}]}"#,
     );
@@ -383,7 +383,7 @@ fn keys_and_words_may_be_escaped() {
 #[test]
 fn arrays_and_objects_are_not_mistaken_for_each_other() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"resourceType":"Bundle","type":"searchset","link":{"url":"%"},"entry":[[{"fullUrl":"%"}],"%",
         {"fullUrl":["%"],"link":["%",{"url":{"url":"%"}}]},[],{}],"link":[{"url":"@"}]}"#,
     );
@@ -412,15 +412,15 @@ fn what_is_not_json_passes_from_there_on() {
         "}",
     ] {
         check(
-            Plan::FhirAnswer,
+            Plan::FhirResponse,
             &format!(
                 r#"{{"resourceType":"Bundle","type":"searchset","link":[{{"url":"@"}},{broken}],"entry":[{{"fullUrl":"%"}}]}}"#
             ),
         );
     }
-    // What is skipped is not looked at but for its brackets and strings.
+    // A skipped value is checked for its brackets and strings only.
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"resourceType":"Bundle","type":"searchset","x":[{]},"link":[{"url":"@"}]}"#,
     );
 }
@@ -432,14 +432,19 @@ fn a_document_that_breaks_off_loses_nothing() {
     );
     let bases = bases(&[(UPSTREAM, PROXY)]);
     for end in 0..document.len() {
-        becomes_with(Plan::FhirAnswer, &bases, &document[..end], &document[..end]);
+        becomes_with(
+            Plan::FhirResponse,
+            &bases,
+            &document[..end],
+            &document[..end],
+        );
     }
 }
 
 #[test]
 fn a_byte_order_mark_hides_nothing() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         "\u{feff}{\"resourceType\":\"Bundle\",\"type\":\"searchset\",\"link\":[{\"url\":\"@/a\"}]}",
     );
     check(Plan::Request, "\u{feff}{\"reference\":\"@/Patient/1\"}");
@@ -464,7 +469,7 @@ fn depth_costs_no_more_than_a_bounded_stack() {
 #[test]
 fn a_chunk_without_changes_is_given_back_uncopied() {
     let bases = bases(&[(UPSTREAM, PROXY)]);
-    let mut rewriter = JsonRewriter::new(Plan::FhirAnswer, bases);
+    let mut rewriter = JsonRewriter::new(Plan::FhirResponse, bases);
     for text in [
         r#"{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"#,
         r#""a":[1,2],"b":{"c":"https://"#,

@@ -1,10 +1,10 @@
-//! The escapes of JSON strings.
+//! Decodes the escapes of JSON strings.
 
 /// Decodes a string's content byte by byte.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Unescape {
     state: Escape,
-    /// Bytes of the character so far.
+    /// Number of bytes of the character so far.
     len: usize,
 }
 
@@ -24,7 +24,7 @@ pub(super) enum Unescaped {
     /// More bytes belong to the character.
     Part,
     Character(u8),
-    /// A character that no base holds; of UTF-8, one of its bytes.
+    /// A character that no base contains, or one of its bytes in UTF-8.
     NotAscii,
     /// The closing quote.
     End,
@@ -32,7 +32,7 @@ pub(super) enum Unescaped {
 }
 
 impl Unescape {
-    /// How many bytes the last character took.
+    /// Number of bytes that the last character took.
     pub(super) fn len(self) -> usize {
         self.len
     }

@@ -1,6 +1,6 @@
-//! Percent-encoding, decoded one character at a time.
+//! Decodes percent-encoding, one character at a time.
 
-/// Characters of which it is still open whether they encode one, and the bytes each took.
+/// The characters that may begin a percent-encoding, and the bytes each took.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) enum Percent {
     #[default]
@@ -9,13 +9,13 @@ pub(super) enum Percent {
     Digit(usize, u8, usize),
 }
 
-/// What a character makes of those before it.
+/// The result of one more character.
 pub(super) enum Step {
-    /// It is open still.
+    /// More characters are needed.
     Part,
-    /// Together they encode this one, in so many bytes.
+    /// The characters encode this one, in so many bytes.
     Encoded(u8, usize),
-    /// Those before it stand for themselves; the character is not dealt with.
+    /// The characters before it stand for themselves. The character itself is not handled yet.
     Other(Percent),
 }
 
@@ -30,7 +30,7 @@ impl Percent {
             }
             (Self::Digit(sign, first, first_len), Some(low)) => {
                 let high = char::from(first).to_digit(16).unwrap_or(0);
-                // Two hexadecimal digits fit.
+                // Two hexadecimal digits fit into a byte.
                 let decoded = u8::try_from(high << 4 | low).unwrap_or(b'%');
                 Step::Encoded(decoded, sign + first_len + len)
             }
@@ -38,7 +38,7 @@ impl Percent {
         }
     }
 
-    /// The characters themselves, and the bytes each took.
+    /// Returns the characters themselves, and the bytes each took.
     pub(super) fn characters(self) -> impl Iterator<Item = (u8, usize)> {
         let (sign, digit) = match self {
             Self::None => (None, None),

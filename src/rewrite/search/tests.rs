@@ -12,7 +12,7 @@ const OURS: &str = "http://localhost:8080/fhir";
 const OURS_BELOW: &str = "http://localhost:8080/fhir/tenant";
 const THEIRS: &str = "https://h.example";
 const THEIRS_BELOW: &str = "https://h.example/it's,a/base";
-/// What becomes of the second base in the query of a URL.
+/// The second base as it is written into the query of a URL.
 const IN_QUERIES: &str = "https://h.example/it%27s%2Ca/base";
 
 fn bases() -> Arc<Bases> {
@@ -51,7 +51,8 @@ fn pieces(document: &[u8], cuts: &[usize], mut push: impl FnMut(Bytes) -> Bytes)
     result
 }
 
-/// Holds what becomes of a member against what is expected, in both formats and all sizes of pieces.
+/// Compares the rewritten member with the expected one, in both formats and for all sizes of
+/// chunks.
 #[track_caller]
 fn member_becomes(name: &str, value: &str, expected: &str) {
     let in_json = |value: &str| {
@@ -301,7 +302,7 @@ fn headers_hold_whole_urls_and_bare_queries() {
     }
 }
 
-/// How long the base at the start of a text is, and what takes its place.
+/// Length of the base at the start of a text, and its replacement.
 fn base_of(text: &[u8]) -> Option<(usize, &'static str)> {
     [(OURS_BELOW, THEIRS_BELOW), (OURS, THEIRS)]
         .into_iter()
@@ -315,7 +316,7 @@ fn base_of(text: &[u8]) -> Option<(usize, &'static str)> {
         .map(|(from, to)| (from.len(), to))
 }
 
-/// Where in a value bases are, and what takes their places: told from the whole of it.
+/// Positions of the bases in a value, and their replacements, found in the whole value.
 fn changes(value: &str, is_condition: bool) -> Vec<(Range<usize>, String)> {
     let mut changes = Vec::new();
     let base = base_of(value.as_bytes());
@@ -511,7 +512,7 @@ fn search() -> impl Strategy<Value = String> {
         .prop_map(|(start, parts)| start.to_owned() + &parts.concat())
 }
 
-/// Writes a value as its dice fall, and beside it what is to be made of it.
+/// Writes a value as its dice fall, together with the expected result.
 fn spell(
     value: &str,
     changes: &[(Range<usize>, String)],

@@ -5,12 +5,12 @@ use memchr::memchr3;
 use super::{Condition, Plan, State, Syntax, Text, Unescape, Unescaped, Word, XmlRewriter};
 
 impl XmlRewriter {
-    /// The value of the attribute read begins at `start`.
+    /// Handles the value of the attribute just read, which begins at `start`.
     pub(super) fn value(&mut self, quote: u8, bytes: &[u8], start: usize) {
         self.state = State::InValue { quote };
         let is_listed = match self.word.bytes() {
             b"value" => true,
-            // Of an extension.
+            // The URL of an extension.
             b"url" => self.plan == Plan::Request,
             _ => false,
         };
@@ -19,7 +19,7 @@ impl XmlRewriter {
         }
     }
 
-    /// What may be a URL begins at `start`.
+    /// Handles a possible URL, which begins at `start`.
     pub(super) fn text(&mut self, quote: u8, bytes: &[u8], start: usize) {
         self.state = State::InValue { quote };
         let Some(frame) = self.frames.last() else {
@@ -97,7 +97,7 @@ impl XmlRewriter {
 
     fn search(&mut self, quote: u8, bytes: &[u8], start: usize, text: Text) {
         if text == Text::Search {
-            // Most are no searches, and end soon.
+            // Most values are short and not searches.
             let value = &bytes[start..];
             let end = memchr3(quote, b'&', b'?', value);
             if end.is_some_and(|end| value[end] == quote) {
@@ -114,7 +114,7 @@ impl XmlRewriter {
         let character = match self.unescape.push(byte, quote) {
             Unescaped::Part => return,
             Unescaped::Character(character) => character,
-            // In no base and no number.
+            // A byte that neither a base nor a percent-encoding contains.
             Unescaped::Other if byte != quote => 0xFF,
             Unescaped::Other => {
                 self.search.abort(bases, output);

@@ -1,18 +1,19 @@
-//! Comments, instructions, CDATA sections and the document type: all that begins with `<!` or `<?`.
+//! Finds the end of comments, instructions, CDATA sections and document types, which begin with
+//! `<!` or `<?`.
 //!
 //! FHIR forbids document types, and servers differ in whether they refuse them. They are read only
 //! to find their end: an entity that is defined in one is never expanded.
 
 use super::Word;
 
-/// How far such a piece has been read, from behind its second character.
+/// The progress in one piece of markup, from behind its second character.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Markup {
     place: Place,
-    /// What follows `<!`.
+    /// The keyword that follows `<!`.
     keyword: Word,
     in_prolog: bool,
-    /// Whether it is part of what a document type has between brackets.
+    /// Whether it stands between the brackets of a document type.
     in_subset: bool,
 }
 
@@ -21,23 +22,23 @@ enum Place {
     /// Behind `<!`.
     #[default]
     Keyword,
-    /// Before `mark`, so many times, and `>`.
+    /// Before `>`, which `mark` must precede so many times.
     Until { mark: u8, times: u8, seen: u8 },
     /// In a document type, outside of its brackets.
     DocumentType,
-    /// Between its brackets.
+    /// Between the brackets of a document type.
     Subset,
-    /// There, behind `<`.
+    /// Between the brackets, behind `<`.
     Less,
-    /// There, in a declaration.
+    /// Between the brackets, in a declaration.
     Declaration,
-    /// In a quoted part of either.
+    /// In a quoted part of a document type or a declaration.
     Literal { quote: u8 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// More bytes belong to it.
+    /// More bytes belong to the markup.
     Open,
     Ended,
     Invalid,
@@ -58,7 +59,8 @@ impl Place {
 }
 
 impl Markup {
-    /// Behind `<!` or `<?`. A document type stands before the document's element.
+    /// Begins behind `<!` or `<?`. A document type stands in the prolog, before the document's
+    /// element.
     pub(super) fn begun_with(second: u8, in_prolog: bool) -> Self {
         Self {
             place: if second == b'?' {

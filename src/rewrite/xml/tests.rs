@@ -18,7 +18,7 @@ fn by_pieces(mut rewriter: XmlRewriter, document: &str, piece: usize) -> Vec<u8>
     result
 }
 
-/// Holds the result against the expected one for all sizes of pieces.
+/// Compares the result with the expected one, for all sizes of chunks.
 #[track_caller]
 fn becomes(plan: Plan, bases: &Arc<Bases>, document: &str, expected: &str) {
     for piece in (1..=document.len()).rev() {
@@ -45,9 +45,9 @@ fn check(plan: Plan, template: &str) {
 }
 
 #[test]
-fn a_search_answers_links_and_full_urls_change() {
+fn links_and_full_urls_of_a_search_response_change() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"<?xml version="1.0" encoding="utf-8"?><!-- <Bundle><type value="document"/> -- > -->
         <Bundle xmlns="http://hl7.org/fhir"><id value="%"/><type value="searchset"/><total value="1"/>
         <link><relation value="next"/><url value="@/Patient?a=b&amp;ct=c"/></link>
@@ -66,7 +66,7 @@ fn a_search_answers_links_and_full_urls_change() {
 #[test]
 fn a_prefix_hides_no_name() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"<f:Bundle xmlns:f="http://hl7.org/fhir"><f:type value="searchset"/><a-prefix-longer-than-any-word:link>
         <f:url value="@/x"/><f:url f:value="%"/></a-prefix-longer-than-any-word:link><f:entry><f:fullUrl value="@/Patient/1"/>
         <f:resource><f:Patient><f:link><f:url value="%"/></f:link></f:Patient></f:resource></f:entry></f:Bundle>"#,
@@ -91,7 +91,7 @@ fn a_patch_has_values_in_its_text() {
             .replace("type=\"@value\"", "type=\"&#64;value\"").replace("/@value", "/x").as_str(),
     );
     check(Plan::Request, "<X><diff>%</diff><y>%</y></X>");
-    check(Plan::FhirAnswer, "<diff><y>%</y></diff>");
+    check(Plan::FhirResponse, "<diff><y>%</y></diff>");
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_document_type_hides_nothing() {
             <!ENTITY e "]>'<Bundle><type value='searchset'/>"> <!ENTITY f '">]%'><!ATTLIST x y CDATA "%"><!ELEMENT x (y)>
         ] > <!-- -->"#,
     ] {
-        for plan in [Plan::FhirAnswer, Plan::Request] {
+        for plan in [Plan::FhirResponse, Plan::Request] {
             check(
                 plan,
                 &format!(
@@ -137,16 +137,16 @@ fn stored_bundles_stay_as_they_are() {
         let bundle = format!(
             r#"<Bundle><type value="{kind}"/><link><url value="%"/></link><entry><fullUrl value="%"/></entry></Bundle>"#
         );
-        check(Plan::FhirAnswer, &bundle);
+        check(Plan::FhirResponse, &bundle);
         check(
-            Plan::FhirAnswer,
+            Plan::FhirResponse,
             &format!(
                 r#"<Bundle><type value="batch-response"/><entry><resource>{bundle}</resource></entry><link><url value="@"/></link></Bundle>"#
             ),
         );
     }
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"<Bundle><type value="searchset"/><link><url value="@"/></link><entry><resource><Bundle>
         <type value="searchset"/><link><url value="%"/></link></Bundle></resource><fullUrl value="@"/></entry></Bundle>"#,
     );
@@ -180,7 +180,7 @@ fn links_wait_for_a_type_that_follows_them() {
             .replace("<i>", inner_mark)
             .replace("OUTER", &named(outer))
             .replace("INNER", &named(inner));
-        check(Plan::FhirAnswer, &filled);
+        check(Plan::FhirResponse, &filled);
     }
 }
 
@@ -196,7 +196,7 @@ fn rewriting_resumes_when_all_is_known_again() {
         let document = format!("{before}{held}{after}").replace(['O', '@'], UPSTREAM);
         let expected = format!("{before}{}{after}", held.replace('O', base)).replace('@', PROXY);
         for piece in (1..=document.len()).rev() {
-            let mut rewriter = XmlRewriter::new(Plan::FhirAnswer, bases(UPSTREAM, PROXY));
+            let mut rewriter = XmlRewriter::new(Plan::FhirResponse, bases(UPSTREAM, PROXY));
             rewriter.output.hold_at_most(limit);
             let result = by_pieces(rewriter, &document, piece);
             assert_eq!(
@@ -209,9 +209,9 @@ fn rewriting_resumes_when_all_is_known_again() {
 }
 
 #[test]
-fn searches_within_a_batch_are_answers_too() {
+fn searches_within_a_batch_are_responses_too() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"<Bundle><type value='batch-response'/><entry><resource><Bundle><type value="search&#x73;et"/>
         <link><url value="@/Patient"/></link><entry><fullUrl value="@/Patient/1"/><resource><Patient>
         <url value="%"/></Patient></resource></entry></Bundle></resource></entry><entry><resource/>
@@ -221,16 +221,16 @@ fn searches_within_a_batch_are_answers_too() {
 }
 
 #[test]
-fn the_capability_statement_tells_its_own_addresses() {
+fn the_capability_statement_names_its_own_addresses() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"<CapabilityStatement><url value="@/metadata"/><name value="%"/><implementation><url value="@"/>
         </implementation><rest><operation><definition value="@/x"/></operation><resource><profile value="%"/>
         <searchParam><definition value="%"/></searchParam><operation><definition value="@/y"/></operation>
         </resource></rest></CapabilityStatement>"#,
     );
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"<StructureDefinition><url value="%"/></StructureDefinition>"#,
     );
 }
@@ -276,14 +276,14 @@ fn a_base_is_recognised_in_any_spelling() {
     ] {
         let wanted = expected.map_or(url.to_owned(), |rest| format!("{PROXY}{rest}"));
         becomes(
-            Plan::FhirAnswer,
+            Plan::FhirResponse,
             &bases(UPSTREAM, PROXY),
             &bundle(url),
             &bundle(&wanted),
         );
     }
     becomes(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         &bases("https://fhir.example/a'b&c", "http://localhost/d'e&f"),
         &bundle("https://fhir.example/a'b&amp;c/x"),
         &bundle("http://localhost/d&apos;e&amp;f/x"),
@@ -305,7 +305,7 @@ fn what_is_not_xml_passes_from_there_on() {
         "<a <b/>",
     ] {
         check(
-            Plan::FhirAnswer,
+            Plan::FhirResponse,
             &format!(
                 r#"<Bundle><type value="searchset"/><link><url value="@"/></link>{broken}<link><url value="%"/></link></Bundle>"#
             ),
@@ -314,7 +314,7 @@ fn what_is_not_xml_passes_from_there_on() {
     let document = format!(r#"<Bundle><type value="history"/><link><url value="{UPSTREAM}"#);
     for end in 0..=document.len() {
         let cut = &document[..end];
-        becomes(Plan::FhirAnswer, &bases(UPSTREAM, PROXY), cut, cut);
+        becomes(Plan::FhirResponse, &bases(UPSTREAM, PROXY), cut, cut);
     }
 }
 

@@ -1,13 +1,13 @@
-//! The references of XML attributes: `&amp;` and its like, `&#47;`, `&#x2f;`.
+//! Decodes the references in XML attributes, such as `&amp;`, `&#47;` and `&#x2f;`.
 
 use super::Word;
 
 /// Decodes an attribute's value byte by byte.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Unescape {
-    /// What stands between `&` and `;`.
+    /// The text between `&` and `;`.
     reference: Option<Word>,
-    /// Bytes of the character so far.
+    /// Number of bytes of the character so far.
     len: usize,
 }
 
@@ -16,14 +16,15 @@ pub(super) enum Unescaped {
     /// More bytes belong to the character.
     Part,
     Character(u8),
-    /// A character that no base holds, a byte of one, or a reference cut short by the closing quote.
+    /// A character that no base contains, one of its bytes, or a reference that the closing quote
+    /// cuts short.
     Other,
     /// The closing quote.
     End,
 }
 
 impl Unescape {
-    /// How many bytes the last character took.
+    /// Number of bytes that the last character took.
     pub(super) fn len(self) -> usize {
         self.len
     }
@@ -54,7 +55,7 @@ impl Unescape {
                 character.map_or(Unescaped::Other, Unescaped::Character)
             }
             Some(reference) if reference.is_full() => {
-                // Nothing that a base holds is referred to at such length.
+                // No reference to a character of a base is so long.
                 self.reference = None;
                 Unescaped::Other
             }
@@ -78,7 +79,7 @@ fn referred(name: &[u8]) -> Option<u8> {
         _ => return None,
     };
     let (digits, radix) = number;
-    // `from_str_radix` takes a sign.
+    // `from_str_radix` would accept a sign.
     if !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }

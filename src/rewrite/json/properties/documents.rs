@@ -1,4 +1,4 @@
-//! Documents to try, made of the words that mean something.
+//! Random documents, made of the words that matter to the scanner.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -117,7 +117,7 @@ fn list(item: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
     prop::collection::vec(item, 0..4).prop_map(Value::from)
 }
 
-/// In the usual order or in any.
+/// An object whose members are in the usual order or in any.
 fn in_any_order(members: BoxedStrategy<Vec<(String, Value)>>) -> BoxedStrategy<Value> {
     prop_oneof![
         members.clone().prop_map(object),
@@ -163,7 +163,7 @@ fn bundle(resource: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
     in_any_order(members)
 }
 
-/// Those that are no member of a Bundle, but may be of another document.
+/// Keeps the members that a Bundle does not have, though other documents may.
 fn new(members: Vec<(String, Value)>) -> Vec<(String, Value)> {
     let known = ["resourceType", "type", "link", "entry"];
     let is_new = |(key, _): &(String, Value)| !known.contains(&&**key);

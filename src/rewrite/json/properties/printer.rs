@@ -1,4 +1,4 @@
-//! Writes documents, each differently from how any server would.
+//! Writes documents with unusual white space and escapes.
 
 use std::ops::Range;
 
@@ -15,12 +15,12 @@ pub(super) struct Printed {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) base: Range<usize>,
-    /// Whether what decides about it follows it.
+    /// Whether the members that decide about it follow it.
     pub(super) waits: bool,
 }
 
 impl Printed {
-    /// The document with those links changed for which `changes` holds.
+    /// Returns the document with the links changed that `changes` selects.
     pub(super) fn changed(&self, changes: impl Fn(&Link) -> bool) -> String {
         let mut result = String::new();
         let mut done = 0;
@@ -32,7 +32,7 @@ impl Printed {
         result + &self.text[done..]
     }
 
-    /// Which links were changed in `result`; `None` if anything else was.
+    /// Returns which links were changed in `result`, or `None` if anything else was.
     pub(super) fn compare(&self, result: &str) -> Option<Vec<(&Link, bool)>> {
         let (mut given, mut made) = (0, result);
         let mut links = Vec::new();

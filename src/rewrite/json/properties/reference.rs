@@ -1,10 +1,10 @@
-//! What is to become of a document, decided when all of it was read: the order of its members does
-//! not matter.
+//! The expected result for a document, decided after all of it was read, so that the order of its
+//! members does not matter.
 
 use serde_json::{Map, Value};
 
 use super::{
-    super::super::plan::{Holds, Kind},
+    super::super::plan::{Entries, Kind},
     ORIGIN,
 };
 
@@ -14,7 +14,7 @@ pub(super) enum Tree {
     Text {
         base: String,
         rest: String,
-        /// Whether what decides that it is to be changed follows it.
+        /// Whether the members that decide about it follow it.
         waits: bool,
     },
     Array(Vec<Tree>),
@@ -42,14 +42,14 @@ fn text(text: &str, changes: bool) -> Tree {
     }
 }
 
-/// As a request is changed: every string but the narrative.
+/// Marks a request: every string except the narrative changes.
 pub(super) fn mark_all(value: &Value) -> Tree {
     mark(value, &mut Vec::new(), &|path| {
         !path.iter().any(|step| step == "div")
     })
 }
 
-/// Marks the strings for whose path `changes` holds.
+/// Marks the strings whose path `changes` selects.
 fn mark(value: &Value, path: &mut Vec<String>, changes: &dyn Fn(&[String]) -> bool) -> Tree {
     let mut below = |step: &str, value: &Value| {
         path.push(step.to_owned());
@@ -70,7 +70,7 @@ fn mark(value: &Value, path: &mut Vec<String>, changes: &dyn Fn(&[String]) -> bo
     }
 }
 
-/// What a document is, and the index of the member with which that is known.
+/// The kind of a document, and the index of the member that decides it.
 fn kind_of(document: &Map<String, Value>, is_root: bool) -> Option<(Kind, usize)> {
     let word = |key: &str| {
         let mut members = document.iter().enumerate();
@@ -89,14 +89,14 @@ fn kind_of(document: &Map<String, Value>, is_root: bool) -> Option<(Kind, usize)
     match name {
         "Bundle" => {
             let (name, other) = word("type")?;
-            Some((Holds::of_type(name.as_bytes()).kind(), index.max(other)))
+            Some((Entries::of_type(name.as_bytes()).kind(), index.max(other)))
         }
         "CapabilityStatement" if is_root => Some((Kind::Capability, index)),
         _ => Some((Kind::Other, index)),
     }
 }
 
-/// As the answer of a FHIR service is changed.
+/// Marks the response of a FHIR service.
 pub(super) fn mark_fhir(value: &Value) -> Tree {
     mark_document(value, true)
 }
@@ -110,7 +110,7 @@ fn mark_document(value: &Value, is_root: bool) -> Tree {
         return unchanged();
     };
     let listed: &[&str] = match kind {
-        Kind::AnswerBundle => &[
+        Kind::ResponseBundle => &[
             "link.[].url",
             "entry.[].fullUrl",
             "entry.[].link.[].url",
@@ -131,12 +131,12 @@ fn mark_document(value: &Value, is_root: bool) -> Tree {
     let mut tree = mark(value, &mut Vec::new(), &|path| {
         listed.contains(&&*path.join("."))
     });
-    let holds = document
+    let entries = document
         .get("type")
         .and_then(Value::as_str)
-        .map(|name| Holds::of_type(name.as_bytes()));
-    if kind == Kind::AnswerBundle && holds == Some(Holds::Answers) {
-        mark_answers(&mut tree, document);
+        .map(|name| Entries::of_type(name.as_bytes()));
+    if kind == Kind::ResponseBundle && entries == Some(Entries::Responses) {
+        mark_responses(&mut tree, document);
     }
     if let Tree::Object(members) = &mut tree {
         for (_, member) in &mut members[..known] {
@@ -146,7 +146,7 @@ fn mark_document(value: &Value, is_root: bool) -> Tree {
     tree
 }
 
-fn mark_answers(tree: &mut Tree, document: &Map<String, Value>) {
+fn mark_responses(tree: &mut Tree, document: &Map<String, Value>) {
     let Some(Value::Array(entries)) = document.get("entry") else {
         return;
     };

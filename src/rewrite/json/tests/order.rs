@@ -1,4 +1,4 @@
-//! FHIR leaves the order of members open: what decides about a link may follow it.
+//! FHIR leaves the order of members open: the members that decide about a link may follow it.
 
 use super::{super::super::sink::MAX_HELD, *};
 
@@ -26,7 +26,7 @@ fn links_wait_for_what_decides_about_them() {
         r#"{"type":{"text":"document"},BODY,"type":"searchset","resourceType":"Bundle"AFTER}"#,
     ] {
         check(
-            Plan::FhirAnswer,
+            Plan::FhirResponse,
             &fill(order, &[("BODY", body), ("AFTER", after)]),
         );
     }
@@ -43,14 +43,14 @@ fn links_wait_for_what_decides_about_them() {
     ] {
         let after = after.replace('@', "%");
         check(
-            Plan::FhirAnswer,
+            Plan::FhirResponse,
             &fill(order, &[("BODY", &stays), ("AFTER", &after)]),
         );
     }
 }
 
 #[test]
-fn an_answer_within_a_batch_waits_for_both_bundles() {
+fn a_response_within_a_batch_waits_for_both_bundles() {
     // `<o>` and `<i>` are the bases of the outer bundle's links and of the inner one's.
     let orders = [
         r#"{OUTER,"link":[{"url":"<o>"}],"entry":[{"resource":{INNER,"link":[{"url":"<i>"}],"entry":[{"fullUrl":"<i>/1"}]}},{"fullUrl":"<o>/2"}]}"#,
@@ -58,11 +58,11 @@ fn an_answer_within_a_batch_waits_for_both_bundles() {
         r#"{OUTER,"entry":[{"fullUrl":"<o>","resource":{"link":[{"url":"<i>"}],"entry":[{"fullUrl":"<i>"}],INNER}},{"fullUrl":"<o>"}]}"#,
         r#"{"entry":[{"resource":{"entry":[{"fullUrl":"<i>"}],INNER,"link":[{"url":"<i>"}]},"fullUrl":"<o>"},{"resource":{"url":"%","resourceType":"Patient"}}],"link":[{"url":"<o>"}],OUTER}"#,
     ];
-    let answers = [
+    let responses = [
         r#""resourceType":"Bundle","type":"batch-response""#,
         r#""type":"transaction-response","resourceType":"Bundle""#,
     ];
-    let findings = [
+    let matches = [
         r#""resourceType":"Bundle","type":"searchset""#,
         r#""type":"history","resourceType":"Bundle""#,
     ];
@@ -75,12 +75,12 @@ fn an_answer_within_a_batch_waits_for_both_bundles() {
         r#""type":"batch-response""#,
         r#""transactionTime":"2026""#,
     ];
-    let all = || answers.iter().chain(&findings).chain(&data);
+    let all = || responses.iter().chain(&matches).chain(&data);
     for order in orders {
         for outer in all() {
             for inner in all() {
                 let outer_changes = !data.contains(outer);
-                let inner_changes = answers.contains(outer) && !data.contains(inner);
+                let inner_changes = responses.contains(outer) && !data.contains(inner);
                 let mark = |changes| if changes { "@" } else { "%" };
                 let filled = fill(
                     order,
@@ -91,7 +91,7 @@ fn an_answer_within_a_batch_waits_for_both_bundles() {
                         ("INNER", inner),
                     ],
                 );
-                check(Plan::FhirAnswer, &filled);
+                check(Plan::FhirResponse, &filled);
             }
         }
     }
@@ -120,7 +120,7 @@ fn a_link_three_bundles_deep_waits_for_all_of_them() {
                 ("THIRD", &bundle(innermost)),
             ],
         );
-        check(Plan::FhirAnswer, &filled);
+        check(Plan::FhirResponse, &filled);
     }
 }
 
@@ -130,7 +130,7 @@ fn bundles_too_deep_stay_in_any_order() {
     let close = r#"}],"type":"batch-response","resourceType":"Bundle"}"#;
     let deepest = r#"{"link":[{"url":"%"}],"type":"batch-response","resourceType":"Bundle"}"#;
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         &(open.repeat(MAX_BUNDLES) + deepest + &close.repeat(MAX_BUNDLES)),
     );
 }
@@ -138,21 +138,22 @@ fn bundles_too_deep_stay_in_any_order() {
 #[test]
 fn a_capability_statement_may_come_in_any_order() {
     check(
-        Plan::FhirAnswer,
+        Plan::FhirResponse,
         r#"{"url":"@","rest":[{"resource":[{"operation":[{"definition":"@"}]}]}],"link":[{"url":"%"}],
         "entry":[{"fullUrl":"%","resource":{"type":"searchset","resourceType":"Bundle","link":[{"url":"%"}]}}],
         "resourceType":"CapabilityStatement","implementation":{"url":"@"}}"#,
     );
 }
 
-/// As [`check`], where no more than `limit` bytes are kept back.
+/// Compares the result with the expected one, as [`check`] does, with at most `limit` bytes held
+/// back.
 #[track_caller]
 fn check_within(limit: usize, template: &str) {
     let bases = bases(&[(UPSTREAM, PROXY)]);
     let stays = template.replace('%', UPSTREAM);
     let (document, expected) = (stays.replace('@', UPSTREAM), stays.replace('@', PROXY));
     for piece in (1..=document.len()).rev() {
-        let mut rewriter = JsonRewriter::new(Plan::FhirAnswer, Arc::clone(&bases));
+        let mut rewriter = JsonRewriter::new(Plan::FhirResponse, Arc::clone(&bases));
         rewriter.output.hold_at_most(limit);
         let result = by_pieces(rewriter, document.as_bytes(), piece);
         assert_eq!(
@@ -222,7 +223,7 @@ fn what_turned_out_to_stay_is_not_kept_back_any_longer() {
 
 #[test]
 fn what_exceeds_the_limit_goes_out_at_once() {
-    let mut rewriter = JsonRewriter::new(Plan::FhirAnswer, bases(&[(UPSTREAM, PROXY)]));
+    let mut rewriter = JsonRewriter::new(Plan::FhirResponse, bases(&[(UPSTREAM, PROXY)]));
     rewriter.output.hold_at_most(100);
     let link = Bytes::from(format!(r#"{{"link":[{{"url":"{UPSTREAM}/a"}}]"#));
     let start = rewriter.push(&link);
@@ -230,7 +231,7 @@ fn what_exceeds_the_limit_goes_out_at_once() {
     let filling = Bytes::from(format!(r#","id":"{}"#, "x".repeat(100)));
     let rest = rewriter.push(&filling);
     assert_eq!([start, rest].concat(), [&*link, &*filling].concat());
-    // Nor is anything kept back thereafter, which makes it as cheap as if there were no link.
+    // Afterwards nothing is held back either, as if there were no link.
     let more = Bytes::from(format!(r#"","entry":[{{"fullUrl":"{UPSTREAM}/b"}},"#));
     assert_eq!(rewriter.push(&more), more);
     assert!(rewriter.finish().is_empty());
@@ -250,7 +251,7 @@ fn a_late_type_is_waited_for_over_some_megabytes() {
         let document = [&*start, &between, &end].concat();
         let expected = [&*expected, &between, &end.replace(UPSTREAM, PROXY)].concat();
         for piece in [10_000, 70_000, MAX_HELD + 600, document.len()] {
-            let result = in_pieces(Plan::FhirAnswer, &bases, document.as_bytes(), piece);
+            let result = in_pieces(Plan::FhirResponse, &bases, document.as_bytes(), piece);
             assert!(result == expected.as_bytes(), "{changes} by {piece}");
         }
     }
