@@ -1,7 +1,7 @@
-//! The wall clock that token expiry is judged by.
+//! The wall clock, which decides whether a token has expired.
 //!
-//! Monotonic clocks stop while a laptop sleeps; a token does not. Tests move this clock to
-//! show what a sleep, or a clock set back, does to a running proxy.
+//! Monotonic clocks stop while a laptop sleeps, but tokens still expire. Tests move this clock to
+//! show the effect of a sleep, or of a clock set back, on a running proxy.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The time now.
+    /// Returns the time now.
     pub fn now(&self) -> SystemTime {
         let now = SystemTime::now();
         match self.offset_seconds.load(Ordering::Relaxed) {
@@ -28,7 +28,7 @@ impl Clock {
         }
     }
 
-    /// Moves the clock by so many seconds, back if negative.
+    /// Moves the clock by a number of seconds, back if negative.
     pub fn shift(&self, seconds: i64) {
         self.offset_seconds.fetch_add(seconds, Ordering::Relaxed);
     }

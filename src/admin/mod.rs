@@ -1,7 +1,7 @@
-//! The admin address: is the process alive, can it serve, and with which tokens.
+//! The admin address: whether the process is alive, whether it can serve, and with which tokens.
 //!
-//! `/livez` and `/readyz` answer whatever name a probe uses; reasons, and all else, only under the
-//! names that the proxy itself accepts. No answer holds a token.
+//! `/livez` and `/readyz` respond under any host name that a probe uses. Reasons and `/status` are
+//! shown only under the names that the proxy itself accepts. No response holds a token.
 
 use std::{
     fmt::Write as _,
@@ -24,22 +24,22 @@ use crate::{
     token::{Source, SourceStatus},
 };
 
-/// What the admin address tells of. Clones share everything.
+/// The handler of the admin address. Clones share its state.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    shared: Arc<Shared>,
-    /// The caller is on this machine.
+    state: Arc<State>,
+    /// Whether the caller is on this machine.
     is_local: bool,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct State {
     started: Instant,
     draining: watch::Receiver<bool>,
     serving: RwLock<Arc<Serving>>,
 }
 
-/// What depends on the configuration.
+/// The part of the state that depends on the configuration.
 #[derive(Debug)]
 struct Serving {
     guard: Guard,
@@ -58,14 +58,14 @@ impl Serving {
 }
 
 impl Admin {
-    /// `draining` turns true when the proxy stops accepting.
+    /// Creates the handler. `draining` turns true when the proxy stops accepting connections.
     pub fn new(
         config: &config::Config,
         sources: Vec<Arc<Source>>,
         draining: watch::Receiver<bool>,
     ) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            state: Arc::new(State {
                 started: Instant::now(),
                 draining,
                 serving: RwLock::new(Arc::new(Serving::new(config, sources))),
@@ -74,19 +74,19 @@ impl Admin {
         }
     }
 
-    /// Tells of these tokens and this configuration from now on.
+    /// Switches to a new configuration and its tokens.
     pub fn replace(&self, config: &config::Config, sources: Vec<Arc<Source>>) {
         let serving = Arc::new(Serving::new(config, sources));
-        let current = self.shared.serving.write();
+        let current = self.state.serving.write();
         *current.unwrap_or_else(PoisonError::into_inner) = serving;
     }
 
     fn serving(&self) -> Arc<Serving> {
-        let current = self.shared.serving.read();
+        let current = self.state.serving.read();
         current.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn answer(&self, head: &Parts) -> Response<Full<Bytes>> {
+    fn respond(&self, head: &Parts) -> Response<Full<Bytes>> {
         if !matches!(head.method, Method::GET | Method::HEAD) {
             let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
             let methods = HeaderValue::from_static("GET, HEAD");
@@ -98,7 +98,7 @@ impl Admin {
             "/readyz" => self.readiness(head),
             "/status" if !self.is_local => text(
                 StatusCode::FORBIDDEN,
-                "This is for callers on this machine: call it by a loopback address.\n",
+                "/status is for callers on this machine only: use a loopback address.\n",
             ),
             "/status" => match self.serving().guard.refusal(head) {
                 Some(refusal) => refusal.map(Full::new),
@@ -106,7 +106,7 @@ impl Admin {
             },
             _ => text(
                 StatusCode::NOT_FOUND,
-                "There are /livez, /readyz and /status.\n",
+                "Not found. The paths are /livez, /readyz and /status.\n",
             ),
         }
     }
@@ -117,16 +117,16 @@ impl Admin {
         if reasons.is_empty() {
             return text(StatusCode::OK, "ok\n");
         }
-        // They name tenants and credentials, which is nothing for a page or a stranger.
+        // The reasons name tenants and credentials, which web pages and strangers must not see.
         if !self.is_local || serving.guard.refusal(head).is_some() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n");
         }
         text(StatusCode::SERVICE_UNAVAILABLE, reasons)
     }
 
-    /// Why requests cannot be served, a line each.
+    /// Returns the reasons why requests cannot be served, a line each.
     fn reasons(&self, serving: &Serving) -> String {
-        if *self.shared.draining.borrow() {
+        if *self.state.draining.borrow() {
             return "draining\n".to_owned();
         }
         let mut reasons = String::new();
@@ -150,12 +150,12 @@ impl Admin {
         }
         let body = json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "uptime_seconds": self.shared.started.elapsed().as_secs(),
-            "draining": *self.shared.draining.borrow(),
+            "uptime_seconds": self.state.started.elapsed().as_secs(),
+            "draining": *self.state.draining.borrow(),
             "routes": self.serving().routes,
             "tokens": tokens,
         });
-        answer(StatusCode::OK, "application/json", body.to_string())
+        response(StatusCode::OK, "application/json", body.to_string())
     }
 }
 
@@ -171,9 +171,9 @@ impl Handler for Admin {
 
     async fn handle(self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
         let head = request.into_parts().0;
-        let mut response = self.answer(&head);
+        let mut response = self.respond(&head);
         if head.method == Method::HEAD {
-            // hyper would send the body all the same over HTTP/2.
+            // Over HTTP/2, hyper would send the body in spite of HEAD.
             let length = response.body().size_hint().exact().unwrap_or_default();
             response
                 .headers_mut()
@@ -210,17 +210,17 @@ fn describe_token(status: &SourceStatus) -> Value {
     })
 }
 
-/// RFC 3339, in whole seconds.
+/// Formats a time as RFC 3339, in whole seconds.
 fn timestamp(time: SystemTime) -> Option<String> {
     let timestamp = jiff::Timestamp::try_from(time).ok()?;
     Some(format!("{timestamp:.0}"))
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    answer(status, "text/plain; charset=utf-8", body)
+    response(status, "text/plain; charset=utf-8", body)
 }
 
-fn answer(
+fn response(
     status: StatusCode,
     content_type: &'static str,
     body: impl Into<Bytes>,
@@ -241,9 +241,9 @@ mod tests {
 
     use super::*;
 
-    async fn answer(admin: &Admin, path: &str) -> (u16, String) {
+    async fn get(admin: &Admin, path: &str) -> (u16, String) {
         let head = Request::get(path).header("host", "localhost").body(());
-        let response = admin.answer(&head.expect("a request").into_parts().0);
+        let response = admin.respond(&head.expect("a request").into_parts().0);
         let (status, body) = (response.status(), response.into_body());
         let body = body.collect().await.expect("a body").to_bytes();
         (status.as_u16(), String::from_utf8_lossy(&body).into_owned())
@@ -267,14 +267,14 @@ mod tests {
         ] {
             let peer = peer.map(|peer| peer.parse().expect("an address"));
             let admin = admin.clone().for_peer(peer);
-            assert_eq!(answer(&admin, "/livez").await.0, 200);
-            let (status, reasons) = answer(&admin, "/readyz").await;
+            assert_eq!(get(&admin, "/livez").await.0, 200);
+            let (status, reasons) = get(&admin, "/readyz").await;
             assert_eq!(
                 (status, reasons == "draining\n"),
                 (503, is_local),
                 "{peer:?}"
             );
-            let (status, about) = answer(&admin, "/status").await;
+            let (status, about) = get(&admin, "/status").await;
             assert_eq!(status == 200, is_local, "{peer:?}");
             assert_eq!(about.contains("ws-fhir"), is_local, "{about}");
         }

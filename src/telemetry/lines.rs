@@ -1,8 +1,9 @@
-//! Log lines on their way to stderr. Serving never waits for whoever reads them: a line goes into a
-//! buffer in memory, and a thread of its own writes what the buffer holds. A line for which there is
-//! no room is dropped and counted, and the count is logged once the reader is back.
+//! Writes log lines to stderr without ever making a request wait for whoever reads them. A line
+//! goes into a buffer in memory, and a thread writes the buffer. A line that does not fit is
+//! dropped and counted, and the count is logged once stderr is read again.
 //!
-//! The thread rests after each write, so that under load one wake-up and one write serve many lines.
+//! The thread pauses after each write, so that under load one wake-up and one write serve many
+//! lines.
 
 use std::{
     cell::Cell,
@@ -14,13 +15,13 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// In bytes. Some five thousand lines, which is what a slow reader may be behind.
+/// Size of the buffer in bytes: room for some five thousand lines.
 const CAPACITY: usize = 1 << 20;
-/// A buffer that has grown beyond this is given back.
+/// The memory that an empty buffer keeps.
 const SPARE: usize = 64 << 10;
-/// How long a line may wait for others.
+/// The longest time that a line waits for others.
 const REST: Duration = Duration::from_millis(5);
-/// How long the end of the process may wait for the reader.
+/// The longest time that the end of the process waits for the reader.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 static BUFFER: Buffer = Buffer {
@@ -40,15 +41,15 @@ thread_local! {
 
 struct Buffer {
     state: Mutex<State>,
-    /// There are lines, or all of them are written.
+    /// Signals that there are lines, or that all of them are written.
     changed: Condvar,
 }
 
 struct State {
     lines: Vec<u8>,
-    /// Lines that nobody has been told of yet.
+    /// Number of dropped lines not yet logged.
     dropped: u64,
-    /// Nothing more is taken until the writer has logged how much is missing.
+    /// Lines are dropped until the writer has logged how many are missing.
     is_full: bool,
     /// The writer sleeps until there are lines.
     is_awaited: bool,
@@ -65,8 +66,8 @@ pub(super) fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until every line is written, for a moment at most: a reader that has stopped must not keep
-/// the process from its end.
+/// Waits until every line is written, but not long: a reader that has stopped must not keep the
+/// process from ending.
 pub fn finish() {
     let end = Instant::now() + PATIENCE;
     let mut state = BUFFER.state();
@@ -121,12 +122,12 @@ impl Buffer {
         }
     }
 
-    /// Logs how many lines are missing once stderr takes lines again. Those that come meanwhile are
-    /// dropped, so that the line about it stands where they are missing.
+    /// Logs how many lines are missing once stderr takes lines again. Lines that come meanwhile are
+    /// dropped, so that the count stands where they are missing.
     fn account_for(&self, lost: u64) {
         let mut state = self.state();
         if lost > 0 {
-            // Another line may fare better, on a disk that is no longer full.
+            // Later lines may succeed, for example on a disk that is no longer full.
             state.dropped += lost;
             state.is_full = false;
             return;
@@ -138,8 +139,8 @@ impl Buffer {
         drop(state);
         tracing::warn!(
             lines = dropped,
-            "log lines were dropped here, since nobody read them in time; let a faster program read \
-             stderr, or log less with `--log warn`"
+            "log lines were dropped here, since stderr was not read in time; let a faster program \
+             read it, or log less with `--log warn`"
         );
         let mut state = self.state();
         state.dropped -= dropped;
@@ -153,7 +154,7 @@ fn write_all(stderr: &mut impl Write, mut lines: &[u8]) -> u64 {
         match stderr.write(lines) {
             Ok(written) if written > 0 => lines = &lines[written..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Another process has made the terminal or pipe that it shares with this one non-blocking.
+            // Another process has made the shared terminal or pipe non-blocking.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(REST),
             Ok(_) | Err(_) => break,
         }
@@ -161,7 +162,7 @@ fn write_all(stderr: &mut impl Write, mut lines: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', lines).count() as u64
 }
 
-/// Takes the lines of `tracing_subscriber`, each in one piece.
+/// Receives the lines of `tracing_subscriber`, each in one piece.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lines;
 

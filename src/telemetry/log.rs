@@ -1,7 +1,7 @@
-//! Log lines on stderr, text or JSON.
+//! Log lines on stderr, as text or JSON.
 //!
-//! Only this crate's own events are ever written. Libraries log URLs and header blocks at their
-//! lower levels, which here are patient data and tokens, so no filter can switch them on.
+//! Only this crate's own events are ever written. At their lower levels, libraries log URLs and
+//! header blocks, which here are patient data and tokens. No filter can switch them on.
 
 use std::{
     env,
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::config::{Log, LogFormat};
 
-/// Why logging could not be set up.
+/// The reason why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The filter does not parse.
@@ -31,11 +31,11 @@ pub enum LogError {
         "the log filter is not valid ({0}); write a level such as `info`, or `ahds_proxy=debug`"
     )]
     Filter(#[from] ParseError),
-    /// Something else in this process has already set it up.
+    /// Something else in this process has already set up logging.
     #[error("logging is already set up: {0}")]
     Twice(#[from] TryInitError),
-    /// There is no thread that could write the lines.
-    #[error("no thread can be started for the log: {0}; raise the limit on processes (ulimit -u)")]
+    /// The thread that writes the lines could not be started.
+    #[error("cannot start a thread for the log: {0}; raise the limit on processes (ulimit -u)")]
     Thread(io::Error),
 }
 
@@ -48,7 +48,7 @@ pub fn init(log: &Log) -> Result<(), LogError> {
     match log.format {
         LogFormat::Text => {
             let text = Text {
-                in_colour: wants_colour(),
+                in_color: wants_color(),
             };
             let lines = lines.event_format(text).with_filter(filter);
             registry.with(lines).try_init()?;
@@ -63,18 +63,18 @@ pub fn init(log: &Log) -> Result<(), LogError> {
     Ok(())
 }
 
-/// A panic ends one request or connection. Its message may quote the text that it stumbled over, which
-/// is a patient's, so only the place is logged.
+/// Logs the place of a panic, which ends one request or connection. Its message may quote patient
+/// data, so it is not logged.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     tracing::error!(
         place,
-        "a defect of ahds-proxy ended a request; please report the version and this place"
+        "a defect in ahds-proxy ended a request; please report the version and this place"
     );
 }
 
-/// A terminal that shows colours, and a user who has not said otherwise (no-color.org).
-fn wants_colour() -> bool {
+/// Whether stderr is a terminal that shows colors and the user has not refused them (no-color.org).
+fn wants_color() -> bool {
     let refuses = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_dumb = env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
     io::stderr().is_terminal() && !refuses && !is_dumb

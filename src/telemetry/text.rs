@@ -1,7 +1,7 @@
 //! Log lines for people: `time LEVEL message key=value …`.
 //!
-//! Written for the one line that every request costs. Control characters are escaped, so that
-//! nothing from outside can start a line of its own.
+//! The formatter is fast, since every request costs a line. It escapes control characters, so that
+//! text from outside cannot start a line of its own.
 
 use std::{
     cell::RefCell,
@@ -18,10 +18,10 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// The format of a line, in colour or without.
+/// The format of a line, in color or without.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text {
-    pub(super) in_colour: bool,
+    pub(super) in_color: bool,
 }
 
 impl<S, N> FormatEvent<S, N> for Text
@@ -37,8 +37,8 @@ where
     ) -> fmt::Result {
         write_time(&mut writer)?;
         let level = *event.metadata().level();
-        if self.in_colour {
-            write!(writer, " \u{1b}[{}m{level:>5}\u{1b}[0m ", colour(level))?;
+        if self.in_color {
+            write!(writer, " \u{1b}[{}m{level:>5}\u{1b}[0m ", color(level))?;
         } else {
             write!(writer, " {level:>5} ")?;
         }
@@ -52,7 +52,7 @@ where
     }
 }
 
-fn colour(level: Level) -> u8 {
+fn color(level: Level) -> u8 {
     match level {
         Level::ERROR => 31,
         Level::WARN => 33,
@@ -62,11 +62,11 @@ fn colour(level: Level) -> u8 {
 }
 
 thread_local! {
-    /// A second and how it is written: most lines share theirs with the line before.
+    /// The last second and its text: most lines share the second of the line before.
     static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
 }
 
-/// RFC 3339 in UTC with microseconds.
+/// Writes the time as RFC 3339 in UTC with microseconds.
 fn write_time(writer: &mut Writer<'_>) -> fmt::Result {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -88,7 +88,7 @@ fn seconds_text(seconds: u64) -> String {
     format!("{timestamp:.0}").trim_end_matches('Z').to_owned()
 }
 
-/// Writes the message as it is and every other field as ` key=value`.
+/// Writes the message as it is, and every other field as ` key=value`.
 struct Fields<'a, 'w> {
     writer: &'a mut Writer<'w>,
     result: fmt::Result,

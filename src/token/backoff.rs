@@ -1,4 +1,4 @@
-//! How long to leave an issuer alone after it gave no token.
+//! The pause before an issuer is asked for a token again after it gave none.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -9,23 +9,24 @@ use crate::credentials::{CredentialError, Reason};
 
 const FIRST: Duration = Duration::from_secs(1);
 const MAX: Duration = Duration::from_secs(30);
-/// A person who has just signed in or corrected a secret must not wait long to see it work.
+/// The longest pause while a person must act. After signing in or correcting a secret, the person
+/// should not wait long to see it work.
 const MAX_AFTER_ACTION: Duration = Duration::from_secs(3);
 
-/// However long an issuer asks to be left alone.
-const MAX_ASKED: Duration = Duration::from_secs(3600);
+/// The longest `Retry-After` of an issuer that is followed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// The last failure of a source and the end of its pause.
+/// The last failed fetch of a source, and the end of the pause after it.
 #[derive(Debug, Clone)]
-pub(super) struct Failure {
+pub(super) struct FailedFetch {
     pub(super) error: CredentialError,
     pub(super) retry_at: Instant,
     count: u32,
 }
 
-impl Failure {
-    /// Doubles the pause of the failure before, up to a bound that depends on who must act; an
-    /// issuer that named a time gets at least that, within reason.
+impl FailedFetch {
+    /// Doubles the previous pause, up to a bound that depends on who must act. An issuer that names
+    /// a time gets at least that, up to [`MAX_RETRY_AFTER`].
     pub(super) fn after(previous: Option<&Self>, error: CredentialError) -> Self {
         let count = previous.map_or(0, |previous| previous.count.saturating_add(1));
         let max = match error.reason {
@@ -41,15 +42,16 @@ impl Failure {
         };
         let pause = FIRST.saturating_mul(1 << count.min(10)).min(max);
         let pause = pause + jitter(pause / 4);
-        let asked = error.retry_after.unwrap_or_default().min(MAX_ASKED);
+        let requested = error.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
         Self {
-            retry_at: Instant::now() + pause.max(asked),
+            retry_at: Instant::now() + pause.max(requested),
             error,
             count,
         }
     }
 
-    /// When it is worth to try again: for those who wait for a person, now and then.
+    /// The time until the next attempt is worthwhile. A credential that waits for a person is
+    /// polled.
     pub(super) fn retry_in(&self) -> Duration {
         match self.error.reason {
             Reason::Waiting => self.error.retry_after.unwrap_or(FIRST).max(FIRST),
@@ -57,7 +59,7 @@ impl Failure {
         }
     }
 
-    /// How much of the pause is left; zero when it is over.
+    /// The time left of the pause; zero when it is over.
     pub(super) fn pause(&self) -> Duration {
         self.retry_at.saturating_duration_since(Instant::now())
     }
@@ -88,7 +90,7 @@ mod tests {
         let mut failure = None;
         (0..rounds)
             .map(|_| {
-                let next = Failure::after(failure.as_ref(), error(reason, None));
+                let next = FailedFetch::after(failure.as_ref(), error(reason, None));
                 let pause = next.pause().as_millis();
                 failure = Some(next);
                 u64::try_from(pause).expect("a small number")
@@ -115,22 +117,22 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_for_a_person_may_ask_at_any_time() {
+    fn a_credential_that_waits_for_a_person_is_not_paused() {
         let mut failure = None;
         for _ in 0..5 {
             let waiting = error(Reason::Waiting, Some(Duration::from_secs(5)));
-            let next = Failure::after(failure.as_ref(), waiting);
+            let next = FailedFetch::after(failure.as_ref(), waiting);
             assert_eq!(next.pause(), Duration::ZERO);
             assert_eq!(next.retry_in(), Duration::from_secs(5));
             failure = Some(next);
         }
-        let next = Failure::after(failure.as_ref(), error(Reason::Transient, None));
+        let next = FailedFetch::after(failure.as_ref(), error(Reason::Transient, None));
         assert!(next.pause() < Duration::from_secs(3), "{:?}", next.pause());
     }
 
     #[test]
     fn an_issuer_that_names_a_time_gets_it() {
-        let failure = Failure::after(
+        let failure = FailedFetch::after(
             None,
             error(Reason::Transient, Some(Duration::from_secs(90))),
         );
@@ -139,7 +141,7 @@ mod tests {
 
     #[test]
     fn no_issuer_stops_the_proxy_for_good() {
-        let failure = Failure::after(None, error(Reason::Transient, Some(Duration::MAX)));
-        assert!(failure.pause() <= MAX_ASKED);
+        let failure = FailedFetch::after(None, error(Reason::Transient, Some(Duration::MAX)));
+        assert!(failure.pause() <= MAX_RETRY_AFTER);
     }
 }

@@ -1,6 +1,8 @@
-//! All tokens of the process, one fetch at a time for each credential and audience.
+//! The cache of all tokens. Each credential and audience has at most one fetch at a time.
 //!
-//! They are held by moka under credential, audience and a generation that rises with each new token.
+//! moka holds the tokens, shares one fetch among all waiting callers (`try_get_with`) and drops
+//! expired tokens. Its key is the credential, the audience and a generation that rises with each
+//! new token.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +19,7 @@ use super::{
 };
 use crate::{clock::Clock, config::Audience, credentials::Credential};
 
-/// Holds all tokens of the process.
+/// The cache of all tokens of the process.
 #[derive(Debug)]
 pub struct TokenCache {
     tokens: Tokens,
@@ -25,8 +27,8 @@ pub struct TokenCache {
     sources: BTreeMap<(Arc<str>, Option<String>), Arc<Source>>,
 }
 
-/// A token's remaining life by the wall clock at the moment it is stored, counted down by moka's
-/// monotonic clock.
+/// Gives moka the lifetime of a token. The wall clock decides it once, when the token is stored;
+/// moka's monotonic clock counts it down.
 struct Remaining {
     clock: Clock,
 }
@@ -38,7 +40,7 @@ impl Expiry<Key, Arc<Token>> for Remaining {
 }
 
 impl TokenCache {
-    /// An empty cache.
+    /// Creates an empty cache.
     pub fn new(clock: Clock) -> Self {
         let expiry = Remaining {
             clock: clock.clone(),
@@ -50,7 +52,8 @@ impl TokenCache {
         }
     }
 
-    /// The source for a credential and an audience; the same one however often it is asked for.
+    /// Returns the source for a credential and an audience. Repeated calls return the one created
+    /// first.
     pub fn source(
         &mut self,
         name: &Arc<str>,
@@ -66,7 +69,7 @@ impl TokenCache {
         source.clone()
     }
 
-    /// All sources, in the order of credential and audience.
+    /// Returns all sources, in the order of credential and audience.
     pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         self.sources.values()
     }

@@ -1,7 +1,8 @@
-//! Tokens and the cache that keeps them fresh.
+//! Tokens, and the cache that keeps them fresh.
 //!
-//! A [`Source`] stands for one credential and one audience. [`Source::token`] is called for every
-//! request and answers from memory while the token lives; everything slow happens behind it.
+//! A [`Source`] provides the tokens of one credential for one audience. Every request calls
+//! [`Source::token`], which returns the cached token while it lives. Fetches and renewals run in
+//! the background.
 
 mod backoff;
 mod cache;
@@ -24,20 +25,22 @@ pub struct Token {
     /// `Bearer …`, marked sensitive: never printed, never indexed by HPACK. Header values are not
     /// wiped from memory when dropped.
     pub authorization: HeaderValue,
-    /// Not to be sent from this moment on, by the wall clock. It catches a machine that slept.
+    /// Deadline by the wall clock, so that a machine that slept does not send an expired token.
     pub expires_on: SystemTime,
-    /// Whether the issuer said so, or nobody knows.
+    /// Whether the issuer stated the expiry. If not, it is an assumption.
     pub states_expiry: bool,
-    /// The same by a clock that nobody sets. It catches a wall clock that was set back.
+    /// Deadline by the monotonic clock, so that setting the wall clock back cannot extend a token's
+    /// life. `None` if it is too far away for the clock.
     expires_at: Option<Instant>,
-    /// When to ask for the next one.
+    /// Time at which to fetch the next token.
     pub renew_on: SystemTime,
-    /// What it says of its holder, for people.
+    /// The claims about the holder, for display.
     pub claims: Claims,
 }
 
 impl Token {
-    /// `None` for what is no bearer token, such as another program's prompt or a page of HTML.
+    /// Returns `None` for text that is not a bearer token, such as another program's prompt or a
+    /// page of HTML.
     fn new(access: &AccessToken, now: SystemTime) -> Option<Self> {
         let secret = access.secret.expose_secret();
         if !is_b64token(secret) {
@@ -49,7 +52,6 @@ impl Token {
             authorization,
             expires_on: access.expires_on,
             states_expiry: !matches!(access.renewal, Renewal::Assumed(_)),
-            // An expiry beyond what the clock can count is none.
             expires_at: Instant::now()
                 .checked_add(access.expires_on.duration_since(now).unwrap_or_default()),
             renew_on: renew_on(access, now),
@@ -57,30 +59,30 @@ impl Token {
         })
     }
 
-    /// Whether it may still be sent.
+    /// Whether the token may still be sent.
     fn is_alive(&self, now: SystemTime) -> bool {
         self.expires_on > now && self.expires_at.is_none_or(|end| end > Instant::now())
     }
 
-    /// How long it may still be sent; zero once it has expired.
+    /// The time for which the token may still be sent; zero once it has expired.
     pub(crate) fn remaining(&self, now: SystemTime) -> Duration {
         self.expires_on.duration_since(now).unwrap_or_default()
     }
 }
 
-/// RFC 6750, section 2.1.
+/// Whether a text is a `b64token` (RFC 6750, section 2.1).
 fn is_b64token(text: &str) -> bool {
     let start = text.trim_end_matches('=');
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
     !start.is_empty() && start.bytes().all(allowed)
 }
 
-/// No token is renewed sooner than this after it came, whatever its issuer says.
+/// The shortest use of a token before it is renewed, whatever its issuer says.
 const MIN_USE: Duration = Duration::from_secs(1);
 
-/// With a fifth of the life left, so that five-minute tokens are not renewed on each request and
-/// hour-long ones survive an outage of minutes; up to a tenth of that margin earlier, so that many
-/// proxies started together do not all ask together.
+/// The time at which to renew a token: with a fifth of its life left, so that five-minute tokens
+/// are not renewed on each request and hour-long ones survive an outage of minutes. Jitter of up to
+/// a tenth of that margin keeps proxies that started together from renewing together.
 fn renew_on(access: &AccessToken, now: SystemTime) -> SystemTime {
     let remaining = access.expires_on.duration_since(now).unwrap_or_default();
     let margin = remaining / 5;
@@ -114,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn asks_az_no_earlier_than_az_itself_would_renew() {
+    fn az_is_called_no_earlier_than_it_would_renew() {
         let limit = Duration::from_secs(290);
         assert_eq!(margin_of(3600, Renewal::NotBefore(limit)), 290);
         assert_eq!(margin_of(60, Renewal::NotBefore(limit)), 12);
     }
 
     #[test]
-    fn what_is_no_bearer_token_is_not_sent() {
+    fn text_that_is_not_a_bearer_token_is_not_sent() {
         let now = SystemTime::now();
         let token = |text: &str| {
             let access = AccessToken {

@@ -1,10 +1,12 @@
-//! One credential and one audience, and the token in use for them: renewed ahead of expiry in the
-//! background, and in use for as long as it really lives while renewal fails.
+//! The token in use for one credential and one audience. A background task renews it ahead of
+//! expiry. While renewal fails, it stays in use until it really expires.
 //!
-//! Whoever needs the next generation, a renewal or a crowd of requests behind an expired token, joins
-//! the same fetch. It runs in a task of its own, so that a caller who gives up takes nothing from the
-//! others. The token of the current generation is at hand, since a look-up in moka costs a request as
-//! much as writing it does; both clocks are checked at each use.
+//! Every caller that needs the next token joins one shared fetch, be it a renewal or many requests
+//! behind an expired token. The fetch runs in its own task, so that a caller that gives up does not
+//! stop it for the others.
+//!
+//! The current token is kept outside moka, since a look-up in moka costs a request as much as
+//! writing it does. Both deadlines are checked at each use.
 
 use std::{
     sync::{
@@ -16,7 +18,7 @@ use std::{
 
 use super::{
     Token,
-    backoff::Failure,
+    backoff::FailedFetch,
     key::{Key, Name, Tokens},
 };
 use crate::{
@@ -25,17 +27,17 @@ use crate::{
     credentials::{Credential, CredentialError, Reason},
 };
 
-/// How often the wall clock is looked at between renewals.
+/// The interval at which the wall clock is checked between renewals.
 const TICK: Duration = Duration::from_secs(15);
-/// The pause between attempts nobody asked for, while a person has to act before one can work.
+/// The pause between background attempts while a person has to act before one can work.
 const UNATTENDED_PAUSE: Duration = Duration::from_secs(30);
-/// A source that hands out the token it gave before is not asked again for so long.
+/// The pause after a credential returned the token that is already in use.
 const SAME_TOKEN_PAUSE: Duration = Duration::from_secs(30);
 
-/// Refused tokens are replaced no more often than this.
+/// The shortest time between two replacements of refused tokens.
 const REPLACEMENT_PAUSE: Duration = Duration::from_secs(30);
 
-/// One credential and one audience.
+/// The tokens of one credential for one audience.
 #[derive(Debug)]
 pub struct Source {
     name: Arc<Name>,
@@ -44,61 +46,61 @@ pub struct Source {
     clock: Clock,
     current: Mutex<Current>,
     renewing: AtomicBool,
-    failure: Mutex<Option<Failure>>,
-    /// The generation that a service refused last, and when.
+    failure: Mutex<Option<FailedFetch>>,
+    /// The generation that a service refused last, and the time of its refusal.
     replaced: Mutex<Option<(u64, Instant)>>,
 }
 
-/// The token in use, and its place in the order of a source's tokens.
+/// The token in use, and its generation.
 #[derive(Debug, Clone, Default)]
 struct Current {
     generation: u64,
     token: Option<Arc<Token>>,
 }
 
-/// Why there is no token now.
+/// The reason why there is no token now.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{error}")]
 pub struct Unavailable {
-    /// What the credential said last.
+    /// The last error of the credential.
     pub error: CredentialError,
-    /// When the next attempt is due.
+    /// The time until the next attempt is due.
     pub retry_in: Duration,
 }
 
-/// What a source has, for people; never the token.
+/// The state of a source, for display; never the token itself.
 #[derive(Debug, Clone)]
 pub struct SourceStatus {
     /// The credential's name in the configuration.
     pub credential: Arc<str>,
-    /// The kind that serves.
+    /// The kind of the credential in use.
     pub kind: &'static str,
-    /// Whom its tokens are for.
+    /// The audience of its tokens.
     pub audience: Option<Audience>,
-    /// The token in use, if one is.
+    /// The token in use, if there is one that has not expired.
     pub token: Option<Arc<Token>>,
-    /// Why the last attempt failed, if it did.
+    /// The error of the last attempt, if it failed.
     pub last_error: Option<CredentialError>,
 }
 
-/// Makes a panic a failure like any other, with a pause behind it.
+/// Turns a panic of the credential into a failed fetch with a pause after it.
 struct OnPanic<'a> {
     source: &'a Source,
-    previous: Option<&'a Failure>,
+    previous: Option<&'a FailedFetch>,
 }
 
 impl Drop for OnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let failure = Failure::after(self.previous, broken_off());
+            let failure = FailedFetch::after(self.previous, aborted());
             self.source.set_failure(Some(failure));
         }
     }
 }
 
-fn broken_off() -> CredentialError {
+fn aborted() -> CredentialError {
     CredentialError {
-        message: "the token request was broken off".to_owned(),
+        message: "the token request was aborted".to_owned(),
         remedy: "Try again in a moment.".to_owned(),
         reason: Reason::Transient,
         retry_after: None,
@@ -124,7 +126,8 @@ impl Source {
         }
     }
 
-    /// A token that has not expired: from memory, or from the one fetch that all callers share.
+    /// Returns a token that has not expired: the current one, or the result of the one fetch that
+    /// all callers share.
     pub async fn token(self: &Arc<Self>) -> Result<Arc<Token>, Unavailable> {
         let Current { generation, token } = self.current();
         if let Some(token) = token {
@@ -136,23 +139,23 @@ impl Source {
                 return Ok(token);
             }
         }
-        // Boxed, since most requests would only carry the room for it about.
+        // Boxed, since most requests do not fetch and would only carry its space.
         Box::pin(self.fetch(generation)).await
     }
 
-    /// The time by which its tokens expire.
+    /// The wall-clock time that decides whether tokens have expired.
     pub fn now(&self) -> SystemTime {
         self.clock.now()
     }
 
-    /// The token in use, without waiting for one.
+    /// Returns the token in use, without waiting for one.
     pub fn at_hand(&self) -> Option<Arc<Token>> {
         let token = self.current().token?;
         token.is_alive(self.clock.now()).then_some(token)
     }
 
-    /// A token in place of one that a service has refused. `None` when there is none: the source gives
-    /// out the same one, or has just replaced another.
+    /// Returns a token in place of one that a service has refused. `None` if there is no other: the
+    /// credential returns the refused one, or another token has just been replaced.
     pub async fn replace(
         self: &Arc<Self>,
         refused: &Token,
@@ -168,8 +171,8 @@ impl Source {
         tracing::warn!(
             credential = &*self.name.credential,
             audience = self.name.audience.as_ref().map(tracing::field::display),
-            not_again_for = ?REPLACEMENT_PAUSE,
-            "the service refuses the token; asking for another"
+            not_repeated_for = ?REPLACEMENT_PAUSE,
+            "the service refused the token; requesting another"
         );
         self.drop_token(generation);
         self.fetch(generation)
@@ -177,7 +180,7 @@ impl Source {
             .map(|token| Some(token).filter(is_new))
     }
 
-    /// Fetches the first token, then each next one ahead of expiry, for as long as the process runs.
+    /// Fetches the first token, then renews it ahead of expiry for as long as the process runs.
     pub async fn keep_fresh(self: Arc<Self>) {
         loop {
             let pause = match self.token().await {
@@ -192,17 +195,17 @@ impl Source {
                     }
                 },
             };
-            // Never a busy loop, whatever the clocks do.
+            // At least a short pause, so that jumping clocks never cause a busy loop.
             tokio::time::sleep(pause.max(Duration::from_millis(100))).await;
         }
     }
 
-    /// Whom its tokens are for.
+    /// The audience of its tokens.
     pub fn audience(&self) -> Option<&Audience> {
         self.name.audience.as_ref()
     }
 
-    /// What this source has now.
+    /// The current state of this source.
     pub fn status(&self) -> SourceStatus {
         let now = self.clock.now();
         let token = self.current().token;
@@ -232,7 +235,7 @@ impl Source {
         }
         let source = self.clone();
         tokio::spawn(async move {
-            // The error is kept in `failure` and logged there; the token in use stays in use.
+            // `acquire` stores and logs the error; the token in use stays in use.
             let _ = source.fetch(generation).await;
             source.renewing.store(false, Ordering::Release);
         });
@@ -254,13 +257,13 @@ impl Source {
         match fetch.await {
             Ok(result) => result.map_err(|error| Unavailable::clone(&error)),
             Err(_) => Err(Unavailable {
-                error: broken_off(),
+                error: aborted(),
                 retry_in: Duration::from_secs(1),
             }),
         }
     }
 
-    /// Asks the credential, unless it has just failed.
+    /// Fetches a token from the credential, unless a pause after a failure still runs.
     async fn acquire(&self) -> Result<Arc<Token>, Unavailable> {
         let previous = self.failure();
         if let Some(failure) = &previous {
@@ -272,21 +275,21 @@ impl Source {
                 });
             }
         }
-        // Should the credential panic, everybody who waits would try it again in turn.
+        // Without it, every waiting caller would in turn retry a credential that panics.
         let on_panic = OnPanic {
             source: self,
             previous: previous.as_ref(),
         };
-        let asked = self.ask().await;
+        let result = self.request().await;
         drop(on_panic);
-        match asked {
+        match result {
             Ok(token) => {
                 self.set_failure(None);
                 Ok(token)
             }
             Err(error) => {
-                let failure = Failure::after(previous.as_ref(), error);
-                // Who waits for a person has said so, and would go on saying so.
+                let failure = FailedFetch::after(previous.as_ref(), error);
+                // A credential that waits for a person has logged that itself.
                 if failure.error.reason != Reason::Waiting {
                     tracing::warn!(
                         credential = &*self.name.credential,
@@ -306,8 +309,8 @@ impl Source {
         }
     }
 
-    async fn ask(&self) -> Result<Arc<Token>, CredentialError> {
-        // Boxed, since the largest kind of credential decides how much room it takes.
+    async fn request(&self) -> Result<Arc<Token>, CredentialError> {
+        // Boxed, since the largest kind of credential decides its size.
         let access = Box::pin(self.credential.token(self.name.audience.as_ref())).await?;
         let now = self.clock.now();
         if access.expires_on <= now {
@@ -319,8 +322,8 @@ impl Source {
             });
         }
         let mut token = Token::new(&access, now).ok_or_else(|| CredentialError {
-            message: "what was issued is no bearer token (RFC 6750, section 2.1)".to_owned(),
-            remedy: "Check what the credential prints, stores or is answered.".to_owned(),
+            message: "the issued text is not a bearer token (RFC 6750, section 2.1)".to_owned(),
+            remedy: "Check the token that the credential prints, stores or receives.".to_owned(),
             reason: Reason::NeedsAction,
             retry_after: None,
         })?;
@@ -343,7 +346,8 @@ impl Source {
         self.lock_current().clone()
     }
 
-    /// Puts the next generation's token into use, unless another caller of the same fetch has.
+    /// Puts the token of the next generation into use, unless another caller of this fetch already
+    /// has.
     fn advance(&self, generation: u64, token: &Arc<Token>) -> bool {
         let mut current = self.lock_current();
         let is_first = current.generation == generation;
@@ -356,8 +360,8 @@ impl Source {
         is_first
     }
 
-    /// Whether a refused token of this generation is to be replaced: all who ask share one attempt,
-    /// and a service that refuses every token does not keep the issuer busy.
+    /// Whether to replace a refused token of this generation. All callers share one attempt, and a
+    /// service that refuses every token does not keep the issuer busy.
     fn may_replace(&self, generation: u64) -> bool {
         let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -381,14 +385,14 @@ impl Source {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn failure(&self) -> Option<Failure> {
+    fn failure(&self) -> Option<FailedFetch> {
         self.failure
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    fn set_failure(&self, failure: Option<Failure>) {
+    fn set_failure(&self, failure: Option<FailedFetch>) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 }

@@ -1,4 +1,4 @@
-//! As much of DER (X.690) as it takes to walk through a certificate.
+//! Reads DER (X.690), as far as walking through a certificate needs it.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
@@ -9,7 +9,7 @@ pub(super) const GENERALIZED_TIME: u8 = 0x18;
 pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const SET: u8 = 0x31;
 
-/// One DER element (X.690), and what follows it.
+/// One DER element (X.690), and the bytes that follow it.
 pub(super) struct Element<'a> {
     pub(super) tag: u8,
     pub(super) content: &'a [u8],
@@ -45,7 +45,8 @@ impl<'a> Element<'a> {
     }
 }
 
-/// `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ`; two digits are a year from 1950 to 2049.
+/// Reads a time, written `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ`. Two digits are a year from 1950 to
+/// 2049.
 pub(super) fn time(element: &Element<'_>) -> Option<Timestamp> {
     let text = std::str::from_utf8(element.content).ok()?;
     let century = match element.tag {

@@ -1,5 +1,5 @@
-//! What people and credentials need to know of an X.509 certificate (RFC 5280, section 4.1): whose it
-//! is, who issued it, its thumbprint, its public key and its first and last day.
+//! Reads an X.509 certificate (RFC 5280, section 4.1): subject, issuer, thumbprint, public key and
+//! validity. Nothing here decides trust.
 
 mod der;
 mod name;
@@ -19,7 +19,7 @@ use self::der::{Element, INTEGER, SEQUENCE};
 /// `[0] EXPLICIT`, which holds the version.
 const VERSION: u8 = 0xa0;
 
-/// A certificate. Its signature is not checked: that is for whoever trusts it.
+/// A certificate. Its signature is not checked: that is up to those who trust it.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     der: CertificateDer<'static>,
@@ -27,19 +27,19 @@ pub struct Certificate {
     issuer: String,
     not_before: Timestamp,
     not_after: Timestamp,
-    /// What is inside the `SubjectPublicKeyInfo`: an algorithm and the key's bits.
+    /// The content of `SubjectPublicKeyInfo`: an algorithm and the bits of the key.
     public_key: Vec<u8>,
 }
 
 impl Certificate {
-    /// All certificates of a PEM text in their order; `None` where one is damaged.
+    /// Reads all certificates of a PEM text, in order; `None` if one is damaged.
     pub fn all_from_pem(pem: &str) -> Option<Vec<Self>> {
         CertificateDer::pem_slice_iter(pem.as_bytes())
             .map(|der| Self::from_der(der.ok()?))
             .collect()
     }
 
-    /// `None` where it is damaged.
+    /// Reads a certificate; `None` if it is damaged.
     pub fn from_der(der: CertificateDer<'static>) -> Option<Self> {
         let certificate = Element::first(&der)?.expect(SEQUENCE)?;
         let to_be_signed = Element::first(certificate.content)?.expect(SEQUENCE)?;
@@ -64,17 +64,17 @@ impl Certificate {
         })
     }
 
-    /// Whose it is; empty where only the names in an extension say so. It may hold any characters.
+    /// The subject; empty if only an extension names it. It may hold any characters.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// Who issued it. It may hold any characters.
+    /// The issuer. It may hold any characters.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Its last moment.
+    /// The end of its validity.
     pub fn not_after(&self) -> Timestamp {
         self.not_after
     }
@@ -89,17 +89,18 @@ impl Certificate {
         STANDARD.encode(&self.der)
     }
 
-    /// Whether the certificate is for this public key, whose bits end the field that holds them.
+    /// Whether the certificate is for this public key. The key's bits end the field that holds
+    /// them.
     pub fn is_for(&self, public_key: &[u8]) -> bool {
         self.public_key.ends_with(public_key)
     }
 
-    /// When it begins, if it has not yet.
+    /// The start of its validity, if it is still to come.
     pub fn begins(&self, now: SystemTime) -> Option<Timestamp> {
         (now < SystemTime::from(self.not_before)).then_some(self.not_before)
     }
 
-    /// When it ended, if it has.
+    /// The end of its validity, if it has passed.
     pub fn ended(&self, now: SystemTime) -> Option<Timestamp> {
         (SystemTime::from(self.not_after) < now).then_some(self.not_after)
     }
@@ -129,7 +130,7 @@ CgYIKoZIzj0EAwIDSAAwRQIhAOhgtYfsjmT1DfIEQ/Cn3bWwKhxMKywgSoiP+lx8
     }
 
     #[test]
-    fn reads_what_openssl_wrote() {
+    fn reads_a_certificate_of_openssl() {
         let all = Certificate::all_from_pem(&format!("{PEM}{PEM}")).expect("certificates");
         assert_eq!(all.len(), 2);
         let certificate = &all[0];
@@ -154,7 +155,7 @@ CgYIKoZIzj0EAwIDSAAwRQIhAOhgtYfsjmT1DfIEQ/Cn3bWwKhxMKywgSoiP+lx8
     }
 
     #[test]
-    fn is_told_what_is_no_certificate() {
+    fn a_damaged_certificate_is_refused_without_a_panic() {
         assert!(Certificate::all_from_pem("").is_some_and(|all| all.is_empty()));
         let der = der();
         for end in 0..der.len() {
@@ -165,7 +166,7 @@ CgYIKoZIzj0EAwIDSAAwRQIhAOhgtYfsjmT1DfIEQ/Cn3bWwKhxMKywgSoiP+lx8
             for byte in [0x00, 0x7f, 0x80, 0x84, 0xff] {
                 let mut changed = der.clone();
                 changed[at] = byte;
-                // It must not panic; what a changed byte means is another matter.
+                // It must not panic. Whether a changed byte is valid does not matter here.
                 let _ = Certificate::from_der(CertificateDer::from(changed));
             }
         }

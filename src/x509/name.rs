@@ -1,13 +1,13 @@
-//! Distinguished names, as short as people say them.
+//! Shortens distinguished names for people.
 
 use super::der::{Element, OBJECT_IDENTIFIER, SEQUENCE, SET};
 
-/// 2.5.4.3 and 2.5.4.10 (RFC 5280, appendix A.1).
+/// The OIDs 2.5.4.3 and 2.5.4.10 (RFC 5280, appendix A.1).
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const ORGANIZATION: &[u8] = &[0x55, 0x04, 0x0a];
 const BMP_STRING: u8 = 0x1e;
 
-/// The common name, with the organization in parentheses, or the one of them that is there.
+/// Returns the common name with the organization in parentheses, or whichever of them is present.
 pub(super) fn of(name: &Element<'_>) -> String {
     let common_name = attribute(name, COMMON_NAME);
     match (common_name, attribute(name, ORGANIZATION)) {
@@ -16,7 +16,7 @@ pub(super) fn of(name: &Element<'_>) -> String {
     }
 }
 
-/// The first value of a type. A `Name` is a sequence of sets of pairs of type and value.
+/// Returns the first value of a type. A `Name` is a sequence of sets of pairs of type and value.
 fn attribute(name: &Element<'_>, wanted: &[u8]) -> Option<String> {
     let mut next = Element::first(name.content);
     while let Some(set) = next {
