@@ -20,10 +20,10 @@ use super::{
 
 /// The requests being answered on one connection.
 #[derive(Debug, Clone)]
-pub(super) struct Active(Arc<Shared>);
+pub(super) struct Active(Arc<State>);
 
 #[derive(Debug)]
-struct Shared {
+struct State {
     start: Instant,
     count: AtomicUsize,
     /// Milliseconds since `start`; 0 before the first request has ended.
@@ -31,12 +31,12 @@ struct Shared {
     is_http2: AtomicBool,
     is_reading_head: AtomicBool,
     is_stopped: AtomicBool,
-    is_answered: AtomicBool,
+    all_sent: AtomicBool,
     /// Of the head that has come last: one of the constants below.
     target: AtomicU8,
     /// Of all heads so far, over HTTP/2.
     cut: CutTargets,
-    awaits_answer: AtomicBool,
+    awaits_response: AtomicBool,
     awaits_body: AtomicBool,
     idleness: Arc<Idleness>,
 }
@@ -57,7 +57,7 @@ pub(super) struct Idle {
 /// One of them, until dropped.
 #[derive(Debug)]
 pub(super) struct Request {
-    shared: Arc<Shared>,
+    state: Arc<State>,
     target: u8,
 }
 
@@ -68,7 +68,7 @@ impl Request {
             WHOLE => false,
             CUT => true,
             _ if request.version() < Version::HTTP_2 => !target::is_whole(request),
-            _ => self.shared.cut.may_hold(request),
+            _ => self.state.cut.may_hold(request),
         }
     }
 }
@@ -76,17 +76,17 @@ impl Request {
 impl Active {
     /// `idleness` is told whenever none is left.
     pub(super) fn new(idleness: Arc<Idleness>) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(State {
             start: Instant::now(),
             count: AtomicUsize::new(0),
             last_end: AtomicU64::new(0),
             is_http2: AtomicBool::new(false),
             is_reading_head: AtomicBool::new(false),
             is_stopped: AtomicBool::new(false),
-            is_answered: AtomicBool::new(true),
+            all_sent: AtomicBool::new(true),
             target: AtomicU8::new(UNSEEN),
             cut: CutTargets::default(),
-            awaits_answer: AtomicBool::new(false),
+            awaits_response: AtomicBool::new(false),
             awaits_body: AtomicBool::new(false),
             idleness,
         }))
@@ -94,12 +94,12 @@ impl Active {
 
     pub(super) fn begin(&self) -> Request {
         self.0.count.fetch_add(1, Ordering::SeqCst);
-        let is_clear = self.0.is_answered.swap(false, Ordering::Relaxed);
-        self.0.awaits_answer.store(is_clear, Ordering::Relaxed);
+        let is_clear = self.0.all_sent.swap(false, Ordering::Relaxed);
+        self.0.awaits_response.store(is_clear, Ordering::Relaxed);
         self.0.is_reading_head.store(false, Ordering::Relaxed);
         Request {
             target: self.0.target.swap(UNSEEN, Ordering::Relaxed),
-            shared: self.0.clone(),
+            state: self.0.clone(),
         }
     }
 
@@ -130,25 +130,25 @@ impl Active {
 
     /// Notes that no byte is left to send of the answers that have ended.
     pub(super) fn flushed(&self) {
-        if !self.is_answered() && !self.any() {
-            self.0.is_answered.store(true, Ordering::SeqCst);
+        if !self.all_sent() && !self.any() {
+            self.0.all_sent.store(true, Ordering::SeqCst);
             self.0.idleness.came();
         }
     }
 
     /// Whether the client has all of every answer to the requests so far.
-    pub(super) fn is_answered(&self) -> bool {
-        self.0.is_answered.load(Ordering::SeqCst)
+    pub(super) fn all_sent(&self) -> bool {
+        self.0.all_sent.load(Ordering::SeqCst)
     }
 
     /// Notes that bytes of an answer are on their way.
-    pub(super) fn answering(&self) {
-        self.0.awaits_answer.store(false, Ordering::Relaxed);
+    pub(super) fn response_begun(&self) {
+        self.0.awaits_response.store(false, Ordering::Relaxed);
     }
 
     /// Whether the client has nothing yet of the answer that comes next, and all of those before.
-    pub(super) fn awaits_answer(&self) -> bool {
-        self.0.awaits_answer.load(Ordering::Relaxed)
+    pub(super) fn awaits_response(&self) -> bool {
+        self.0.awaits_response.load(Ordering::Relaxed)
     }
 
     /// Notes whether the handler waits for more of a request's body.
@@ -168,7 +168,7 @@ impl Active {
     /// `None` while a request is in flight. HTTP/2 sends what is left of its answers by itself when
     /// it closes.
     pub(super) fn idle(&self) -> Option<Idle> {
-        let is_idle = self.0.is_http2.load(Ordering::Relaxed) || self.is_answered();
+        let is_idle = self.0.is_http2.load(Ordering::Relaxed) || self.all_sent();
         (is_idle && !self.any()).then(|| Idle {
             awaits_request: self.0.last_end.load(Ordering::Relaxed) == 0
                 || self.0.is_reading_head.load(Ordering::Relaxed),
@@ -188,11 +188,11 @@ impl Active {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        let shared = &self.shared;
-        let elapsed = u64::try_from(shared.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        shared.last_end.store(elapsed.max(1), Ordering::Relaxed);
-        if shared.count.fetch_sub(1, Ordering::SeqCst) == 1 {
-            shared.idleness.came();
+        let state = &self.state;
+        let elapsed = u64::try_from(state.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        state.last_end.store(elapsed.max(1), Ordering::Relaxed);
+        if state.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            state.idleness.came();
         }
     }
 }

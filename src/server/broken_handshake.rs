@@ -3,35 +3,35 @@
 
 use rustls::{AlertDescription as Alert, CertificateError, Error};
 
-use super::seldom::Seldom;
+use super::log_limit::LogLimit;
 
 /// The log lines of failed handshakes, of which a client that tries again and again may cause many.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(Seldom);
+pub(super) struct HandshakeLog(LogLimit);
 
-impl Complaints {
+impl HandshakeLog {
     pub(super) fn refused(&self, error: &Error) {
-        let Some(untold) = self.0.take_turn() else {
+        let Some(suppressed) = self.0.allow() else {
             return;
         };
-        let (reason, remedy) = explain(error);
-        let untold = (untold > 0).then_some(untold);
+        let (reason, remedy) = reason_and_remedy(error);
+        let suppressed = (suppressed > 0).then_some(suppressed);
         tracing::warn!(
             remedy,
-            more_since_last = untold,
+            more_since_last = suppressed,
             "a TLS handshake failed: {reason}"
         );
     }
 }
 
 /// A reason and a remedy.
-fn explain(error: &Error) -> (&'static str, &'static str) {
+fn reason_and_remedy(error: &Error) -> (&'static str, &'static str) {
     match error {
         Error::NoCertificatesPresented => (
             "the client showed no certificate",
             "Give the client a certificate that a CA in `security.tls.client_ca` has signed.",
         ),
-        Error::InvalidCertificate(problem) => explain_certificate(problem),
+        Error::InvalidCertificate(problem) => certificate_reason_and_remedy(problem),
         Error::AlertReceived(
             Alert::UnknownCA
             | Alert::BadCertificate
@@ -59,7 +59,7 @@ fn explain(error: &Error) -> (&'static str, &'static str) {
     }
 }
 
-fn explain_certificate(problem: &CertificateError) -> (&'static str, &'static str) {
+fn certificate_reason_and_remedy(problem: &CertificateError) -> (&'static str, &'static str) {
     use CertificateError as Bad;
     match problem {
         // A CA of the same name with another key is known by its signature only.

@@ -21,18 +21,18 @@ pub(super) enum Closing {
     /// Another connection takes the place.
     Evicted {
         /// `None` where too many others take their time already.
-        leave: Option<OwnedSemaphorePermit>,
+        permit: Option<OwnedSemaphorePermit>,
     },
 }
 
-pub(super) async fn asked_to_close(
+pub(super) async fn close_requested(
     stopping: &mut watch::Receiver<bool>,
     member: &mut Member,
 ) -> Closing {
     tokio::select! {
         () = stopped(stopping) => Closing::Stopped,
         () = member.evicted() => Closing::Evicted {
-            leave: member.closing(),
+            permit: member.closing(),
         },
     }
 }
@@ -41,7 +41,7 @@ impl Closing {
     /// Whether there is time for an orderly end. A request that came at the same moment gets its
     /// answer in any case.
     pub(super) fn is_orderly(&self, active: &Active) -> bool {
-        !matches!(self, Self::Evicted { leave: None }) || active.any()
+        !matches!(self, Self::Evicted { permit: None }) || active.any()
     }
 
     /// Drives a connection to its end; `None` if that does not come soon enough. A request in flight
@@ -73,7 +73,7 @@ impl Closing {
     /// Whether a client still gets something. An evicted connection gives up its place to others that
     /// wait, and does not wait itself for a client that reads slowly.
     fn waits_for(&self, active: &Active) -> bool {
-        active.any() || matches!(self, Self::Stopped) && !active.is_answered()
+        active.any() || matches!(self, Self::Stopped) && !active.all_sent()
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_a_request_ends_soon() {
-        for closing in [Closing::Stopped, Closing::Evicted { leave: None }] {
+        for closing in [Closing::Stopped, Closing::Evicted { permit: None }] {
             let (start, active) = (Instant::now(), active());
             let end = closing.end(pending::<()>(), &active);
             let end = timeout(Duration::from_secs(20), end).await;

@@ -19,19 +19,19 @@ use tokio::{
 
 use super::{
     active,
-    closing::asked_to_close,
+    closing::close_requested,
     connections::Member,
     handler::Handler,
     io::Io,
     limits::{Limits, STREAM_WINDOW},
     listener::Accepted,
-    outgoing::Outgoing,
-    paced::{Paced, Streams},
     refused_head,
     request_body::RequestBody,
+    response_body::ResponseBody,
     stop::stopped,
+    stream_timeout::{StreamExecutor, TimedBody},
     target::CutTarget,
-    tracked::Tracked,
+    write_progress::WriteProgress,
 };
 
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4).
@@ -71,30 +71,30 @@ pub(super) async fn run<H: Handler>(
     if is_http2 {
         active.set_http2();
     }
-    let outgoing = Outgoing::default();
+    let write_progress = WriteProgress::default();
     let io = TokioIo::new(Io::new(
         stream,
         first,
         active.clone(),
-        outgoing.clone(),
+        write_progress.clone(),
         limits,
         is_http2,
         deadline,
     ));
     let requests = active.clone();
-    let answers = outgoing.clone();
+    let progress = write_progress.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let begun = requests.begin();
         let version = request.version();
         let request = request.map(|body| RequestBody::new(body, version, &requests));
-        respond(handler.clone(), request, begun, answers.clone())
+        respond(handler.clone(), request, begun, progress.clone())
     });
     if is_http2 {
         let service = service_fn(move |request| {
             let response = service.call(request);
-            async { response.await.map(|response| response.map(Paced::new)) }
+            async { response.await.map(|response| response.map(TimedBody::new)) }
         });
-        let streams = Streams {
+        let streams = StreamExecutor {
             timeout: limits.write_timeout,
         };
         let connection = http2::Builder::new(streams)
@@ -107,13 +107,15 @@ pub(super) async fn run<H: Handler>(
             .serve_connection(io, service);
         let mut connection = pin!(connection);
         let closing = tokio::select! {
-            _ = outgoing.drive(&mut connection) => return,
-            closing = asked_to_close(&mut stopping, &mut member) => closing,
+            _ = write_progress.drive(&mut connection) => return,
+            closing = close_requested(&mut stopping, &mut member) => closing,
         };
         if closing.is_orderly(&active) {
             connection.as_mut().graceful_shutdown();
             // Errors end a connection, nothing else: the client has seen them too.
-            let _ = closing.end(outgoing.drive(&mut connection), &active).await;
+            let _ = closing
+                .end(write_progress.drive(&mut connection), &active)
+                .await;
         }
         return;
     }
@@ -123,8 +125,8 @@ pub(super) async fn run<H: Handler>(
         .header_read_timeout(None)
         .serve_connection(io, service);
     let result = tokio::select! {
-        result = outgoing.drive(&mut connection) => result,
-        closing = asked_to_close(&mut stopping, &mut member) => {
+        result = write_progress.drive(&mut connection) => result,
+        closing = close_requested(&mut stopping, &mut member) => {
             if !closing.is_orderly(&active) {
                 return;
             }
@@ -132,7 +134,7 @@ pub(super) async fn run<H: Handler>(
                 active.stop();
             }
             std::pin::Pin::new(&mut connection).graceful_shutdown();
-            match closing.end(outgoing.drive(&mut connection), &active).await {
+            match closing.end(write_progress.drive(&mut connection), &active).await {
                 Some(result) => result,
                 None => return,
             }
@@ -140,21 +142,21 @@ pub(super) async fn run<H: Handler>(
     };
     if result.is_err() {
         let io = connection.into_parts().io.into_inner();
-        end_broken(io, &outgoing).await;
+        end_broken(io, &write_progress).await;
     }
 }
 
 /// Ends an HTTP/1.1 connection that failed, with what the client has to know.
-async fn end_broken(mut io: Io, outgoing: &Outgoing) {
+async fn end_broken(mut io: Io, write_progress: &WriteProgress) {
     if io.too_slow()
-        && let Some(answer) = refused_head::refuse(StatusCode::REQUEST_TIMEOUT, None)
+        && let Some(response) = refused_head::refuse(StatusCode::REQUEST_TIMEOUT, None)
     {
         // hyper closes such a connection in silence. The client has been slow enough: what
         // does not arrive now never will.
-        let _ = io.write_all(&answer).await;
+        let _ = io.write_all(&response).await;
         let _ = io.shutdown().await;
-    } else if outgoing.has_broken_off() {
-        if outgoing.ends_with_connection() {
+    } else if write_progress.has_broken_off() {
+        if write_progress.ends_with_connection() {
             io.reset();
         } else {
             // What there is of the answer must not be lost to a client that is still sending.
@@ -184,12 +186,12 @@ async fn respond<H: Handler>(
     handler: H,
     mut request: Request<RequestBody>,
     active: active::Request,
-    outgoing: Outgoing,
-) -> Result<Response<Tracked<H::Body>>, Infallible> {
-    outgoing.asked_in(request.version());
+    write_progress: WriteProgress,
+) -> Result<Response<ResponseBody<H::Body>>, Infallible> {
+    write_progress.set_version(request.version());
     if active.may_be_cut(&request) {
         request.extensions_mut().insert(CutTarget);
     }
     let response = handler.handle(request).await;
-    Ok(response.map(|body| Tracked::new(body, active, outgoing)))
+    Ok(response.map(|body| ResponseBody::new(body, active, write_progress)))
 }

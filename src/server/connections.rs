@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::{
     active::Active,
     idleness::{Idleness, Waiting},
-    seldom::Seldom,
+    log_limit::LogLimit,
 };
 
 /// So many connections at a time may take a moment to close in an orderly way, beyond the limit.
@@ -22,17 +22,17 @@ pub const CLOSING: usize = 16;
 
 /// The places for connections of one or several listeners. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Connections(Arc<Shared>);
+pub struct Connections(Arc<State>);
 
 #[derive(Debug)]
-struct Shared {
+struct State {
     limit: usize,
     remedy: &'static str,
     free: Arc<Semaphore>,
     closing: Arc<Semaphore>,
     open: Mutex<Open>,
     idleness: Arc<Idleness>,
-    told: Seldom,
+    log_limit: LogLimit,
 }
 
 #[derive(Debug, Default)]
@@ -61,14 +61,14 @@ pub(super) struct Member {
 impl Connections {
     /// Places for so many connections. The log gives `remedy` when they do not suffice.
     pub fn new(limit: usize, remedy: &'static str) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(State {
             limit,
             remedy,
             free: Arc::new(Semaphore::new(limit)),
             closing: Arc::new(Semaphore::new(CLOSING)),
             open: Mutex::default(),
             idleness: Arc::default(),
-            told: Seldom::default(),
+            log_limit: LogLimit::default(),
         }))
     }
 
@@ -80,7 +80,7 @@ impl Connections {
         }
         let _waiting = Waiting::begin(&self.0.idleness);
         loop {
-            self.tell(if self.evict() {
+            self.warn(if self.evict() {
                 "the longest idle one is closed for each new one"
             } else {
                 "all have requests in flight, and new ones wait"
@@ -131,13 +131,13 @@ impl Connections {
         open.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, what: &str) {
-        if let Some(untold) = self.0.told.take_turn() {
+    fn warn(&self, consequence: &str) {
+        if let Some(suppressed) = self.0.log_limit.allow() {
             tracing::warn!(
                 limit = self.0.limit,
                 remedy = self.0.remedy,
-                more_since_last = (untold > 0).then_some(untold),
-                "as many connections are open as there may be: {what}"
+                more_since_last = (suppressed > 0).then_some(suppressed),
+                "as many connections are open as there may be: {consequence}"
             );
         }
     }
@@ -154,7 +154,7 @@ impl Member {
 
     /// Leave to take a moment for an orderly end; the place is free from then on.
     pub(super) fn closing(&mut self) -> Option<OwnedSemaphorePermit> {
-        let leave = self
+        let permit = self
             .connections
             .0
             .closing
@@ -162,7 +162,7 @@ impl Member {
             .try_acquire_owned()
             .ok()?;
         self.place = None;
-        Some(leave)
+        Some(permit)
     }
 }
 

@@ -17,7 +17,7 @@ const OVERHEAD: usize = 32;
 /// Bytes of an integer behind its prefix. h2 reads as many.
 const MAX_INTEGER: usize = 4;
 /// Room for texts that is kept from block to block.
-const KEPT: usize = 4096;
+const SPARE: usize = 4096;
 const PATH: &[u8] = b":path";
 
 /// The lengths of the names in the static table (Appendix A), whose first index is 1.
@@ -120,8 +120,8 @@ impl PathReader {
             }
             may_resize = false;
         }
-        self.name.shrink_to(KEPT);
-        self.value.shrink_to(KEPT);
+        self.name.shrink_to(SPARE);
+        self.value.shrink_to(SPARE);
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     active::Active, half_closed::HalfClosed, http2_targets::Http2Targets, limits::Limits,
-    listener::Stream, outgoing::Outgoing, refused_head, target::RequestLine,
+    listener::Stream, refused_head, target::RequestLine, write_progress::WriteProgress,
 };
 
 /// How long a client that is still sending is listened to after its answer.
@@ -39,7 +39,7 @@ pub(super) struct Io {
     /// Bytes that were read to find out the protocol.
     first: Bytes,
     active: Active,
-    outgoing: Outgoing,
+    write_progress: WriteProgress,
     limits: Limits,
     /// Whether bytes after a pause begin a head. HTTP/2 has frames of its own at any time.
     reads_heads: bool,
@@ -55,7 +55,7 @@ pub(super) struct Io {
     half_closed: Option<HalfClosed>,
     /// What is left to send instead of hyper's own answer.
     refusal: Option<Bytes>,
-    alarm: Pin<Box<Sleep>>,
+    timer: Pin<Box<Sleep>>,
     ended: bool,
     too_slow: bool,
 }
@@ -79,7 +79,7 @@ impl Io {
         stream: Stream,
         first: Bytes,
         active: Active,
-        outgoing: Outgoing,
+        write_progress: WriteProgress,
         limits: Limits,
         is_http2: bool,
         head_deadline: Instant,
@@ -90,7 +90,7 @@ impl Io {
             line: RequestLine::new(),
             targets: is_http2.then(|| Box::new(Http2Targets::new(max_block(limits.max_head)))),
             active,
-            outgoing,
+            write_progress,
             limits,
             reads_heads: !is_http2,
             head_deadline: (!is_http2).then_some(head_deadline),
@@ -98,7 +98,7 @@ impl Io {
             linger: None,
             half_closed: None,
             refusal: None,
-            alarm: Box::pin(sleep_until(head_deadline)),
+            timer: Box::pin(sleep_until(head_deadline)),
             ended: false,
             too_slow: false,
         };
@@ -115,14 +115,14 @@ impl Io {
     /// Ready once `deadline` has passed. One timer serves all deadlines of a connection and is moved
     /// only when it fires or a nearer deadline comes up.
     fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        if deadline < self.alarm.deadline() {
-            self.alarm.as_mut().reset(deadline);
+        if deadline < self.timer.deadline() {
+            self.timer.as_mut().reset(deadline);
         }
-        while self.alarm.as_mut().poll(cx).is_ready() {
+        while self.timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
-            self.alarm.as_mut().reset(deadline);
+            self.timer.as_mut().reset(deadline);
         }
         Poll::Pending
     }
@@ -152,14 +152,14 @@ impl Io {
 
     /// Called when there is nothing to read: is the client late?
     ///
-    /// hyper does not ask for bytes again when an answer ends, so the alarm is kept set while one is
+    /// hyper does not ask for bytes again when an answer ends, so the timer is kept set while one is
     /// on its way, and finds out later how long the client has been idle.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.active.any() {
             self.head_deadline = None;
-            while self.alarm.as_mut().poll(cx).is_ready() {
+            while self.timer.as_mut().poll(cx).is_ready() {
                 let next = Instant::now() + self.limits.keep_alive;
-                self.alarm.as_mut().reset(next);
+                self.timer.as_mut().reset(next);
             }
             return Poll::Pending;
         }
@@ -182,7 +182,7 @@ impl Io {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.ended = true;
         if self.half_closed.is_none() {
-            if !self.reads_heads || !self.active.awaits_answer() {
+            if !self.reads_heads || !self.active.awaits_response() {
                 return Poll::Ready(());
             }
             self.half_closed = Some(HalfClosed::begin());
@@ -241,7 +241,7 @@ impl Io {
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        self.outgoing.wrote(&written);
+        self.write_progress.wrote(&written);
         if written.is_ready() {
             self.write_deadline = None;
             return written;
@@ -257,7 +257,7 @@ impl Io {
     /// Writes a refusal with a text in place of the bare one that `own` begins. `None` if what hyper
     /// writes is an answer to a request.
     fn poll_refusal(&mut self, cx: &mut Context<'_>, own: &[u8]) -> Option<Poll<io::Result<()>>> {
-        if !self.reads_heads || !self.active.is_answered() {
+        if !self.reads_heads || !self.active.all_sent() {
             return None;
         }
         let mut left = match self.refusal.take() {
@@ -323,7 +323,7 @@ impl AsyncWrite for Io {
         if let Some(refused) = self.poll_refusal(cx, buf) {
             return refused.map_ok(|()| buf.len());
         }
-        self.active.answering();
+        self.active.response_begun();
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.watch_write(cx, written)
     }
@@ -337,7 +337,7 @@ impl AsyncWrite for Io {
         if let Some(refused) = self.poll_refusal(cx, first) {
             return refused.map_ok(|()| bufs.iter().map(|buf| buf.len()).sum());
         }
-        self.active.answering();
+        self.active.response_begun();
         let mut joined = [0; JOINED];
         let written = match join(bufs, &mut joined) {
             Some(joined) => Pin::new(&mut self.stream).poll_write(cx, joined),

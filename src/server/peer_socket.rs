@@ -24,12 +24,12 @@ impl PeerSocket {
     /// Takes a few quick system calls.
     #[cfg(target_os = "linux")]
     pub(super) fn of(stream: &Stream) -> Self {
-        let asked = match stream {
+        let state = match stream {
             Stream::Tcp(stream) => tcp(stream),
             Stream::Tls(stream) => tcp(stream.get_ref().0),
             Stream::Unix(stream) => unix(stream),
         };
-        asked.unwrap_or(Self::Unknown)
+        state.unwrap_or(Self::Unknown)
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -40,7 +40,7 @@ impl PeerSocket {
 
 #[cfg(target_os = "linux")]
 fn tcp(stream: &tokio::net::TcpStream) -> std::io::Result<PeerSocket> {
-    sock_diag::ask(stream.peer_addr()?, stream.local_addr()?)
+    sock_diag::query(stream.peer_addr()?, stream.local_addr()?)
 }
 
 /// Both directions have ended if the peer has closed, and one if it sends no more.
@@ -86,7 +86,7 @@ mod sock_diag {
     const TCP_LISTEN: u8 = 10;
 
     /// Asks for the one socket whose own address is `peer` and that is connected to `local`.
-    pub(super) fn ask(peer: SocketAddr, local: SocketAddr) -> io::Result<PeerSocket> {
+    pub(super) fn query(peer: SocketAddr, local: SocketAddr) -> io::Result<PeerSocket> {
         let socket = socket_with(
             AddressFamily::NETLINK,
             SocketType::RAW,
@@ -95,10 +95,10 @@ mod sock_diag {
         )?;
         let kernel = SocketAddrNetlink::new(0, 0);
         sendto(&socket, &request(peer, local), SendFlags::empty(), &kernel)?;
-        let mut answer = [0; 512];
+        let mut reply = [0; 512];
         // The kernel has answered before `sendto` returns.
-        let (length, _) = recv(&socket, &mut answer, RecvFlags::DONTWAIT)?;
-        read(&answer[..length]).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        let (length, _) = recv(&socket, &mut reply, RecvFlags::DONTWAIT)?;
+        read(&reply[..length]).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     fn request(peer: SocketAddr, local: SocketAddr) -> [u8; REQUEST] {
@@ -129,13 +129,13 @@ mod sock_diag {
         request
     }
 
-    /// `None` if it is no answer, or an error other than ENOENT.
-    fn read(answer: &[u8]) -> Option<PeerSocket> {
+    /// `None` if it is not a reply, or an error other than ENOENT.
+    fn read(reply: &[u8]) -> Option<PeerSocket> {
         let number = |at: usize| {
-            let bytes = answer.get(at..at + 4)?;
+            let bytes = reply.get(at..at + 4)?;
             Some(u32::from_ne_bytes(bytes.try_into().ok()?))
         };
-        let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
+        let kind = u16::from_ne_bytes(reply.get(4..6)?.try_into().ok()?);
         if kind == NLMSG_ERROR {
             let error = number(HEADER)?.cast_signed();
             let is_missing = error == -rustix::io::Errno::NOENT.raw_os_error();
@@ -145,7 +145,7 @@ mod sock_diag {
             return None;
         }
         // `struct inet_diag_msg`: the state, and last the inode. A uid is before it, at 64.
-        let state = *answer.get(HEADER + 1)?;
+        let state = *reply.get(HEADER + 1)?;
         let inode = number(HEADER + 68)?;
         Some(match (state, inode) {
             (TCP_LISTEN, _) => PeerSocket::NotFound,
@@ -159,7 +159,7 @@ mod sock_diag {
 mod tests {
     use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 
-    use super::{PeerSocket, sock_diag::ask};
+    use super::{PeerSocket, sock_diag::query};
 
     #[test]
     fn a_socket_is_held_until_it_is_closed_whatever_its_family() {
@@ -175,12 +175,12 @@ mod tests {
             let client = TcpStream::connect(called).expect("accepted");
             let (server, peer) = listener.accept().expect("a client");
             let local = server.local_addr().expect("an address");
-            let asked = || ask(peer, local).expect("an answer");
-            assert_eq!(asked(), PeerSocket::Held, "{called}");
+            let state = || query(peer, local).expect("a reply");
+            assert_eq!(state(), PeerSocket::Held, "{called}");
             client.shutdown(Shutdown::Write).expect("half closed");
-            assert_eq!(asked(), PeerSocket::Held, "{called}");
+            assert_eq!(state(), PeerSocket::Held, "{called}");
             drop(client);
-            assert_eq!(asked(), PeerSocket::Closed, "{called}");
+            assert_eq!(state(), PeerSocket::Closed, "{called}");
         }
     }
 
@@ -188,11 +188,11 @@ mod tests {
     fn a_remote_socket_is_not_found() {
         let local = SocketAddr::from(([127, 0, 0, 1], 80));
         let remote = SocketAddr::from(([192, 0, 2, 1], 1));
-        assert_eq!(ask(remote, local).expect("an answer"), PeerSocket::NotFound);
+        assert_eq!(query(remote, local).expect("a reply"), PeerSocket::NotFound);
         // A listener of this machine may have the port of a remote client.
         let listener = TcpListener::bind("0.0.0.0:0").expect("bound");
         let port = listener.local_addr().expect("an address").port();
         let remote = SocketAddr::from(([192, 0, 2, 1], port));
-        assert_eq!(ask(remote, local).expect("an answer"), PeerSocket::NotFound);
+        assert_eq!(query(remote, local).expect("a reply"), PeerSocket::NotFound);
     }
 }

@@ -67,17 +67,17 @@ fn problem(status: StatusCode, detail: &str) -> Bytes {
         status.canonical_reason().unwrap_or_default(),
     );
     let body = format!("{{\"title\":\"{title}\",\"status\":{number},\"detail\":\"{detail}\"}}");
-    let answer = format!(
+    let response = format!(
         "HTTP/1.1 {number} {title}\r\nconnection: close\r\ncontent-type: application/problem+json\r\n\
          cache-control: no-store\r\nproxy-status: ahds-proxy; error=http_request_error\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     );
-    answer.into()
+    response.into()
 }
 
 /// The status of an answer from its first bytes.
-pub(super) fn status(answer: &[u8]) -> Option<StatusCode> {
-    let digits = answer.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+pub(super) fn status(response: &[u8]) -> Option<StatusCode> {
+    let digits = response.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     StatusCode::from_bytes(digits).ok()
 }

@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     connection, connections::Connections, handler::Handler, limits::Limits, listener::Listener,
-    seldom::Seldom, stop::stopped,
+    log_limit::LogLimit, stop::stopped,
 };
 
 /// After `accept` failed for want of file descriptors or memory.
@@ -27,7 +27,7 @@ pub async fn serve<H: Handler>(
     drain: Duration,
 ) {
     let mut tasks = JoinSet::new();
-    let told = Seldom::default();
+    let log_limit = LogLimit::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -55,10 +55,10 @@ pub async fn serve<H: Handler>(
             // It is gone before it was here.
             Err(error) if is_of_the_client(error.kind()) => {}
             Err(error) => {
-                if let Some(untold) = told.take_turn() {
+                if let Some(suppressed) = log_limit.allow() {
                     tracing::warn!(
                         remedy = "Allow the process more file descriptors (ulimit -n, LimitNOFILE=), or lower limits.connections.",
-                        more_since_last = (untold > 0).then_some(untold),
+                        more_since_last = (suppressed > 0).then_some(suppressed),
                         "a connection could not be accepted: {error}"
                     );
                 }

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{broken_handshake::Complaints, refused_head};
+use super::{broken_handshake::HandshakeLog, refused_head};
 
 /// What every TLS record of a handshake begins with (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
@@ -24,20 +24,20 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// What listeners present to their clients. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Tls(Arc<Shared>);
+pub struct Tls(Arc<State>);
 
 #[derive(Debug)]
-struct Shared {
+struct State {
     config: RwLock<Arc<ServerConfig>>,
-    complaints: Complaints,
+    handshake_log: HandshakeLog,
 }
 
 impl Tls {
     /// With a certificate to begin with.
     pub fn new(config: Arc<ServerConfig>) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(State {
             config: RwLock::new(config),
-            complaints: Complaints::default(),
+            handshake_log: HandshakeLog::default(),
         }))
     }
 
@@ -72,7 +72,7 @@ impl Tls {
         tracing::debug!("a TLS handshake failed: {error}");
         // Whoever only went away was not refused.
         if let Some(reason) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            self.0.complaints.refused(reason);
+            self.0.handshake_log.refused(reason);
             linger(&mut stream).await?;
         }
         Err(error)

@@ -11,25 +11,25 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// Lets one log line through in ten seconds, and counts the others.
 #[derive(Debug, Default)]
-pub(super) struct Seldom(Mutex<Told>);
+pub(super) struct LogLimit(Mutex<State>);
 
 #[derive(Debug, Default)]
-struct Told {
+struct State {
     last: Option<Instant>,
-    untold: u64,
+    suppressed: u64,
 }
 
-impl Seldom {
+impl LogLimit {
     /// The number of lines held back since the last one that was let through; `None` if it is too
     /// soon for another.
-    pub(super) fn take_turn(&self) -> Option<u64> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.last.is_some_and(|last| last.elapsed() < PAUSE) {
-            told.untold += 1;
+    pub(super) fn allow(&self) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.last.is_some_and(|last| last.elapsed() < PAUSE) {
+            state.suppressed += 1;
             return None;
         }
-        told.last = Some(Instant::now());
-        Some(std::mem::take(&mut told.untold))
+        state.last = Some(Instant::now());
+        Some(std::mem::take(&mut state.suppressed))
     }
 }
 
@@ -42,15 +42,15 @@ mod tests {
     #[tokio::test]
     async fn lets_one_at_a_time_through_and_counts_the_others() {
         pause();
-        let seldom = Seldom::default();
-        assert_eq!(seldom.take_turn(), Some(0));
+        let limit = LogLimit::default();
+        assert_eq!(limit.allow(), Some(0));
         for _ in 0..3 {
             advance(PAUSE / 4).await;
-            assert_eq!(seldom.take_turn(), None);
+            assert_eq!(limit.allow(), None);
         }
         advance(PAUSE / 4).await;
-        assert_eq!(seldom.take_turn(), Some(3));
+        assert_eq!(limit.allow(), Some(3));
         advance(PAUSE).await;
-        assert_eq!(seldom.take_turn(), Some(0));
+        assert_eq!(limit.allow(), Some(0));
     }
 }

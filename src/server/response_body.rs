@@ -9,30 +9,30 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{
     active::Request,
-    outgoing::{Moment, Outgoing},
+    write_progress::{Moment, WriteProgress},
 };
 
 /// The body of a response in flight. It fails only once the bytes before its failure have been written.
 #[derive(Debug)]
-pub(super) struct Tracked<B: Body> {
+pub(super) struct ResponseBody<B: Body> {
     body: B,
     failure: Option<(B::Error, Moment)>,
-    outgoing: Outgoing,
+    write_progress: WriteProgress,
     _request: Request,
 }
 
-impl<B: Body> Tracked<B> {
-    pub(super) fn new(body: B, request: Request, outgoing: Outgoing) -> Self {
+impl<B: Body> ResponseBody<B> {
+    pub(super) fn new(body: B, request: Request, write_progress: WriteProgress) -> Self {
         Self {
             body,
             failure: None,
-            outgoing,
+            write_progress,
             _request: request,
         }
     }
 }
 
-impl<B: Body<Error: Unpin> + Unpin> Body for Tracked<B> {
+impl<B: Body<Error: Unpin> + Unpin> Body for ResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -43,12 +43,14 @@ impl<B: Body<Error: Unpin> + Unpin> Body for Tracked<B> {
         let this = &mut *self;
         if this.failure.is_none() {
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-                Some(Err(failure)) => this.failure = Some((failure, this.outgoing.break_off())),
+                Some(Err(failure)) => {
+                    this.failure = Some((failure, this.write_progress.break_off()));
+                }
                 frame => return Poll::Ready(frame),
             }
         }
         if let Some((_, moment)) = &this.failure {
-            ready!(this.outgoing.poll_written(cx, *moment));
+            ready!(this.write_progress.poll_written(cx, *moment));
         }
         Poll::Ready(this.failure.take().map(|(failure, _)| Err(failure)))
     }

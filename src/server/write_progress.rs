@@ -16,10 +16,10 @@ use http::Version;
 
 /// What one connection has written, as far as broken answers want to know.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Outgoing(Arc<Shared>);
+pub(super) struct WriteProgress(Arc<State>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct State {
     /// Whether the last write is still to be taken by the system.
     is_blocked: AtomicBool,
     /// A client of HTTP/1.0 takes the end of the connection for the end of the answer.
@@ -44,7 +44,7 @@ struct Rounds {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment(u64);
 
-impl Outgoing {
+impl WriteProgress {
     fn rounds(&self) -> MutexGuard<'_, Rounds> {
         let rounds = self.0.rounds.lock();
         rounds.unwrap_or_else(PoisonError::into_inner)
@@ -120,7 +120,7 @@ impl Outgoing {
     }
 
     /// Notes the version of a request.
-    pub(super) fn asked_in(&self, version: Version) {
+    pub(super) fn set_version(&self, version: Version) {
         let is_old = version < Version::HTTP_11;
         self.0.ends_with_connection.store(is_old, Ordering::Relaxed);
     }

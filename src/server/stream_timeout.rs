@@ -54,11 +54,11 @@ impl Progress {
 
 /// Runs streams, each until it ends or its client has taken nothing for so long.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Streams {
+pub(super) struct StreamExecutor {
     pub(super) timeout: Duration,
 }
 
-impl<F> hyper::rt::Executor<F> for Streams
+impl<F> hyper::rt::Executor<F> for StreamExecutor
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -75,7 +75,7 @@ where
 async fn until_late(stream: impl Future<Output = ()>, progress: Arc<Progress>, timeout: Duration) {
     let mut stream = pin!(stream);
     // Most answers fit into the window and never need it.
-    let mut alarm = None;
+    let mut timer = None;
     poll_fn(|cx| {
         if stream.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
@@ -84,13 +84,13 @@ async fn until_late(stream: impl Future<Output = ()>, progress: Arc<Progress>, t
             return Poll::Pending;
         };
         let deadline = since + timeout;
-        let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         loop {
-            ready!(alarm.as_mut().poll(cx));
+            ready!(timer.as_mut().poll(cx));
             if deadline <= Instant::now() {
                 return Poll::Ready(());
             }
-            alarm.as_mut().reset(deadline);
+            timer.as_mut().reset(deadline);
         }
     })
     .await;
@@ -98,13 +98,13 @@ async fn until_late(stream: impl Future<Output = ()>, progress: Arc<Progress>, t
 
 /// A body that tells the task of its stream when something was handed out.
 #[derive(Debug)]
-pub(super) struct Paced<B> {
+pub(super) struct TimedBody<B> {
     body: B,
     rest: Bytes,
     progress: Option<Arc<Progress>>,
 }
 
-impl<B> Paced<B> {
+impl<B> TimedBody<B> {
     /// To be called by the task of the stream.
     pub(super) fn new(body: B) -> Self {
         let progress = PROGRESS.try_with(Arc::clone).ok();
@@ -120,7 +120,7 @@ impl<B> Paced<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Paced<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for TimedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
