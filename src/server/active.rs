@@ -1,5 +1,5 @@
-//! The requests in flight on one connection. Their number decides what a silent client is waiting for: the
-//! response, or its own next request.
+//! The requests in flight on one connection. Their number decides whether a silent client waits for
+//! a response or is idle.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use super::{
     target,
 };
 
-/// The requests being answered on one connection.
+/// The requests in flight on one connection. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Active(Arc<State>);
 
@@ -32,29 +32,29 @@ struct State {
     is_reading_head: AtomicBool,
     is_stopped: AtomicBool,
     all_sent: AtomicBool,
-    /// Of the head that has come last: one of the constants below.
+    /// The target of the last head: one of the constants below.
     target: AtomicU8,
-    /// Of all heads so far, over HTTP/2.
+    /// The cut targets of all heads so far, over HTTP/2.
     cut: CutTargets,
     awaits_response: AtomicBool,
     awaits_body: AtomicBool,
     idleness: Arc<Idleness>,
 }
 
-/// Its line was not looked at, since the client did not wait for the response before it.
+/// The request's line was not inspected, since the client did not wait for the response before it.
 const UNSEEN: u8 = 0;
 const WHOLE: u8 = 1;
 const CUT: u8 = 2;
 
-/// How readily an idle connection gives up its place: the least one goes first.
+/// The order in which idle connections give up their places: the least goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Idle {
-    /// A request has begun to come, or is the first.
+    /// Whether a request has begun to come, or the first one has not come yet.
     awaits_request: bool,
     since: Instant,
 }
 
-/// One of them, until dropped.
+/// A request in flight. Dropping it ends the request.
 #[derive(Debug)]
 pub(super) struct Request {
     state: Arc<State>,
@@ -62,7 +62,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Whether the target of the request may be less than the client wrote.
+    /// Whether the target of the request may be shorter than the client wrote it.
     pub(super) fn may_be_cut<B>(&self, request: &http::Request<B>) -> bool {
         match self.target {
             WHOLE => false,
@@ -74,7 +74,7 @@ impl Request {
 }
 
 impl Active {
-    /// `idleness` is told whenever none is left.
+    /// Creates an empty set. It notifies `idleness` whenever no request is left.
     pub(super) fn new(idleness: Arc<Idleness>) -> Self {
         Self(Arc::new(State {
             start: Instant::now(),
@@ -103,7 +103,7 @@ impl Active {
         }
     }
 
-    /// Notes whether the target in the line of the next request is going to be cut.
+    /// Notes whether the target in the next request's line is going to be cut.
     pub(super) fn set_target(&self, is_cut: bool) {
         let target = if is_cut { CUT } else { WHOLE };
         self.0.target.store(target, Ordering::Relaxed);
@@ -128,7 +128,7 @@ impl Active {
         self.0.is_reading_head.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that no byte is left to send of the answers that have ended.
+    /// Notes that every byte of the responses that have ended is sent.
     pub(super) fn flushed(&self) {
         if !self.all_sent() && !self.any() {
             self.0.all_sent.store(true, Ordering::SeqCst);
@@ -136,17 +136,17 @@ impl Active {
         }
     }
 
-    /// Whether the client has all of every answer to the requests so far.
+    /// Whether every byte of the responses so far is sent, and none is due.
     pub(super) fn all_sent(&self) -> bool {
         self.0.all_sent.load(Ordering::SeqCst)
     }
 
-    /// Notes that bytes of an answer are on their way.
+    /// Notes that bytes of a response are on their way.
     pub(super) fn response_begun(&self) {
         self.0.awaits_response.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the client has nothing yet of the answer that comes next, and all of those before.
+    /// Whether the client has received all earlier responses and no byte of the next one.
     pub(super) fn awaits_response(&self) -> bool {
         self.0.awaits_response.load(Ordering::Relaxed)
     }
@@ -160,13 +160,13 @@ impl Active {
         self.0.awaits_body.load(Ordering::Relaxed)
     }
 
-    /// When the last answer ended, or the connection began.
+    /// The time at which the last response ended, or the connection began.
     pub(super) fn idle_since(&self) -> Instant {
         self.0.start + Duration::from_millis(self.0.last_end.load(Ordering::Relaxed))
     }
 
-    /// `None` while a request is in flight. HTTP/2 sends what is left of its answers by itself when
-    /// it closes.
+    /// Returns how idle the connection is; `None` while a request is in flight. HTTP/2 sends the
+    /// rest of its responses by itself when it closes.
     pub(super) fn idle(&self) -> Option<Idle> {
         let is_idle = self.0.is_http2.load(Ordering::Relaxed) || self.all_sent();
         (is_idle && !self.any()).then(|| Idle {

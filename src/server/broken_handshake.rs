@@ -1,11 +1,11 @@
-//! What the log says of TLS handshakes that failed: why, and what to do about it, in words of the
-//! proxy's own, since a client chooses what its certificate says.
+//! Logs why TLS handshakes fail, and the remedy, in the proxy's own words: a client chooses the
+//! text of its certificate.
 
 use rustls::{AlertDescription as Alert, CertificateError, Error};
 
 use super::log_limit::LogLimit;
 
-/// The log lines of failed handshakes, of which a client that tries again and again may cause many.
+/// Logs failed handshakes. It limits the lines, since a client may try again and again.
 #[derive(Debug, Default)]
 pub(super) struct HandshakeLog(LogLimit);
 
@@ -24,11 +24,11 @@ impl HandshakeLog {
     }
 }
 
-/// A reason and a remedy.
+/// Returns the reason of a failure and its remedy.
 fn reason_and_remedy(error: &Error) -> (&'static str, &'static str) {
     match error {
         Error::NoCertificatesPresented => (
-            "the client showed no certificate",
+            "the client sent no certificate",
             "Give the client a certificate that a CA in `security.tls.client_ca` has signed.",
         ),
         Error::InvalidCertificate(problem) => certificate_reason_and_remedy(problem),
@@ -42,19 +42,16 @@ fn reason_and_remedy(error: &Error) -> (&'static str, &'static str) {
         ) => (
             "the client does not accept the proxy's certificate",
             "Have the client trust the CA that signed `security.tls.certificate`, and call the proxy \
-             by a name that the certificate holds; see that it has not expired.",
+             by a name that the certificate holds; check that it has not expired.",
         ),
-        Error::AlertReceived(_) => (
-            "the client broke it off",
-            "The client's own log may say why.",
-        ),
+        Error::AlertReceived(_) => ("the client aborted it", "The client's own log may say why."),
         Error::PeerIncompatible(_) => (
             "the client and the proxy have no TLS version or algorithm in common",
             "Use a client that speaks TLS 1.2 or 1.3.",
         ),
         _ => (
-            "the client does not keep to the protocol",
-            "See that it is a TLS client that calls; `--log debug` shows more.",
+            "the client violates the TLS protocol",
+            "Check that the caller is a TLS client; `--log debug` shows more.",
         ),
     }
 }
@@ -62,7 +59,7 @@ fn reason_and_remedy(error: &Error) -> (&'static str, &'static str) {
 fn certificate_reason_and_remedy(problem: &CertificateError) -> (&'static str, &'static str) {
     use CertificateError as Bad;
     match problem {
-        // A CA of the same name with another key is known by its signature only.
+        // Only the signature tells a CA from another of its name.
         Bad::UnknownIssuer | Bad::BadSignature => (
             "no CA in `security.tls.client_ca` has signed the client's certificate",
             "Give the client a certificate that one of them has signed, or add its CA to the file, \
@@ -77,7 +74,7 @@ fn certificate_reason_and_remedy(problem: &CertificateError) -> (&'static str, &
             "Set this machine's clock, or wait until the certificate is valid.",
         ),
         Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => (
-            "the client's certificate is not for clients",
+            "the client's certificate is not issued for clients",
             "Issue one whose extended key usage is clientAuth.",
         ),
         _ => (

@@ -1,5 +1,5 @@
-//! How the server ends a connection of its own accord: orderly, and without losing a request that
-//! comes at the same moment.
+//! Ends a connection on the server's initiative, in an orderly way and without losing a request
+//! that comes at that moment.
 
 use std::{pin::pin, time::Duration};
 
@@ -10,17 +10,17 @@ use tokio::{
 
 use super::{active::Active, connections::Member, io::LINGER, stop::stopped};
 
-/// For a connection without a request in flight: time for GOAWAY and its acknowledgement, or for the
-/// rest of a request.
+/// The time for an orderly end without a request in flight: for GOAWAY and its acknowledgement, or
+/// for the rest of a request.
 const ORDERLY_END: Duration = Duration::from_secs(1);
 
-/// Why the server ends a connection.
+/// The reason why the server ends a connection.
 pub(super) enum Closing {
-    /// It accepts no more.
+    /// The server stops.
     Stopped,
-    /// Another connection takes the place.
+    /// Another connection takes its place.
     Evicted {
-        /// `None` where too many others take their time already.
+        /// `None` if too many others are closing already.
         permit: Option<OwnedSemaphorePermit>,
     },
 }
@@ -39,13 +39,13 @@ pub(super) async fn close_requested(
 
 impl Closing {
     /// Whether there is time for an orderly end. A request that came at the same moment gets its
-    /// answer in any case.
+    /// response in any case.
     pub(super) fn is_orderly(&self, active: &Active) -> bool {
         !matches!(self, Self::Evicted { permit: None }) || active.any()
     }
 
-    /// Drives a connection to its end; `None` if that does not come soon enough. A request in flight
-    /// has all the time it takes, and a client that is still sending then has what [`LINGER`] gives it.
+    /// Drives a connection to its end. Returns `None` if that does not come in time. A request in
+    /// flight has no time limit; a client that is still sending afterwards has [`LINGER`].
     pub(super) async fn end<T>(
         &self,
         connection: impl Future<Output = T>,
@@ -70,8 +70,8 @@ impl Closing {
         }
     }
 
-    /// Whether a client still gets something. An evicted connection gives up its place to others that
-    /// wait, and does not wait itself for a client that reads slowly.
+    /// Whether the client still receives something. An evicted connection does not wait for a
+    /// client that reads slowly, since others wait for its place.
     fn waits_for(&self, active: &Active) -> bool {
         active.any() || matches!(self, Self::Stopped) && !active.all_sent()
     }
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    /// However long that takes, and the client then has time to take in what came of it.
+    /// However long the request takes, the client then has time to read the response.
     #[tokio::test(start_paused = true)]
     async fn a_request_that_comes_at_the_last_moment_keeps_its_connection() {
         for duration in [ORDERLY_END / 2, ORDERLY_END * 60] {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_is_still_being_sent_keeps_its_connection() {
+    async fn a_response_that_is_still_being_sent_keeps_its_connection() {
         let active = active();
         drop(active.begin());
         let connection = sleep(ORDERLY_END * 60);

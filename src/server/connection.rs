@@ -1,5 +1,5 @@
-//! One connection, from its first byte to its end: HTTP/1.1 or HTTP/2, told apart by what the client
-//! sends first, over TLS too.
+//! One connection, from its first byte to its end. The first bytes decide between HTTP/1.1 and
+//! HTTP/2, over TLS too.
 
 use std::{convert::Infallible, pin::pin, time::Duration};
 
@@ -34,7 +34,7 @@ use super::{
     write_progress::WriteProgress,
 };
 
-/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
+/// The bytes that an HTTP/2 client sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const CONNECTION_WINDOW: u32 = 4 << 20;
@@ -112,7 +112,7 @@ pub(super) async fn run<H: Handler>(
         };
         if closing.is_orderly(&active) {
             connection.as_mut().graceful_shutdown();
-            // Errors end a connection, nothing else: the client has seen them too.
+            // An error only ends the connection, and the client has seen it too.
             let _ = closing
                 .end(write_progress.drive(&mut connection), &active)
                 .await;
@@ -146,26 +146,26 @@ pub(super) async fn run<H: Handler>(
     }
 }
 
-/// Ends an HTTP/1.1 connection that failed, with what the client has to know.
+/// Ends a failed HTTP/1.1 connection, so that the client learns what happened.
 async fn end_broken(mut io: Io, write_progress: &WriteProgress) {
     if io.too_slow()
         && let Some(response) = refused_head::refuse(StatusCode::REQUEST_TIMEOUT, None)
     {
-        // hyper closes such a connection in silence. The client has been slow enough: what
-        // does not arrive now never will.
+        // hyper closes such a connection without a response. Only one write is tried, since the
+        // client has been slow enough.
         let _ = io.write_all(&response).await;
         let _ = io.shutdown().await;
     } else if write_progress.has_broken_off() {
         if write_progress.ends_with_connection() {
             io.reset();
         } else {
-            // What there is of the answer must not be lost to a client that is still sending.
+            // A client that is still sending must not lose the part of the response that came.
             let _ = io.shutdown().await;
         }
     }
 }
 
-/// Reads until it is clear whether the client speaks HTTP/2. Empty if it said nothing.
+/// Reads until it is clear whether the client speaks HTTP/2. Returns no bytes if it sent none.
 async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Bytes> {
     let mut first = BytesMut::with_capacity(4096);
     loop {

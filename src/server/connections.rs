@@ -1,7 +1,7 @@
-//! The connections that are open, and how many there may be. Idle ones, which have no request in flight,
-//! never keep a new one out: when every place is taken, one of them is closed. It is the longest idle of
-//! those between two requests, else of those whose first request has not come yet or whose next head has
-//! begun to come.
+//! The open connections, and their limit. An idle connection, which has no request in flight, never
+//! keeps a new one out: when every place is taken, one is closed. Connections between two requests
+//! go first, the longest idle of them before the others. Connections whose first request has not
+//! come, or whose next head has begun to come, follow.
 
 use std::{
     collections::BTreeMap,
@@ -16,8 +16,8 @@ use super::{
     log_limit::LogLimit,
 };
 
-/// So many connections at a time may take a moment to close in an orderly way, beyond the limit.
-/// More are cut.
+/// The number of connections beyond the limit that may take a moment to close in an orderly way.
+/// More are cut off.
 pub const CLOSING: usize = 16;
 
 /// The places for connections of one or several listeners. Clones share them.
@@ -47,19 +47,19 @@ struct Entry {
     evict: oneshot::Sender<()>,
 }
 
-/// An open connection, until dropped.
+/// An open connection. Dropping it removes it from the list.
 #[derive(Debug)]
 pub(super) struct Member {
     connections: Connections,
     id: u64,
     pub(super) active: Active,
     evicted: oneshot::Receiver<()>,
-    /// Given back when its socket is closed, or is about to be.
+    /// The place is released when the socket is closed, or is about to be.
     place: Option<OwnedSemaphorePermit>,
 }
 
 impl Connections {
-    /// Places for so many connections. The log gives `remedy` when they do not suffice.
+    /// Creates places for `limit` connections. When they do not suffice, the log gives `remedy`.
     pub fn new(limit: usize, remedy: &'static str) -> Self {
         Self(Arc::new(State {
             limit,
@@ -72,8 +72,8 @@ impl Connections {
         }))
     }
 
-    /// A place for a new connection, if need be that of the longest idle one. Waits while every
-    /// connection has a request in flight.
+    /// Takes a place for a new connection, if necessary that of the longest idle one. Waits while
+    /// every connection has a request in flight.
     pub(super) async fn admit(&self) -> Member {
         if let Ok(place) = self.0.free.clone().try_acquire_owned() {
             return self.enter(place);
@@ -83,7 +83,7 @@ impl Connections {
             self.warn(if self.evict() {
                 "the longest idle one is closed for each new one"
             } else {
-                "all have requests in flight, and new ones wait"
+                "all have requests in flight, so new ones wait"
             });
             tokio::select! {
                 Ok(place) = self.0.free.clone().acquire_owned() => return self.enter(place),
@@ -92,7 +92,7 @@ impl Connections {
         }
     }
 
-    /// Has the longest idle connection close; false if there is none.
+    /// Makes the longest idle connection close. Returns false if no connection is idle.
     pub(super) fn evict(&self) -> bool {
         let mut open = self.open();
         let idle = open.connections.iter();
@@ -137,22 +137,23 @@ impl Connections {
                 limit = self.0.limit,
                 remedy = self.0.remedy,
                 more_since_last = (suppressed > 0).then_some(suppressed),
-                "as many connections are open as there may be: {consequence}"
+                "the limit on open connections is reached: {consequence}"
             );
         }
     }
 }
 
 impl Member {
-    /// Ready once the connection is to end.
+    /// Completes once the connection has to end.
     pub(super) async fn evicted(&mut self) {
         if (&mut self.evicted).await.is_err() {
-            // Nobody is left who could ask for the place.
+            // Nobody is left who could claim the place.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Leave to take a moment for an orderly end; the place is free from then on.
+    /// Permits a short orderly end, from which on the place is free. `None` if too many others are
+    /// closing.
     pub(super) fn closing(&mut self) -> Option<OwnedSemaphorePermit> {
         let permit = self
             .connections

@@ -1,9 +1,14 @@
-//! A client that sends no more: has it left, or does it wait for its answer?
+//! Tells whether a client that has ended its sending side has left or waits for its response.
 //!
-//! TCP does not tell the two apart until something is sent, and whatever is sent before the answer
-//! some clients would read as the answer. So the system is asked about the client's own socket, now
-//! and then. Where it knows nothing, the client is taken to wait: if it has left, that is found out
-//! when its answer is written. A client whose body stays incomplete is taken to have left.
+//! TCP does not tell the two apart until something is sent, and some clients would read anything
+//! sent early as the response. So the system is asked about the client's own socket now and then.
+//! Where it knows nothing, the client is assumed to wait: if it has left, writing the response
+//! shows it. A client whose body stays incomplete is assumed to have left.
+//!
+//! Without it, hyper drops the request of a waiting client, and
+//! `a_client_that_waits_gets_its_answer_and_nothing_before_it` in `tests/it/half_closed.rs` fails.
+//! hyper's own `half_close` would keep the requests of clients that have left. Delete it once that
+//! option notices them.
 
 use std::time::Duration;
 
@@ -11,13 +16,13 @@ use tokio::time::Instant;
 
 use super::{listener::Stream, peer_socket::PeerSocket};
 
-/// A client that shuts down its sending side may close the socket right after.
+/// A client that ends its sending side may close the socket right after.
 const FIRST_CHECK: Duration = Duration::from_millis(20);
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// For what has arrived of a body to be read.
+/// The time to read the part of a body that has arrived.
 const BODY_GRACE: Duration = Duration::from_secs(1);
 
-/// The state of such a client.
+/// The state of a client that has ended its sending side.
 #[derive(Debug)]
 pub(super) struct HalfClosed {
     since: Instant,
@@ -37,7 +42,7 @@ impl HalfClosed {
         }
     }
 
-    /// Finds out whether the client has left.
+    /// Checks whether the client has left.
     pub(super) fn check(&mut self, stream: &Stream, awaits_body: bool) {
         self.next_check = Instant::now() + CHECK_INTERVAL;
         let is_closed = match PeerSocket::of(stream) {
@@ -46,7 +51,7 @@ impl HalfClosed {
                 false
             }
             PeerSocket::Closed => true,
-            // A system that was able to find it has forgotten it since.
+            // The system found it before, and has forgotten it since.
             PeerSocket::NotFound => self.was_held,
             PeerSocket::Unknown => false,
         };

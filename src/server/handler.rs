@@ -17,7 +17,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
         + Unpin
         + 'static;
 
-    /// The handler of one connection. `peer` is `None` over a Unix socket.
+    /// Returns the handler for one connection. `peer` is `None` over a Unix socket.
     #[must_use]
     fn for_peer(self, _peer: Option<IpAddr>) -> Self {
         self
@@ -29,6 +29,6 @@ pub trait Handler: Clone + Send + Sync + 'static {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
 
-    /// Called when the drain time is over, before the requests that still run are dropped.
+    /// Called when the drain time is over, before the requests still in flight are dropped.
     fn cut_off(&self) {}
 }

@@ -1,12 +1,13 @@
 //! Finds the header blocks in the bytes that an HTTP/2 client sends (RFC 9113, sections 4 and 6),
-//! however the bytes are cut. All other frames are skipped. Frames that h2 would refuse are errors.
+//! however the bytes are cut. It skips all other frames. A frame that h2 would refuse is an error.
+//! This file goes with `http2_targets`.
 
 use std::borrow::Cow;
 
 use super::hpack::Malformed;
 
 const HEADERS: u8 = 1;
-/// A client must not send it, and h2 ends the connection (section 8.4).
+/// Clients must not send PUSH_PROMISE, and h2 ends the connection (section 8.4).
 const PUSH_PROMISE: u8 = 5;
 const CONTINUATION: u8 = 9;
 
@@ -18,14 +19,14 @@ const PRIORITY: u8 = 0x20;
 const PREFACE: usize = 24;
 const HEAD: usize = 9;
 
-/// The frames of one connection, from its first byte.
+/// Reads the frames of one connection, from its first byte.
 #[derive(Debug)]
 pub(super) struct HeaderBlocks {
     max_block: usize,
     next: Next,
-    /// The beginning of the next part, if the bytes were cut within it.
+    /// The start of the next part, if the bytes were cut within it.
     part: Vec<u8>,
-    /// The stream whose block goes on in CONTINUATION, and the block so far.
+    /// The stream whose block continues in CONTINUATION frames.
     open: Option<u32>,
     block: Vec<u8>,
 }
@@ -38,7 +39,7 @@ enum Next {
     Payload(Head),
 }
 
-/// The head of a frame that carries a block, or a part of one.
+/// The head of a frame that carries a block or a part of one.
 #[derive(Debug, Clone, Copy)]
 struct Head {
     length: usize,
@@ -48,7 +49,7 @@ struct Head {
 }
 
 impl HeaderBlocks {
-    /// A block of more than `max_block` bytes is an error.
+    /// Creates a reader for which a block of more than `max_block` bytes is an error.
     pub(super) fn new(max_block: usize) -> Self {
         Self {
             max_block,
@@ -135,7 +136,7 @@ impl HeaderBlocks {
 }
 
 impl Head {
-    /// The payload without padding and priority (section 6.2).
+    /// Returns the payload without padding and priority (section 6.2).
     fn fragment(self, payload: &[u8]) -> Result<&[u8], Malformed> {
         let mut fragment = payload;
         let mut padding = 0;
@@ -157,7 +158,7 @@ impl Head {
     }
 }
 
-/// The next `length` bytes of the connection, copied only if `part` begins them.
+/// Returns the next `length` bytes of the connection, copied only if `part` begins them.
 fn whole<'a>(part: &mut Vec<u8>, length: usize, bytes: &mut &'a [u8]) -> Option<Cow<'a, [u8]>> {
     if part.is_empty()
         && let Some((whole, rest)) = bytes.split_at_checked(length)

@@ -1,7 +1,8 @@
 //! Reads the `:path` of HTTP/2 header blocks (HPACK, RFC 7541).
 //!
-//! The dynamic table has to change as the receiver's does, so every field is walked; of all other
+//! The dynamic table must change as the receiver's does, so every field is read; of all other
 //! fields only the sizes are kept. A block that h2 would refuse is an error, and ends the reading.
+//! This file goes with `http2_targets`.
 
 mod huffman;
 
@@ -10,13 +11,14 @@ use std::collections::VecDeque;
 #[cfg(test)]
 pub(super) use huffman::encode;
 
-/// The table's size at first, and the largest that the client may choose (RFC 9113, section 6.5.2).
+/// The initial size of the table, and the largest that the client may choose (RFC 9113, section
+/// 6.5.2).
 const MAX_TABLE: usize = 4096;
 /// The part of an entry's size that is not text (RFC 7541, section 4.1).
 const OVERHEAD: usize = 32;
-/// Bytes of an integer behind its prefix. h2 reads as many.
+/// The number of bytes of an integer behind its prefix. h2 reads as many.
 const MAX_INTEGER: usize = 4;
-/// Room for texts that is kept from block to block.
+/// The memory for texts that is kept from block to block.
 const SPARE: usize = 4096;
 const PATH: &[u8] = b":path";
 
@@ -34,7 +36,7 @@ pub(super) struct Malformed;
 /// Reads the blocks of one connection, in order.
 #[derive(Debug)]
 pub(super) struct PathReader {
-    /// The newest entry is the first.
+    /// The entries of the dynamic table, the newest first.
     entries: VecDeque<Entry>,
     size: usize,
     max_size: usize,
@@ -151,7 +153,7 @@ impl PathReader {
             found(value);
             path = value;
         }
-        // Section 4.4: a larger entry than the table empties it.
+        // Section 4.4: an entry larger than the table empties it.
         let fits = is_indexed && size <= self.max_size;
         let entry = fits.then(|| Entry {
             name,
@@ -168,7 +170,7 @@ impl PathReader {
         Ok(())
     }
 
-    /// The entry of the dynamic table with that index (section 2.3.3).
+    /// Returns the entry of the dynamic table with that index (section 2.3.3).
     fn entry(&self, index: usize) -> Result<&Entry, Malformed> {
         let index = index.checked_sub(STATIC_NAMES.len() + 1);
         let entry = index.and_then(|index| self.entries.get(index));
@@ -198,7 +200,7 @@ fn is_static(index: usize) -> bool {
     (1..=STATIC_NAMES.len()).contains(&index)
 }
 
-/// An integer whose first byte has a prefix of so many bits (section 5.1).
+/// Reads an integer whose first byte has a prefix of so many bits (section 5.1).
 fn integer(block: &mut &[u8], prefix: u32) -> Result<usize, Malformed> {
     let (first, mut rest) = block.split_first().ok_or(Malformed)?;
     let mask = (1 << prefix) - 1;
@@ -234,7 +236,7 @@ impl<'a> Text<'a> {
         Ok(Self { bytes, is_huffman })
     }
 
-    /// The text, in `room` if it has to be decoded.
+    /// Returns the text, decoded into `room` if necessary.
     fn read<'b>(self, room: &'b mut Vec<u8>) -> Result<&'b [u8], Malformed>
     where
         'a: 'b,

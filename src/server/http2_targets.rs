@@ -1,7 +1,11 @@
-//! Looks at the request targets of an HTTP/2 connection before h2 does.
+//! Inspects the request targets of an HTTP/2 connection before h2 does.
 //!
-//! h2 cuts a target off at a raw `#` and does not say so: a search or a delete would reach further
-//! than it was asked to. Only the bytes of the connection show it. They are read, never changed.
+//! h2 silently cuts a target off at a raw `#`, so a search or a delete would reach further than
+//! requested. Only the bytes of the connection show it. They are read, never changed.
+//!
+//! Without it, `a_raw_number_sign_is_refused_in_whatever_way_it_is_sent` in
+//! `tests/it/raw_http2_targets.rs` fails. Delete it, with `header_blocks` and `hpack`, once h2
+//! refuses such a target.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -15,10 +19,11 @@ use super::{
     hpack::{Malformed, PathReader},
 };
 
-/// Targets that are remembered. A client that sends more of them with a raw `#` is refused everything.
+/// The number of cut targets that are remembered. A client that sends more of them has every
+/// request refused.
 const MAX_CUT: usize = 32;
 
-/// The targets of one connection that are not passed on as they were sent.
+/// The targets of one connection that h2 does not pass on as they were sent.
 #[derive(Debug)]
 pub struct Http2Targets {
     blocks: HeaderBlocks,
@@ -28,8 +33,8 @@ pub struct Http2Targets {
 }
 
 impl Http2Targets {
-    /// For a connection without any byte so far. A header block of more than `max_block` bytes ends
-    /// the observation.
+    /// Creates a reader for a connection before its first byte. A header block of more than
+    /// `max_block` bytes ends the inspection.
     pub fn new(max_block: usize) -> Self {
         Self {
             blocks: HeaderBlocks::new(max_block),
@@ -64,16 +69,16 @@ impl Http2Targets {
         &self.cut
     }
 
-    /// Whether targets may have been missed: any may have had a raw `#` from now on.
+    /// Whether targets may have been missed. From then on, any target may have had a raw `#`.
     pub fn is_lost(&self) -> bool {
         self.is_lost
     }
 }
 
-/// The observation as the requests of the connection see it.
+/// The cut targets, as the requests of the connection see them.
 #[derive(Debug, Default)]
 pub(super) struct CutTargets {
-    /// Whether there is anything to compare with; all that most connections ever look at.
+    /// Whether there is anything to compare with. Most connections only check this.
     is_any: AtomicBool,
     known: Mutex<Known>,
 }
@@ -85,7 +90,7 @@ struct Known {
 }
 
 impl CutTargets {
-    /// Takes over all that was found so far.
+    /// Takes over all targets found so far.
     pub(super) fn set(&self, targets: &Http2Targets) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.cut.clone_from(&targets.cut);
@@ -93,8 +98,9 @@ impl CutTargets {
         self.is_any.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the request's target may be less than the client sent. Targets are compared, since a
-    /// request does not tell its stream: a whole target that equals a cut one is taken for it.
+    /// Whether the request's target may be shorter than the client sent it. Targets are compared,
+    /// since a request does not know its stream: a whole target that equals a cut one counts as
+    /// cut.
     pub(super) fn may_hold<B>(&self, request: &Request<B>) -> bool {
         if !self.is_any.load(Ordering::Relaxed) {
             return false;
@@ -117,7 +123,7 @@ fn inspect(path: &[u8], cut: &mut Vec<Box<str>>) {
             }
         }
         Ok(_) => {}
-        // h2 resets the stream, and the client sees nothing but PROTOCOL_ERROR.
+        // h2 resets the stream, and the client sees only PROTOCOL_ERROR.
         Err(_) => tracing::info!(
             remedy = "Percent-encode the special characters of the request target, such as quotes, \
                       angle brackets and spaces.",
@@ -126,7 +132,7 @@ fn inspect(path: &[u8], cut: &mut Vec<Box<str>>) {
     }
 }
 
-/// Whether a target with this byte may be cut or refused. `http` takes some of them.
+/// Whether a target with this byte may be cut or refused. `http` accepts some of them.
 fn is_special(byte: u8) -> bool {
     !matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'_' | b'a'..=b'~')
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// Wakes listeners that wait for a connection to become idle.
+/// Wakes the listeners that wait for a connection to become idle.
 #[derive(Debug, Default)]
 pub(super) struct Idleness {
     waiting: AtomicUsize,

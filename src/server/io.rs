@@ -1,12 +1,18 @@
-//! The byte stream under a connection, with the deadlines that hyper has none for.
+//! The byte stream under a connection, with the deadlines that hyper lacks.
 //!
-//! A client must send its first byte, and then each head, in time; may idle between requests for a
-//! while; and must keep taking bytes of its answer. A connection is not closed on a client that is
-//! still sending: what is left is read and dropped for a moment, since closing earlier would make
-//! the system throw the answer away (RFC 9112, section 9.6).
+//! A client must send its first byte, and then each head, in time. It may idle between requests for
+//! a while, and must keep taking bytes of a response. A client that is still sending when a
+//! connection ends is read from for a moment: closing earlier would make the system discard the
+//! response (RFC 9112, section 9.6).
 //!
-//! hyper answers a head that it cannot read with nothing but a status. What it writes while every
-//! request is answered can only be that, and is replaced by an answer that says what to do.
+//! Without it, slow and silent clients keep their places for ever, and `tests/it/slow_clients.rs`
+//! fails. Delete the deadlines once hyper has timeouts for heads that end with 408, for idle
+//! connections and for writes.
+//!
+//! hyper responds to a head that it cannot read with a bare status. While no response is due, its
+//! writes can only be such a refusal, which is replaced by a response that says how to correct the
+//! request. Without it, `a_head_that_cannot_be_read_is_refused_with_a_text` in `tests/it/limits.rs`
+//! fails. Delete it once hyper lets the server provide this response.
 
 use std::{
     io,
@@ -26,47 +32,47 @@ use super::{
     listener::Stream, refused_head, target::RequestLine, write_progress::WriteProgress,
 };
 
-/// How long a client that is still sending is listened to after its answer.
+/// The longest time that a client still sending is read from after its response.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
-/// Up to so many bytes are written in one piece.
+/// The number of bytes up to which a write is joined into one piece.
 const JOINED: usize = 2048;
-/// How long if it sends nothing.
+/// The longest time that a client that sends nothing is read from after its response.
 pub(super) const LINGER_QUIET: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Io {
     stream: Stream,
-    /// Bytes that were read to find out the protocol.
+    /// The bytes that were read to detect the protocol.
     first: Bytes,
     active: Active,
     write_progress: WriteProgress,
     limits: Limits,
     /// Whether bytes after a pause begin a head. HTTP/2 has frames of its own at any time.
     reads_heads: bool,
-    /// Of the head that has begun to arrive.
+    /// The request line of the head that has begun to arrive.
     line: RequestLine,
-    /// Of all heads, over HTTP/2.
+    /// The targets of all heads, over HTTP/2.
     targets: Option<Box<Http2Targets>>,
-    /// When the head that has begun to arrive must be there.
+    /// The time by which the head that has begun to arrive must be complete.
     head_deadline: Option<Instant>,
     write_deadline: Option<Instant>,
     linger: Option<Linger>,
-    /// The client sends no more, and may be there all the same.
+    /// The client has ended its sending side, but may still wait for its response.
     half_closed: Option<HalfClosed>,
-    /// What is left to send instead of hyper's own answer.
+    /// The bytes still to be sent in place of hyper's own refusal.
     refusal: Option<Bytes>,
     timer: Pin<Box<Sleep>>,
     ended: bool,
     too_slow: bool,
 }
 
-/// More bytes than h2 takes of a header block: at least 7 frames of 16 KiB, and those that `max_head`
-/// fills with a quarter more. Past `max_head` it answers 431 and reads on.
+/// A limit above the bytes that h2 takes of a header block: at least 7 frames of 16 KiB, and those
+/// that `max_head` fills with a quarter more. Past `max_head`, h2 responds with 431 and reads on.
 fn max_block(max_head: usize) -> usize {
     max_head.saturating_mul(2).max(128 << 10)
 }
 
-/// What is left of the time for a client that is still sending.
+/// The time left for a client that is still sending.
 #[derive(Debug)]
 struct Linger {
     end: Instant,
@@ -74,7 +80,7 @@ struct Linger {
 }
 
 impl Io {
-    /// `head_deadline` is for the head that `first` begins.
+    /// Creates the stream. `head_deadline` is the deadline of the head that `first` begins.
     pub(super) fn new(
         stream: Stream,
         first: Bytes,
@@ -112,8 +118,8 @@ impl Io {
         self.too_slow
     }
 
-    /// Ready once `deadline` has passed. One timer serves all deadlines of a connection and is moved
-    /// only when it fires or a nearer deadline comes up.
+    /// Completes once `deadline` has passed. One timer serves all deadlines of a connection. It is
+    /// reset only when it fires or a nearer deadline comes up.
     fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         if deadline < self.timer.deadline() {
             self.timer.as_mut().reset(deadline);
@@ -139,7 +145,7 @@ impl Io {
         self.inspect(bytes);
     }
 
-    /// Looks for targets that hyper is not going to show as they were sent.
+    /// Looks for targets that hyper does not show as they were sent.
     fn inspect(&mut self, bytes: &[u8]) {
         if let Some(targets) = &mut self.targets {
             if targets.read(bytes) {
@@ -150,10 +156,10 @@ impl Io {
         }
     }
 
-    /// Called when there is nothing to read: is the client late?
+    /// Completes if the client is late. It is called when there is nothing to read.
     ///
-    /// hyper does not ask for bytes again when an answer ends, so the timer is kept set while one is
-    /// on its way, and finds out later how long the client has been idle.
+    /// hyper does not read again when a response ends. The timer therefore stays set during a
+    /// response, and determines later how long the client has been idle.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.active.any() {
             self.head_deadline = None;
@@ -169,16 +175,17 @@ impl Io {
         self.poll_deadline(cx, deadline)
     }
 
-    /// Ends a connection in a way that nobody takes for an orderly one, where there is such a way.
+    /// Aborts the connection with a TCP RST, so that a truncated response cannot be mistaken for a
+    /// complete one.
     pub(super) fn reset(self) {
         if let Some(stream) = self.stream.tcp() {
-            // Without it the client sees an orderly end, as it does over a Unix socket.
+            // Without the RST, as over a Unix socket, the client sees an orderly end.
             let _ = stream.set_zero_linger();
         }
     }
 
-    /// Keeps the end of what a client sends from hyper, which would give up its request, for as long
-    /// as the client may be waiting for the answer.
+    /// Hides the end of the client's bytes from hyper, which would drop the request, for as long as
+    /// the client may be waiting for its response.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.ended = true;
         if self.half_closed.is_none() {
@@ -235,7 +242,7 @@ impl AsyncRead for Io {
 }
 
 impl Io {
-    /// A write that makes no progress for too long fails.
+    /// Fails a write that makes no progress for too long.
     fn watch_write<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -254,8 +261,8 @@ impl Io {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Writes a refusal with a text in place of the bare one that `own` begins. `None` if what hyper
-    /// writes is an answer to a request.
+    /// Writes a refusal with a text in place of hyper's bare one, which `own` begins. Returns
+    /// `None` if hyper writes the response to a request.
     fn poll_refusal(&mut self, cx: &mut Context<'_>, own: &[u8]) -> Option<Poll<io::Result<()>>> {
         if !self.reads_heads || !self.active.all_sent() {
             return None;
@@ -303,8 +310,8 @@ impl Io {
     }
 }
 
-/// The content of `bufs` in one piece, if it is short: a head and a small body cost less to copy
-/// and `send` than to write as two.
+/// Joins short `bufs` into one piece: a head and a small body cost less to copy and `send` than to
+/// write as two.
 fn join<'a>(bufs: &[io::IoSlice<'_>], joined: &'a mut [u8; JOINED]) -> Option<&'a [u8]> {
     let mut end = 0;
     for buf in bufs {
@@ -361,8 +368,8 @@ impl AsyncWrite for Io {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-            // A client that was idle when the server stopped has sent nothing that an early close
-            // could spoil.
+            // A client that was idle when the server stopped has sent nothing, so an early close
+            // cannot cost it a response.
             self.ended |= self.active.is_stopped();
         }
         ready!(self.poll_linger(cx));

@@ -1,4 +1,4 @@
-//! Bounds on connections and on heads.
+//! Limits on connections and on heads.
 
 use std::time::Duration;
 
@@ -8,15 +8,17 @@ pub const MIN_HEAD: usize = 8192;
 /// The flow-control window of an HTTP/2 stream, in bytes.
 pub(super) const STREAM_WINDOW: u32 = 1 << 20;
 
-/// Bounds on connections.
+/// Limits on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// From a request's first byte to the end of its head; also for the first byte of a connection.
+    /// The longest time from a request's first byte to the end of its head, and from the start of a
+    /// connection to its first byte.
     pub head_timeout: Duration,
-    /// A connection without a request is closed after this.
+    /// The time after which a connection without a request is closed.
     pub keep_alive: Duration,
-    /// A client that takes no byte of a response for this long is cut off.
+    /// The time after which a client that takes no byte of a response is cut off.
     pub write_timeout: Duration,
-    /// Bytes of a request's head that are read at all. Past it the server answers 431 by itself.
+    /// The number of bytes of a request's head that are read. Past it the server responds with 431
+    /// by itself.
     pub max_head: usize,
 }

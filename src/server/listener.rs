@@ -24,16 +24,16 @@ use super::tls::Tls;
 /// A bound address.
 #[derive(Debug)]
 pub enum Listener {
-    /// TCP.
+    /// A TCP address.
     Tcp(TcpListener),
-    /// TCP whose connections begin with a handshake.
+    /// A TCP address whose connections begin with a TLS handshake.
     Tls(TcpListener, Tls),
     /// A Unix socket; its file is removed when the listener is dropped.
     #[cfg(unix)]
     Unix(UnixListener, SocketFile),
 }
 
-/// Why an address cannot be listened on.
+/// The reason why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another process listens there.
@@ -41,12 +41,12 @@ pub enum BindError {
         "{0} is already in use; end the other program, or choose another address with --listen or --admin"
     )]
     InUse(String),
-    /// Anything else.
+    /// Any other reason.
     #[error("cannot listen on {address}: {reason}")]
     Other {
         /// The address as configured.
         address: String,
-        /// What the system said.
+        /// The system's error.
         reason: io::Error,
     },
 }
@@ -62,7 +62,7 @@ impl BindError {
         }
     }
 
-    /// Whether this machine has no such address at all, as `::1` without IPv6.
+    /// Whether this machine has no such address at all, such as `::1` without IPv6.
     pub fn is_missing_address(&self) -> bool {
         let Self::Other { reason, .. } = self else {
             return false;
@@ -71,7 +71,7 @@ impl BindError {
     }
 }
 
-/// The standard library has no kind for this one.
+/// The standard library has no kind for this error.
 #[cfg(unix)]
 fn is_unsupported_family(reason: &io::Error) -> bool {
     reason.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
@@ -93,14 +93,15 @@ impl Listener {
         Ok(Self::Tls(bind(address).await?, tls))
     }
 
-    /// Binds a Unix socket that only this user may connect to. A socket file that nobody listens on
-    /// any more is replaced.
+    /// Binds a Unix socket that only this user may connect to. It replaces a socket file on which
+    /// nobody listens any more.
     #[cfg(unix)]
     pub fn unix(path: PathBuf) -> Result<Self, BindError> {
         let shown = format!("unix:{}", path.display());
         let failed = |reason| BindError::new(&shown, reason);
         drop(SocketFile::abandoned(&path));
-        // The umask is the process's; nothing else creates files while the proxy starts.
+        // The umask is that of the whole process, but nothing else creates files while the proxy
+        // starts.
         let before = rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o177));
         let bound = UnixListener::bind(&path);
         rustix::process::umask(before);
@@ -109,7 +110,7 @@ impl Listener {
         Ok(Self::Unix(listener, file))
     }
 
-    /// Unix sockets are Unix's.
+    /// Fails: this system has no Unix sockets.
     #[cfg(not(unix))]
     pub fn unix(path: PathBuf) -> Result<Self, BindError> {
         Err(BindError::new(
@@ -118,7 +119,7 @@ impl Listener {
         ))
     }
 
-    /// The address bound, with the real port, as `ip:port`, `https://ip:port` or `unix:/path`.
+    /// The bound address, with the real port, as `ip:port`, `https://ip:port` or `unix:/path`.
     pub fn address(&self) -> String {
         let shown = |listener: &TcpListener| {
             let address = listener.local_addr();
@@ -132,7 +133,7 @@ impl Listener {
         }
     }
 
-    /// The TCP address bound.
+    /// The bound TCP address.
     pub fn socket_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) | Self::Tls(listener, _) => listener.local_addr().ok(),
@@ -166,7 +167,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     let (stream, _) = listener.accept().await?;
-    // It fails where the client is gone already, which is no fault of the listener.
+    // It fails if the client has already gone, which is not the listener's fault.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
@@ -175,12 +176,12 @@ async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
 #[derive(Debug)]
 pub(super) enum Accepted {
     Plain(Stream),
-    /// The handshake is still to come.
+    /// A TCP connection before its TLS handshake.
     Tls(TcpStream, Tls),
 }
 
 impl Accepted {
-    /// Whose it is; `None` where the system names no address.
+    /// The client's address; `None` if the system knows none.
     pub(super) fn peer(&self) -> Option<IpAddr> {
         let stream = match self {
             Self::Plain(stream) => stream.tcp()?,
@@ -189,11 +190,11 @@ impl Accepted {
         stream.peer_addr().ok().map(|address| address.ip())
     }
 
-    /// Ready to be read from. It takes as long as the client does.
+    /// Makes the connection ready for reading. It waits for the client without a timeout.
     pub(super) async fn open(self) -> io::Result<Stream> {
         match self {
             Self::Plain(stream) => Ok(stream),
-            // Boxed, since plain connections would carry the room for it about.
+            // Boxed, since plain connections do not need its space.
             Self::Tls(stream, tls) => {
                 let stream = Box::pin(tls.handshake(stream)).await?;
                 Ok(Stream::Tls(Box::new(stream)))
@@ -202,12 +203,12 @@ impl Accepted {
     }
 }
 
-/// A socket's file, removed when dropped unless another one has taken its place.
+/// The file of a Unix socket. Dropping it removes the file, unless another has taken its place.
 #[cfg(unix)]
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
-    /// The device and the number of the file there, which tell it from another of the same name.
+    /// The device and inode number, which tell the file from another of its name.
     identity: (u64, u64),
 }
 
@@ -243,13 +244,13 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         let found = std::fs::symlink_metadata(&self.path);
         if found.is_ok_and(|file| identity(&file) == self.identity) {
-            // Nothing can be done about a folder that may not be written to any more.
+            // Nothing can be done if the folder is no longer writable.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// A connection that requests are read from.
+/// A connection from which requests are read.
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
@@ -259,7 +260,7 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// The error that the socket has met since it was last asked.
+    /// Takes the pending error of the socket.
     pub(super) fn socket_error(&self) -> io::Result<Option<io::Error>> {
         match self {
             Self::Tcp(stream) => stream.take_error(),
@@ -269,7 +270,7 @@ impl Stream {
         }
     }
 
-    /// The socket below, where it is one of TCP.
+    /// The TCP socket of the connection, if it has one.
     pub(super) fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Tcp(stream) => Some(stream),
@@ -326,7 +327,7 @@ impl AsyncWrite for Stream {
         true
     }
 
-    /// Sockets keep nothing back; TLS may hold records that the socket had no room for.
+    /// Flushes TLS records for which the socket had no room. Plain sockets buffer nothing.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Lets one log line through in ten seconds, and counts the others.
+/// Allows one log line in ten seconds, and counts the others.
 #[derive(Debug, Default)]
 pub(super) struct LogLimit(Mutex<State>);
 
@@ -20,7 +20,7 @@ struct State {
 }
 
 impl LogLimit {
-    /// The number of lines held back since the last one that was let through; `None` if it is too
+    /// Returns the number of lines suppressed since the last allowed one, or `None` if it is too
     /// soon for another.
     pub(super) fn allow(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

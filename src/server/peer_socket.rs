@@ -1,11 +1,11 @@
-//! The client's own socket, as the system knows it: does a process still hold it?
+//! Tells whether a process still holds the client's own socket, without sending anything.
 //!
-//! Nothing is sent to find out. Linux tells it of every socket on this machine: of TCP by
-//! `sock_diag(7)`, of Unix sockets by `poll(2)`. Nothing is known of other sockets.
+//! Linux knows it of every socket on this machine: of TCP by `sock_diag(7)`, of Unix sockets by
+//! `poll(2)`. Other sockets are unknown. This file goes with `half_closed`.
 
 use super::listener::Stream;
 
-/// The other end of a connection.
+/// The state of the socket at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(target_os = "linux"), expect(dead_code))]
 pub(super) enum PeerSocket {
@@ -16,12 +16,12 @@ pub(super) enum PeerSocket {
     /// The system has no socket of these addresses. It may be remote or behind NAT; a kernel without
     /// `tcp_diag` finds none at all.
     NotFound,
-    /// The system cannot be asked.
+    /// The system cannot tell.
     Unknown,
 }
 
 impl PeerSocket {
-    /// Takes a few quick system calls.
+    /// Looks the socket up, which takes a few quick system calls.
     #[cfg(target_os = "linux")]
     pub(super) fn of(stream: &Stream) -> Self {
         let state = match stream {
@@ -43,7 +43,7 @@ fn tcp(stream: &tokio::net::TcpStream) -> std::io::Result<PeerSocket> {
     sock_diag::query(stream.peer_addr()?, stream.local_addr()?)
 }
 
-/// Both directions have ended if the peer has closed, and one if it sends no more.
+/// `HUP` means that both directions have ended. A peer that only sends no more ends one.
 #[cfg(target_os = "linux")]
 fn unix(stream: &tokio::net::UnixStream) -> std::io::Result<PeerSocket> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -57,7 +57,7 @@ fn unix(stream: &tokio::net::UnixStream) -> std::io::Result<PeerSocket> {
     })
 }
 
-/// `linux/netlink.h`, `linux/sock_diag.h`, `linux/inet_diag.h`.
+/// The protocol of `linux/netlink.h`, `linux/sock_diag.h` and `linux/inet_diag.h`.
 #[cfg(target_os = "linux")]
 mod sock_diag {
     use std::{
@@ -82,10 +82,10 @@ mod sock_diag {
     const AF_INET: u8 = 2;
     const AF_INET6: u8 = 10;
     const IPPROTO_TCP: u8 = 6;
-    /// The kernel falls back to a listener on the port.
+    /// A listener's state. The kernel returns one on the port if it finds no connection.
     const TCP_LISTEN: u8 = 10;
 
-    /// Asks for the one socket whose own address is `peer` and that is connected to `local`.
+    /// Looks up the one socket whose own address is `peer` and that is connected to `local`.
     pub(super) fn query(peer: SocketAddr, local: SocketAddr) -> io::Result<PeerSocket> {
         let socket = socket_with(
             AddressFamily::NETLINK,
@@ -96,7 +96,7 @@ mod sock_diag {
         let kernel = SocketAddrNetlink::new(0, 0);
         sendto(&socket, &request(peer, local), SendFlags::empty(), &kernel)?;
         let mut reply = [0; 512];
-        // The kernel has answered before `sendto` returns.
+        // The kernel replies before `sendto` returns.
         let (length, _) = recv(&socket, &mut reply, RecvFlags::DONTWAIT)?;
         read(&reply[..length]).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
@@ -109,7 +109,7 @@ mod sock_diag {
         put(0, &u32::try_from(REQUEST).unwrap_or_default().to_ne_bytes());
         put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
         put(6, &NLM_F_REQUEST.to_ne_bytes());
-        // Any state and, for the cookie, any socket.
+        // Matches any state and, by the cookie, any socket.
         put(HEADER + 4, &u32::MAX.to_ne_bytes());
         put(HEADER + 48, &[u8::MAX; 8]);
         put(HEADER + 1, &[IPPROTO_TCP]);
@@ -129,7 +129,7 @@ mod sock_diag {
         request
     }
 
-    /// `None` if it is not a reply, or an error other than ENOENT.
+    /// Reads a reply. `None` if it is not a valid one, or is an error other than ENOENT.
     fn read(reply: &[u8]) -> Option<PeerSocket> {
         let number = |at: usize| {
             let bytes = reply.get(at..at + 4)?;

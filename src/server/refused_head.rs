@@ -1,16 +1,16 @@
 //! The response to a client whose head never became a request: too slow, too long or malformed.
 //!
-//! Nobody knows the route then, so this is problem+json (RFC 9457) with `Proxy-Status` (RFC 9209)
-//! as for any path that belongs to no route. The connection ends with it.
+//! The route is not known, so this is problem+json (RFC 9457) with `Proxy-Status` (RFC 9209), as
+//! for any path without a route. The connection ends with it.
 
 use bytes::Bytes;
 use http::StatusCode;
 
-/// More headers than any client sends; hyper keeps room for each.
+/// The largest number of headers. No client sends as many; hyper allocates room for each.
 pub(super) const MAX_HEADERS: usize = 256;
 
-/// The whole answer, and an event in the log; `None` where `status` is not that of a refused head. The
-/// line may hold a character that is `forbidden` there.
+/// Returns the whole response and logs the refusal. `None` if `status` is not that of a refused
+/// head. `forbidden` is a character of the request line that is not allowed there.
 pub(super) fn refuse(status: StatusCode, forbidden: Option<char>) -> Option<Bytes> {
     let detail = match (status, forbidden) {
         (StatusCode::BAD_REQUEST, Some('"')) => {
@@ -36,8 +36,8 @@ fn detail(status: StatusCode) -> Option<&'static str> {
     Some(match status {
         StatusCode::BAD_REQUEST => {
             "Not a valid HTTP request. Call this address with http://, or with https:// if \
-             security.tls is set, percent-encode what is not ASCII in the request's target, and send \
-             no other characters in its headers than HTTP allows."
+             security.tls is set, percent-encode non-ASCII characters in the request's target, and \
+             send only characters that HTTP allows in headers."
         }
         StatusCode::REQUEST_TIMEOUT => {
             "The request's head did not come in time. Send it without delay."
@@ -53,7 +53,7 @@ fn detail(status: StatusCode) -> Option<&'static str> {
     })
 }
 
-/// To a client that speaks HTTP where TLS is spoken.
+/// Returns the response to a client that speaks HTTP where TLS is required.
 pub(super) fn not_tls() -> Bytes {
     problem(
         StatusCode::BAD_REQUEST,
@@ -76,7 +76,7 @@ fn problem(status: StatusCode, detail: &str) -> Bytes {
     response.into()
 }
 
-/// The status of an answer from its first bytes.
+/// Reads the status of a response from its first bytes.
 pub(super) fn status(response: &[u8]) -> Option<StatusCode> {
     let digits = response.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     StatusCode::from_bytes(digits).ok()

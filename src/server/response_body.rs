@@ -12,7 +12,8 @@ use super::{
     write_progress::{Moment, WriteProgress},
 };
 
-/// The body of a response in flight. It fails only once the bytes before its failure have been written.
+/// The body of a response in flight. It fails only once the bytes before the failure have been
+/// written.
 #[derive(Debug)]
 pub(super) struct ResponseBody<B: Body> {
     body: B,

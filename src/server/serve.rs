@@ -13,11 +13,11 @@ use super::{
     log_limit::LogLimit, stop::stopped,
 };
 
-/// After `accept` failed for want of file descriptors or memory.
+/// The pause after `accept` failed for lack of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts connections until `stop` turns true, then lets running requests finish within `drain`.
-/// What is left then is cut off.
+/// Accepts connections until `stop` turns true, then gives running requests `drain` to finish.
+/// Afterwards the remaining ones are cut off.
 pub async fn serve<H: Handler>(
     listener: Listener,
     handler: H,
@@ -37,7 +37,8 @@ pub async fn serve<H: Handler>(
         };
         match accepted {
             Ok(accepted) => {
-                // Only now: a listener without clients must not keep a place from another.
+                // Only after `accept`: a listener without clients must not take a place from
+                // another.
                 let member = tokio::select! {
                     biased;
                     () = stopped(&mut stop) => break,
@@ -52,7 +53,7 @@ pub async fn serve<H: Handler>(
                     stop.clone(),
                 ));
             }
-            // It is gone before it was here.
+            // The client left before it was accepted.
             Err(error) if is_of_the_client(error.kind()) => {}
             Err(error) => {
                 if let Some(suppressed) = log_limit.allow() {
@@ -62,7 +63,7 @@ pub async fn serve<H: Handler>(
                         "a connection could not be accepted: {error}"
                     );
                 }
-                // Its descriptor may be all that is missing.
+                // Frees the file descriptor that may be missing.
                 connections.evict();
                 sleep(ACCEPT_PAUSE).await;
             }

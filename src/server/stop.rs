@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// Ready once `stop` turns true, or nobody is left who could set it.
+/// Completes once `stop` turns true, or once nobody is left who could set it.
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -1,8 +1,12 @@
-//! HTTP/2 answers that nobody takes are given up.
+//! Resets HTTP/2 streams whose client takes no byte of the response in time.
 //!
-//! While a client leaves its flow-control window closed, hyper does not ask for more of a body, so
-//! no timer inside the body would ever be looked at. Its deadline is kept by the task of the stream
-//! instead: to drop that task is to reset the stream and to let go of all that the answer holds.
+//! While a client keeps its flow-control window closed, hyper does not poll the body, so a timer
+//! inside the body would never fire. The task of the stream watches the deadline instead. Dropping
+//! that task resets the stream and frees the response.
+//!
+//! Without it, a client that reads nothing holds a response and its upstream connection for ever:
+//! `an_http2_client_that_reads_nothing_is_cut_off` in `tests/it/slow_clients.rs` fails. Delete it
+//! once hyper has a write timeout for streams.
 
 use std::{
     future::poll_fn,
@@ -19,19 +23,21 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep_until};
 
-/// What a body hands out at a time: a client that takes this much before the deadline is not late.
+/// The number of bytes handed to hyper at a time. A client that takes this much before the deadline
+/// is not late.
 const PIECE: usize = 16 << 10;
 
 tokio::task_local! {
-    /// That of the stream whose task this is.
+    /// The progress of the stream that the current task runs.
     static PROGRESS: Arc<Progress>;
 }
 
-/// How far the client of a stream has come.
+/// The progress of a stream's client.
 #[derive(Debug)]
 struct Progress {
     start: Instant,
-    /// Milliseconds from `start` to when a piece was handed out, and one; 0 while none is on its way.
+    /// Milliseconds from `start` to the last piece handed out, plus one; 0 while no piece is on its
+    /// way.
     handed_out: AtomicU64,
 }
 
@@ -45,14 +51,14 @@ impl Progress {
         self.handed_out.store(0, Ordering::Relaxed);
     }
 
-    /// Since when the client has not taken what it was given.
+    /// The time since which the client has not taken the last piece.
     fn waits_since(&self) -> Option<Instant> {
         let elapsed = self.handed_out.load(Ordering::Relaxed).checked_sub(1)?;
         Some(self.start + Duration::from_millis(elapsed))
     }
 }
 
-/// Runs streams, each until it ends or its client has taken nothing for so long.
+/// Runs streams, each until it ends or its client has taken nothing for `timeout`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StreamExecutor {
     pub(super) timeout: Duration,
@@ -74,7 +80,7 @@ where
 
 async fn until_late(stream: impl Future<Output = ()>, progress: Arc<Progress>, timeout: Duration) {
     let mut stream = pin!(stream);
-    // Most answers fit into the window and never need it.
+    // Most responses fit into the window and never need the timer.
     let mut timer = None;
     poll_fn(|cx| {
         if stream.as_mut().poll(cx).is_ready() {
@@ -96,7 +102,7 @@ async fn until_late(stream: impl Future<Output = ()>, progress: Arc<Progress>, t
     .await;
 }
 
-/// A body that tells the task of its stream when something was handed out.
+/// A body that tells the task of its stream when it hands out bytes.
 #[derive(Debug)]
 pub(super) struct TimedBody<B> {
     body: B,
@@ -105,11 +111,11 @@ pub(super) struct TimedBody<B> {
 }
 
 impl<B> TimedBody<B> {
-    /// To be called by the task of the stream.
+    /// Creates the body. The task of the stream must call it.
     pub(super) fn new(body: B) -> Self {
         let progress = PROGRESS.try_with(Arc::clone).ok();
         if let Some(progress) = &progress {
-            // With a window that was never open, the body is not asked for at all.
+            // If the window was never open, the body is never polled.
             progress.hand_out();
         }
         Self {

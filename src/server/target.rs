@@ -1,17 +1,23 @@
-//! The target of an HTTP/1.1 request, as the client wrote it. The `http` crate drops what follows a raw
-//! `#`: a search or a delete would silently become a wider one. So its line is looked at on its way in.
+//! Inspects the target of an HTTP/1.1 request as the client wrote it.
+//!
+//! The `http` crate silently drops a raw `#` and the rest, so a search or a delete would reach
+//! further than requested. The request line is therefore read on its way in.
+//!
+//! Without it, `a_raw_number_sign_is_refused_rather_than_cutting_the_target_off` in
+//! `tests/it/raw_targets.rs` fails. Delete it once hyper refuses such a target.
 
 use http::{Request, uri::PathAndQuery};
 use memchr::{memchr, memchr3};
 
-/// Marks, in its extensions, a request whose target holds or may have held a raw `#`, which RFC 9112,
-/// section 3.2, does not allow.
+/// Marks, in a request's extensions, that its target holds or may have held a raw `#`, which RFC
+/// 9112, section 3.2, does not allow.
 #[derive(Debug, Clone, Copy)]
 pub struct CutTarget;
 
-/// Whether the target is seen to be whole, for a request whose line was not looked at. Target and fields
-/// are slices of the memory that they were read into, so that their distance tells what stood between
-/// them. It is `false` where the client wrote unusual spaces, or the parser has copied.
+/// Whether the target is provably whole, for a request whose line was not inspected. Target and
+/// fields are slices of the memory that they were read into, so their distance shows whether
+/// anything stood between them. It is `false` where the client wrote unusual spaces, or the parser
+/// has copied.
 pub(super) fn is_whole<B>(request: &Request<B>) -> bool {
     let target = request.uri().path_and_query().map(PathAndQuery::as_str);
     let (Some(target), Some((name, value))) = (target, request.headers().iter().next()) else {
@@ -22,7 +28,7 @@ pub(super) fn is_whole<B>(request: &Request<B>) -> bool {
     value.as_bytes().as_ptr().addr() == end + between
 }
 
-/// Request lines as they come, in pieces.
+/// A request line, read in pieces.
 #[derive(Debug)]
 pub(super) struct RequestLine {
     state: State,
@@ -32,17 +38,17 @@ pub(super) struct RequestLine {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Line ends before a request are no request (RFC 9112, section 2.2).
+    /// Before the line. Line ends before a request are not part of it (RFC 9112, section 2.2).
     Before,
     Inside {
         is_cut: bool,
     },
-    /// The rest of the head, which is not looked at.
+    /// The rest of the head, which is not inspected.
     Behind,
 }
 
 impl RequestLine {
-    /// One that has not begun.
+    /// Creates a line that has not begun.
     pub(super) fn new() -> Self {
         Self {
             state: State::Before,
@@ -50,7 +56,7 @@ impl RequestLine {
         }
     }
 
-    /// Adds bytes. With the end of the line, whether its target is going to be cut.
+    /// Adds bytes. At the end of the line, returns whether its target is going to be cut.
     pub(super) fn read(&mut self, mut bytes: &[u8]) -> Option<bool> {
         if self.state == State::Before {
             let start = bytes
@@ -75,7 +81,7 @@ impl RequestLine {
         })
     }
 
-    /// The character for which a line may not be a valid request.
+    /// The character that keeps the line from being a valid request.
     pub(super) fn forbidden(&self) -> Option<char> {
         self.forbidden.map(char::from)
     }

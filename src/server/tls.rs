@@ -16,13 +16,13 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{broken_handshake::HandshakeLog, refused_head};
 
-/// What every TLS record of a handshake begins with (RFC 8446, section 5.1).
+/// The first byte of every TLS record of a handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// How long a client that was refused may go on sending.
+/// The longest time that a refused client may go on sending.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What listeners present to their clients. Clones share it.
+/// The TLS configuration of listeners. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Tls(Arc<State>);
 
@@ -33,7 +33,7 @@ struct State {
 }
 
 impl Tls {
-    /// With a certificate to begin with.
+    /// Creates the configuration with its first certificate.
     pub fn new(config: Arc<ServerConfig>) -> Self {
         Self(Arc::new(State {
             config: RwLock::new(config),
@@ -41,7 +41,7 @@ impl Tls {
         }))
     }
 
-    /// For connections that are opened from now on.
+    /// Replaces the configuration for connections opened from now on.
     pub fn replace(&self, config: Arc<ServerConfig>) {
         let current = &self.0.config;
         *current.write().unwrap_or_else(PoisonError::into_inner) = config;
@@ -53,7 +53,7 @@ impl Tls {
         TlsAcceptor::from(config.clone())
     }
 
-    /// Waits for the client as long as it takes.
+    /// Performs the handshake. It waits for the client without a timeout.
     pub(super) async fn handshake(
         &self,
         mut stream: TcpStream,
@@ -70,7 +70,7 @@ impl Tls {
             Err(failed) => failed,
         };
         tracing::debug!("a TLS handshake failed: {error}");
-        // Whoever only went away was not refused.
+        // A client that only went away was not refused.
         if let Some(reason) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
             self.0.handshake_log.refused(reason);
             linger(&mut stream).await?;
@@ -79,14 +79,14 @@ impl Tls {
     }
 }
 
-/// Whoever speaks HTTP here is told so, rather than left with a connection that breaks.
+/// Tells a client that speaks HTTP here to use TLS, rather than breaking its connection.
 async fn refuse(stream: &mut TcpStream) -> io::Result<()> {
     stream.write_all(&refused_head::not_tls()).await?;
     linger(stream).await
 }
 
-/// Has what was sent last arrive: an earlier close, with bytes of the client unread, would make the
-/// system throw it away (RFC 9112, section 9.6).
+/// Waits until the last bytes have arrived. An earlier close, with bytes of the client unread,
+/// would make the system discard them (RFC 9112, section 9.6).
 async fn linger(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     let _ = timeout(LINGER, copy(stream, &mut sink())).await;

@@ -1,7 +1,11 @@
-//! Lets a client have what there is of an answer that breaks off.
+//! Sends the client the part that came of a response that breaks off.
 //!
-//! When a body fails, hyper throws away what it has not written yet, even the answer's head. So a
-//! failure is kept back until the connection has written all that came before it.
+//! When a body fails, hyper throws away the bytes it has not written yet, even the response's head.
+//! So the failure is held back until the connection has written all bytes before it.
+//!
+//! Without it, a client sees no response where the upstream broke off midway:
+//! `what_there_is_comes_and_then_the_connection_ends` in `tests/it/broken_answers.rs` fails. Delete
+//! it once hyper writes its buffer before it ends a connection over a failed body.
 
 use std::{
     pin::Pin,
@@ -14,24 +18,25 @@ use std::{
 
 use http::Version;
 
-/// What one connection has written, as far as broken answers want to know.
+/// The write progress of one connection, as far as broken responses need it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WriteProgress(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether the last write is still to be taken by the system.
+    /// Whether the system has not taken the last write yet.
     is_blocked: AtomicBool,
-    /// A client of HTTP/1.0 takes the end of the connection for the end of the answer.
+    /// Whether the end of the connection ends the response, as it does for HTTP/1.0.
     ends_with_connection: AtomicBool,
     has_broken_off: AtomicBool,
-    /// How many polls of the connection have begun. Only its own task counts.
+    /// Number of polls of the connection that have begun. Only its own task counts.
     begun: AtomicU64,
     rounds: Mutex<Rounds>,
 }
 
-/// Whatever is handed to a connection is written the next time that it is polled, or, if the client
-/// is slow, before the first poll thereafter that leaves nothing to write.
+/// The polls of a connection, as rounds of writing. Bytes handed to a connection are written at its
+/// next poll. If the client is slow, they are written before the first later poll that leaves
+/// nothing to write.
 #[derive(Debug, Default)]
 struct Rounds {
     /// The last poll that left nothing to write.
@@ -40,7 +45,7 @@ struct Rounds {
     waiting: Vec<Waker>,
 }
 
-/// When a failure came up, counted in polls of its connection.
+/// The time of a failure, counted in polls of its connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment(u64);
 
@@ -64,7 +69,7 @@ impl WriteProgress {
             let round = self.0.begun.load(Ordering::Relaxed) + 1;
             self.0.begun.store(round, Ordering::Relaxed);
             let polled = Pin::new(&mut *connection).poll(cx);
-            // A break that comes up just now has the connection polled once more.
+            // A failure that comes up during this poll has the connection polled once more.
             if polled.is_pending()
                 && self.has_broken_off()
                 && !self.0.is_blocked.load(Ordering::Relaxed)
@@ -84,17 +89,18 @@ impl WriteProgress {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Notes how a write or a flush went.
+    /// Notes the result of a write or a flush.
     pub(super) fn wrote<T>(&self, result: &Poll<T>) {
         let is_blocked = result.is_pending();
         self.0.is_blocked.store(is_blocked, Ordering::Relaxed);
     }
 
-    /// Notes that an answer has broken off, and asks for what came before it to be written.
+    /// Notes that a response has broken off, and wakes the connection to write the bytes before the
+    /// failure.
     pub(super) fn break_off(&self) -> Moment {
         self.0.has_broken_off.store(true, Ordering::Release);
-        // What was handed to the connection went through a lock of hyper's, if not through the very
-        // task that counts, so that this is no older.
+        // The bytes handed to the connection went through a lock of hyper's or through the task
+        // that counts, so this count is not older than they are.
         let moment = Moment(self.0.begun.load(Ordering::Relaxed));
         let connection = self.rounds().connection.clone();
         if let Some(connection) = connection {
@@ -103,7 +109,7 @@ impl WriteProgress {
         moment
     }
 
-    /// Ready once all is written that was there at a moment.
+    /// Completes once all bytes of a moment are written.
     pub(super) fn poll_written(&self, cx: &Context<'_>, moment: Moment) -> Poll<()> {
         let mut rounds = self.rounds();
         if rounds.written > moment.0 {
@@ -125,7 +131,7 @@ impl WriteProgress {
         self.0.ends_with_connection.store(is_old, Ordering::Relaxed);
     }
 
-    /// Whether a client would take a connection that is closed for the end of its answer.
+    /// Whether a client would take the end of the connection for the end of the response.
     pub(super) fn ends_with_connection(&self) -> bool {
         self.0.ends_with_connection.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Frames by hand, cut at every place.
+//! Frames written by hand, cut at every place.
 
 use super::*;
 

@@ -84,10 +84,11 @@ impl Code {
     }
 }
 
-/// Adds the text to `decoded`. EOS in it, and padding other than fewer than 8 one-bits, are errors.
+/// Appends the text to `decoded`. EOS in it is an error, and so is padding other than fewer than 8
+/// one-bits.
 pub(super) fn decode(encoded: &[u8], decoded: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut encoded = encoded.iter();
-    // The bits that are left, from the top.
+    // The remaining bits, from the top.
     let mut bits: u64 = 0;
     let mut count = 0;
     loop {

@@ -1,4 +1,4 @@
-//! The examples of RFC 7541, Appendix C, and blocks that are none.
+//! The examples of RFC 7541, Appendix C, and blocks that are not valid.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Targets as h2 sees them, and as they are read here, over the same bytes.
+//! Compares the targets that h2 shows with those read here, over the same bytes.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Request};
@@ -81,7 +81,7 @@ async fn accepted(bytes: &[u8]) -> (Vec<String>, bool) {
     }
 }
 
-/// As h2 shows it, if it shows it.
+/// The target as h2 shows it, if it does.
 fn shown(path: &[u8]) -> Option<String> {
     let target = PathAndQuery::try_from(path).ok()?;
     Some(target.as_str().to_owned())
@@ -228,7 +228,7 @@ async fn recorded(requests: &[(String, usize, String)]) -> (Vec<u8>, Vec<String>
         .handshake::<_, Bytes>(client);
     let (mut client, connection) = handshake.await.expect("a connection");
     let mut sent = Vec::new();
-    // A response that nobody waits for would reset its request.
+    // Dropping the response would reset its request.
     let mut responses = Vec::new();
     for (path, field, value) in requests {
         let name = ["accept", "cookie", "x-own", "if-none-match"][*field];

@@ -60,7 +60,7 @@ async fn the_client_and_the_log_are_told_why() {
         (
             None,
             AlertDescription::CertificateRequired,
-            "the client showed no certificate",
+            "the client sent no certificate",
         ),
         (
             Some(others.leaf()),
