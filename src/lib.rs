@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | 8 | `main`, [`cli`] | what the user typed; the only place that prints and exits |
 //! | 7 | [`app`] | wires the parts together; signals and drain |
-//! | 6 | [`admin`], [`check`], `emulator` | health and status; what stands between a route and its service; a loopback Azure for the demo and the tests |
+//! | 6 | [`admin`], [`check`] | health and status; what stands between a route and its service |
 //! | 5 | [`proxy`] | the pipeline of one request, top to bottom |
 //! | 4 | [`server`] | listeners, connection limits, graceful shutdown; knows no proxy |
 //! | 3 | [`token`] | the token cache: one fetch per key, renewal ahead of expiry |
@@ -27,8 +27,6 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
-#[cfg(feature = "demo")]
-pub mod emulator;
 pub mod proxy;
 pub mod rewrite;
 pub mod server;
