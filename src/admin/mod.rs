@@ -26,7 +26,7 @@ use crate::{
 
 /// What the admin address tells of. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct Admin {
+pub(crate) struct Admin {
     shared: Arc<Shared>,
     /// The caller is on this machine.
     is_local: bool,
@@ -59,7 +59,7 @@ impl Serving {
 
 impl Admin {
     /// `draining` turns true when the proxy stops accepting.
-    pub fn new(
+    pub(crate) fn new(
         config: &config::Config,
         sources: Vec<Arc<Source>>,
         draining: watch::Receiver<bool>,
@@ -75,7 +75,7 @@ impl Admin {
     }
 
     /// Tells of these tokens and this configuration from now on.
-    pub fn replace(&self, config: &config::Config, sources: Vec<Arc<Source>>) {
+    pub(crate) fn replace(&self, config: &config::Config, sources: Vec<Arc<Source>>) {
         let serving = Arc::new(Serving::new(config, sources));
         let current = self.shared.serving.write();
         *current.unwrap_or_else(PoisonError::into_inner) = serving;

@@ -67,7 +67,7 @@ pub(super) fn start() -> io::Result<()> {
 
 /// Waits until every line is written, for a moment at most: a reader that has stopped must not keep
 /// the process from its end.
-pub fn finish() {
+pub(crate) fn finish() {
     let end = Instant::now() + PATIENCE;
     let mut state = BUFFER.state();
     while !state.lines.is_empty() || state.is_writing {

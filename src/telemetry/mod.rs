@@ -1,6 +1,6 @@
 //! What the proxy tells of itself. Nothing here, at any level, holds a token, a query string,
 //! a resource id or a UID.
 
-pub mod lines;
-pub mod log;
+pub(crate) mod lines;
+pub(crate) mod log;
 mod text;

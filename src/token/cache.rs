@@ -19,7 +19,7 @@ use crate::{clock::Clock, config::Audience, credentials::Credential};
 
 /// Holds all tokens of the process.
 #[derive(Debug)]
-pub struct TokenCache {
+pub(crate) struct TokenCache {
     tokens: Tokens,
     clock: Clock,
     sources: BTreeMap<(Arc<str>, Option<String>), Arc<Source>>,
@@ -39,7 +39,7 @@ impl Expiry<Key, Arc<Token>> for Remaining {
 
 impl TokenCache {
     /// An empty cache.
-    pub fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         let expiry = Remaining {
             clock: clock.clone(),
         };
@@ -51,7 +51,7 @@ impl TokenCache {
     }
 
     /// The source for a credential and an audience; the same one however often it is asked for.
-    pub fn source(
+    pub(crate) fn source(
         &mut self,
         name: &Arc<str>,
         credential: &Arc<Credential>,
@@ -67,7 +67,7 @@ impl TokenCache {
     }
 
     /// All sources, in the order of credential and audience.
-    pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         self.sources.values()
     }
 }

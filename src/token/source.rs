@@ -37,7 +37,7 @@ const REPLACEMENT_PAUSE: Duration = Duration::from_secs(30);
 
 /// One credential and one audience.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     name: Arc<Name>,
     credential: Arc<Credential>,
     tokens: Tokens,
@@ -59,7 +59,7 @@ struct Current {
 /// Why there is no token now.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{error}")]
-pub struct Unavailable {
+pub(crate) struct Unavailable {
     /// What the credential said last.
     pub error: CredentialError,
     /// When the next attempt is due.
@@ -68,7 +68,7 @@ pub struct Unavailable {
 
 /// What a source has, for people; never the token.
 #[derive(Debug, Clone)]
-pub struct SourceStatus {
+pub(crate) struct SourceStatus {
     /// The credential's name in the configuration.
     pub credential: Arc<str>,
     /// The kind that serves.
@@ -125,7 +125,7 @@ impl Source {
     }
 
     /// A token that has not expired: from memory, or from the one fetch that all callers share.
-    pub async fn token(self: &Arc<Self>) -> Result<Arc<Token>, Unavailable> {
+    pub(crate) async fn token(self: &Arc<Self>) -> Result<Arc<Token>, Unavailable> {
         let Current { generation, token } = self.current();
         if let Some(token) = token {
             let now = self.clock.now();
@@ -141,19 +141,19 @@ impl Source {
     }
 
     /// The time by which its tokens expire.
-    pub fn now(&self) -> SystemTime {
+    pub(crate) fn now(&self) -> SystemTime {
         self.clock.now()
     }
 
     /// The token in use, without waiting for one.
-    pub fn at_hand(&self) -> Option<Arc<Token>> {
+    pub(crate) fn at_hand(&self) -> Option<Arc<Token>> {
         let token = self.current().token?;
         token.is_alive(self.clock.now()).then_some(token)
     }
 
     /// A token in place of one that a service has refused. `None` when there is none: the source gives
     /// out the same one, or has just replaced another.
-    pub async fn replace(
+    pub(crate) async fn replace(
         self: &Arc<Self>,
         refused: &Token,
     ) -> Result<Option<Arc<Token>>, Unavailable> {
@@ -178,7 +178,7 @@ impl Source {
     }
 
     /// Fetches the first token, then each next one ahead of expiry, for as long as the process runs.
-    pub async fn keep_fresh(self: Arc<Self>) {
+    pub(crate) async fn keep_fresh(self: Arc<Self>) {
         loop {
             let pause = match self.token().await {
                 Ok(token) => match token.renew_on.duration_since(self.clock.now()) {
@@ -198,12 +198,12 @@ impl Source {
     }
 
     /// Whom its tokens are for.
-    pub fn audience(&self) -> Option<&Audience> {
+    pub(crate) fn audience(&self) -> Option<&Audience> {
         self.name.audience.as_ref()
     }
 
     /// What this source has now.
-    pub fn status(&self) -> SourceStatus {
+    pub(crate) fn status(&self) -> SourceStatus {
         let now = self.clock.now();
         let token = self.current().token;
         SourceStatus {
