@@ -4,6 +4,7 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src ./src
+COPY crates ./crates
 # The loopback Azure of `ahds-proxy demo` stays out of an image that serves.
 RUN cargo build --release --locked --no-default-features --bin ahds-proxy
 

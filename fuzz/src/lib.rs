@@ -1,8 +1,6 @@
-//! Properties that must hold for the link rewriter, the HTTP/1.1 client and the reader of HTTP/2 targets, whatever
-//! they are given.
+//! The properties of the link rewriter, the HTTP/1.1 client and the reader of HTTP/2 targets that hold for any input.
 //!
-//! With coverage: `cargo +nightly fuzz run json` (or `xml`, `values`, `response`, `targets`). On stable, with inputs made
-//! from samples by mutation: `cargo run --release --no-default-features --bin mutate -- 10000000`.
+//! `cargo +nightly fuzz run json` (or `xml`, `values`, `response`, `targets`) looks for an input that breaks one.
 
 use std::sync::{Arc, LazyLock};
 

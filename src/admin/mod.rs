@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
 
 /// The handler of the admin address. Clones share its state.
 #[derive(Debug, Clone)]
-pub struct Admin {
+pub(crate) struct Admin {
     state: Arc<State>,
     /// Whether the caller is on this machine.
     is_local: bool,
@@ -43,7 +43,7 @@ struct State {
 #[derive(Debug)]
 struct Serving {
     guard: Guard,
-    routes: Vec<Value>,
+    routes: Vec<RouteStatus>,
     sources: Vec<Arc<Source>>,
 }
 
@@ -51,7 +51,7 @@ impl Serving {
     fn new(config: &config::Config, sources: Vec<Arc<Source>>) -> Self {
         Self {
             guard: Guard::new(&config.security),
-            routes: config.routes.iter().map(describe).collect(),
+            routes: config.routes.iter().map(RouteStatus::of).collect(),
             sources,
         }
     }
@@ -59,7 +59,7 @@ impl Serving {
 
 impl Admin {
     /// Creates the handler. `draining` turns true when the proxy stops accepting connections.
-    pub fn new(
+    pub(crate) fn new(
         config: &config::Config,
         sources: Vec<Arc<Source>>,
         draining: watch::Receiver<bool>,
@@ -75,7 +75,7 @@ impl Admin {
     }
 
     /// Switches to a new configuration and its tokens.
-    pub fn replace(&self, config: &config::Config, sources: Vec<Arc<Source>>) {
+    pub(crate) fn replace(&self, config: &config::Config, sources: Vec<Arc<Source>>) {
         let serving = Arc::new(Serving::new(config, sources));
         let current = self.state.serving.write();
         *current.unwrap_or_else(PoisonError::into_inner) = serving;
@@ -144,18 +144,19 @@ impl Admin {
     }
 
     fn status(&self) -> Response<Full<Bytes>> {
-        let mut tokens = Vec::new();
-        for source in &self.serving().sources {
-            tokens.push(describe_token(&source.status()));
-        }
-        let body = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "uptime_seconds": self.state.started.elapsed().as_secs(),
-            "draining": *self.state.draining.borrow(),
-            "routes": self.serving().routes,
-            "tokens": tokens,
-        });
-        response(StatusCode::OK, "application/json", body.to_string())
+        let serving = self.serving();
+        let sources = serving.sources.iter();
+        let status = Status {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.state.started.elapsed().as_secs(),
+            draining: *self.state.draining.borrow(),
+            routes: &serving.routes,
+            tokens: sources
+                .map(|source| TokenStatus::of(source.status()))
+                .collect(),
+        };
+        let body = serde_json::to_vec(&status).expect("text and numbers are JSON");
+        response(StatusCode::OK, "application/json", body)
     }
 }
 
@@ -184,30 +185,66 @@ impl Handler for Admin {
     }
 }
 
-fn describe(route: &config::Route) -> Value {
-    json!({
-        "name": &*route.name,
-        "prefix": route.prefix.as_str(),
-        "upstream": format!("{}{}", route.upstream.origin(), route.upstream.base_path()),
-        "audience": route.audience.as_ref().map(config::Audience::as_str),
-        "credential": &*route.credential,
-    })
+/// The body of `/status`.
+#[derive(Serialize)]
+struct Status<'a> {
+    version: &'static str,
+    uptime_seconds: u64,
+    draining: bool,
+    routes: &'a [RouteStatus],
+    tokens: Vec<TokenStatus>,
 }
 
-fn describe_token(status: &SourceStatus) -> Value {
-    let token = status.token.as_ref();
-    json!({
-        "credential": &*status.credential,
-        "kind": status.kind,
-        "audience": status.audience.as_ref().map(config::Audience::as_str),
-        "valid": token.is_some(),
-        "tenant": token.and_then(|token| token.claims.tenant.as_deref()),
-        "identity": token.and_then(|token| token.claims.identity.as_deref()),
-        "expires_on": token
-            .filter(|token| token.states_expiry)
-            .and_then(|token| timestamp(token.expires_on)),
-        "last_error": status.last_error.as_ref().map(ToString::to_string),
-    })
+#[derive(Debug, Serialize)]
+struct RouteStatus {
+    name: Arc<str>,
+    prefix: String,
+    upstream: String,
+    audience: Option<String>,
+    credential: Arc<str>,
+}
+
+impl RouteStatus {
+    fn of(route: &config::Route) -> Self {
+        Self {
+            name: route.name.clone(),
+            prefix: route.prefix.as_str().to_owned(),
+            upstream: format!("{}{}", route.upstream.origin(), route.upstream.base_path()),
+            audience: route.audience.as_ref().map(ToString::to_string),
+            credential: route.credential.clone(),
+        }
+    }
+}
+
+/// The state of a token, never the token.
+#[derive(Serialize)]
+struct TokenStatus {
+    credential: Arc<str>,
+    kind: &'static str,
+    audience: Option<String>,
+    valid: bool,
+    tenant: Option<String>,
+    identity: Option<String>,
+    expires_on: Option<String>,
+    last_error: Option<String>,
+}
+
+impl TokenStatus {
+    fn of(status: SourceStatus) -> Self {
+        let token = status.token.as_ref();
+        Self {
+            credential: status.credential,
+            kind: status.kind,
+            audience: status.audience.map(|audience| audience.to_string()),
+            valid: token.is_some(),
+            tenant: token.and_then(|token| token.claims.tenant.clone()),
+            identity: token.and_then(|token| token.claims.identity.clone()),
+            expires_on: token
+                .filter(|token| token.states_expiry)
+                .and_then(|token| timestamp(token.expires_on)),
+            last_error: status.last_error.map(|error| error.to_string()),
+        }
+    }
 }
 
 /// Formats a time as RFC 3339, in whole seconds.

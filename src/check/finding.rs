@@ -6,7 +6,7 @@ use crate::credentials::CredentialError;
 
 /// A message for the user while the checks run.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// A check is done.
     Found(Finding),
     /// Somebody has to sign in before the checks go on.
@@ -15,7 +15,7 @@ pub enum Event {
 
 /// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// The route's name; `None` where it concerns them all.
     pub route: Option<String>,
     /// What was looked at.
@@ -32,7 +32,7 @@ pub struct Finding {
 /// What is looked at, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Check {
+pub(crate) enum Check {
     /// What the route amounts to.
     Configuration,
     /// Where the upstream's host is.
@@ -50,7 +50,7 @@ pub enum Check {
 
 impl Check {
     /// As in JSON.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",
             Self::Dns => "dns",
@@ -65,7 +65,7 @@ impl Check {
 /// What came of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub(crate) enum Status {
     /// As it should be.
     Ok,
     /// Something has to be done.
@@ -76,7 +76,7 @@ pub enum Status {
 
 impl Status {
     /// As in JSON.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Failed => "failed",

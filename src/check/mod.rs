@@ -26,10 +26,10 @@ use crate::{
 
 use self::{answer::Answer, caller::Caller, finding::Outcome, probe::Probe};
 
-pub use finding::{Check, Event, Finding, Status};
+pub(crate) use finding::{Check, Event, Finding, Status};
 
 /// Checks every route, one after the other. Fails where no connection could be made to any.
-pub async fn run(
+pub(crate) async fn run(
     config: &Config,
     clock: &Clock,
     tell: &mut dyn FnMut(Event),

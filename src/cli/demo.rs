@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use azure_emulator::{Emulator, Options};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
@@ -14,7 +15,6 @@ use crate::{
         self, ClientSecret, Config, ConfigErrors, Credential, Location, Overrides, Problem,
         ResolveOverride, SecretRef, ServiceUrl, Tenant,
     },
-    emulator::{self, Emulator, Options},
 };
 
 /// Of the environment, only what says where to listen and what to log: a demo must not pick up an
@@ -29,8 +29,8 @@ const VARIABLES: &[&str] = &[
 pub(super) fn demo(flags: &Overrides) -> Result<ExitCode, ExitCode> {
     only_its_own(flags).map_err(|errors| super::refused(&errors))?;
     let flags = Overrides {
-        fhir: Some(emulator::FHIR_AUDIENCE.to_owned()),
-        dicom: Some(emulator::DICOM_ORIGIN.to_owned()),
+        fhir: Some(azure_emulator::FHIR_AUDIENCE.to_owned()),
+        dicom: Some(azure_emulator::DICOM_ORIGIN.to_owned()),
         ..flags.clone()
     };
     let wanted = |name: &str| super::environment(name).filter(|_| VARIABLES.contains(&name));
@@ -95,9 +95,9 @@ fn point_at(config: &mut Config, emulator: &Emulator) -> Result<(), config::Valu
     let ca = CertificateDer::pem_slice_iter(emulator.ca_pem().as_bytes());
     config.network.extra_roots = ca.flatten().collect();
     config.network.resolve = [
-        (emulator::ENTRA_HOST, emulator.entra_address()),
-        (emulator::FHIR_HOST, emulator.fhir_address()),
-        (emulator::DICOM_HOST, emulator.dicom_address()),
+        (azure_emulator::ENTRA_HOST, emulator.entra_address()),
+        (azure_emulator::FHIR_HOST, emulator.fhir_address()),
+        (azure_emulator::DICOM_HOST, emulator.dicom_address()),
     ]
     .map(|(host, address)| ResolveOverride {
         host: host.to_owned(),
@@ -106,10 +106,10 @@ fn point_at(config: &mut Config, emulator: &Emulator) -> Result<(), config::Valu
     })
     .into();
     let application = Credential::ClientSecret(ClientSecret {
-        tenant: Tenant::parse(emulator::TENANT)?,
-        client_id: emulator::CLIENT_ID.to_owned(),
-        secret: SecretRef::Given(emulator::CLIENT_SECRET.to_owned().into()),
-        authority: ServiceUrl::parse(emulator::AUTHORITY)?,
+        tenant: Tenant::parse(azure_emulator::TENANT)?,
+        client_id: azure_emulator::CLIENT_ID.to_owned(),
+        secret: SecretRef::Given(azure_emulator::CLIENT_SECRET.to_owned().into()),
+        authority: ServiceUrl::parse(azure_emulator::AUTHORITY)?,
     });
     for credential in config.credentials.values_mut() {
         *credential = application.clone();

@@ -2,6 +2,8 @@
 
 use std::{fmt, io::Write as _, process::ExitCode};
 
+use serde::Serialize;
+
 use crate::{
     config::{Config, ConfigErrors},
     telemetry,
@@ -39,6 +41,16 @@ pub(super) fn print(text: &str) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes a result to stdout as JSON. The order of its keys is that of the type.
+pub(super) fn print_json(result: &impl Serialize) -> ExitCode {
+    print(&to_json(result))
+}
+
+pub(super) fn to_json(result: &impl Serialize) -> String {
+    let json = serde_json::to_string_pretty(result);
+    format!("{}\n", json.expect("text and numbers are JSON"))
 }
 
 /// Writes a line to stderr, behind those of the log. A closed stderr is ignored.

@@ -9,11 +9,10 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
-use serde_json::json;
 
 use super::{
     args::TokenOutput,
-    output::{USAGE, complain, print},
+    output::{USAGE, complain, print, to_json},
     runtime,
 };
 use crate::{
@@ -95,15 +94,15 @@ fn as_az_prints_it(token: &AccessToken, keys: &config::Credential) -> String {
     let secret = token.secret.expose_secret();
     let since_epoch = token.expires_on.duration_since(UNIX_EPOCH);
     let expires_on = since_epoch.unwrap_or_default().as_secs();
-    let answer = json!(AzAnswer {
+    let answer = AzAnswer {
         access_token: secret,
         expires_on_local: local_time(expires_on, &TimeZone::system()),
         expires_on,
         subscription: subscription_id(keys),
         tenant: Claims::of(secret).tenant,
         token_type: "Bearer",
-    });
-    format!("{answer:#}\n")
+    };
+    to_json(&answer)
 }
 
 /// What the token was asked for with, where that is an id: az prints no names.

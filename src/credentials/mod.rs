@@ -1,7 +1,7 @@
-//! One file for each way to get an access token, and what they share.
+//! The ways to get an access token: one file for each kind of the configuration.
 //!
-//! [`crate::token`] is the only caller: it asks one at a time for each audience, keeps what it
-//! gets, and decides when to ask again. Nothing here caches a token.
+//! The token cache is the only caller. It asks once at a time for each audience, keeps the tokens, and decides when
+//! to ask again. Nothing here caches a token.
 
 mod aadsts;
 mod access_token;
@@ -149,8 +149,8 @@ impl Index<&Arc<str>> for Credentials {
     }
 }
 
-/// What can be told of a credential without asking anybody for a token: whether the key that signs
-/// is there, fits its certificate and algorithm, and whether that certificate has ended.
+/// Checks the key of a credential without asking for a token: that it can be read, fits its certificate and
+/// algorithm, and that the certificate has not ended.
 pub async fn check_key(config: &config::Credential, clock: &Clock) -> Result<(), CredentialError> {
     match config {
         config::Credential::ClientCertificate(keys) => client_certificate::check(keys, clock).await,
@@ -159,7 +159,7 @@ pub async fn check_key(config: &config::Credential, clock: &Clock) -> Result<(),
     }
 }
 
-/// The programs that a credential would run for a token now. It waits for the file system.
+/// The programs that a credential would run for a token now. Blocks on the file system.
 pub fn programs(config: &config::Credential) -> Vec<PathBuf> {
     use config::Credential::{Auto, AzureCli, AzureDeveloperCli, AzurePowerShell, Command};
     let (az, azd, pwsh) = (

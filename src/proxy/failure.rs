@@ -7,7 +7,7 @@ use std::{borrow::Cow, io, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::json;
+use serde::Serialize;
 
 use super::{body::UploadError, progress::Late};
 use crate::{
@@ -267,24 +267,19 @@ impl Failure {
 
     /// The response for clients of a route of `kind`; `None` where no route was found.
     pub(super) fn into_response(self, kind: Option<RouteKind>) -> Response<Bytes> {
+        let detail = &*self.detail;
         let (body, content_type) = match kind {
             Some(RouteKind::Fhir) => (
-                json!({
-                    "resourceType": "OperationOutcome",
-                    "issue": [{ "severity": "error", "code": self.code, "diagnostics": self.detail }],
-                }),
+                serde_json::to_vec(&OperationOutcome::new(self.code, detail)),
                 "application/fhir+json; charset=utf-8",
             ),
             _ => (
-                json!({
-                    "title": self.status.canonical_reason(),
-                    "status": self.status.as_u16(),
-                    "detail": self.detail,
-                }),
+                serde_json::to_vec(&Problem::new(self.status, detail)),
                 "application/problem+json",
             ),
         };
-        let mut response = Response::new(Bytes::from(body.to_string()));
+        let body = body.expect("text and numbers are JSON");
+        let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -346,6 +341,52 @@ impl From<SendError> for Failure {
                 Self::bad_gateway("connection_terminated", detail)
             }
             SendError::Protocol => Self::bad_gateway("http_protocol_error", detail),
+        }
+    }
+}
+
+/// hl7.org/fhir/R4/operationoutcome.html.
+#[derive(Serialize)]
+struct OperationOutcome<'a> {
+    #[serde(rename = "resourceType")]
+    resource_type: &'static str,
+    issue: [Issue<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Issue<'a> {
+    severity: &'static str,
+    code: &'static str,
+    diagnostics: &'a str,
+}
+
+impl<'a> OperationOutcome<'a> {
+    fn new(code: &'static str, diagnostics: &'a str) -> Self {
+        Self {
+            resource_type: "OperationOutcome",
+            issue: [Issue {
+                severity: "error",
+                code,
+                diagnostics,
+            }],
+        }
+    }
+}
+
+/// RFC 9457, section 3.
+#[derive(Serialize)]
+struct Problem<'a> {
+    title: Option<&'static str>,
+    status: u16,
+    detail: &'a str,
+}
+
+impl<'a> Problem<'a> {
+    fn new(status: StatusCode, detail: &'a str) -> Self {
+        Self {
+            title: status.canonical_reason(),
+            status: status.as_u16(),
+            detail,
         }
     }
 }

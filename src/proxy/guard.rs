@@ -27,14 +27,14 @@ const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 
 /// The Host and Origin rules of a configuration.
 #[derive(Debug)]
-pub struct Guard {
+pub(crate) struct Guard {
     hosts: Vec<String>,
     origins: Vec<String>,
 }
 
 /// The transport of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Transport {
+pub(crate) enum Transport {
     /// TCP.
     #[default]
     Plain,
@@ -57,7 +57,7 @@ pub(super) enum Caller {
 
 impl Guard {
     /// Copies the rules.
-    pub fn new(security: &Security) -> Self {
+    pub(crate) fn new(security: &Security) -> Self {
         Self {
             hosts: security.allowed_hosts.clone(),
             origins: security.allowed_origins.clone(),
@@ -77,7 +77,7 @@ impl Guard {
     }
 
     /// The response to a request that is not local. It is for the admin address, which is plain HTTP.
-    pub fn refusal(&self, head: &Parts) -> Option<Response<Bytes>> {
+    pub(crate) fn refusal(&self, head: &Parts) -> Option<Response<Bytes>> {
         let failure = match self.check(head, Transport::Plain, false) {
             Ok(Caller::Local) => return None,
             Ok(Caller::Page(_) | Caller::Preflight(_)) => Failure::origin_not_allowed(),

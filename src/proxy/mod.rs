@@ -34,14 +34,14 @@ use crate::{
 };
 use pipeline::{Entry, Pipeline};
 
-pub use body::ResponseBody;
-pub use guard::{Guard, Transport};
-pub use links::{BaseUrls, Ports};
-pub use route::Route;
+pub(crate) use body::ResponseBody;
+pub(crate) use guard::{Guard, Transport};
+pub(crate) use links::{BaseUrls, Ports};
+pub(crate) use route::Route;
 
 /// Serves the requests of all routes, or of one. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     /// A request keeps the configuration it began with when another one takes over.
     current: Arc<RwLock<Arc<Pipeline>>>,
     /// Tells every running request, whichever configuration it began with, that the proxy gives it up.
@@ -51,7 +51,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Serves `routes` through this many listeners, which share out `limits.requests`.
-    pub fn new(routes: Vec<Arc<Route>>, config: &Config, listeners: usize) -> Self {
+    pub(crate) fn new(routes: Vec<Arc<Route>>, config: &Config, listeners: usize) -> Self {
         let is_cut_off = Arc::default();
         let pipeline = Pipeline::new(routes, config, listeners, &is_cut_off);
         Self {
@@ -63,7 +63,7 @@ impl Proxy {
 
     /// Serves one route at the root of a listener of its own.
     #[must_use]
-    pub fn at_root_of(&self, route: Arc<str>) -> Self {
+    pub(crate) fn at_root_of(&self, route: Arc<str>) -> Self {
         let mut proxy = self.clone();
         proxy.entry.own_route = Some(route);
         proxy
@@ -71,7 +71,7 @@ impl Proxy {
 
     /// Serves the listener with this number, counted from 0.
     #[must_use]
-    pub fn through(&self, listener: usize) -> Self {
+    pub(crate) fn through(&self, listener: usize) -> Self {
         let mut proxy = self.clone();
         proxy.entry.listener = listener;
         proxy
@@ -79,14 +79,14 @@ impl Proxy {
 
     /// Serves a listener of this transport.
     #[must_use]
-    pub fn over(&self, transport: Transport) -> Self {
+    pub(crate) fn over(&self, transport: Transport) -> Self {
         let mut proxy = self.clone();
         proxy.entry.transport = transport;
         proxy
     }
 
     /// Serves every request from now on with these routes and this configuration.
-    pub fn replace(&self, routes: Vec<Arc<Route>>, config: &Config) {
+    pub(crate) fn replace(&self, routes: Vec<Arc<Route>>, config: &Config) {
         let listeners = self.pipeline().listeners();
         let pipeline = Arc::new(Pipeline::new(routes, config, listeners, &self.is_cut_off));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = pipeline;
@@ -94,7 +94,7 @@ impl Proxy {
 
     /// Notes that the requests still running are cut off now, so that the log does not say that their
     /// clients left.
-    pub fn cut_off(&self) {
+    pub(crate) fn cut_off(&self) {
         self.is_cut_off.store(true, Ordering::Relaxed);
     }
 

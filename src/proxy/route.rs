@@ -13,7 +13,7 @@ use crate::{
 
 /// A route of the configuration with all that its requests need.
 #[derive(Debug)]
-pub struct Route {
+pub(crate) struct Route {
     pub(super) name: Arc<str>,
     pub(super) kind: RouteKind,
     prefix: config::Prefix,
@@ -30,7 +30,7 @@ pub struct Route {
 
 impl Route {
     /// Puts a route together.
-    pub fn new(
+    pub(crate) fn new(
         config: &config::Route,
         base_urls: Option<BaseUrls>,
         source: Arc<Source>,
@@ -51,17 +51,7 @@ impl Route {
         }
     }
 
-    /// The route's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Where its tokens come from.
-    pub fn source(&self) -> &Arc<Source> {
-        &self.source
-    }
-
-    /// What clients put before a path of the upstream.
+    /// The prefix that clients put before a path of the upstream.
     pub(super) fn prefix(&self) -> &str {
         self.prefix.as_str()
     }

@@ -68,7 +68,7 @@ pub(super) fn start() -> io::Result<()> {
 
 /// Waits until every line is written, but not long: a reader that has stopped must not keep the
 /// process from ending.
-pub fn finish() {
+pub(crate) fn finish() {
     let end = Instant::now() + PATIENCE;
     let mut state = BUFFER.state();
     while !state.lines.is_empty() || state.is_writing {

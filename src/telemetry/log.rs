@@ -25,7 +25,7 @@ use crate::config::{Log, LogFormat};
 
 /// The reason why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum LogError {
+pub(crate) enum LogError {
     /// The filter does not parse.
     #[error(
         "the log filter is not valid ({0}); write a level such as `info`, or `ahds_proxy=debug`"
@@ -40,7 +40,7 @@ pub enum LogError {
 }
 
 /// Sends this process's events to stderr from now on.
-pub fn init(log: &Log) -> Result<(), LogError> {
+pub(crate) fn init(log: &Log) -> Result<(), LogError> {
     let wanted: Targets = log.filter.parse()?;
     let filter = wanted.and(filter_fn(is_own));
     let lines = tracing_subscriber::fmt::layer().with_writer(Lines);

@@ -1,5 +1,5 @@
 //! Logging. No line, at any level, holds a token, a query string, a resource id or a UID.
 
-pub mod lines;
-pub mod log;
+pub(crate) mod lines;
+pub(crate) mod log;
 mod text;

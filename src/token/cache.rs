@@ -21,7 +21,7 @@ use crate::{clock::Clock, config::Audience, credentials::Credential};
 
 /// The cache of all tokens of the process.
 #[derive(Debug)]
-pub struct TokenCache {
+pub(crate) struct TokenCache {
     tokens: Tokens,
     clock: Clock,
     sources: BTreeMap<(Arc<str>, Option<String>), Arc<Source>>,
@@ -41,7 +41,7 @@ impl Expiry<Key, Arc<Token>> for Remaining {
 
 impl TokenCache {
     /// Creates an empty cache.
-    pub fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         let expiry = Remaining {
             clock: clock.clone(),
         };
@@ -54,7 +54,7 @@ impl TokenCache {
 
     /// Returns the source for a credential and an audience. Repeated calls return the one created
     /// first.
-    pub fn source(
+    pub(crate) fn source(
         &mut self,
         name: &Arc<str>,
         credential: &Arc<Credential>,
@@ -70,7 +70,7 @@ impl TokenCache {
     }
 
     /// Returns all sources, in the order of credential and audience.
-    pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         self.sources.values()
     }
 }

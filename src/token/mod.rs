@@ -16,12 +16,12 @@ use secrecy::ExposeSecret as _;
 
 use crate::credentials::{AccessToken, Claims, Renewal};
 
-pub use cache::TokenCache;
-pub use source::{Source, SourceStatus, Unavailable};
+pub(crate) use cache::TokenCache;
+pub(crate) use source::{Source, SourceStatus, Unavailable};
 
 /// A token ready to be sent.
 #[derive(Debug)]
-pub struct Token {
+pub(crate) struct Token {
     /// `Bearer …`, marked sensitive: never printed, never indexed by HPACK. Header values are not
     /// wiped from memory when dropped.
     pub authorization: HeaderValue,

@@ -39,7 +39,7 @@ const REPLACEMENT_PAUSE: Duration = Duration::from_secs(30);
 
 /// The tokens of one credential for one audience.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     name: Arc<Name>,
     credential: Arc<Credential>,
     tokens: Tokens,
@@ -61,7 +61,7 @@ struct Current {
 /// The reason why there is no token now.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{error}")]
-pub struct Unavailable {
+pub(crate) struct Unavailable {
     /// The last error of the credential.
     pub error: CredentialError,
     /// The time until the next attempt is due.
@@ -70,7 +70,7 @@ pub struct Unavailable {
 
 /// The state of a source, for display; never the token itself.
 #[derive(Debug, Clone)]
-pub struct SourceStatus {
+pub(crate) struct SourceStatus {
     /// The credential's name in the configuration.
     pub credential: Arc<str>,
     /// The kind of the credential in use.
@@ -128,7 +128,7 @@ impl Source {
 
     /// Returns a token that has not expired: the current one, or the result of the one fetch that
     /// all callers share.
-    pub async fn token(self: &Arc<Self>) -> Result<Arc<Token>, Unavailable> {
+    pub(crate) async fn token(self: &Arc<Self>) -> Result<Arc<Token>, Unavailable> {
         let Current { generation, token } = self.current();
         if let Some(token) = token {
             let now = self.clock.now();
@@ -144,19 +144,19 @@ impl Source {
     }
 
     /// The wall-clock time that decides whether tokens have expired.
-    pub fn now(&self) -> SystemTime {
+    pub(crate) fn now(&self) -> SystemTime {
         self.clock.now()
     }
 
     /// Returns the token in use, without waiting for one.
-    pub fn at_hand(&self) -> Option<Arc<Token>> {
+    pub(crate) fn at_hand(&self) -> Option<Arc<Token>> {
         let token = self.current().token?;
         token.is_alive(self.clock.now()).then_some(token)
     }
 
     /// Returns a token in place of one that a service has refused. `None` if there is no other: the
     /// credential returns the refused one, or another token has just been replaced.
-    pub async fn replace(
+    pub(crate) async fn replace(
         self: &Arc<Self>,
         refused: &Token,
     ) -> Result<Option<Arc<Token>>, Unavailable> {
@@ -181,7 +181,7 @@ impl Source {
     }
 
     /// Fetches the first token, then renews it ahead of expiry for as long as the process runs.
-    pub async fn keep_fresh(self: Arc<Self>) {
+    pub(crate) async fn keep_fresh(self: Arc<Self>) {
         loop {
             let pause = match self.token().await {
                 Ok(token) => match token.renew_on.duration_since(self.clock.now()) {
@@ -201,12 +201,12 @@ impl Source {
     }
 
     /// The audience of its tokens.
-    pub fn audience(&self) -> Option<&Audience> {
+    pub(crate) fn audience(&self) -> Option<&Audience> {
         self.name.audience.as_ref()
     }
 
     /// The current state of this source.
-    pub fn status(&self) -> SourceStatus {
+    pub(crate) fn status(&self) -> SourceStatus {
         let now = self.clock.now();
         let token = self.current().token;
         SourceStatus {

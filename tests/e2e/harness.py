@@ -176,7 +176,7 @@ class Process:
 
 @dataclass
 class Emulator:
-    """The loopback Azure of examples/emulator.rs."""
+    """The loopback Azure of crates/azure-emulator."""
 
     process: Process
     ca_file: Path
@@ -372,8 +372,8 @@ class Scenario:
 
     def emulator(self, *flags: object) -> Emulator:
         ca_file = self.directory / "emulator-ca.pem"
-        program = next((path for path in (BIN_DIR / "examples/emulator", BIN_DIR / "emulator") if path.exists()), None)
-        check(program, f"no emulator in {BIN_DIR}")
+        program = BIN_DIR / "azure-emulator"
+        check(program.exists(), f"no azure-emulator in {BIN_DIR}")
         process = self.start("emulator", [program, "--ca-out", ca_file, *flags])
 
         def first_line() -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use ahds_proxy::emulator::{
+use azure_emulator::{
     AUTHORITY, CLIENT_ID, DICOM_AUDIENCE, DICOM_ORIGIN, FHIR_AUDIENCE, Fault, TENANT,
 };
 use serde_json::json;

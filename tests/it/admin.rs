@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use ahds_proxy::emulator::{
-    DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, FHIR_HOST, Fault, Options, TENANT,
-};
+use azure_emulator::{DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, FHIR_HOST, Fault, Options, TENANT};
 use bytes::Bytes;
 use http_body_util::Full;
 use tokio::{net::TcpStream, time::timeout};

@@ -1,6 +1,6 @@
 //! What services tell everybody, before anyone has signed in.
 
-use ahds_proxy::emulator::{Emulator, Fault, Options};
+use azure_emulator::{Emulator, Fault, Options};
 
 use crate::support::{Setup, Stage, client, scripted::Scripted};
 

@@ -13,7 +13,7 @@ use imports::{Imports, Module};
 const FLOORS: &[(u32, &[&str])] = &[
     (8, &["main", "cli"]),
     (7, &["app"]),
-    (6, &["admin", "check", "emulator"]),
+    (6, &["admin", "check"]),
     (5, &["proxy"]),
     (4, &["server"]),
     (3, &["token"]),
@@ -91,17 +91,6 @@ fn each_floor_uses_only_floors_below() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A mistake in the proxy must not hide behind the same mistake in what it is tested with.
-#[test]
-fn the_emulator_uses_nothing_of_the_crate() {
-    for (module, used) in imports().uses {
-        if module.first().is_some_and(|room| room == "emulator") {
-            let is_own = |used: &Module| used.first() == module.first();
-            assert!(used.iter().all(is_own), "{module:?}: {used:?}");
-        }
-    }
-}
-
 /// Of two files or folders side by side, one may use the other, and not the other way round, not even through
 /// a third. So each folder can be read from the bottom up.
 #[test]
@@ -114,7 +103,6 @@ fn no_imports_run_in_a_circle() {
         .collect();
     let circles: Vec<String> = folders
         .iter()
-        .filter(|folder| !CIRCLES.contains(&folder.join("::").as_str()))
         .filter_map(|folder| {
             let circle = circle(&imports.between_entries(folder))?;
             Some(format!("in {}: {}", folder.join("::"), circle.join(" -> ")))
@@ -122,14 +110,6 @@ fn no_imports_run_in_a_circle() {
         .collect();
     assert!(circles.is_empty(), "{circles:#?}");
 }
-
-/// Folders where imports still run in a circle. The list only shrinks.
-const CIRCLES: [&str; 4] = [
-    "emulator",
-    "emulator::dicom",
-    "emulator::entra",
-    "emulator::fhir",
-];
 
 #[test]
 fn a_circle_is_found_and_a_diamond_is_not() {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ahds_proxy::emulator::{
+use azure_emulator::{
     DICOM_ORIGIN, FHIR_AUDIENCE, Fault, IDENTITY_CLIENT_ID, RecordedRequest, SigningKey, TENANT,
 };
 use serde_json::json;

@@ -6,8 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use ahds_proxy::{
     config::{Credential as Keys, Tenant, Tool},
     credentials::{AccessToken, CredentialError, Reason},
-    emulator::FHIR_AUDIENCE,
 };
+use azure_emulator::FHIR_AUDIENCE;
 
 use crate::support::stub::{Stub, ask, check_both_routes, error_without_program};
 

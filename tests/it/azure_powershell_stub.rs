@@ -10,8 +10,8 @@ use std::{
 use ahds_proxy::{
     config::{Credential as Keys, Tenant, Tool},
     credentials::{AccessToken, CredentialError, Reason},
-    emulator::FHIR_AUDIENCE,
 };
+use azure_emulator::FHIR_AUDIENCE;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::support::{

@@ -1,6 +1,6 @@
 //! Browsers: how far they may go at the proxy's address, and with what is stored behind it.
 
-use ahds_proxy::emulator::FHIR_AUDIENCE;
+use azure_emulator::FHIR_AUDIENCE;
 
 use crate::support::{
     Setup, Stage,

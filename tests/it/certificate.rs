@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
-use ahds_proxy::emulator::{AUTHORITY, CLIENT_ID, Emulator, Entra, Options, TENANT};
 use aws_lc_rs::digest::{SHA256, digest};
+use azure_emulator::{AUTHORITY, CLIENT_ID, Emulator, Entra, Options, TENANT};
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},

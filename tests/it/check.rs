@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ahds_proxy::emulator::{
+use azure_emulator::{
     CLIENT_ID, DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, FHIR_HOST, Fault, Options, SigningKey,
     TENANT,
 };

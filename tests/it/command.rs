@@ -5,8 +5,8 @@ use std::time::Duration;
 use ahds_proxy::{
     config::{Command as Keys, Credential as Config},
     credentials::{AccessToken, CredentialError, Reason},
-    emulator::{DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, Options},
 };
+use azure_emulator::{DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, Options};
 
 use crate::support::{
     PATIENCE, Setup, client,

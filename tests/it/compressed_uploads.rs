@@ -1,6 +1,6 @@
 //! Compressed requests: the proxy's own addresses do not get past it in them either.
 
-use ahds_proxy::emulator::{FHIR_AUDIENCE, RecordedRequest};
+use azure_emulator::{FHIR_AUDIENCE, RecordedRequest};
 use serde_json::json;
 
 use crate::support::{

@@ -1,6 +1,6 @@
 //! Pages of an origin in `security.allowed_origins`.
 
-use ahds_proxy::emulator::Fault;
+use azure_emulator::Fault;
 
 use crate::support::{
     Setup, Stage,

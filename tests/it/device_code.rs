@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ahds_proxy::emulator::{
+use azure_emulator::{
     DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, Fault, Options, TENANT, TokenRequest,
 };
 use tokio::time::timeout;

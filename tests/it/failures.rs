@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use ahds_proxy::emulator::{Emulator, FHIR_AUDIENCE, Options};
+use azure_emulator::{Emulator, FHIR_AUDIENCE, Options};
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::support::{

@@ -1,6 +1,6 @@
 //! The main job: requests reach the right service with the right token, and answers come back.
 
-use ahds_proxy::emulator::{DICOM_AUDIENCE, FHIR_AUDIENCE};
+use azure_emulator::{DICOM_AUDIENCE, FHIR_AUDIENCE};
 
 use crate::support::{Stage, client};
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ahds_proxy::emulator::{Fault, Http};
+use azure_emulator::{Fault, Http};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,

@@ -1,6 +1,6 @@
 //! Which headers reach the other side, both ways.
 
-use ahds_proxy::emulator::{FHIR_HOST, Fault, Http};
+use azure_emulator::{FHIR_HOST, Fault, Http};
 use http::HeaderMap;
 
 use crate::support::{Setup, Stage, client, scripted::Scripted};

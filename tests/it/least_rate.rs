@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use ahds_proxy::emulator::Http;
+use azure_emulator::Http;
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper_util::rt::{TokioExecutor, TokioIo};

@@ -2,10 +2,8 @@
 
 use std::{io::Write as _, net::SocketAddr, sync::Arc};
 
-use ahds_proxy::{
-    config::{self, Overrides},
-    emulator::{DICOM_ORIGIN, FHIR_AUDIENCE, Fault},
-};
+use ahds_proxy::config::{self, Overrides};
+use azure_emulator::{DICOM_ORIGIN, FHIR_AUDIENCE, Fault};
 use bytes::Bytes;
 use flate2::{
     Compression,

@@ -27,6 +27,7 @@ mod connection_limit;
 mod cors;
 #[cfg(unix)]
 mod device_code;
+mod documents;
 mod failures;
 mod fairness;
 mod forwarding;

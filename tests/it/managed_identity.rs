@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ahds_proxy::emulator::{
+use azure_emulator::{
     Emulator, Fault, IDENTITY_CLIENT_ID, IDENTITY_OBJECT_ID, IDENTITY_RESOURCE_ID, Options,
     RecordedRequest,
 };

@@ -1,6 +1,6 @@
 //! Answers in every media type that a service may give them.
 
-use ahds_proxy::emulator::{DICOM_ORIGIN, FHIR_AUDIENCE, Fault};
+use azure_emulator::{DICOM_ORIGIN, FHIR_AUDIENCE, Fault};
 use serde_json::json;
 
 use crate::support::{Stage, client};

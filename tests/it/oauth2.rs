@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use ahds_proxy::emulator::{Emulator, Fault, OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET, OAUTH_ORIGIN};
+use azure_emulator::{Emulator, Fault, OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET, OAUTH_ORIGIN};
 
 use crate::support::{
     Setup, Stage, client,

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use ahds_proxy::emulator::{Emulator, Fault, Options};
+use azure_emulator::{Emulator, Fault, Options};
 use bytes::Bytes;
 use http_body_util::Full;
 

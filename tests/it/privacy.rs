@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ahds_proxy::emulator::{
-    CLIENT_SECRET, DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, Fault, Options,
-};
+use azure_emulator::{CLIENT_SECRET, DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, Fault, Options};
 use rustix::process::Signal;
 
 use crate::support::{

@@ -14,7 +14,7 @@ mod stuck_files;
 mod unix_socket;
 mod warnings;
 
-use ahds_proxy::emulator::{Emulator, Options};
+use azure_emulator::{Emulator, Options};
 use tempfile::TempDir;
 
 use crate::support::{

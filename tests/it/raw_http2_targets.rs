@@ -211,7 +211,7 @@ async fn a_connection_goes_on_after_a_head_that_is_too_large() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_target_that_no_uri_may_be_is_told_in_the_log_without_its_text() {
-    use ahds_proxy::emulator::{Emulator, Options};
+    use azure_emulator::{Emulator, Options};
 
     use crate::support::{process, write_config};
 

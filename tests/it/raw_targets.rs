@@ -104,7 +104,7 @@ async fn other_raw_characters_are_named_with_their_cure() {
 #[cfg(unix)]
 #[tokio::test]
 async fn what_could_not_be_read_is_in_the_log_all_the_same() {
-    use ahds_proxy::emulator::{Emulator, Options};
+    use azure_emulator::{Emulator, Options};
 
     use crate::support::{process, write_config};
 

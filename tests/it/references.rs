@@ -1,6 +1,6 @@
 //! The proxy's own addresses in requests: none is ever stored.
 
-use ahds_proxy::emulator::{DICOM_ORIGIN, FHIR_AUDIENCE, Fault, RecordedRequest};
+use azure_emulator::{DICOM_ORIGIN, FHIR_AUDIENCE, Fault, RecordedRequest};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use ahds_proxy::{
-    config::{self, Overrides},
-    emulator::{Fault, OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET, OAUTH_ORIGIN, SOFTWARE_STATEMENT},
+use ahds_proxy::config::{self, Overrides};
+use azure_emulator::{
+    Fault, OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET, OAUTH_ORIGIN, SOFTWARE_STATEMENT,
 };
 use tokio::time::timeout;
 

@@ -1,6 +1,6 @@
 //! One event for each request, with what the log promises and nothing else.
 
-use ahds_proxy::emulator::{Emulator, Fault, Options};
+use azure_emulator::{Emulator, Fault, Options};
 use rustix::process::Signal;
 use serde_json::Value;
 

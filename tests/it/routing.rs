@@ -1,6 +1,6 @@
 //! Which upstream target each request target becomes, byte for byte, and what is refused instead.
 
-use ahds_proxy::emulator::{FHIR_AUDIENCE, Http, Traffic};
+use azure_emulator::{FHIR_AUDIENCE, Http, Traffic};
 
 use crate::support::{Setup, Stage, client, scripted::Scripted};
 

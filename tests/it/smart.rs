@@ -2,12 +2,12 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use ahds_proxy::emulator::{Fault, OAUTH_ORIGIN};
 use aws_lc_rs::{
     encoding::{AsDer as _, Pkcs8V1Der},
     rsa,
     signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
 };
+use azure_emulator::{Fault, OAUTH_ORIGIN};
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ahds_proxy::emulator::{FHIR_HOST, Http, pattern_byte};
+use azure_emulator::{FHIR_HOST, Http, pattern_byte};
 use bytes::{Bytes, BytesMut};
 use http_body_util::Full;
 use tokio::{

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ahds_proxy::emulator::Fault;
+use azure_emulator::Fault;
 
 use crate::support::{Setup, Stage, client};
 

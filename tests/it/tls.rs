@@ -6,7 +6,7 @@ pub(crate) mod files;
 #[cfg(unix)]
 mod refused_handshakes;
 
-use ahds_proxy::emulator::FHIR_AUDIENCE;
+use azure_emulator::FHIR_AUDIENCE;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};

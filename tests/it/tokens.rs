@@ -7,7 +7,7 @@ mod sharing;
 
 use std::net::SocketAddr;
 
-use ahds_proxy::emulator::{Emulator, Options};
+use azure_emulator::{Emulator, Options};
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::support::{

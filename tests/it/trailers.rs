@@ -1,6 +1,6 @@
 //! Fields after a body.
 
-use ahds_proxy::emulator::Http;
+use azure_emulator::Http;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::{BodyExt as _, Full};

@@ -1,6 +1,6 @@
 //! An upstream's 401 costs one new token and one more try, and never more.
 
-use ahds_proxy::emulator::{Emulator, FHIR_AUDIENCE, Fault, Options};
+use azure_emulator::{Emulator, FHIR_AUDIENCE, Fault, Options};
 
 use crate::support::{
     Setup, Stage,

@@ -28,7 +28,7 @@ use crate::support::{
     write_config,
 };
 #[cfg(unix)]
-use ahds_proxy::emulator::{Emulator, Options};
+use azure_emulator::{Emulator, Options};
 #[cfg(unix)]
 use rustix::process::Signal;
 

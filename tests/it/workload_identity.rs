@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ahds_proxy::emulator::{CLIENT_ID, Emulator, Fault, Options, SigningKey, TENANT};
+use azure_emulator::{CLIENT_ID, Emulator, Fault, Options, SigningKey, TENANT};
 use serde_json::{Value, json};
 
 use crate::{
@@ -192,6 +192,6 @@ async fn says_nothing_to_entra_without_a_token_of_its_own() {
         "{}",
         answer.text()
     );
-    let audience = ahds_proxy::emulator::FHIR_AUDIENCE;
+    let audience = azure_emulator::FHIR_AUDIENCE;
     assert_eq!(stage.emulator.entra().token_requests_for(audience), 0);
 }

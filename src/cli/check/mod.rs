@@ -7,11 +7,11 @@ mod table;
 
 use std::{fmt::Write as _, process::ExitCode};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::{
     args::CheckOutput,
-    output::{complain, environment, print, refused},
+    output::{complain, environment, print, print_json, refused},
     runtime,
 };
 use crate::{
@@ -36,12 +36,11 @@ pub(super) fn check(
     }
     let config = loaded.map_err(|errors| {
         if output == CheckOutput::Json {
-            let problems = if is_online {
-                problems::as_findings(&errors)
+            if is_online {
+                print_json(&problems::as_findings(&errors));
             } else {
-                problems::as_summary(&errors)
-            };
-            print(&format!("{problems:#}\n"));
+                print_json(&problems::as_summary(&errors));
+            }
         }
         refused(&errors)
     })?;
@@ -54,7 +53,7 @@ pub(super) fn check(
     }
     Ok(match output {
         CheckOutput::Text => print(&text(&config)),
-        CheckOutput::Json => print(&format!("{:#}\n", json(&config, &warnings))),
+        CheckOutput::Json => print_json(&Summary::new(&config, &warnings)),
     })
 }
 
@@ -142,46 +141,77 @@ fn text(config: &Config) -> String {
     out
 }
 
-fn json(config: &Config, warnings: &[String]) -> Value {
-    let listen: Vec<Value> = config
-        .listen
-        .iter()
-        .map(|listen| {
-            let optional = matches!(listen, Listen::Tcp { optional: true, .. });
-            json!({
-                "address": listen.to_string(),
-                "optional": optional,
-                "tls": is_tls(config, listen),
-            })
-        })
-        .collect();
-    let routes: Vec<Value> = config
-        .routes
-        .iter()
-        .map(|route| {
-            json!({
-                "name": &*route.name,
-                "kind": route.kind.as_str(),
-                "prefix": route.prefix.to_string(),
-                "upstream": route.upstream.to_string(),
-                "audience": route.audience.as_ref().map(ToString::to_string),
-                "credential": {
-                    "name": &*route.credential,
-                    "kind": credential_kind(config, route),
-                },
-                "read_only": route.read_only,
-                "links": if route.rewrite_links { "rewrite" } else { "keep" },
-                "public_url": route.public_url.as_ref().map(ToString::to_string),
-                "listen": route.listen.as_ref().map(ToString::to_string),
-                "retry_throttled": route.retry_throttled,
-            })
-        })
-        .collect();
-    json!({
-        "valid": true,
-        "warnings": warnings,
-        "listen": listen,
-        "admin": config.admin.map(|address| address.to_string()),
-        "routes": routes,
-    })
+/// The configuration as JSON.
+#[derive(Serialize)]
+struct Summary<'a> {
+    valid: bool,
+    warnings: &'a [String],
+    listen: Vec<ListenSummary>,
+    admin: Option<String>,
+    routes: Vec<RouteSummary<'a>>,
+}
+
+#[derive(Serialize)]
+struct ListenSummary {
+    address: String,
+    optional: bool,
+    tls: bool,
+}
+
+#[derive(Serialize)]
+struct RouteSummary<'a> {
+    name: &'a str,
+    kind: &'static str,
+    prefix: String,
+    upstream: String,
+    audience: Option<String>,
+    credential: CredentialSummary<'a>,
+    read_only: bool,
+    links: &'static str,
+    public_url: Option<String>,
+    listen: Option<String>,
+    retry_throttled: bool,
+}
+
+#[derive(Serialize)]
+struct CredentialSummary<'a> {
+    name: &'a str,
+    kind: &'static str,
+}
+
+impl<'a> Summary<'a> {
+    fn new(config: &'a Config, warnings: &'a [String]) -> Self {
+        let listen = config.listen.iter().map(|listen| ListenSummary {
+            address: listen.to_string(),
+            optional: matches!(listen, Listen::Tcp { optional: true, .. }),
+            tls: is_tls(config, listen),
+        });
+        let routes = config.routes.iter().map(|route| RouteSummary {
+            name: &route.name,
+            kind: route.kind.as_str(),
+            prefix: route.prefix.to_string(),
+            upstream: route.upstream.to_string(),
+            audience: route.audience.as_ref().map(ToString::to_string),
+            credential: CredentialSummary {
+                name: &route.credential,
+                kind: credential_kind(config, route),
+            },
+            read_only: route.read_only,
+            links: if route.rewrite_links {
+                "rewrite"
+            } else {
+                "keep"
+            },
+            public_url: route.public_url.as_ref().map(ToString::to_string),
+            listen: route.listen.as_ref().map(ToString::to_string),
+            retry_throttled: route.retry_throttled,
+        });
+        Self {
+            valid: true,
+            warnings,
+            listen: listen.collect(),
+            admin: config.admin.map(|address| address.to_string()),
+            routes: routes.collect(),
+        }
+    }
 }

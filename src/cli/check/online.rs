@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::{
     super::{
-        output::{complain, print},
+        output::{complain, print, print_json},
         runtime,
     },
     table::Table,
@@ -45,8 +45,7 @@ pub(super) fn check(config: &Config, output: CheckOutput) -> Result<ExitCode, Ex
     let printed = if output == CheckOutput::Text {
         print(&summary(&findings))
     } else {
-        let json = serde_json::to_string_pretty(&findings);
-        print(&format!("{}\n", json.expect("text is JSON")))
+        print_json(&findings)
     };
     let has_failed = findings.iter().any(|one| one.status == Status::Failed);
     Ok(if has_failed {

@@ -1,44 +1,66 @@
 //! A bad configuration as JSON.
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use crate::config::{ConfigErrors, Location, Problem};
+use crate::{
+    check::{Check, Finding, Status},
+    config::{ConfigErrors, Location, Problem},
+};
 
-/// In place of the summary of a valid one.
-pub(super) fn as_summary(errors: &ConfigErrors) -> Value {
-    let problems = errors.problems().iter().map(|problem| {
-        let (file, line, column) = match &problem.location {
-            Location::File {
-                path, line, column, ..
-            } => (Some(path.display().to_string()), Some(line), Some(column)),
-            _ => (None, None, None),
-        };
-        let argument = match problem.location {
-            Location::Argument(name) => Some(name),
-            _ => None,
-        };
-        json!({
-            "message": problem.message,
-            "remedy": problem.remedy,
-            "file": file,
-            "line": line,
-            "column": column,
-            "argument": argument,
-        })
-    });
-    json!({ "valid": false, "problems": problems.collect::<Vec<_>>() })
+#[derive(Serialize)]
+pub(super) struct Refused<'a> {
+    valid: bool,
+    problems: Vec<Entry<'a>>,
 }
 
-/// In the shape of `check --online`.
-pub(super) fn as_findings(errors: &ConfigErrors) -> Value {
-    let findings = errors.problems().iter().map(|problem| {
-        json!({
-            "route": null,
-            "check": "configuration",
-            "status": "failed",
-            "detail": located(problem),
-            "remedy": problem.remedy,
-        })
+#[derive(Serialize)]
+struct Entry<'a> {
+    message: &'a str,
+    remedy: &'a str,
+    file: Option<String>,
+    line: Option<usize>,
+    column: Option<usize>,
+    argument: Option<&'static str>,
+}
+
+/// The problems, in place of the summary of a valid configuration.
+pub(super) fn as_summary(errors: &ConfigErrors) -> Refused<'_> {
+    let problems = errors.problems().iter().map(|problem| {
+        let (file, line, column, argument) = match &problem.location {
+            Location::File {
+                path, line, column, ..
+            } => (
+                Some(path.display().to_string()),
+                Some(*line),
+                Some(*column),
+                None,
+            ),
+            Location::Argument(name) => (None, None, None, Some(*name)),
+            Location::Nowhere => (None, None, None, None),
+        };
+        Entry {
+            message: &problem.message,
+            remedy: &problem.remedy,
+            file,
+            line,
+            column,
+            argument,
+        }
+    });
+    Refused {
+        valid: false,
+        problems: problems.collect(),
+    }
+}
+
+/// The problems in the format of `check --online`.
+pub(super) fn as_findings(errors: &ConfigErrors) -> Vec<Finding> {
+    let findings = errors.problems().iter().map(|problem| Finding {
+        route: None,
+        check: Check::Configuration,
+        status: Status::Failed,
+        detail: located(problem),
+        remedy: Some(problem.remedy.clone()),
     });
     findings.collect()
 }

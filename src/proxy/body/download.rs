@@ -32,7 +32,7 @@ pub(in crate::proxy) enum Download {
 
 /// Why a response's body broke off. The client sees its connection or stream end early.
 #[derive(Debug, thiserror::Error)]
-pub enum DownloadError {
+pub(crate) enum DownloadError {
     /// The upstream broke off.
     #[error("the upstream's body broke off")]
     Upstream(#[source] BodyError),

@@ -10,7 +10,7 @@ mod rewrite_request;
 mod rewritten;
 mod upload;
 
-pub use response::ResponseBody;
+pub(crate) use response::ResponseBody;
 
 pub(super) use client::{ClientBody, UploadError};
 pub(super) use download::Download;

@@ -27,7 +27,7 @@ use super::{
     clippy::large_enum_variant,
     reason = "nearly every response is the upstream's, and a box would cost it an allocation"
 )]
-pub enum ResponseBody {
+pub(crate) enum ResponseBody {
     /// The proxy's own response.
     Own(Full<Bytes>),
     /// The upstream's response.
@@ -36,7 +36,7 @@ pub enum ResponseBody {
 
 /// The upstream's body, and all that must last until its end.
 #[derive(Debug)]
-pub struct DownloadBody {
+pub(crate) struct DownloadBody {
     upstream: Download,
     progress: Arc<Progress>,
     log: LogEntry,

@@ -19,7 +19,7 @@ use crate::{
 
 /// The ports that are listened on.
 #[derive(Debug, Clone, Default)]
-pub struct Ports {
+pub(crate) struct Ports {
     /// For every route.
     pub shared: Vec<u16>,
     /// For one route, by its name.
@@ -41,7 +41,7 @@ const MAX_REMEMBERED: usize = 8;
 
 /// The names of one route whose links are changed.
 #[derive(Debug)]
-pub struct BaseUrls {
+pub(crate) struct BaseUrls {
     place: usize,
     all: Arc<All>,
     recent: Mutex<VecDeque<Recent>>,
@@ -72,7 +72,7 @@ struct Recent {
 
 impl BaseUrls {
     /// For each route of the configuration; `None` where links are replay.
-    pub fn of_routes(config: &Config, ports: &Ports) -> Vec<Option<Self>> {
+    pub(crate) fn of_routes(config: &Config, ports: &Ports) -> Vec<Option<Self>> {
         let allowed = config.security.allowed_hosts.iter();
         let allowed = allowed.map(|host| {
             if host.contains(':') {

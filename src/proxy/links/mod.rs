@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, reque
 mod base_urls;
 mod content_type;
 
-pub use base_urls::{BaseUrls, Ports};
+pub(crate) use base_urls::{BaseUrls, Ports};
 
 pub(super) use base_urls::ListenerKind;
 

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use ahds_proxy::emulator::{Emulator, Options};
+use azure_emulator::{Emulator, Options};
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Output};
 
-use ahds_proxy::emulator::{Emulator, FHIR_AUDIENCE, Options};
+use azure_emulator::{Emulator, FHIR_AUDIENCE, Options};
 
 use crate::support::{
     fake_az::FakeAz,

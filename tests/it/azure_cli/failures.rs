@@ -1,9 +1,7 @@
 //! Every way in which `az` is known to fail, and what the answer says to do about it.
 
-use ahds_proxy::{
-    config::{AzureCli as Keys, Credential as Config, Tenant},
-    emulator::{Emulator, Options},
-};
+use ahds_proxy::config::{AzureCli as Keys, Credential as Config, Tenant};
+use azure_emulator::{Emulator, Options};
 
 use crate::support::{
     PATIENCE, client,

@@ -1,6 +1,6 @@
 //! What `az` prints besides a token, and how often it is run.
 
-use ahds_proxy::emulator::{Emulator, Options};
+use azure_emulator::{Emulator, Options};
 
 use crate::support::{client, fake_az::FakeAz};
 
@@ -107,7 +107,7 @@ async fn gets_an_audience_a_tenant_a_subscription_and_nothing_else() {
             "--output",
             "json",
             "--resource",
-            ahds_proxy::emulator::FHIR_AUDIENCE,
+            azure_emulator::FHIR_AUDIENCE,
             "--tenant",
             "contoso.example",
             "--subscription",

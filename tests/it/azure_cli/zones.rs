@@ -1,6 +1,6 @@
 //! Local times without a zone, as an old `az` prints them, in the zones of this world.
 
-use ahds_proxy::emulator::FHIR_AUDIENCE;
+use azure_emulator::FHIR_AUDIENCE;
 
 use crate::support::{
     fake_az::FakeAz,

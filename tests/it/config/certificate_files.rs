@@ -3,7 +3,7 @@
 
 use std::{fs, process::Command};
 
-use ahds_proxy::emulator::{Emulator, Options};
+use azure_emulator::{Emulator, Options};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::support::{

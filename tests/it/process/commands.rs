@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, process::Output, time::Duration};
 
-use ahds_proxy::emulator::{Fault, SUBSCRIPTION, TENANT};
+use azure_emulator::{Fault, SUBSCRIPTION, TENANT};
 use rustix::process::Signal;
 
 use super::{Scene, emulator};
@@ -16,7 +16,7 @@ use crate::support::{
 /// Runs a command on an emulator's configuration, after the emulator was changed.
 async fn with_emulator(
     arguments: &[&str],
-    change: impl FnOnce(&ahds_proxy::emulator::Emulator),
+    change: impl FnOnce(&azure_emulator::Emulator),
 ) -> Output {
     let emulator = emulator().await;
     change(&emulator);

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use ahds_proxy::emulator::FHIR_AUDIENCE;
+use azure_emulator::FHIR_AUDIENCE;
 
 use super::emulator;
 use crate::support::{PATIENCE, client, process::Process, stub::Stub, write_config};

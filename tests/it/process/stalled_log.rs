@@ -29,7 +29,7 @@ struct Unread {
     /// The log so far.
     read: String,
     _files: tempfile::TempDir,
-    _emulator: ahds_proxy::emulator::Emulator,
+    _emulator: azure_emulator::Emulator,
 }
 
 impl Unread {

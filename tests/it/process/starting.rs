@@ -2,7 +2,7 @@
 
 use std::{io::Read as _, net::TcpListener, process::Stdio};
 
-use ahds_proxy::emulator::{CLIENT_SECRET, DICOM_AUDIENCE, DICOM_ORIGIN, FHIR_AUDIENCE};
+use azure_emulator::{CLIENT_SECRET, DICOM_AUDIENCE, DICOM_ORIGIN, FHIR_AUDIENCE};
 
 use super::Scene;
 use crate::support::{client, process, terminal, write_config};

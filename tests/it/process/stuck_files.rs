@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use ahds_proxy::emulator::{Emulator, Options};
+use azure_emulator::{Emulator, Options};
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
     process::Signal,

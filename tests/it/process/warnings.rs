@@ -53,7 +53,7 @@ async fn a_tool_in_a_folder_that_everybody_can_write_to_is_warned_of() {
     let az = folder.path().join("az");
     fs::write(&az, "#!/bin/sh\nexit 1\n").expect("written");
     chmod(&az, 0o755);
-    let arguments = ["check", "--fhir", ahds_proxy::emulator::FHIR_AUDIENCE];
+    let arguments = ["check", "--fhir", azure_emulator::FHIR_AUDIENCE];
     let before = tempfile::tempdir().expect("a folder");
     let path = format!("{}:{}", before.path().display(), folder.path().display());
     chmod(before.path(), 0o777);

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use ahds_proxy::emulator::Emulator;
+use azure_emulator::Emulator;
 
 use super::{Setup, stub::Stub};
 
@@ -69,7 +69,7 @@ pub(crate) fn answer(token: &str, lifetime: u64) -> String {
         "accessToken": token,
         "expiresOn": "2001-01-01 00:00:00.000000",
         "expires_on": epoch.as_secs(),
-        "tenant": ahds_proxy::emulator::TENANT,
+        "tenant": azure_emulator::TENANT,
         "tokenType": "Bearer",
     })
     .to_string()

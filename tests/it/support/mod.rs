@@ -23,8 +23,8 @@ use ahds_proxy::{
     app::{self, Running},
     clock::Clock,
     config::{self, Config, Overrides},
-    emulator::{self, Emulator, Options, RecordedRequest},
 };
+use azure_emulator::{Emulator, Options, RecordedRequest};
 use tempfile::TempDir;
 
 /// Long enough for a loaded machine; a test that gets here has failed.
@@ -167,32 +167,32 @@ pub(crate) fn config_text(emulator: &Emulator, lines: &[(&'static str, String)])
         ),
         (
             "routes.fhir",
-            format!("upstream = \"{}\"\n", emulator::FHIR_AUDIENCE),
+            format!("upstream = \"{}\"\n", azure_emulator::FHIR_AUDIENCE),
         ),
         (
             "routes.dicom",
-            format!("upstream = \"{}\"\n", emulator::DICOM_ORIGIN),
+            format!("upstream = \"{}\"\n", azure_emulator::DICOM_ORIGIN),
         ),
         (
             "credentials.default.client-secret",
             format!(
                 "tenant = \"{}\"\nclient_id = \"{}\"\nsecret = {{ file = \"secret\" }}\nauthority = \"{}\"\n",
-                emulator::TENANT,
-                emulator::CLIENT_ID,
-                emulator::AUTHORITY
+                azure_emulator::TENANT,
+                azure_emulator::CLIENT_ID,
+                azure_emulator::AUTHORITY
             ),
         ),
         (
             "network",
             format!(
                 "ca_file = \"ca.pem\"\nresolve = {{ \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{MISNAMED_HOST}:443\" = \"{}\" }}\n",
-                emulator::ENTRA_HOST,
+                azure_emulator::ENTRA_HOST,
                 emulator.entra_address(),
-                emulator::FHIR_HOST,
+                azure_emulator::FHIR_HOST,
                 emulator.fhir_address(),
-                emulator::DICOM_HOST,
+                azure_emulator::DICOM_HOST,
                 emulator.dicom_address(),
-                emulator::OAUTH_HOST,
+                azure_emulator::OAUTH_HOST,
                 emulator.oauth_address(),
                 emulator.fhir_address(),
             ),
@@ -238,14 +238,14 @@ pub(crate) fn write_config(
         path
     };
     write("ca.pem", emulator.ca_pem());
-    write("secret", emulator::CLIENT_SECRET);
+    write("secret", azure_emulator::CLIENT_SECRET);
     write("ahds-proxy.toml", &config_text(emulator, lines))
 }
 
 /// A configuration that names no emulator.
 pub(crate) fn minimal_config() -> Config {
     let flags = Overrides {
-        fhir: Some(emulator::FHIR_AUDIENCE.to_owned()),
+        fhir: Some(azure_emulator::FHIR_AUDIENCE.to_owned()),
         ..Overrides::default()
     };
     config::load(&flags, &|_| None).unwrap_or_else(|errors| panic!("{errors}"))

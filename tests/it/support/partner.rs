@@ -1,6 +1,6 @@
 //! A route to the API of the emulator's other authorization server, and what that server saw.
 
-use ahds_proxy::emulator::{Emulator, OAUTH_HOST, OAUTH_ORIGIN, Options, RecordedRequest};
+use azure_emulator::{Emulator, OAUTH_HOST, OAUTH_ORIGIN, Options, RecordedRequest};
 
 use super::{Setup, Stage, client};
 

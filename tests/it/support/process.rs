@@ -9,7 +9,6 @@ use std::{
     time::Instant,
 };
 
-use ahds_proxy::emulator;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::PATIENCE;
@@ -41,7 +40,10 @@ pub(crate) async fn output(mut command: Command) -> Output {
 /// Looks for secrets in what any program of the suite logs: the emulator's secrets, and whatever
 /// looks like a token or a private key. Not in stdout, which may be the token that was asked for.
 fn assert_discreet(written: &str) {
-    let secrets = [emulator::CLIENT_SECRET, emulator::OAUTH_CLIENT_SECRET];
+    let secrets = [
+        azure_emulator::CLIENT_SECRET,
+        azure_emulator::OAUTH_CLIENT_SECRET,
+    ];
     let shapes = ["eyJ", "Bearer ey", "PRIVATE KEY"];
     for secret in secrets.into_iter().chain(shapes) {
         let line = written.lines().find(|line| line.contains(secret));

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::Setup;
-use ahds_proxy::emulator::FHIR_AUDIENCE;
+use azure_emulator::FHIR_AUDIENCE;
 
 /// A server whose connections each run a script.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-use ahds_proxy::emulator::{self, Emulator, Options};
+use azure_emulator::{self, Emulator, Options};
 use tempfile::TempDir;
 
 use super::process::{self, text};
@@ -47,7 +47,7 @@ impl SigningIn {
             .to_vec();
         resolve.push(format!(
             "\"{}:443\" = \"{}\"",
-            emulator::FHIR_HOST,
+            azure_emulator::FHIR_HOST,
             self.emulator.fhir_address()
         ));
         let config = format!(
@@ -55,7 +55,7 @@ impl SigningIn {
              [routes.fhir]\nupstream = \"{}\"\n\
              [credentials.default.{kind}]\n{keys}\n\
              [network]\nca_file = \"ca.pem\"\nresolve = {{ {} }}\n",
-            emulator::FHIR_AUDIENCE,
+            azure_emulator::FHIR_AUDIENCE,
             resolve.join(", ")
         );
         let config = self.write("ahds-proxy.toml", config);

@@ -11,9 +11,9 @@ use ahds_proxy::{
     clock::Clock,
     config::{Audience, Credential as Keys},
     credentials::{AccessToken, CredentialError, Credentials},
-    emulator::{DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, Options},
     upstream::Connections,
 };
+use azure_emulator::{DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, Options};
 use tempfile::TempDir;
 
 use super::{Setup, client, process};

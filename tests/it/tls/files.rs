@@ -2,11 +2,11 @@
 
 use std::{fs, net::SocketAddr, path::Path};
 
-use ahds_proxy::emulator::{Emulator, Options};
 use aws_lc_rs::{
     encoding::{AsDer as _, EcPrivateKeyRfc5915Der},
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair},
 };
+use azure_emulator::{Emulator, Options};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::KeyPair;
 use rustix::process::Signal;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ahds_proxy::emulator::{FHIR_AUDIENCE, Fault};
+use azure_emulator::{FHIR_AUDIENCE, Fault};
 
 use super::{FHIR, crowd, emulator, until_token_requests};
 use crate::support::{Setup, client};

@@ -1,6 +1,6 @@
 //! What the answer says when Entra refuses, and what to do about it.
 
-use ahds_proxy::emulator::{AUTHORITY, CLIENT_ID, TENANT};
+use azure_emulator::{AUTHORITY, CLIENT_ID, TENANT};
 
 use super::{FHIR, emulator};
 use crate::support::{Setup, Stage, client};
@@ -55,7 +55,7 @@ async fn a_secret_that_was_corrected_serves_without_a_restart() {
     emulator.entra().rotate_secret("another");
     let stage = Setup::new().start_before(emulator).await;
     says(&stage, &["AADSTS7000215"]).await;
-    let right = ahds_proxy::emulator::CLIENT_SECRET;
+    let right = azure_emulator::CLIENT_SECRET;
     stage.emulator.entra().rotate_secret(right);
     client::until(stage.address(), FHIR, |answer| answer.status == 200).await;
 }

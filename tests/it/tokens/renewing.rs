@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use ahds_proxy::emulator::{FHIR_AUDIENCE, Fault};
+use azure_emulator::{FHIR_AUDIENCE, Fault};
 use tokio::time::Instant;
 
 use super::{FHIR, PAST_EXPIRY, emulator, last_token, until_token_requests};

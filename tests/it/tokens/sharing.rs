@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ahds_proxy::emulator::{DICOM_AUDIENCE, FHIR_AUDIENCE, Fault};
+use azure_emulator::{DICOM_AUDIENCE, FHIR_AUDIENCE, Fault};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::{DICOM, FHIR, PAST_EXPIRY, crowd, emulator, until_token_requests};

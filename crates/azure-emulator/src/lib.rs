@@ -1,13 +1,13 @@
-//! A loopback Azure: Entra, a FHIR service and a DICOM service, behind TLS of their own CA, and the
-//! endpoints of managed identities, which are plain HTTP. Beside them an authorization server of
-//! another make, with an API of its own.
+//! A loopback Azure for tests: Entra, a FHIR service and a DICOM service, behind TLS of their own CA, and the
+//! endpoints of managed identities, which are plain HTTP. An OAuth 2.0 server of another make, with an API of its
+//! own, stands beside them.
 //!
-//! `ahds-proxy demo` and the integration tests start one and point the proxy at it with
-//! `network.resolve` and `ca_file`. It uses nothing from the rest of the crate, so that a
-//! mistake in the proxy cannot hide behind the same mistake here.
+//! `ahds-proxy demo` and the proxy's tests start one and lead the proxy to it with `network.resolve` and
+//! `ca_file`. This crate uses nothing of the proxy, so that a mistake there cannot hide behind the same mistake
+//! here.
 //!
-//! Every service answers as the real one does, as far as its documentation tells, and in addition
-//! misbehaves on request: see [`Faults`], [`Traffic`] and the `/emulator/…` endpoints in `probe`.
+//! Every service responds as the real one does, as far as its documentation tells, and fails on request: see
+//! [`Faults`], [`Traffic`] and the `/emulator/…` endpoints in `probe`.
 
 mod body;
 mod clock;

@@ -132,7 +132,7 @@ fn decode(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emulator::dicom::dataset;
+    use crate::dicom::dataset;
 
     #[test]
     fn writes_values_by_their_representation() {

@@ -124,7 +124,7 @@ fn image(number: u8) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emulator::Options;
+    use crate::Options;
 
     #[test]
     fn samples_are_valid() {

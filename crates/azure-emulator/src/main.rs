@@ -1,31 +1,44 @@
-//! The loopback Azure on its own, for end-to-end tests with real clients.
+//! The emulator as a program, for tests with real clients.
 //!
-//! Prints one line of JSON once it listens, and serves until SIGTERM, SIGINT or, with
+//! It prints one line of JSON once it listens, and serves until SIGTERM, SIGINT or, with
 //! `--until-stdin-closes`, the end of its standard input.
 
 use std::{io::Write as _, path::PathBuf, time::Duration};
 
-use ahds_proxy::emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Http, Options, TENANT};
+use azure_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Fault, Http, Options, TENANT};
 use clap::Parser;
 
 #[derive(Parser)]
 #[command(
-    about = "A loopback Azure: Entra, FHIR and DICOM behind TLS, managed identities beside them"
+    version,
+    about = "A loopback Azure for tests: Entra, FHIR and DICOM behind TLS, managed identities beside them",
+    after_help = "Once it listens it prints one line of JSON: the address of each service, the CA's file, and the \
+                  tenant, client id and secret of an application that may sign in."
 )]
 struct Arguments {
-    /// Where to write the CA's certificate (PEM)
+    /// The file to write the CA's certificate to (PEM)
     #[arg(long, value_name = "FILE")]
     ca_out: PathBuf,
+    /// The port of Entra; 0 takes any free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     entra_port: u16,
+    /// The port of the FHIR service; 0 takes any free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     fhir_port: u16,
+    /// The port of the DICOM service; 0 takes any free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     dicom_port: u16,
+    /// The port of an OAuth 2.0 server of another make; 0 takes any free one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    oauth_port: u16,
+    /// A fault that every request to a service meets, for example fhir=403, dicom=delay:2 or entra=hang;
+    /// one of: STATUS, close, hang, delay:SECONDS, throttle:SECONDS
+    #[arg(long, value_name = "SERVICE=FAULT", value_parser = fault)]
+    fault: Vec<(Service, Fault)>,
     /// Start with sample patients and a study
     #[arg(long)]
     samples: bool,
-    /// Seconds an access token lives
+    /// The life of an access token, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     token_lifetime: u64,
     /// Approve device codes at their n-th poll
@@ -42,6 +55,36 @@ struct Arguments {
     until_stdin_closes: bool,
 }
 
+#[derive(Clone, Copy)]
+enum Service {
+    Entra,
+    Fhir,
+    Dicom,
+}
+
+/// Reads `SERVICE=FAULT`.
+fn fault(text: &str) -> Result<(Service, Fault), String> {
+    let (service, fault) = text.split_once('=').ok_or("write it as SERVICE=FAULT")?;
+    let service = match service {
+        "entra" => Service::Entra,
+        "fhir" => Service::Fhir,
+        "dicom" => Service::Dicom,
+        _ => return Err(format!("`{service}` is not one of entra, fhir, dicom")),
+    };
+    let seconds = |text: &str| text.parse().map(Duration::from_secs);
+    let fault = match fault.split_once(':') {
+        Some(("delay", wait)) => seconds(wait).map(Fault::Delay),
+        Some(("throttle", wait)) => seconds(wait).map(Fault::Throttle),
+        None if fault == "close" => Ok(Fault::Close),
+        None if fault == "hang" => Ok(Fault::Hang),
+        _ => fault.parse().map(|status| Fault::respond(status, "")),
+    };
+    let fault = fault.map_err(|_| {
+        format!("`{text}` is not a fault; write a status, close, hang, delay:SECONDS or throttle:SECONDS")
+    })?;
+    Ok((service, fault))
+}
+
 fn main() -> std::io::Result<()> {
     let arguments = Arguments::parse();
     tokio::runtime::Builder::new_current_thread()
@@ -56,6 +99,7 @@ async fn run(arguments: Arguments) -> std::io::Result<()> {
         entra_port: arguments.entra_port,
         fhir_port: arguments.fhir_port,
         dicom_port: arguments.dicom_port,
+        oauth_port: arguments.oauth_port,
         http: match arguments.http {
             Some(1) => Http::Http1,
             Some(_) => Http::Http2,
@@ -72,12 +116,21 @@ async fn run(arguments: Arguments) -> std::io::Result<()> {
         ..defaults
     })
     .await?;
+    for (service, fault) in arguments.fault {
+        let faults = match service {
+            Service::Entra => emulator.entra().faults(),
+            Service::Fhir => emulator.fhir().faults(),
+            Service::Dicom => emulator.dicom().faults(),
+        };
+        faults.always(fault);
+    }
     std::fs::write(&arguments.ca_out, emulator.ca_pem())?;
 
     let line = serde_json::json!({
         "entra": emulator.entra_address(),
         "fhir": emulator.fhir_address(),
         "dicom": emulator.dicom_address(),
+        "oauth": emulator.oauth_address(),
         "identity": emulator.identity_address(),
         "ca_file": arguments.ca_out,
         "tenant": TENANT,

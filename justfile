@@ -1,0 +1,62 @@
+# Every task of the project. Each recipe is the command that .ci/run calls.
+
+# Lists the recipes.
+default:
+    @just --list
+
+# Starts the emulator and the proxy on loopback.
+demo:
+    cargo run --release -- demo
+
+# Formats the code.
+format:
+    cargo fmt --all
+
+# Checks the format.
+check-format:
+    cargo fmt --all --check
+
+# Runs clippy on everything, and on the build for images.
+lint:
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+    cargo clippy --locked --no-default-features --bin ahds-proxy -- -D warnings
+
+# Builds the documentation of the code.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+
+# Runs the unit and integration tests.
+test:
+    cargo test --locked
+
+# Runs the unit tests of the build for images.
+test-image-build:
+    cargo test --locked --no-default-features --lib
+
+# Checks that the default build and the build for images print the same JSON.
+compare-builds:
+    .ci/compare-builds
+
+# Runs the scenarios with real clients and servers.
+e2e:
+    tests/e2e/run
+
+# Checks the fuzz targets.
+fuzz-build:
+    cd fuzz && cargo check --locked
+
+# Checks crates, licenses and sources (cargo install --locked cargo-deny).
+deny:
+    cargo deny --locked check bans licenses sources
+
+# Checks the spelling (pip install typos).
+typos:
+    typos
+
+# Compares the proxy with its peers.
+bench:
+    benches/peers/run
+
+# Runs everything that must pass before a change lands.
+ci:
+    .ci/run
