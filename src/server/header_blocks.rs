@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use super::hpack::Malformed;
 
 const HEADERS: u8 = 1;
-/// Clients must not send PUSH_PROMISE, and h2 ends the connection (section 8.4).
+/// Clients must not send `PUSH_PROMISE`, and h2 ends the connection (section 8.4).
 const PUSH_PROMISE: u8 = 5;
 const CONTINUATION: u8 = 9;
 

@@ -1,4 +1,4 @@
-//! What each AADSTS code makes the proxy say, wherever the code comes from.
+//! The proxy's error for each AADSTS code, wherever the code comes from.
 
 use std::process::Command;
 
@@ -12,17 +12,17 @@ use crate::support::{client, fake_az::FakeAz, process::Process, signing_in::Sign
 
 const FHIR: &str = "/fhir/Patient?_count=1";
 const DICOM: &str = "/dicom/v2/changefeed?limit=1";
-/// In every description, and in nothing that the proxy says.
+/// A text in every description, which no output of the proxy may contain.
 const PRIVATE: &str = "jane.doe@contoso.example";
 const CREATE_HEALTHCARE_APIS: &str =
     "run: az ad sp create --id 4f6778d8-5aef-43dc-a1ff-b073724b9495";
 const CREATE_API_FOR_DICOM: &str = "run: az ad sp create --id 75e725bf-66ce-4cea-9b9a-5c4caae57f33";
 const SIGN_IN: &str = "Run: az logout, then az login --scope ";
 
-/// A code, what it means, and what to do.
+/// A code, its meaning and its remedy.
 type Row = (u32, &'static str, &'static str);
 
-/// What an application is told that has a secret.
+/// The errors for an application that has a secret.
 const OF_APPLICATIONS: &[Row] = &[
     (
         7_000_215,
@@ -103,7 +103,7 @@ const OF_APPLICATIONS: &[Row] = &[
     ),
 ];
 
-/// What a person is told who is signed in to az.
+/// The errors for a person who is signed in to az.
 const OF_PEOPLE: &[Row] = &[
     (50_058, "nobody is signed in", SIGN_IN),
     (700_082, "the sign-in has expired or was revoked", SIGN_IN),
@@ -186,7 +186,7 @@ fn person(signing_in: &SigningIn, az: &FakeAz, code: u32, more: &str) -> Command
     signing_in.program("azure-cli", &keys, &[])
 }
 
-/// A 503, the console's data and the log all say it, and none says what Entra wrote.
+/// The 503, the console's data and the log all contain the error, and none contains Entra's text.
 async fn says(program: Command, path: &str, (code, message, remedy): Row) {
     let process = Process::start(program);
     let (address, admin) = process.addresses().await;
@@ -275,7 +275,7 @@ async fn dicom_belongs_to_an_application_of_its_own() {
     }
 }
 
-/// `az login` is no remedy for who never signed in with it.
+/// `az login` is not a remedy for a user who never signed in with it.
 #[tokio::test]
 async fn an_application_is_not_told_to_sign_in() {
     for code in [50_076, 53_003] {

@@ -58,7 +58,7 @@ async fn readiness_says_why_not() {
     assert!(error.contains("AADSTS"), "{error}");
 }
 
-/// As after a laptop's sleep.
+/// The wall clock jumps ahead, as after a laptop's sleep.
 #[tokio::test]
 async fn an_expired_token_is_no_token() {
     let stage = Stage::start().await;

@@ -1,4 +1,4 @@
-//! What services tell everybody, before anyone has signed in.
+//! Public endpoints of services, before anyone has signed in.
 
 use azure_emulator::{Emulator, Fault, Options};
 

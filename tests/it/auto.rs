@@ -1,4 +1,4 @@
-//! The source that `auto` takes, and what it says when there is none.
+//! The source that `auto` takes, and its error when there is none.
 
 use std::{
     process::Command,
@@ -64,7 +64,7 @@ impl Machine {
         }
     }
 
-    /// What the sources that are no tools need.
+    /// The environment for sources that are not tools.
     fn variables(&self) -> Variables {
         let file = |name| {
             self.signing_in
@@ -106,7 +106,7 @@ impl Machine {
         command
     }
 
-    /// `token fhir`, or what it says instead and with which code it ends.
+    /// The token of `token fhir`, or its error and exit code.
     async fn token(&self, variables: &Variables) -> Result<(), (i32, String)> {
         let program = self.program("", &["token", "fhir", "--output", "raw"], variables);
         let output = process::output(program).await;
@@ -117,7 +117,7 @@ impl Machine {
         Err((code, text(&output.stderr).to_owned()))
     }
 
-    /// Everybody who was asked for a token.
+    /// All sources that were asked for a token.
     fn asked(&self) -> Vec<&'static str> {
         let mut asked = Vec::new();
         let emulator = &self.signing_in.emulator;
@@ -347,8 +347,8 @@ async fn the_source_that_worked_stays() {
     assert_eq!(machine.asked(), ["az"]);
 }
 
-/// It takes the connection and never answers. To ask it for a token would take as long as such a
-/// request may take, twice.
+/// It accepts the connection and never responds. A request for a token would take twice as long as
+/// such a request may take.
 #[tokio::test]
 async fn a_metadata_service_that_is_silent_holds_nobody_up() {
     let silent = Scripted::start(|_, mut conversation| async move {

@@ -111,7 +111,7 @@ async fn stub_azd_that_prints_no_token_is_not_repeated() {
     }
 }
 
-/// What `azd` wrote to stderr, what kind of trouble that is, and what the error says.
+/// The stderr of `azd`, the kind of failure, and the text of the error.
 const FAILURES: &[(&str, Reason, &[&str])] = &[
     (
         "ERROR: not logged in, run `azd auth login` to login SECRET-CODE",

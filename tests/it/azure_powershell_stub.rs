@@ -1,6 +1,6 @@
-//! PowerShell with Az.Accounts as a source of tokens. Neither can be had where these tests run: a
-//! stub takes the script and says what the script would say. What the script does with a real module
-//! these tests cannot show.
+//! PowerShell with Az.Accounts as a source of tokens. Neither is available where these tests run: a
+//! stub takes the script and prints the output that the script would print. These tests cannot show
+//! the behaviour of the script with a real module.
 
 use std::{
     process::Output,
@@ -252,7 +252,7 @@ async fn a_missing_pwsh_says_how_to_install_it() {
     assert!(error.contains("https://aka.ms/powershell"), "{error}");
 }
 
-/// What keeps the words of the script and of the program that reads them from drifting apart.
+/// Keeps the words of the script and of the program that reads them from drifting apart.
 #[test]
 fn the_script_says_only_what_is_understood() {
     let said: std::collections::BTreeSet<&str> = SCRIPT

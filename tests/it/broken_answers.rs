@@ -1,5 +1,5 @@
-//! Answers that break off or are compressed badly: the client gets what there is, and sees whether
-//! that is all.
+//! Responses that break off or are compressed badly: the client gets the part that came, and sees
+//! whether it is complete.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -23,7 +23,7 @@ const READ: &str = "/plain/Patient/1";
 const TEXT: &[u8] = b"{\"resourceType\":\"Bundle\",\"type\":\"searchset\",\"id\":\"at-the-end\"}";
 const END: &str = "at-the-end";
 
-/// An answer that says it is as long as `length`, or is chunked.
+/// A response with `length` as its Content-Length, or a chunked one.
 fn answer(coding: &str, length: Option<usize>, body: &[u8]) -> Vec<u8> {
     let framing = match length {
         Some(length) => format!("Content-Length: {length}"),
@@ -39,7 +39,7 @@ fn answer(coding: &str, length: Option<usize>, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), &body].concat()
 }
 
-/// Answers every connection once and closes it.
+/// Sends one response on every connection and closes it.
 async fn closing(answer: Vec<u8>) -> Scripted {
     let answer = Bytes::from(answer);
     Scripted::start(move |_, mut conversation| {
@@ -113,7 +113,7 @@ async fn what_there_is_comes_and_then_the_connection_ends() {
     for (case, path, answer) in broken() {
         let upstream = closing(answer).await;
         let stage = upstream.routed().start().await;
-        // A client that goes on sending must not lose what it has been sent.
+        // A client that goes on sending must not lose the bytes it was sent.
         for rest in ["", "GET /plain/next HTTP/1.1\r\n"] {
             let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n{rest}");
             let received = client::to_the_end(stage.address(), request.as_bytes()).await;
@@ -146,7 +146,7 @@ async fn a_client_that_knows_no_end_but_the_connections_sees_it_reset() {
     }
 }
 
-/// The status of an answer over HTTP/2, what came of its body, and whether that was all.
+/// The status of a response over HTTP/2, the part of its body that came, and whether that was all.
 async fn over_http2(address: std::net::SocketAddr, path: &str) -> (u16, Vec<u8>, bool) {
     let exchange = async {
         let stream = TcpStream::connect(address).await.expect("accepted");

@@ -17,7 +17,7 @@ async fn get(stage: &Stage, path: &str, headers: &[(&str, &str)]) -> Answer {
     client::request(stage.address(), "GET", path, headers, b"").await
 }
 
-/// An upstream's answer of this type, with these lines in its head.
+/// An upstream's response of this type, with these lines in its head.
 fn answer(content_type: Option<&str>, lines: &str) -> String {
     let content_type =
         content_type.map_or_else(String::new, |value| format!("Content-Type: {value}\r\n"));
@@ -114,7 +114,7 @@ async fn no_service_worker_is_handed_out() {
     assert_eq!(stage.upstream_hits(), 0);
 }
 
-/// Of what a browser says of a request without Origin, and whether it passes.
+/// A browser's headers on a request without Origin, and whether it passes.
 const FETCHES: [(&str, &str, &str, bool); 9] = [
     ("none", "navigate", "document", true),
     ("none", "cors", "empty", false),

@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 const KIND: &str = "client-certificate";
-/// Of tokens. An assertion by a clock that is further ahead is not valid yet.
+/// The lifetime of tokens. An assertion by a clock that is further ahead is not valid yet.
 const LIFE: Duration = Duration::from_secs(120);
 const FHIR: &str = "/fhir/Patient?_count=1";
 

@@ -1,4 +1,4 @@
-//! `ahds-proxy check --online`: what it says of each way a route can fail.
+//! `ahds-proxy check --online`: its finding for each way a route can fail.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ async fn emulator() -> Emulator {
     Emulator::start(options).await.expect("the emulator starts")
 }
 
-/// What a run has printed.
+/// The output of a run.
 struct Report {
     code: Option<i32>,
     stdout: String,
@@ -143,7 +143,7 @@ fhir   authorised     ok       GET /Patient?_count=1&_elements=id: 200
     assert_eq!(steady(&emulator, &report.stdout), expected);
     report.leaks_nothing(&emulator);
 
-    // The same in JSON.
+    // The findings in JSON.
     let rows = expected.lines().skip(1).take(12).map(|row| {
         let (route, rest) = row.split_at(7);
         let (check, rest) = rest.split_at(15);
@@ -165,7 +165,7 @@ fhir   authorised     ok       GET /Patient?_count=1&_elements=id: 200
     report.leaks_nothing(&emulator);
 }
 
-/// What is wrong, and what has to be said about it.
+/// A mistake, and the expected finding about it.
 struct Case {
     what: &'static str,
     /// Changes the emulator, writes files, and returns lines of the configuration.
@@ -201,7 +201,7 @@ fn claims(change: impl FnOnce(&mut Value)) -> String {
     SigningKey::shared().sign(&claims)
 }
 
-/// A FHIR service of its own that answers everything so.
+/// A FHIR service that sends this response to everything.
 fn answers(emulator: &Emulator, status: u16, headers: &[(&str, &str)]) -> Lines {
     let headers = headers.iter();
     emulator.fhir().faults().always(Fault::Respond {
@@ -621,7 +621,7 @@ async fn a_token_past_its_end_is_told_from_a_clock_that_is_wrong() {
     let az = FakeAz::bare("cat \"$D/fhir\"");
     let files = tempfile::tempdir().expect("a folder");
     write_config(&emulator, &files, &az.lines(""));
-    // What az says of it is wrong, and the service notices.
+    // The expiry stated by az is wrong, and the service notices.
     az.write("fhir", &fake_az::answer(&expired, 3600));
     let report = Report::of(&files, &["--output", "json"]).await;
     let finding = report.finding("fhir", "authorised");
@@ -634,7 +634,7 @@ async fn a_token_past_its_end_is_told_from_a_clock_that_is_wrong() {
         "{finding}"
     );
     report.leaks_nothing(&emulator);
-    // What az says of it is right.
+    // The expiry stated by az is right.
     az.write("fhir", &fake_az::answer(&expired, 0));
     let report = Report::of(&files, &["--output", "json"]).await;
     let finding = report.finding("fhir", "token");

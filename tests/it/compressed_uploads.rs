@@ -86,7 +86,7 @@ async fn a_small_body_that_does_not_goes_as_it_came() {
         for (coding, encoded) in [
             ("gzip", gzip(body.as_bytes())),
             ("deflate", zlib(body.as_bytes())),
-            // Nobody here can tell what it says.
+            // The proxy cannot read its content.
             ("br", b"\x1b\x00".to_vec()),
             ("gzip, gzip", gzip(&gzip(body.as_bytes()))),
         ] {

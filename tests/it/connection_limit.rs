@@ -31,7 +31,7 @@ async fn open(address: SocketAddr, sent: &[u8]) -> TcpStream {
     stream
 }
 
-/// A connection that has had an answer and is kept.
+/// A connection that has had a response and is kept alive.
 async fn kept(address: SocketAddr, request: &[u8]) -> TcpStream {
     let mut stream = open(address, request).await;
     let answer = timeout(PATIENCE, client::read_response(&mut stream, false)).await;
@@ -140,7 +140,7 @@ async fn a_connection_that_has_not_asked_yet_goes_after_those_that_have() {
     let mut news = Vec::new();
     news.push(kept(stage.address(), GET).await);
     assert!(is_closed(&mut idle).await);
-    // The new ones are idle by now, so that those who have not asked stay.
+    // The new ones are idle by now, so that those without a request stay.
     news.push(kept(stage.address(), GET).await);
     assert!(is_closed(&mut news[0]).await);
     // But not for ever.

@@ -1,4 +1,4 @@
-//! Somebody signs in with a code in a browser, and everybody else is told where.
+//! A user signs in with a code in a browser, and every request without a token says where.
 
 use std::{
     collections::BTreeSet,
@@ -43,7 +43,7 @@ async fn stage(emulator: Emulator) -> Stage {
     setup.start_before(emulator).await
 }
 
-/// A stage on which somebody has signed in.
+/// A stage on which a user has signed in.
 async fn signed_in() -> Stage {
     let stage = stage(emulator().await).await;
     code(&client::get(stage.address(), FHIR).await).expect("a code");
@@ -58,13 +58,13 @@ fn code_in(text: &str) -> Option<String> {
     Some(code.to_owned())
 }
 
-/// The code that an answer without a token tells of.
+/// The code that a response without a token names.
 fn code(answer: &client::Answer) -> Option<String> {
     assert_eq!(answer.status, 503, "{}", answer.text());
     code_in(answer.text())
 }
 
-/// How many codes were asked for.
+/// The number of codes that were requested.
 fn prompts(emulator: &Emulator) -> usize {
     let requests = emulator.entra().traffic().recorded();
     let prompts = requests

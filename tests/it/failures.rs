@@ -1,4 +1,4 @@
-//! What callers hear when the upstream fails, and that the proxy is none the worse for it.
+//! The responses to callers when the upstream fails, and the proxy's recovery.
 
 use std::net::SocketAddr;
 
@@ -37,7 +37,7 @@ fn https(authority: &str) -> String {
     format!("upstream = \"https://{authority}\"\nkind = \"fhir\"\naudience = \"{FHIR_AUDIENCE}\"")
 }
 
-/// Nobody listens there any more.
+/// An address on which nobody listens any more.
 async fn closed_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     listener.local_addr().expect("a bound address")

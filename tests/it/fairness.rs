@@ -1,4 +1,5 @@
-//! Few bytes that make much work keep no other request waiting: who asks meanwhile is answered first.
+//! Few bytes that make much work do not keep other requests waiting: a later request gets its
+//! response first.
 
 use std::{
     io::Write as _,
@@ -22,7 +23,7 @@ fn laborious() -> Vec<u8> {
     [gzip(b"{}"), nothing.repeat(20_000)].concat()
 }
 
-/// Who was answered first, where `slow` began before `READ` was asked for.
+/// Tells which request got its response first, where `slow` began before `READ`.
 async fn first(stage: &Stage, begun: &Notify, slow: impl Future<Output = ()>) -> &'static str {
     let first = Mutex::new(None);
     let slow = async {

@@ -1,4 +1,4 @@
-//! The main job: requests reach the right service with the right token, and answers come back.
+//! The main job: requests reach the right service with the right token, and responses come back.
 
 use azure_emulator::{DICOM_AUDIENCE, FHIR_AUDIENCE};
 

@@ -1,4 +1,5 @@
-//! Who may call: by which names the proxy answers, and what of browsers it refuses.
+//! The callers that are let in: the names by which the proxy may be called, and the browsers'
+//! requests it refuses.
 
 use bytes::Bytes;
 use http_body_util::Full;

@@ -1,5 +1,5 @@
-//! Clients that send no more before they have their answer: one that waits gets it, and nothing
-//! before it; one that has left cancels its request at the upstream.
+//! Clients that end their sending side before they have their response: one that waits gets it, and
+//! nothing before it; one that has left cancels its request at the upstream.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn connect(stage: &Stage) -> TcpStream {
 
 /// Sends a request and the end of all that is sent, and reads to the end of the connection.
 async fn answered(mut stream: impl AsyncRead + AsyncWrite + Unpin, stage: &Stage, request: &str) {
-    // The answer comes well after the end of what the client sends.
+    // The response comes well after the end of the client's bytes.
     let slow = Fault::Delay(Duration::from_millis(1200));
     stage.emulator.fhir().faults().next(1, slow);
     stream.write_all(request.as_bytes()).await.expect("sent");
@@ -52,7 +52,7 @@ fn requests(path: &str, version: &str) -> [String; 2] {
     ]
 }
 
-/// Sends a request that the upstream leaves unanswered, and nothing after it.
+/// Sends a request to which the upstream does not respond, and nothing after it.
 async fn unanswered(stream: &mut (impl AsyncWrite + Unpin), stage: &Stage, head: &str) {
     stream.write_all(head.as_bytes()).await.expect("sent");
     stream.shutdown().await.expect("half closed");

@@ -5,11 +5,12 @@ use http::HeaderMap;
 
 use crate::support::{Setup, Stage, client, scripted::Scripted};
 
-/// What the FHIR service saw of a request with these header lines, over HTTP/1.1 and HTTP/2.
+/// The headers that the FHIR service saw of a request with these header lines, over HTTP/1.1 and
+/// HTTP/2.
 async fn seen(stages: &[Stage], lines: &str) -> Vec<HeaderMap> {
     let mut seen = Vec::new();
     for stage in stages {
-        // A read, for whose answer nothing is asked of the service.
+        // A read, for whose response nothing is requested of the service.
         let path = "/fhir/Patient/sample-1";
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
         let answer = client::raw(stage.address(), request.as_bytes()).await;
@@ -249,7 +250,7 @@ async fn redirects_are_passed_on_and_never_followed() {
     assert!(evil.heads().is_empty(), "{:?}", evil.heads());
 }
 
-/// HTTP/2 clients take a 204 with a length for broken.
+/// HTTP/2 clients treat a 204 with a Content-Length as broken.
 #[tokio::test]
 async fn an_answer_that_can_have_no_body_has_no_length() {
     for (status, length, expected) in [

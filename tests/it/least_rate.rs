@@ -45,7 +45,7 @@ impl Drop for Clock {
     }
 }
 
-/// A body of what is sent into it.
+/// A body of the bytes that are sent into it.
 struct Sent(Receiver<&'static str>);
 
 impl Body for Sent {

@@ -79,7 +79,7 @@ async fn a_head_past_the_limit_is_refused_and_not_reset() {
     }
 }
 
-/// As `raw`, after an answered request on the same connection.
+/// Sends bytes like `raw`, on a connection that has had a response.
 async fn second(stage: &Stage, request: &[u8]) -> client::Answer {
     let mut stream = TcpStream::connect(stage.address()).await.expect("accepted");
     let first = b"GET /fhir/metadata HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -130,7 +130,7 @@ async fn a_head_that_cannot_be_read_is_refused_with_a_text() {
     }
 }
 
-/// hyper's status line is part of an answer here, not a refusal of its own.
+/// hyper's status line is part of a response here, not a refusal of its own.
 #[tokio::test]
 async fn an_answer_that_looks_like_a_refusal_passes() {
     const BARE: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
@@ -324,7 +324,8 @@ async fn what_is_no_http_is_refused() {
 #[tokio::test]
 async fn a_length_beside_chunks_smuggles_nothing() {
     let upstream = Scripted::start(|_, mut conversation| async move {
-        // What follows the head is its body; a second request would come on a second connection.
+        // The bytes behind the head are its body. A second request would come on a second
+        // connection.
         conversation.request().await;
         let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         conversation.send(ok).await;

@@ -1,4 +1,4 @@
-//! Links in answers: a client that follows them stays with the proxy.
+//! Links in responses: a client that follows them stays with the proxy.
 
 use std::{io::Write as _, net::SocketAddr, sync::Arc};
 
@@ -100,7 +100,7 @@ async fn pages_are_followed_to_the_end_by_their_links() {
 #[tokio::test]
 async fn a_created_resource_is_where_its_location_says() {
     let stage = Stage::start().await;
-    // Stored data, which only looks like an answer.
+    // Stored data, which only looks like a response.
     let bundle = json!({
         "resourceType": "Bundle",
         "type": "searchset",
@@ -312,7 +312,7 @@ async fn what_is_no_answer_in_json_passes_as_it_is() {
             assert_eq!(answer.header(name), Some(value));
         }
     }
-    // The same one, so that the ones above could have been changed.
+    // An identical link that changes, so that the ones above could have.
     let etag = ("etag", "W/\"1\"");
     let headers = [
         json,
@@ -486,7 +486,7 @@ async fn of_other_services_only_headers_are_changed_and_only_if_asked() {
     }
 }
 
-/// As a service behind a gateway that takes TLS off calls itself.
+/// A service behind a gateway that terminates TLS names itself with http.
 #[tokio::test]
 async fn links_that_name_the_service_by_http_lead_back_too() {
     let stage = Stage::start().await;
@@ -579,7 +579,7 @@ async fn a_compressed_answer_is_decoded() {
         assert_eq!(search.header("vary"), Some("Accept-Encoding"));
         assert!(upstream.heads()[0].contains("accept-encoding: identity\r\n"));
 
-        // What is not searched is the client's to decode.
+        // A body that is not searched is left for the client to decode.
         let read = client::request(stage.address(), "GET", "/plain/Patient/1", &headers, b"").await;
         assert_eq!(read.header("content-encoding"), Some(coding));
         is_as_sent(&read, &read.body);

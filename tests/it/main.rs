@@ -1,4 +1,4 @@
-//! The one integration test binary: a module for each behaviour.
+//! The integration test binary, with a module for each behaviour.
 
 #[cfg(unix)]
 mod aadsts;

@@ -56,7 +56,7 @@ fn last_request(signing_in: &SigningIn) -> RecordedRequest {
     seen.expect("a request")
 }
 
-/// Runs the program until it has answered a request.
+/// Runs the program until it has responded to a request.
 async fn serve(signing_in: &SigningIn, keys: &str, variables: &[(&'static str, String)]) {
     let mut program = signing_in.program(KIND, keys, &[]);
     program.envs(variables.iter().map(|(name, value)| (*name, value)));
@@ -202,7 +202,7 @@ async fn a_wait_that_was_asked_for_is_left_to_the_next_attempt() {
     assert_eq!(identity.traffic().counters().requests, 1);
 }
 
-/// What comes back, as status and body; what the program says of it, and what to do.
+/// The status and body of a reply, and the program's error about it with its remedy.
 type Refusal = (u16, &'static str, &'static str, &'static str);
 
 const OF_MACHINES: [Refusal; 6] = [

@@ -1,4 +1,4 @@
-//! Answers in every media type that a service may give them.
+//! Responses in every content type that a service may send.
 
 use azure_emulator::{DICOM_ORIGIN, FHIR_AUDIENCE, Fault};
 use serde_json::json;
@@ -44,7 +44,7 @@ async fn fhir_is_known_by_its_general_and_older_types() {
         let answer = client::get(stage.address(), "/fhir/Patient").await;
         assert_eq!(answer.text(), xml(&ours), "{content_type}");
     }
-    // What is read by its id is somebody's, in any type.
+    // A resource read by its id is user data, in any content type.
     let fault = respond("application/xml", &xml(FHIR_AUDIENCE));
     stage.emulator.fhir().faults().next(1, fault);
     let answer = client::get(stage.address(), "/fhir/Bundle/1").await;

@@ -25,7 +25,7 @@ fn pair(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-/// A proxy before a server whose token endpoint gives one answer only.
+/// A proxy in front of a server whose token endpoint always sends this reply.
 async fn answering(status: u16, headers: &[(&str, &str)], body: &str) -> Stage {
     let emulator = partner::emulator().await;
     always(&emulator, status, headers, body);
@@ -154,7 +154,7 @@ async fn tokens_are_taken_in_every_form_that_servers_give_them() {
             let life = SystemTime::from(expiry).duration_since(start);
             life.expect("a life ahead").as_secs()
         });
-        // What nobody said is not shown as if somebody had.
+        // An expiry that nobody stated is not shown.
         assert_eq!(expiry.is_some(), life.is_some(), "{body}");
         if let (Some(expiry), Some(life)) = (expiry, life) {
             assert!(
@@ -183,7 +183,7 @@ async fn a_token_without_a_stated_life_is_renewed_within_minutes() {
     assert!(partner::requests(&stage, "/token").len() > 1);
 }
 
-/// Status, body, and what the answer says of it: what happened, and what to do.
+/// The status and body of a reply, and the proxy's error about it: the failure and its remedy.
 const REFUSALS: &[(u16, &str, &str, &str)] = &[
     (
         400,

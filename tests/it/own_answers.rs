@@ -1,4 +1,4 @@
-//! The shape of the answers the proxy gives by itself.
+//! The format of the proxy's own responses.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::support::{
     client::{self, Answer},
 };
 
-/// A request and what must be said to it.
+/// A request and its expected response.
 struct Case {
     line: &'static str,
     headers: &'static str,
@@ -40,7 +40,7 @@ const LOCAL: &str = "Host: localhost";
 const DENIED: &str = "http_request_denied";
 const BAD: &str = "http_request_error";
 
-/// Of a FHIR route; `{p}` is its prefix, or another one's.
+/// The cases of a FHIR route; `{p}` is its prefix, or another one's.
 const CASES: &[Case] = &[
     case("GET {p}/../x", LOCAL, 400, BAD, "invalid"),
     case("GET {p}/x", "X-No-Host: 1", 400, BAD, "invalid"),

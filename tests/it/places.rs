@@ -1,4 +1,4 @@
-//! `limits.requests` is shared out: what one route holds does not lock out another.
+//! `limits.requests` is shared between routes: a busy route does not lock out another.
 
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 

@@ -1,4 +1,4 @@
-//! Nothing that the program writes or says by itself tells of a patient or opens a door.
+//! No output of the program reveals a patient or grants access.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use crate::support::{
     write_config,
 };
 
-/// Put into requests and answers, and looked for wherever the program writes.
+/// A marker put into requests and responses, and searched for in all output of the program.
 const PATIENT: &str = "Zephyrine";
 const ID: &str = "mrn-4711-zz";
 const STUDY: &str = "1.2.826.0.1.3680043.4711.99";
@@ -40,7 +40,7 @@ fn forbidden(emulator: &Emulator, tokens: &[String]) -> Vec<(&'static str, Strin
         });
         found.extend(sent);
     }
-    // A signature alone would do no harm, but nobody has a reason to write one.
+    // A signature alone would do no harm, but there is no reason to write one.
     let parts: Vec<_> = found
         .iter()
         .filter(|(name, _)| *name == "token")
@@ -58,7 +58,7 @@ fn assert_clean(text: &str, forbidden: &[(&str, String)]) {
     }
 }
 
-/// Sends requests of all sorts; returns what the proxy answered by itself.
+/// Sends requests of all sorts; returns the proxy's own responses.
 async fn traffic(proxy: std::net::SocketAddr, emulator: &Emulator) -> String {
     let patient = format!(
         "{{\"resourceType\":\"Patient\",\"id\":\"{ID}\",\"name\":[{{\"family\":\"{PATIENT}\"}}]}}"

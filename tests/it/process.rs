@@ -1,4 +1,4 @@
-//! The program as its user meets it: what it prints, how it starts, and how it ends.
+//! The program as its user meets it: its output, its start and its end.
 
 mod bound_listeners;
 mod commands;

@@ -25,7 +25,8 @@ const AUTHORITY: &[u8] = b"\x01\x09localhost";
 const CUT: &str = "/fhir/Observation?code=http://loinc.org#x|8867-4&subject=Patient/1";
 const HONEST: &str = "/fhir/Observation?code=http://loinc.org%23x";
 
-/// How a field is sent (RFC 7541, section 6.2): in the first byte, with the entry of its name.
+/// The representation of a field (RFC 7541, section 6.2): its first byte, with the entry of its
+/// name.
 const PLAIN: u8 = 0x04;
 const NEVER_INDEXED: u8 = 0x14;
 const INDEXED: u8 = 0x44;

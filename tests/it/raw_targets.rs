@@ -55,7 +55,7 @@ async fn each_request_of_a_connection_is_judged_by_its_own_line() {
         ),
         ("GET /fhir/Patient HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
     ] {
-        // In two pieces, wherever they are cut.
+        // In two pieces, cut anywhere.
         let (start, end) = head.split_at(head.len() / 3);
         stream.write_all(start.as_bytes()).await.expect("sent");
         tokio::task::yield_now().await;

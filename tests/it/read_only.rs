@@ -1,5 +1,5 @@
-//! A route with `read_only = true`: what it lets through changes nothing at the service, however it is
-//! spelt.
+//! A route with `read_only = true`: the requests it lets through change nothing at the service,
+//! however they are spelled.
 
 use crate::support::{Setup, Stage, client};
 

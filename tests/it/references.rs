@@ -59,7 +59,7 @@ async fn a_resource_that_was_read_edited_and_written_names_the_service() {
     assert_eq!(header(&sent, "content-length"), Some(&*length));
     assert_eq!(header(&sent, STAMP), Some("rewrote proxy base URLs"));
 
-    // Once more, with what is stored by now.
+    // Once more, with the resources stored by now.
     let read = client::get(stage.address(), "/fhir/Observation/o").await;
     let answer = put(&stage, "/fhir/Observation/o", &read.body).await;
     assert_eq!(answer.status, 200);
@@ -113,7 +113,7 @@ async fn every_name_of_the_proxy_is_known() {
             "http://called.localhost.test/fhir",
         ),
         ("http://127.0.0.9:99/fhir".to_owned(), FHIR_AUDIENCE),
-        // Another route's.
+        // The address of another route.
         (format!("http://localhost:{port}/dicom"), DICOM_ORIGIN),
         ("http://127.0.0.9:99/dicom".to_owned(), DICOM_ORIGIN),
         (
@@ -250,7 +250,7 @@ async fn searches_within_bodies_name_the_service() {
     let stage = Stage::start().await;
     let ours = format!("http://{}/fhir", stage.address());
     let encoded = |base: &str| base.replace(':', "%3A").replace('/', "%2F");
-    // The same with either name: in these places, and beside them where it stays.
+    // Both names give this result: in these places, and beside them, where it stays.
     let resource = |base: &str| {
         json!({
             "resourceType": "Observation",

@@ -1,4 +1,4 @@
-//! What is not passed on although its route and path are right.
+//! Requests that are refused although their route and path are right.
 
 use crate::support::{Stage, client, scripted::Scripted};
 

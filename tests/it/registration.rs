@@ -183,7 +183,7 @@ async fn a_configured_client_serves_first() {
     stage.clock.shift(3601);
     assert_eq!(client::get(stage.address(), PATH).await.status, 200);
     assert_eq!(stage.emulator.oauth().registrations(), 1);
-    // It is not asked with again.
+    // The client is not used again.
     stage.clock.shift(3601);
     assert_eq!(client::get(stage.address(), PATH).await.status, 200);
     assert_eq!(partner::requests(&stage, TOKEN).len(), 4);
@@ -211,7 +211,7 @@ async fn a_server_that_lets_one_request_a_second_through_is_waited_for() {
     assert_eq!(stage.emulator.oauth().registrations(), 1);
 }
 
-/// Status, body, and what the answer says of it.
+/// The status and body of a reply, and the proxy's error about it.
 const REFUSALS: &[(u16, &str, &str, &str)] = &[
     (
         400,

@@ -1,4 +1,4 @@
-//! One event for each request, with what the log promises and nothing else.
+//! The access log: one event for each request, with the promised fields and nothing else.
 
 use azure_emulator::{Emulator, Fault, Options};
 use rustix::process::Signal;

@@ -4,13 +4,13 @@ use azure_emulator::{FHIR_AUDIENCE, Http, Traffic};
 
 use crate::support::{Setup, Stage, client, scripted::Scripted};
 
-/// What must become of a request target.
+/// The expected outcome for a request target.
 enum Expected {
     /// The FHIR service sees exactly this.
     Fhir(&'static str),
     /// The DICOM service sees exactly this.
     Dicom(&'static str),
-    /// The proxy answers by itself, and no service hears of it.
+    /// The proxy responds itself, and no service sees the request.
     Own(u16),
 }
 

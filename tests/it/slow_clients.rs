@@ -29,7 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_millis(1600);
 const WRITE: Duration = Duration::from_millis(400);
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// Answers `/endless` without end, all else with two bytes.
+/// Responds to `/endless` without end, and to all else with two bytes.
 #[derive(Debug, Clone)]
 struct Answers {
     ended: watch::Sender<bool>,
@@ -78,7 +78,7 @@ impl Handler for Answers {
 
 struct Server {
     address: SocketAddr,
-    /// Of the same server.
+    /// A second address of this server.
     second_address: SocketAddr,
     ended: watch::Receiver<bool>,
     _stop: watch::Sender<bool>,
@@ -238,7 +238,7 @@ async fn an_idle_http2_connection_is_kept_as_long() {
     let _ = ended.expect("it is closed in time").expect("no panic");
 }
 
-/// Whoever takes no byte of an answer for too long is cut off, and the answer is given up.
+/// A client that takes no byte of a response for too long is cut off, and the response is dropped.
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_cut_off() {
     let mut server = start().await;
@@ -256,7 +256,7 @@ async fn a_client_that_reads_nothing_is_cut_off() {
     drop(stream);
 }
 
-/// An answer over HTTP/2 without end, for a client that lets so many bytes of it come by itself.
+/// A response over HTTP/2 without end, for a client whose window has this many bytes.
 async fn endless_http2(server: &Server, window: u32) -> Incoming {
     let stream = TcpStream::connect(server.address)
         .await

@@ -182,7 +182,7 @@ async fn an_endpoint_that_moved_is_found_again() {
     assert_eq!(partner::requests(&stage, "/old").len(), 1);
 }
 
-/// The SMART configuration's status and text, and what the answer says of it.
+/// The status and text of the SMART configuration, and the proxy's error about it.
 const DISCOVERIES: &[(u16, &str, &str, &str)] = &[
     (
         404,
@@ -283,8 +283,8 @@ async fn a_loopback_endpoint_may_be_discovered() {
     assert!(complaint.contains("no token from 127.0.0.1"), "{complaint}");
 }
 
-/// The token endpoint's status and body, and what the answer says of it. What all clients share is
-/// in `oauth2.rs`.
+/// The status and body of the token endpoint's reply, and the proxy's error about it. `oauth2.rs`
+/// has the cases that all clients share.
 const REFUSALS: &[(u16, &str, &str, &str)] = &[
     (
         400,

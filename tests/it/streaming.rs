@@ -1,5 +1,5 @@
-//! Bodies: streamed both ways as they come, stopped by whoever stops reading, and given up with
-//! whoever leaves.
+//! Bodies: streamed both ways as they come, stopped when a reader stops, and given up when a peer
+//! leaves.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use crate::support::{
     client::{self, read_response},
 };
 
-/// What the kernel's socket buffers and the windows of HTTP/2 may hold on one path, with room to
-/// spare: far less than the body that waits behind it.
+/// The most that the kernel's socket buffers and the windows of HTTP/2 may hold on one path: far
+/// less than the body that waits behind them.
 const BUFFERED: u64 = 48 << 20;
 const HUGE: u64 = 1 << 40;
 
@@ -348,7 +348,7 @@ async fn each_side_speaks_the_protocol_that_it_can() {
             .await
             .json();
         assert_eq!(answer["version"], expected, "{http:?}, {setting}");
-        // HTTP/2 has :authority for it, and some servers refuse to be told twice.
+        // HTTP/2 has :authority for it, and some servers refuse both.
         let headers = answer["headers"].as_array().expect("headers").iter();
         let hosts: Vec<_> = headers.filter(|header| header[0] == "host").collect();
         if expected == "HTTP/2.0" {

@@ -1,4 +1,4 @@
-//! Listeners that speak TLS, and what clients call the proxy then.
+//! Listeners that speak TLS, and the addresses by which clients then call the proxy.
 
 mod deadlines;
 #[cfg(unix)]
@@ -67,7 +67,7 @@ async fn links_are_https() {
         .await;
     let mut stream = authority.connect(stage.address()).await;
     let port = stage.address().port();
-    // As clients write the default port: not at all.
+    // Clients omit the default port.
     for host in [format!("localhost:{port}"), "localhost".to_owned()] {
         let answer = exchange(&mut stream, &get(PATIENTS, &host)).await;
         assert_eq!(answer.status, 200);

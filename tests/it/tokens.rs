@@ -29,7 +29,7 @@ async fn emulator() -> Emulator {
     Emulator::start(options).await.expect("the emulator starts")
 }
 
-/// So many requests at once, by turns to the FHIR and the DICOM route.
+/// Sends `count` requests at once, alternately to the FHIR and the DICOM route.
 async fn crowd(address: SocketAddr, count: usize) -> Vec<Answer> {
     let mut tasks = JoinSet::new();
     for path in [FHIR, DICOM].into_iter().cycle().take(count) {

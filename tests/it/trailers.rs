@@ -16,7 +16,7 @@ async fn stages() -> [(Http, Stage); 2] {
     [start(Http::Http1).await, start(Http::Http2).await]
 }
 
-/// A whole answer, in lower case.
+/// A whole response, in lower case.
 async fn answer(stage: &Stage, request: &str) -> String {
     let answer = client::to_the_end(stage.address(), request.as_bytes()).await;
     String::from_utf8_lossy(&answer).to_lowercase()

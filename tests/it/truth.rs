@@ -1,5 +1,5 @@
-//! What the help, the example file and the documents promise is there: each path of the admin address, each
-//! key, each command, each flag and each variable that they name is tried on the program.
+//! The promises of the help, the example file and the documents: each path of the admin address,
+//! each key, each command, each flag and each variable that they name is tried on the program.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -142,7 +142,7 @@ impl Problem {
     }
 }
 
-/// What `check` says against a configuration file.
+/// The errors of `check` about a configuration file.
 fn problems(text: &str) -> Vec<Problem> {
     let files = tempfile::tempdir().expect("a folder");
     let path = files.path().join("ahds-proxy.toml");

@@ -1,5 +1,5 @@
-//! A request that the upstream says it did not process is sent again, whatever its method; one that
-//! it may have processed is not.
+//! The proxy retries a request that the upstream did not process, by its own word, whatever its
+//! method. It does not retry one that the upstream may have processed.
 
 mod refused_streams;
 
@@ -24,7 +24,7 @@ const ATTEMPTS: usize = 8;
 struct Processed(Arc<Mutex<Vec<http::Request<Bytes>>>>);
 
 impl Processed {
-    /// Answers all that comes over an HTTP/2 connection.
+    /// Responds to every request of an HTTP/2 connection.
     async fn serve(&self, stream: TcpStream) {
         let mut connection = h2::server::handshake(stream).await.expect("HTTP/2");
         while let Some(Ok((request, mut respond))) = connection.accept().await {
@@ -81,8 +81,8 @@ impl Refusal {
     }
 }
 
-/// Turns the request after the first away, on its first connection, and processes all others. The
-/// first is answered, so that the last stream of GOAWAY is a real one.
+/// Turns the second request of its first connection away, and processes all others. The first
+/// request gets a response, so that the last stream of GOAWAY is a real one.
 async fn refusing_once(refusal: Refusal) -> (Scripted, Processed) {
     let processed = Processed::default();
     let upstream = {
@@ -114,7 +114,7 @@ fn over_http2(upstream: &Scripted) -> Setup {
     upstream.routed().with("routes.plain", "http = \"2\"")
 }
 
-/// A stage whose upstream has answered a request.
+/// A stage whose upstream has responded to a request.
 async fn warm(upstream: &Scripted) -> Stage {
     let stage = over_http2(upstream).start().await;
     assert_eq!(client::get(stage.address(), PATH).await.status, 200);
@@ -224,7 +224,7 @@ async fn a_body_that_is_still_coming_goes_to_the_next_connection() {
             code: ENHANCE_YOUR_CALM,
         },
     ] {
-        // Only the start has to be kept, however long the rest is.
+        // Only the start has to be buffered, however long the rest is.
         for length in [5, 300 << 10] {
             let (upstream, processed, refused) = refusing_heads(refusal).await;
             let stage = warm(&upstream).await;
@@ -375,8 +375,8 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const FAREWELL: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlate";
 
-/// Answers the first request of the first connection, the second one with `last`, and all of the
-/// others.
+/// Responds to the first request of the first connection, sends `last` to its second one, and
+/// responds to all others.
 async fn saying(last: &'static [u8]) -> Scripted {
     Scripted::start(move |number, mut conversation: Conversation| async move {
         conversation.request().await;

@@ -80,7 +80,7 @@ async fn a_body_too_large_to_keep_leaves_the_refusal_as_the_answer() {
     assert_eq!(answer.status, 401);
     assert!(answer.header("proxy-status").is_none());
     assert_eq!(hits(&stage), 1);
-    // The next request has the new token all the same.
+    // The next request has the new token nevertheless.
     assert_eq!(client::get(stage.address(), PATIENTS).await.status, 200);
     let tokens = tokens(&stage);
     assert_ne!(tokens[0], tokens[1]);

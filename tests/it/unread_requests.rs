@@ -1,4 +1,4 @@
-//! Requests over HTTP/2 that are answered before they were read: the response arrives whole, and
+//! Requests over HTTP/2 that get a response before they were read: the response arrives whole, and
 //! no `RST_STREAM` takes it away from a client that is still sending.
 
 use std::net::SocketAddr;
@@ -106,7 +106,7 @@ impl Frames {
         }
     }
 
-    /// Whatever came until the proxy answers a ping.
+    /// Returns the bytes that came until the proxy acknowledges a ping.
     async fn until_ping(&mut self) -> Vec<Frame> {
         self.send(PING, 0, 0, b"12345678").await;
         let mut frames = Vec::new();

@@ -1,4 +1,4 @@
-//! What may and may not come over a connection to an upstream that has served before.
+//! Reused connections to an upstream: the bytes that may and may not come over them.
 
 use std::{
     io::Write as _,
@@ -62,7 +62,7 @@ async fn early_answer(stage: &Stage, length: usize) -> (TcpStream, Answer) {
     (stream, answer)
 }
 
-/// Answers each request with the number of the connection and whatever `after` is.
+/// Responds to each request with the number of the connection, followed by `after`.
 async fn numbered(after: &'static str) -> (Scripted, Arc<AtomicUsize>) {
     counting(move |number, mut conversation| async move {
         while conversation.request().await.is_some() {
@@ -230,7 +230,7 @@ async fn a_large_answer_that_comes_early_does_not_hold_up_the_upload() {
                  Content-Length: {LARGE}\r\n\r\n"
             );
             stream.write_all(head.as_bytes()).await.expect("a reader");
-            // As many clients do it: all of the request first.
+            // All of the request first, as many clients send it.
             stream
                 .write_all(&vec![b'u'; LARGE])
                 .await
@@ -322,7 +322,7 @@ async fn an_upload_that_stands_still_behind_its_answer_is_given_up() {
         .expect("without a reset");
 }
 
-/// An answer that no client of the proxy may ever see.
+/// A response that no client of the proxy may ever see.
 const STOLEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen";
 
 /// Gives the answer without a body, and the body once it has the next request: the latest moment at
@@ -362,7 +362,7 @@ async fn a_late_body_of_an_answer_without_one_is_nobodys_answer() {
     ] {
         let (upstream, connections) = late(answer).await;
         let stage = upstream.routed().start().await;
-        // The second is there already when the first is answered.
+        // The second request is there already when the first gets its response.
         let first = format!("{method} {PATH} HTTP/1.1\r\nHost: localhost\r\n");
         let both = format!("{first}\r\n{first}Connection: close\r\n\r\n");
         let received = client::to_the_end(stage.address(), both.as_bytes()).await;

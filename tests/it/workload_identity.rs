@@ -63,7 +63,7 @@ async fn a_token_that_was_rotated_serves_without_a_restart() {
     let path = files.path().join("token");
     let write = |id: &str| {
         let token = service_account_token(id, 3600);
-        // As the kubelet does it: another file takes the name.
+        // Another file takes the name, as with the kubelet.
         let new = files.path().join("new");
         std::fs::write(&new, &token).expect("written");
         std::fs::rename(&new, &path).expect("renamed");
@@ -135,7 +135,7 @@ async fn says_what_is_wrong_and_what_to_do() {
     }
 }
 
-/// As Entra words it, which the loopback one does not play.
+/// The wording of Entra, which the loopback one does not play.
 #[tokio::test]
 async fn says_when_no_federated_credential_matches() {
     let signing_in = SigningIn::new().await;

@@ -123,7 +123,7 @@ async fn az_inherits_neither_sockets_nor_files() {
     let own: Vec<String> = links("self").collect();
     let sockets = links(&process.id().to_string())
         .filter(|link| link.starts_with("socket:") || link.starts_with("anon_inode:[event"))
-        // Whatever runs the tests may have left something open for everyone.
+        // The runner of the tests may have left files open for every process.
         .filter(|link| !own.contains(link));
     let mut count = 0;
     for socket in sockets {
@@ -133,7 +133,7 @@ async fn az_inherits_neither_sockets_nor_files() {
     assert!(count >= 2, "the proxy listens");
 }
 
-/// What a process has open.
+/// The open files of a process.
 fn links(process: &str) -> impl Iterator<Item = String> + use<> {
     let folder = fs::read_dir(format!("/proc/{process}/fd")).expect("it runs");
     folder

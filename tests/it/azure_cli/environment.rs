@@ -1,4 +1,4 @@
-//! Where `az` is looked for, and what it gets to see.
+//! The folders in which `az` is looked for, and the environment it gets.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Output};
 

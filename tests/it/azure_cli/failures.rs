@@ -1,4 +1,4 @@
-//! Every way in which `az` is known to fail, and what the answer says to do about it.
+//! Every known failure of `az`, and the remedy in the proxy's error.
 
 use ahds_proxy::config::{AzureCli as Keys, Credential as Config, Tenant};
 use azure_emulator::{Emulator, Options};
@@ -12,7 +12,7 @@ use crate::support::{
 const FHIR: &str = "/fhir/Patient?_count=1";
 const TENANT: &str = "11111111-2222-4333-8444-555555555555";
 
-/// What `az` wrote to stderr, and what the answer says.
+/// The stderr of `az`, and the proxy's error about it.
 const FAILURES: &[(&str, &[&str])] = &[
     (
         "ERROR: Please run 'az login' to setup account.",

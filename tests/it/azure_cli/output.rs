@@ -1,4 +1,4 @@
-//! What `az` prints besides a token, and how often it is run.
+//! The output of `az` besides a token, and how often it is run.
 
 use azure_emulator::{Emulator, Options};
 

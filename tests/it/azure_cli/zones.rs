@@ -7,7 +7,7 @@ use crate::support::{
     process::{self, text},
 };
 
-/// What `token` makes of a local time, in seconds since the epoch.
+/// The expiry that `token` reads from a local time, in seconds since the epoch.
 async fn epoch_of(local: &str, zone: &str) -> u64 {
     let fake = FakeAz::bare(&format!(
         "echo '{{\"accessToken\":\"t\",\"expiresOn\":\"{local}\"}}'"

@@ -125,7 +125,7 @@ async fn a_request_that_has_not_all_come_does_not_hold_up_the_end() {
     let mut kept = open(&stage, request).await;
     assert_eq!(client::read_response(&mut kept, false).await.status, 200);
     kept.write_all(b"GET /fhir").await.expect("sent");
-    // The proxy has read both when it has answered this one.
+    // The proxy has read both once it has responded to this one.
     let mut last = open(&stage, request).await;
     assert_eq!(client::read_response(&mut last, false).await.status, 200);
     let stopped = timeout(SOON, stage.proxy.stop()).await;

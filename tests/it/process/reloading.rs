@@ -1,4 +1,4 @@
-//! SIGHUP: the configuration is read again, all of it or nothing, and no connection is cut.
+//! SIGHUP: the configuration is reloaded, all of it or nothing, and no connection is cut.
 
 use rustix::process::Signal;
 use tokio::{

@@ -1,4 +1,4 @@
-//! Whoever reads the log may stop: serving goes on, and what could not be logged is counted.
+//! The reader of the log may stop: serving goes on, and dropped lines are counted.
 
 use std::{
     fs::File,
@@ -17,7 +17,7 @@ use crate::support::{PATIENCE, client, process, terminal, write_config};
 /// More lines than a pipe and the proxy's own buffer hold.
 const FLOOD: usize = 6_000;
 const DROPPED: &str = "log lines were dropped here";
-/// Of a request's id, all but its number. Only a UUID gets into the log.
+/// A request's id without its number. Only a UUID gets into the log.
 const ID: &str = "8f14e45f-ceea-467f-a1b2-";
 
 /// A running program whose log is read only where a test says so.

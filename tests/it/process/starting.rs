@@ -1,4 +1,4 @@
-//! What is said at the start, and what keeps the program from starting.
+//! The log lines at the start, and the errors that keep the program from starting.
 
 use std::{io::Read as _, net::TcpListener, process::Stdio};
 

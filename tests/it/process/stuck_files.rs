@@ -1,4 +1,4 @@
-//! Files that do not answer while the proxy serves: the request path never waits for them.
+//! Files whose reads hang while the proxy serves: the request path never waits for them.
 
 use std::{fs, path::Path, time::Duration};
 

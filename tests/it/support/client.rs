@@ -87,7 +87,7 @@ pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(address)
             .await
             .expect("the proxy accepts");
-        // A server may answer and close before it has read everything.
+        // A server may respond and close before it has read everything.
         let _ = stream.write_all(bytes).await;
         read_response(&mut stream, head_only).await
     };
@@ -207,7 +207,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
         .position(|window| window == needle)
 }
 
-/// Asks again and again until an answer satisfies a condition; there is no event to wait for on the
+/// Repeats a request until its response satisfies a condition. There is no event to wait for on the
 /// other side of a socket.
 pub(crate) async fn until(
     address: SocketAddr,

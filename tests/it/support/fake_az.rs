@@ -55,13 +55,14 @@ impl FakeAz {
         self.stub.setup(TABLE, keys)
     }
 
-    /// Likewise, as lines of a configuration file.
+    /// The lines of a configuration file whose routes get their tokens from this script, with more
+    /// keys of the credential.
     pub(crate) fn lines(&self, keys: &str) -> Vec<(&'static str, String)> {
         self.stub.lines(TABLE, keys)
     }
 }
 
-/// What `az account get-access-token` prints.
+/// The output of `az account get-access-token`.
 pub(crate) fn answer(token: &str, lifetime: u64) -> String {
     let expiry = SystemTime::now() + Duration::from_secs(lifetime);
     let epoch = expiry.duration_since(UNIX_EPOCH).expect("after 1970");

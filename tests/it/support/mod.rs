@@ -41,7 +41,7 @@ pub(crate) struct Stage {
     pub(crate) files: TempDir,
 }
 
-/// How a stage is set up before it starts.
+/// The set-up of a stage before it starts.
 pub(crate) struct Setup {
     options: Options,
     clock: Clock,
@@ -128,7 +128,7 @@ impl Stage {
         Setup::new().start().await
     }
 
-    /// Where the proxy listens.
+    /// The address of the proxy.
     pub(crate) fn address(&self) -> SocketAddr {
         self.proxy.socket_addresses()[0]
     }
@@ -145,7 +145,7 @@ impl Stage {
         latest.expect("it was forwarded")
     }
 
-    /// Where its admin address is.
+    /// The admin address of the proxy.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.proxy.admin_address().expect("the admin address is on")
     }

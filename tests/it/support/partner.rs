@@ -4,7 +4,7 @@ use azure_emulator::{Emulator, OAUTH_HOST, OAUTH_ORIGIN, Options, RecordedReques
 
 use super::{Setup, Stage, client};
 
-/// Answered where the token is good.
+/// The path that responds where the token is valid.
 pub(crate) const PATH: &str = "/partner/emulator/echo";
 /// The credential's tables.
 pub(crate) const OAUTH2: &str = "credentials.partner.oauth2-client-credentials";
@@ -41,12 +41,12 @@ pub(crate) fn form(request: &RecordedRequest) -> Vec<(String, String)> {
     form_urlencoded::parse(&request.body).into_owned().collect()
 }
 
-/// What the proxy says of the token that it does not have.
+/// The proxy's error about the token that it does not have.
 pub(crate) async fn complaint(stage: &Stage) -> String {
     let answer = client::get(stage.address(), PATH).await;
     assert_eq!(answer.status, 503, "{}", answer.text());
     let detail = answer.json()["detail"].as_str().expect("text").to_owned();
-    // Descriptions of the server, its tokens and our secrets are nobody's business.
+    // The server's descriptions, its tokens and our secrets must not leak.
     for secret in ["Jane Doe", "<script>", "<html", "hunter2"] {
         assert!(!detail.contains(secret), "{secret} in {detail}");
     }

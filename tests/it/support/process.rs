@@ -60,7 +60,7 @@ pub(crate) fn run(config: &Path) -> Command {
     command(&["--config", config.to_str().expect("UTF-8")])
 }
 
-/// What a process has written so far.
+/// The output of a process so far.
 #[derive(Clone, Default)]
 struct Gathered(Arc<(Mutex<Vec<u8>>, Condvar)>);
 
@@ -149,7 +149,7 @@ impl Process {
             .expect("seen in time")
     }
 
-    /// Likewise for stdout.
+    /// Waits until stdout satisfies a condition. It blocks: the program must not need this thread.
     pub(crate) async fn until_stdout<T: Send + 'static>(
         &self,
         wanted: impl FnMut(&str) -> Option<T> + Send + 'static,

@@ -64,7 +64,7 @@ impl Scripted {
         }
     }
 
-    /// Answers every request with the same bytes and keeps its connections.
+    /// Sends these bytes to every request, and keeps its connections open.
     pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = Arc::new(answer.into());
         Self::start(move |_, mut conversation| {
@@ -78,7 +78,7 @@ impl Scripted {
         .await
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

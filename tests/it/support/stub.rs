@@ -65,12 +65,12 @@ impl Stub {
         fs::write(self.path(name), text).expect("a file is written");
     }
 
-    /// What the script left in a file; empty while there is none.
+    /// The text that the script left in a file; empty while there is none.
     pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// How often it was run.
+    /// The number of times it was run.
     pub(crate) fn runs(&self) -> usize {
         self.read("runs").lines().count()
     }
@@ -94,7 +94,7 @@ impl Stub {
         ]
     }
 
-    /// Likewise, as a stage.
+    /// A stage whose routes get their tokens from this script.
     pub(crate) fn setup(&self, table: &'static str, keys: &str) -> Setup {
         let lines = self.lines(table, keys).into_iter();
         lines.fold(Setup::new(), |setup, (table, lines)| {
@@ -103,7 +103,7 @@ impl Stub {
     }
 }
 
-/// A program that answers with good tokens serves both routes and is run once for each.
+/// Checks that a program with valid tokens serves both routes and is run once for each.
 pub(crate) async fn check_both_routes(
     stub: &Stub,
     table: &'static str,
@@ -119,7 +119,7 @@ pub(crate) async fn check_both_routes(
     assert_eq!(stub.runs(), 2);
 }
 
-/// What a user reads who asks for a token of this kind where PATH holds no program.
+/// The error for a token of this kind where PATH holds no program.
 pub(crate) async fn error_without_program(kind: &str) -> String {
     let nothing = tempfile::tempdir().expect("a folder");
     let mut command = process::command(&["token", "fhir", "--fhir", FHIR_AUDIENCE]);
@@ -131,7 +131,7 @@ pub(crate) async fn error_without_program(kind: &str) -> String {
     process::text(&output.stderr).to_owned()
 }
 
-/// What a credential gives for the FHIR audience.
+/// The result of a credential for the FHIR audience.
 pub(crate) async fn ask(keys: &Keys) -> Result<AccessToken, CredentialError> {
     let mut config = super::minimal_config();
     let name: Arc<str> = "default".into();

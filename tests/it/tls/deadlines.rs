@@ -100,7 +100,7 @@ async fn a_client_that_says_nothing_is_cut_off() {
     assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
 }
 
-/// What TLS keeps back while the socket is full comes too.
+/// Bytes that TLS holds back while the socket is full arrive too.
 #[tokio::test]
 async fn a_large_answer_comes_whole() {
     let server = start().await;

@@ -196,7 +196,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
 }
 
-/// As `openssl` has written them over the years; the tests above have PKCS #8.
+/// The key formats that `openssl` has written over the years; the tests above have PKCS #8.
 #[tokio::test]
 async fn older_forms_of_keys_are_read() {
     let emulator = emulator().await;
@@ -222,7 +222,7 @@ async fn older_forms_of_keys_are_read() {
     }
 }
 
-/// Whoever may reach the proxy from another machine has to show a certificate.
+/// A client on another machine has to send a certificate.
 #[tokio::test]
 async fn remote_callers_are_let_in_only_where_they_show_a_certificate() {
     let emulator = emulator().await;

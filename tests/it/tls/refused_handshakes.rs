@@ -1,4 +1,4 @@
-//! Handshakes that the proxy refuses: what the client learns, and what the log says.
+//! Handshakes that the proxy refuses: the alert that the client gets, and the log line.
 
 use std::path::Path;
 
@@ -105,7 +105,7 @@ async fn a_client_that_goes_away_is_not_worth_a_line() {
         let read = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
         let _ = read.expect("an end in time");
     }
-    // What is told after them has nothing before it.
+    // The next log line counts no suppressed ones.
     alert(address, authority.client(&["http/1.1"], None)).await;
     let log = process
         .until_stderr(|log| log.contains("no certificate").then(|| log.to_owned()))

@@ -1,4 +1,4 @@
-//! What the answer says when Entra refuses, and what to do about it.
+//! The proxy's error when Entra refuses, and its remedy.
 
 use azure_emulator::{AUTHORITY, CLIENT_ID, TENANT};
 

@@ -1,4 +1,4 @@
-//! When tokens are renewed, by a clock that may jump.
+//! The renewal of tokens, by a clock that may jump.
 
 use std::time::{Duration, SystemTime};
 
