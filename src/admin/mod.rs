@@ -1,7 +1,7 @@
-//! The admin address: is the process alive, can it serve, and with which tokens.
+//! The admin address: whether the process lives, whether it can serve, and with which tokens.
 //!
-//! `/livez` and `/readyz` answer whatever name a probe uses; reasons, and all else, only under the
-//! names that the proxy itself accepts. No answer holds a token.
+//! `/livez` and `/readyz` respond to every name that a probe uses. Reasons and everything else are served only under
+//! the names that the proxy itself accepts. No response holds a token.
 
 use std::{
     fmt::Write as _,
@@ -24,7 +24,7 @@ use crate::{
     token::{Source, SourceStatus},
 };
 
-/// What the admin address tells of. Clones share everything.
+/// The service of the admin address. Clones share everything.
 #[derive(Debug, Clone)]
 pub(crate) struct Admin {
     shared: Arc<Shared>,
@@ -39,7 +39,7 @@ struct Shared {
     serving: RwLock<Arc<Serving>>,
 }
 
-/// What depends on the configuration.
+/// The parts that depend on the configuration.
 #[derive(Debug)]
 struct Serving {
     guard: Guard,
@@ -74,7 +74,7 @@ impl Admin {
         }
     }
 
-    /// Tells of these tokens and this configuration from now on.
+    /// Serves the state of these tokens and this configuration from now on.
     pub(crate) fn replace(&self, config: &config::Config, sources: Vec<Arc<Source>>) {
         let serving = Arc::new(Serving::new(config, sources));
         let current = self.shared.serving.write();
@@ -98,7 +98,7 @@ impl Admin {
             "/readyz" => self.readiness(head),
             "/status" if !self.is_local => text(
                 StatusCode::FORBIDDEN,
-                "This is for callers on this machine: call it by a loopback address.\n",
+                "This path is for callers on this machine. Call it by a loopback address.\n",
             ),
             "/status" => match self.serving().guard.refusal(head) {
                 Some(refusal) => refusal.map(Full::new),
@@ -106,7 +106,7 @@ impl Admin {
             },
             _ => text(
                 StatusCode::NOT_FOUND,
-                "There are /livez, /readyz and /status.\n",
+                "The paths are /livez, /readyz and /status.\n",
             ),
         }
     }
@@ -117,14 +117,14 @@ impl Admin {
         if reasons.is_empty() {
             return text(StatusCode::OK, "ok\n");
         }
-        // They name tenants and credentials, which is nothing for a page or a stranger.
+        // Reasons name tenants and credentials, which a web page or a stranger must not see.
         if !self.is_local || serving.guard.refusal(head).is_some() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n");
         }
         text(StatusCode::SERVICE_UNAVAILABLE, reasons)
     }
 
-    /// Why requests cannot be served, a line each.
+    /// The reasons why requests cannot be served, a line each.
     fn reasons(&self, serving: &Serving) -> String {
         if *self.shared.draining.borrow() {
             return "draining\n".to_owned();

@@ -1,11 +1,11 @@
-//! What an answer's status and headers say of the service.
+//! Judges a response by its status and headers.
 
 use http::{HeaderMap, StatusCode, header, response::Parts};
 
 use super::{Outcome, caller::Caller, forbidden, unauthorized};
 use crate::config::{Route, RouteKind};
 
-/// The head of an answer, and what was asked.
+/// The head of a response, and the target of its request.
 #[derive(Debug)]
 pub(super) struct Answer {
     target: String,

@@ -13,10 +13,10 @@ use crate::{
     upstream::{Connections, Origin, Pool, RequestBody, SendError},
 };
 
-/// Nobody waits in front of a terminal for as long as a proxy's clients may.
+/// A user at a terminal does not wait for as long as a proxy's clients may.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks the service behind a route.
+/// Sends requests to the service behind a route.
 pub(super) struct Probe<'a> {
     route: &'a Route,
     pool: Pool,
@@ -104,7 +104,7 @@ fn broken(target: &str, error: &SendError) -> Outcome {
     Outcome::failed(format!("GET {target}: {error}"), remedy)
 }
 
-/// What the kinds of service say without a token.
+/// A resource that each kind of service shows without a token.
 fn anonymous_target(route: &Route) -> Option<String> {
     let base = route.upstream.base_path();
     match route.kind {

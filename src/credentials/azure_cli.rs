@@ -84,8 +84,8 @@ impl AzureCli {
         arguments
     }
 
-    /// What `az` printed is sorted by the few texts that stay the same between versions; it is never
-    /// shown or logged, since it can hold codes and account names.
+    /// Sorts the output of `az` by the few texts that stay the same between versions. The output is never shown or
+    /// logged, since it can hold codes and account names.
     fn failed(&self, finished: &Finished, audience: &Audience, advice: &Advice) -> CredentialError {
         let stderr = String::from_utf8_lossy(&finished.stderr);
         let requester = Requester {

@@ -1,4 +1,4 @@
-//! What every credential that talks to Microsoft Entra ID shares: URLs, and how to read its answers.
+//! The endpoints of Microsoft Entra ID, and how to read their responses.
 
 use std::time::SystemTime;
 
@@ -13,8 +13,8 @@ use super::{
 };
 use crate::config::{Audience, ServiceUrl, Tenant};
 
-/// `{audience}/.default`; a slash at the end of the audience stays, and is doubled, since it is
-/// part of the audience (learn.microsoft.com/entra/identity-platform/scopes-oidc).
+/// The scope `{audience}/.default`. A slash at the end of the audience is doubled, since it is part of the audience
+/// (learn.microsoft.com/entra/identity-platform/scopes-oidc).
 pub(super) fn default_scope(audience: &Audience) -> String {
     format!("{audience}/.default")
 }
@@ -24,7 +24,7 @@ pub(super) fn token_url(authority: &ServiceUrl, tenant: &Tenant) -> Uri {
     endpoint(authority, tenant, "token")
 }
 
-/// Where a tenant's device codes come from.
+/// The device code endpoint of a tenant.
 pub(super) fn device_code_url(authority: &ServiceUrl, tenant: &Tenant) -> Uri {
     endpoint(authority, tenant, "devicecode")
 }
@@ -49,8 +49,8 @@ struct Denied {
     error_description: String,
 }
 
-/// The token in an answer of the token endpoint, or why an application gets none. `start` is when it
-/// was asked for.
+/// Reads the token in a response of the token endpoint, or the reason why there is none. The request was sent at
+/// `start`.
 pub(super) fn read_token(
     answer: &Answer,
     requester: &Requester<'_>,
@@ -69,14 +69,14 @@ pub(super) fn read_token(
     Ok(granted.into_token(start))
 }
 
-/// The `error` of an answer (RFC 6749, section 5.2); empty where it has none.
+/// The `error` of a response (RFC 6749, section 5.2). Empty if it has none.
 pub(super) fn error_of(answer: &Answer) -> String {
     let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();
     denied.error
 }
 
-/// Why an answer that is not a success holds no token. `sign_in` is the remedy where somebody has to
-/// sign in again; empty where nobody does.
+/// Explains a response without a token. `sign_in` is the remedy where somebody must sign in again, and empty where
+/// nobody can.
 pub(super) fn denied(answer: &Answer, requester: &Requester<'_>, sign_in: &str) -> CredentialError {
     let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();
     let code = denied

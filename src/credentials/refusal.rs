@@ -32,7 +32,7 @@ struct Denied {
     error: Refusal,
 }
 
-/// What to do about the refusals that concern the keys of one kind of credential.
+/// The remedies for refusals that concern the keys of one kind of credential.
 #[derive(Debug)]
 pub(super) struct Remedies {
     /// The key that says where the token endpoint is.

@@ -1,4 +1,4 @@
-//! What token endpoints have in common: the answer that grants a token (RFC 6749, section 5.1).
+//! The response of a token endpoint that grants a token (RFC 6749, section 5.1).
 
 use std::time::{Duration, SystemTime};
 
@@ -32,7 +32,7 @@ pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64,
     Seconds::deserialize(deserializer)?.read()
 }
 
-/// Likewise, where there may be none.
+/// An optional number of seconds, as a number or as text.
 pub(super) fn optional_seconds<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u64>, D::Error> {

@@ -77,7 +77,7 @@ impl WorkloadIdentity {
 }
 
 impl Workload {
-    /// What a key does not say, its variable does.
+    /// Takes each key that is not written from its variable.
     fn complete(
         keys: config::WorkloadIdentity,
         env: &dyn Fn(&str) -> Option<String>,

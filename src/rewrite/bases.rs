@@ -96,7 +96,7 @@ impl Bases {
         Some(Match { len, pattern })
     }
 
-    /// What a match is changed to. A [`ServiceUrl`] holds nothing that JSON escapes.
+    /// The replacement of a match. A [`ServiceUrl`] holds nothing that JSON escapes.
     pub(super) fn replacement(&self, found: Match, syntax: Syntax) -> &str {
         let pattern = &self.patterns[found.pattern];
         match syntax {

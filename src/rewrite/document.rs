@@ -1,7 +1,7 @@
-//! What a FHIR document is: the resource type decides, of a Bundle its type too.
+//! The kind of a FHIR document: its resource type decides and, for a Bundle, its type.
 //!
-//! FHIR leaves the order of members open, so that both may follow links, or a whole document within
-//! the one they decide about. Where a word comes twice, the first counts.
+//! FHIR leaves the order of members open, so both may follow the links, or a whole document within the one that they
+//! decide about. Where a member comes twice, the first counts.
 
 use super::plan::{Holds, Kind};
 
@@ -31,7 +31,7 @@ pub(super) struct Document {
     since: usize,
 }
 
-/// What the innermost document of unknown kind has to turn out to be if a link is to be changed.
+/// The kind that the innermost undecided document must turn out to be if a link is to be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
     /// Of this kind: the link is its own.
@@ -40,7 +40,7 @@ pub(super) enum Condition {
     HoldsAnswers,
 }
 
-/// What a document turned out to be, for the links that waited for it.
+/// The kind of a document, for the links that waited for it.
 #[derive(Debug)]
 pub(super) struct Verdict {
     /// So many links waited already when it began, for documents around it.
@@ -117,7 +117,7 @@ impl Documents {
         current.is_some_and(|document| document.kind.is_none_or(|kind| kind == wanted))
     }
 
-    /// What a link has to wait for that the innermost has if it is of this kind.
+    /// The condition for a link that the innermost document has if it is of this kind.
     pub(super) fn condition(&self, wanted: Kind) -> Option<Condition> {
         if self.unknown == 0 {
             return None;

@@ -39,7 +39,7 @@ impl FormRewriter {
         self.output.end(unfinished)
     }
 
-    /// What is left to give out at the end of the form.
+    /// The rest of the output at the end of the form.
     #[must_use]
     pub fn finish(mut self) -> Bytes {
         self.search.finish(&self.bases, &mut self.output);

@@ -132,7 +132,7 @@ impl JsonRewriter {
         self.output.end(unfinished)
     }
 
-    /// What is left to give out at the end of the document, most often nothing.
+    /// The rest of the output at the end of the document, most often empty.
     #[must_use]
     pub fn finish(self) -> Bytes {
         self.output.finish()
@@ -357,7 +357,7 @@ impl JsonRewriter {
         };
         self.output.settle(&self.bases, at, &verdict);
         if kind == Kind::Other {
-            // What decides it is a member of the document itself, and the rest is of no interest.
+            // Only a member of the document itself decides, so the rest is skipped.
             let depth = self
                 .documents
                 .current()

@@ -1,7 +1,7 @@
-//! What becomes of a chunk: itself if nothing in it changes, else one new buffer.
+//! The output for a chunk: the chunk itself if nothing in it changes, else one new buffer.
 //!
-//! One chunk in gives at most one chunk out: many small pieces would each cost a frame of HTTP/2
-//! or an element of a vectored write, which is dearer than the copy.
+//! One chunk in gives at most one chunk out. Many small pieces would each cost a frame of HTTP/2 or an element of a
+//! vectored write, which costs more than the copy.
 
 use std::fmt;
 
@@ -121,7 +121,7 @@ impl Output {
         self.syntax
     }
 
-    /// What a document is, or that it ended without saying so, is known at `at`.
+    /// Settles the kind of a document, or that it ended without one, at `at`.
     pub(super) fn settle(&mut self, bases: &Bases, at: usize, verdict: &Verdict) {
         if self.sink.is_holding() {
             self.take_until(at);

@@ -28,7 +28,7 @@ pub enum Plan {
     Request,
 }
 
-/// What a FHIR document turned out to be.
+/// The kind of a FHIR document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A Bundle of one of the four types that a server makes up for an answer.
@@ -51,13 +51,13 @@ pub(super) struct Element {
     pub(super) others: Option<&'static Element>,
     /// Its items, if it is an array.
     pub(super) items: Option<&'static Element>,
-    /// What it says, if it is a string.
+    /// The use of its text, if it is a string.
     pub(super) text: Text,
     /// Whether an object here is a FHIR document with a kind of its own.
     pub(super) document: bool,
 }
 
-/// What a string is good for.
+/// The use of a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Text {
     /// Nothing.
@@ -107,7 +107,7 @@ impl Plan {
     }
 }
 
-/// What the entries of a Bundle are.
+/// The entries of a Bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holds {
     /// Resources that a search or history found.
@@ -181,7 +181,7 @@ static FHIR: Element = Element {
     document: true,
     ..NOTHING
 };
-/// What answers a request of a batch.
+/// The response to a request of a batch.
 static RESOURCE: Element = Element {
     members: &[
         ("resourceType", &RESOURCE_TYPE),

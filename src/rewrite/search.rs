@@ -46,7 +46,7 @@ pub(super) struct Search {
     is_inner: bool,
     /// The start of what may be an encoded character.
     percent: Percent,
-    /// The same in a value of a search that is itself a value, once that is decoded.
+    /// A value within a search that is itself a value, once that is decoded.
     inner_percent: Percent,
     matcher: Matcher,
     candidate: Option<Candidate>,
@@ -90,7 +90,7 @@ enum Level {
     Inner,
 }
 
-/// What may be a base.
+/// A possible base.
 #[derive(Debug)]
 struct Candidate {
     /// Where in the chunk it starts; 0 when that was in an earlier one.

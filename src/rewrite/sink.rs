@@ -15,7 +15,7 @@ pub(super) const MAX_HELD: usize = 4 * 1024 * 1024;
 pub(super) struct Sink {
     /// Ready to go out.
     ready: BytesMut,
-    /// What follows, from the first change that waits on; empty when none does.
+    /// The bytes from the first undecided change on. Empty if there is none.
     held: Vec<u8>,
     waiting: Vec<Change>,
     limit: usize,
@@ -134,7 +134,7 @@ impl Sink {
         self.ready.extend_from_slice(&held[done..]);
     }
 
-    /// What is ready at the end of a chunk.
+    /// The output that is ready at the end of a chunk.
     pub(super) fn take(&mut self) -> BytesMut {
         self.check_limit();
         self.ready.split()

@@ -174,7 +174,7 @@ mod tests {
 
     use super::Skip;
 
-    /// The same, one byte at a time.
+    /// Skips one byte at a time.
     fn end_by_bytes(bytes: &[u8]) -> Option<usize> {
         let (mut depth, mut in_string, mut escaped) = (1, false, false);
         for (at, byte) in bytes.iter().enumerate() {

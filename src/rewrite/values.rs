@@ -51,7 +51,7 @@ impl Bases {
 }
 
 fn finished(mut result: Vec<u8>, rest: &[u8]) -> Option<Vec<u8>> {
-    // What replaces a base is never empty.
+    // The replacement of a base is never empty.
     if result.is_empty() {
         return None;
     }

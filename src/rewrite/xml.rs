@@ -1,10 +1,10 @@
 //! The rewriter for FHIR's XML, which the archived open source server can write.
 //!
-//! The same elements as in JSON, in the attribute `value`; the type of a resource is the name of its
-//! element. The schema puts a Bundle's type before its links; where a server does not, they wait for
-//! it as in JSON.
+//! The elements are those of JSON, with their text in the attribute `value`, and the type of a resource is the name of
+//! its element. The schema puts a Bundle's type before its links. Where a server does not, the links wait for it, as in
+//! JSON.
 //!
-//! An XML Patch has values in the text of its elements too: there `<` takes the place of the quote.
+//! An XML Patch also has values in the text of its elements, where `<` takes the place of the quote.
 
 mod attribute;
 mod markup;
@@ -147,7 +147,7 @@ impl XmlRewriter {
         self.output.end(unfinished)
     }
 
-    /// What is left to give out at the end of the document, most often nothing.
+    /// The rest of the output at the end of the document, most often empty.
     #[must_use]
     pub fn finish(self) -> Bytes {
         self.output.finish()
@@ -201,7 +201,7 @@ impl XmlRewriter {
                             self.tag(byte);
                         }
                     }
-                    // What precedes it names a namespace, of which FHIR has one.
+                    // The text before it is a namespace prefix. FHIR has one namespace.
                     b':' => self.word = Word::default(),
                     _ => self.word.push(byte),
                 },
@@ -287,7 +287,7 @@ impl XmlRewriter {
             }
         } else {
             let element = parent.element.member(name.bytes());
-            // What is an array in JSON is an element that comes several times.
+            // An array in JSON is a repeated element in XML.
             let element = element.items.unwrap_or(element);
             Frame {
                 element,

@@ -1,5 +1,5 @@
-//! What the log says of TLS handshakes that failed: why, and what to do about it, in words of the
-//! proxy's own, since a client chooses what its certificate says.
+//! The log line of a failed TLS handshake: the cause and the remedy, in the proxy's own words, since a client chooses
+//! the text in its certificate.
 
 use rustls::{AlertDescription as Alert, CertificateError, Error};
 

@@ -34,7 +34,7 @@ use super::{
     tracked::Tracked,
 };
 
-/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
+/// The first bytes of an HTTP/2 client (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const CONNECTION_WINDOW: u32 = 4 << 20;
@@ -157,7 +157,7 @@ async fn end_broken(mut io: Io, outgoing: &Outgoing) {
         if outgoing.ends_with_connection() {
             io.reset();
         } else {
-            // What there is of the answer must not be lost to a client that is still sending.
+            // A client that is still sending must not lose the part of the response that there is.
             let _ = io.shutdown().await;
         }
     }

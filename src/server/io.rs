@@ -53,7 +53,7 @@ pub(super) struct Io {
     linger: Option<Linger>,
     /// The client sends no more, and may be there all the same.
     half_closed: Option<HalfClosed>,
-    /// What is left to send instead of hyper's own answer.
+    /// The rest of the response that is sent in place of hyper's own.
     refusal: Option<Bytes>,
     alarm: Pin<Box<Sleep>>,
     ended: bool,
@@ -66,7 +66,7 @@ fn max_block(max_head: usize) -> usize {
     max_head.saturating_mul(2).max(128 << 10)
 }
 
-/// What is left of the time for a client that is still sending.
+/// The time left for a client that is still sending.
 #[derive(Debug)]
 struct Linger {
     end: Instant,

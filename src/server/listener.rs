@@ -46,7 +46,7 @@ pub enum BindError {
     Other {
         /// The address as configured.
         address: String,
-        /// What the system said.
+        /// The error of the system.
         reason: io::Error,
     },
 }

@@ -14,7 +14,7 @@ use std::{
 
 use http::Version;
 
-/// What one connection has written, as far as broken answers want to know.
+/// The bytes that one connection has written, for the sake of broken responses.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outgoing(Arc<Shared>);
 
@@ -93,8 +93,8 @@ impl Outgoing {
     /// Notes that an answer has broken off, and asks for what came before it to be written.
     pub(super) fn break_off(&self) -> Moment {
         self.0.has_broken_off.store(true, Ordering::Release);
-        // What was handed to the connection went through a lock of hyper's, if not through the very
-        // task that counts, so that this is no older.
+        // The bytes went to the connection through a lock of hyper's, or in the task that counts, so this number is
+        // not older than they are.
         let moment = Moment(self.0.begun.load(Ordering::Relaxed));
         let connection = self.rounds().connection.clone();
         if let Some(connection) = connection {

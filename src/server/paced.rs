@@ -19,7 +19,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep_until};
 
-/// What a body hands out at a time: a client that takes this much before the deadline is not late.
+/// The most bytes that a body hands out at a time. A client that takes them before the deadline is not late.
 const PIECE: usize = 16 << 10;
 
 tokio::task_local! {

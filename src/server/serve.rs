@@ -17,7 +17,7 @@ use super::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until `stop` turns true, then lets running requests finish within `drain`.
-/// What is left then is cut off.
+/// Requests that still run then are cut off.
 pub async fn serve<H: Handler>(
     listener: Listener,
     handler: H,

@@ -16,13 +16,13 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{broken_handshake::Complaints, refused_head};
 
-/// What every TLS record of a handshake begins with (RFC 8446, section 5.1).
+/// The first byte of each TLS record of a handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
 /// How long a client that was refused may go on sending.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What listeners present to their clients. Clones share it.
+/// The TLS configuration of the listeners. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Tls(Arc<Shared>);
 

@@ -1,5 +1,4 @@
-//! What the proxy tells of itself. Nothing here, at any level, holds a token, a query string,
-//! a resource id or a UID.
+//! The log. No line, at any level, holds a token, a query string, a resource id or a UID.
 
 pub(crate) mod lines;
 pub(crate) mod log;

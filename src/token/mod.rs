@@ -24,20 +24,20 @@ pub(crate) struct Token {
     /// `Bearer …`, marked sensitive: never printed, never indexed by HPACK. Header values are not
     /// wiped from memory when dropped.
     pub authorization: HeaderValue,
-    /// Not to be sent from this moment on, by the wall clock. It catches a machine that slept.
+    /// The end of its life by the wall clock, which also counts the time that the machine slept.
     pub expires_on: SystemTime,
-    /// Whether the issuer said so, or nobody knows.
+    /// The issuer stated the expiry.
     pub states_expiry: bool,
-    /// The same by a clock that nobody sets. It catches a wall clock that was set back.
+    /// The monotonic deadline, so that setting the wall clock back cannot extend a token's life.
     expires_at: Option<Instant>,
-    /// When to ask for the next one.
+    /// The time to ask for the next one.
     pub renew_on: SystemTime,
-    /// What it says of its holder, for people.
+    /// The claims about its holder, for people.
     pub claims: Claims,
 }
 
 impl Token {
-    /// `None` for what is no bearer token, such as another program's prompt or a page of HTML.
+    /// `None` for text that is not a bearer token, such as a program's prompt or a page of HTML.
     fn new(access: &AccessToken, now: SystemTime) -> Option<Self> {
         let secret = access.secret.expose_secret();
         if !is_b64token(secret) {
@@ -49,7 +49,7 @@ impl Token {
             authorization,
             expires_on: access.expires_on,
             states_expiry: !matches!(access.renewal, Renewal::Assumed(_)),
-            // An expiry beyond what the clock can count is none.
+            // An expiry that the clock cannot count is never reached.
             expires_at: Instant::now()
                 .checked_add(access.expires_on.duration_since(now).unwrap_or_default()),
             renew_on: renew_on(access, now),
@@ -57,7 +57,7 @@ impl Token {
         })
     }
 
-    /// Whether it may still be sent.
+    /// Whether the token may still be sent.
     fn is_alive(&self, now: SystemTime) -> bool {
         self.expires_on > now && self.expires_at.is_none_or(|end| end > Instant::now())
     }

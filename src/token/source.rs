@@ -60,13 +60,13 @@ struct Current {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{error}")]
 pub(crate) struct Unavailable {
-    /// What the credential said last.
+    /// The last error of the credential.
     pub error: CredentialError,
     /// When the next attempt is due.
     pub retry_in: Duration,
 }
 
-/// What a source has, for people; never the token.
+/// The state of a source, for people. It never holds the token.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceStatus {
     /// The credential's name in the configuration.
@@ -202,7 +202,7 @@ impl Source {
         self.name.audience.as_ref()
     }
 
-    /// What this source has now.
+    /// The state of this source.
     pub(crate) fn status(&self) -> SourceStatus {
         let now = self.clock.now();
         let token = self.current().token;

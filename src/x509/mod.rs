@@ -1,5 +1,5 @@
-//! What people and credentials need to know of an X.509 certificate (RFC 5280, section 4.1): whose it
-//! is, who issued it, its thumbprint, its public key and its first and last day.
+//! Reads the fields of an X.509 certificate that people and credentials need (RFC 5280, section 4.1): its subject,
+//! issuer, thumbprint and public key, and its first and last day.
 
 mod der;
 mod name;
@@ -27,7 +27,7 @@ pub struct Certificate {
     issuer: String,
     not_before: Timestamp,
     not_after: Timestamp,
-    /// What is inside the `SubjectPublicKeyInfo`: an algorithm and the key's bits.
+    /// The content of the `SubjectPublicKeyInfo`: an algorithm and the key's bits.
     public_key: Vec<u8>,
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Session {
     pub(super) endpoints: IdentityEndpoints,
     pub(super) clock: Clock,
     state: Mutex<State>,
-    /// Held while a code is asked for, so that nobody is shown two.
+    /// Held while a code is requested, so that nobody sees two.
     pub(super) prompting: tokio::sync::Mutex<()>,
 }
 
@@ -49,16 +49,16 @@ pub(super) struct State {
     pub(super) signed_in: Option<SignedIn>,
     pub(super) sign_ins: u64,
     pub(super) prompt: Option<Prompt>,
-    /// Why the last prompt came to nothing, until somebody has been told.
+    /// The failure of the last prompt, until a caller has seen it.
     pub(super) failed: Option<CredentialError>,
 }
 
 #[derive(Debug)]
 pub(super) struct SignedIn {
     pub(super) refresh_token: Option<SecretString>,
-    /// What came with the sign-in, until it is asked for.
+    /// The token that came with the sign-in, until it is used.
     pub(super) first: Option<(Audience, AccessToken)>,
-    /// For these the refresh token will not do, though it may for others.
+    /// The audiences that the refresh token gives no token for.
     pub(super) refused: HashSet<Audience>,
 }
 
@@ -97,7 +97,7 @@ impl Session {
         Prompt::read(&answer.body, start)
     }
 
-    /// A token without anybody's doing; `None` where somebody has to sign in first.
+    /// A token without a new sign-in. `None` where somebody must sign in first.
     pub(super) async fn renew(
         &self,
         audience: &Audience,

@@ -1,4 +1,4 @@
-//! Waits in the background until somebody has signed in (RFC 8628, sections 3.4 and 3.5).
+//! Waits in the background for the sign-in (RFC 8628, sections 3.4 and 3.5).
 
 use std::{sync::Weak, time::Duration};
 
@@ -16,21 +16,21 @@ use crate::{
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const SLOW_DOWN: Duration = Duration::from_secs(5);
-/// However slow the issuer or the network is.
+/// The longest interval, however slow the issuer or the network is.
 const MAX_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What became of one poll.
+/// The result of one poll.
 enum Poll {
     SignedIn(AccessToken, Option<SecretString>),
     Pending,
     SlowDown,
     Unreachable,
-    /// Nobody signed in in time.
+    /// The code has expired.
     Expired,
     Failed(CredentialError),
 }
 
-/// Ends with the prompt, or soon after nobody needs the session any more.
+/// Ends with the prompt, or soon after the session is dropped.
 pub(super) async fn for_sign_in(session: Weak<Session>, prompt: Prompt, audience: Audience) {
     let mut interval = prompt.interval;
     loop {

@@ -1,4 +1,4 @@
-//! What the endpoints of all platforms answer.
+//! The responses of the endpoints of all platforms.
 
 use std::time::{Duration, SystemTime};
 
@@ -91,8 +91,7 @@ pub(super) fn denied(
     error
 }
 
-/// What nobody has to do anything about. An endpoint is not there (404, 410) while the platform
-/// replaces it.
+/// A failure that passes by itself. An endpoint is not there (404, 410) while the platform replaces it.
 fn may_pass(answer: &Answer) -> bool {
     answer.is_transient() || matches!(answer.status.as_u16(), 404 | 410)
 }

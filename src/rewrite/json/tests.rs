@@ -418,7 +418,7 @@ fn what_is_not_json_passes_from_there_on() {
             ),
         );
     }
-    // What is skipped is not looked at but for its brackets and strings.
+    // A skipped part is only searched for brackets and strings.
     check(
         Plan::FhirAnswer,
         r#"{"resourceType":"Bundle","type":"searchset","x":[{]},"link":[{"url":"@"}]}"#,

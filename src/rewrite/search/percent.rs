@@ -9,7 +9,7 @@ pub(super) enum Percent {
     Digit(usize, u8, usize),
 }
 
-/// What a character makes of those before it.
+/// The meaning of a character after those before it.
 pub(super) enum Step {
     /// It is open still.
     Part,

@@ -12,7 +12,7 @@ const OURS: &str = "http://localhost:8080/fhir";
 const OURS_BELOW: &str = "http://localhost:8080/fhir/tenant";
 const THEIRS: &str = "https://h.example";
 const THEIRS_BELOW: &str = "https://h.example/it's,a/base";
-/// What becomes of the second base in the query of a URL.
+/// The second base in the query of a URL, rewritten.
 const IN_QUERIES: &str = "https://h.example/it%27s%2Ca/base";
 
 fn bases() -> Arc<Bases> {

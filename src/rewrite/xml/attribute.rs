@@ -19,7 +19,7 @@ impl XmlRewriter {
         }
     }
 
-    /// What may be a URL begins at `start`.
+    /// A possible URL begins at `start`.
     pub(super) fn text(&mut self, quote: u8, bytes: &[u8], start: usize) {
         self.state = State::InValue { quote };
         let Some(frame) = self.frames.last() else {

@@ -9,7 +9,7 @@ use super::Word;
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Markup {
     place: Place,
-    /// What follows `<!`.
+    /// The text after `<!`.
     keyword: Word,
     in_prolog: bool,
     /// Whether it is part of what a document type has between brackets.

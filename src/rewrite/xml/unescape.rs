@@ -5,7 +5,7 @@ use super::Word;
 /// Decodes an attribute's value byte by byte.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Unescape {
-    /// What stands between `&` and `;`.
+    /// The text between `&` and `;`.
     reference: Option<Word>,
     /// Bytes of the character so far.
     len: usize,

@@ -1,5 +1,5 @@
-//! What is to become of a document, decided when all of it was read: the order of its members does
-//! not matter.
+//! The expected output for a document, decided once all of it was read, so that the order of its members does not
+//! matter.
 
 use serde_json::{Map, Value};
 
@@ -70,7 +70,7 @@ fn mark(value: &Value, path: &mut Vec<String>, changes: &dyn Fn(&[String]) -> bo
     }
 }
 
-/// What a document is, and the index of the member with which that is known.
+/// The kind of a document, and the index of the member that settles it.
 fn kind_of(document: &Map<String, Value>, is_root: bool) -> Option<(Kind, usize)> {
     let word = |key: &str| {
         let mut members = document.iter().enumerate();
