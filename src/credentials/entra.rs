@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     AccessToken, CredentialError, Reason, aadsts,
-    http::{Answer, TRY_AGAIN},
+    http::{Response, TRY_AGAIN},
     requester::Requester,
     token_response::Granted,
 };
@@ -52,17 +52,17 @@ struct Denied {
 /// Reads the token in a response of the token endpoint, or the reason why there is none. The request was sent at
 /// `start`.
 pub(super) fn read_token(
-    answer: &Answer,
+    response: &Response,
     requester: &Requester<'_>,
     start: SystemTime,
 ) -> Result<AccessToken, CredentialError> {
-    if !answer.status.is_success() {
-        return Err(denied(answer, requester, ""));
+    if !response.status.is_success() {
+        return Err(denied(response, requester, ""));
     }
-    let granted = Granted::read(answer).ok_or_else(|| {
+    let granted = Granted::read(response).ok_or_else(|| {
         CredentialError::new(
             Reason::Transient,
-            "the token endpoint's answer is not a token",
+            "the token endpoint's response is not a token",
             "Check that `authority` names Microsoft Entra ID and that no captive portal answers in its place.",
         )
     })?;
@@ -70,35 +70,39 @@ pub(super) fn read_token(
 }
 
 /// The `error` of a response (RFC 6749, section 5.2). Empty if it has none.
-pub(super) fn error_of(answer: &Answer) -> String {
-    let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();
+pub(super) fn error_of(response: &Response) -> String {
+    let denied: Denied = serde_json::from_slice(&response.body).unwrap_or_default();
     denied.error
 }
 
 /// Explains a response without a token. `sign_in` is the remedy where somebody must sign in again, and empty where
 /// nobody can.
-pub(super) fn denied(answer: &Answer, requester: &Requester<'_>, sign_in: &str) -> CredentialError {
-    let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();
+pub(super) fn denied(
+    response: &Response,
+    requester: &Requester<'_>,
+    sign_in: &str,
+) -> CredentialError {
+    let denied: Denied = serde_json::from_slice(&response.body).unwrap_or_default();
     let code = denied
         .error_codes
         .first()
         .copied()
         .or_else(|| aadsts::find_code(&denied.error_description));
     let mut error = match code {
-        Some(code) if !answer.is_transient() => aadsts::explain(code, requester, sign_in),
-        _ if answer.is_transient() || denied.error == "temporarily_unavailable" => {
+        Some(code) if !response.is_transient() => aadsts::explain(code, requester, sign_in),
+        _ if response.is_transient() || denied.error == "temporarily_unavailable" => {
             CredentialError::new(
                 Reason::Transient,
-                format!("the token endpoint answered {}", answer.status.as_u16()),
+                format!("the token endpoint answered {}", response.status.as_u16()),
                 TRY_AGAIN,
             )
         }
         _ => CredentialError::new(
             Reason::NeedsAction,
-            format!("the token endpoint answered {}", answer.status.as_u16()),
+            format!("the token endpoint answered {}", response.status.as_u16()),
             "Check tenant, client_id and authority of the credential.",
         ),
     };
-    error.retry_after = answer.retry_after();
+    error.retry_after = response.retry_after();
     error
 }

@@ -11,7 +11,7 @@ use super::{CredentialError, Reason};
 use crate::upstream::{self, Connections, Pools};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_ANSWER: usize = 1 << 20;
+const MAX_RESPONSE: usize = 1 << 20;
 
 /// The remedy for a failure that passes. A running proxy tries again by itself; `ahds-proxy token` does not.
 pub(super) const TRY_AGAIN: &str = "Try again in a moment.";
@@ -24,14 +24,14 @@ pub(super) struct IdentityEndpoints {
 
 /// The response of an identity endpoint.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) received: SystemTime,
 }
 
-impl Answer {
+impl Response {
     /// The wait that the endpoint asks for.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         upstream::retry_after(&self.headers, self.received)
@@ -88,7 +88,7 @@ impl IdentityEndpoints {
         &self,
         url: &Uri,
         headers: HeaderMap,
-    ) -> Result<Answer, CredentialError> {
+    ) -> Result<Response, CredentialError> {
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = url.clone();
         *request.headers_mut() = headers;
@@ -103,7 +103,7 @@ impl IdentityEndpoints {
         &self,
         url: &Uri,
         form: &[(&str, &str)],
-    ) -> Result<Answer, CredentialError> {
+    ) -> Result<Response, CredentialError> {
         self.post_form_with(url, form, HeaderMap::new()).await
     }
 
@@ -113,7 +113,7 @@ impl IdentityEndpoints {
         url: &Uri,
         form: &[(&str, &str)],
         headers: HeaderMap,
-    ) -> Result<Answer, CredentialError> {
+    ) -> Result<Response, CredentialError> {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
@@ -128,15 +128,15 @@ impl IdentityEndpoints {
         self.send(request).await
     }
 
-    /// Sends a request with an absolute URI and reads the whole answer, whatever its status.
-    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Answer, CredentialError> {
+    /// Sends a request with an absolute URI and reads the whole response, whatever its status.
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response, CredentialError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let exchange = self.exchange(request, &host);
         match tokio::time::timeout(TIMEOUT, exchange).await {
-            Ok(answer) => answer,
+            Ok(response) => response,
             Err(_) => Err(unreachable(
                 &host,
-                &format!("no answer within {} s", TIMEOUT.as_secs()),
+                &format!("no response within {} s", TIMEOUT.as_secs()),
             )),
         }
     }
@@ -145,7 +145,7 @@ impl IdentityEndpoints {
         &self,
         request: Request<Bytes>,
         host: &str,
-    ) -> Result<Answer, CredentialError> {
+    ) -> Result<Response, CredentialError> {
         let (head, body) = request.into_parts();
         let response = self
             .pools
@@ -153,11 +153,11 @@ impl IdentityEndpoints {
             .await
             .map_err(|error| unreachable(host, &error.to_string()))?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_ANSWER)
+        let body = Limited::new(body, MAX_RESPONSE)
             .collect()
             .await
-            .map_err(|_| unreachable(host, "its answer broke off or is too long"))?;
-        Ok(Answer {
+            .map_err(|_| unreachable(host, "its response broke off or is too long"))?;
+        Ok(Response {
             status: head.status,
             headers: head.headers,
             body: body.to_bytes(),

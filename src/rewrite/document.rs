@@ -36,7 +36,7 @@ pub(super) struct Document {
 pub(super) enum Condition {
     /// Of this kind: the link is its own.
     Is(Kind),
-    /// A Bundle of answers: the link belongs to one of them.
+    /// A Bundle of responses: the link belongs to one of them.
     HoldsAnswers,
 }
 
@@ -63,7 +63,7 @@ impl Verdict {
 
 impl Documents {
     /// Begins a document, unless it is stored data. As long as what is around it may turn out to be
-    /// a Bundle of answers, it is looked into on trial.
+    /// a Bundle of responses, it is looked into on trial.
     pub(super) fn open(&mut self, depth: usize, waiting: usize) -> bool {
         let may_be_answer = self.open.last().is_none_or(Document::may_hold_answers);
         if !may_be_answer || self.open.len() == MAX_BUNDLES {

@@ -1,6 +1,6 @@
-//! Makes the links in answers point to the proxy, and those in requests to the service.
+//! Makes the links in responses point to the proxy, and those in requests to the service.
 //!
-//! A service writes its own address into its answers. A client that followed such a link would
+//! A service writes its own address into its responses. A client that followed such a link would
 //! leave the proxy and be refused for want of a token; a client that sent the proxy's address back
 //! within a resource would have it stored for good. Only links of the protocol are changed
 //! ([`Plan`] lists them), byte by byte where they stand, while the body streams past: what is

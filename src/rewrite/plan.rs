@@ -3,12 +3,12 @@
 /// Which document is to be rewritten, and with it which of its elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// An answer of a FHIR service; what it is shows in its content.
+    /// A response of a FHIR service; what it is shows in its content.
     ///
     /// - Bundle of type `searchset`, `history`, `batch-response` or `transaction-response`:
     ///   `link[].url`, `entry[].link[].url`, `entry[].fullUrl`, `entry[].request.url`,
     ///   `entry[].response.location`. In the two responses an `entry[].resource` that is itself
-    ///   such a Bundle is the answer to a search or history of the batch and treated alike; in
+    ///   such a Bundle is the response to a search or history of the batch and treated alike; in
     ///   searches and histories every resource is stored data and left alone.
     /// - `CapabilityStatement`: `url`, `implementation.url`, `rest[].operation[].definition`,
     ///   `rest[].resource[].operation[].definition`, in STU3 `definition.reference`.
@@ -17,7 +17,7 @@ pub enum Plan {
     FhirAnswer,
     /// `.well-known/smart-configuration`: every string at the top.
     SmartConfiguration,
-    /// The answer to an upload of DICOM instances: `RetrieveURL` (0008,1190) at the top and in the
+    /// The response to an upload of DICOM instances: `RetrieveURL` (0008,1190) at the top and in the
     /// items of Failed and Referenced SOP Sequence (0008,1198), (0008,1199).
     DicomStore,
     /// Operations, extended query tags and the like of a DICOM service: `href`, `resources[]`,
@@ -31,7 +31,7 @@ pub enum Plan {
 /// The kind of a FHIR document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A Bundle of one of the four types that a server makes up for an answer.
+    /// A Bundle of one of the four types that a server makes up for a response.
     AnswerBundle,
     /// A `CapabilityStatement`.
     Capability,

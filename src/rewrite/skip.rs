@@ -1,7 +1,7 @@
 //! Finds the end of a JSON object or array that nobody wants to look into.
 //!
-//! Nearly all bytes of a search answer lie in `entry[].resource`, so this is the loop that decides
-//! how fast an answer passes. It takes 64 bytes at a time and works on bit masks, one bit a byte,
+//! Nearly all bytes of a search response lie in `entry[].resource`, so this is the loop that decides
+//! how fast a response passes. It takes 64 bytes at a time and works on bit masks, one bit a byte,
 //! as simdjson does (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019).
 
 use memchr::memchr2;

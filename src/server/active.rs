@@ -128,7 +128,7 @@ impl Active {
         self.0.is_reading_head.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that no byte is left to send of the answers that have ended.
+    /// Notes that no byte is left to send of the responses that have ended.
     pub(super) fn flushed(&self) {
         if !self.is_answered() && !self.any() {
             self.0.is_answered.store(true, Ordering::SeqCst);
@@ -136,17 +136,17 @@ impl Active {
         }
     }
 
-    /// Whether the client has all of every answer to the requests so far.
+    /// Whether the client has all of every response to the requests so far.
     pub(super) fn is_answered(&self) -> bool {
         self.0.is_answered.load(Ordering::SeqCst)
     }
 
-    /// Notes that bytes of an answer are on their way.
+    /// Notes that bytes of a response are on their way.
     pub(super) fn answering(&self) {
         self.0.awaits_answer.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the client has nothing yet of the answer that comes next, and all of those before.
+    /// Whether the client has nothing yet of the response that comes next, and all of those before.
     pub(super) fn awaits_answer(&self) -> bool {
         self.0.awaits_answer.load(Ordering::Relaxed)
     }
@@ -160,12 +160,12 @@ impl Active {
         self.0.awaits_body.load(Ordering::Relaxed)
     }
 
-    /// When the last answer ended, or the connection began.
+    /// When the last response ended, or the connection began.
     pub(super) fn idle_since(&self) -> Instant {
         self.0.start + Duration::from_millis(self.0.last_end.load(Ordering::Relaxed))
     }
 
-    /// `None` while a request is in flight. HTTP/2 sends what is left of its answers by itself when
+    /// `None` while a request is in flight. HTTP/2 sends what is left of its responses by itself when
     /// it closes.
     pub(super) fn idle(&self) -> Option<Idle> {
         let is_idle = self.0.is_http2.load(Ordering::Relaxed) || self.is_answered();

@@ -1,9 +1,9 @@
-//! A client that sends no more: has it left, or does it wait for its answer?
+//! A client that sends no more: has it left, or does it wait for its response?
 //!
-//! TCP does not tell the two apart until something is sent, and whatever is sent before the answer
-//! some clients would read as the answer. So the system is asked about the client's own socket, now
+//! TCP does not tell the two apart until something is sent, and whatever is sent before the response
+//! some clients would read as the response. So the system is asked about the client's own socket, now
 //! and then. Where it knows nothing, the client is taken to wait: if it has left, that is found out
-//! when its answer is written. A client whose body stays incomplete is taken to have left.
+//! when its response is written. A client whose body stays incomplete is taken to have left.
 
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
 //! The byte stream under a connection, with the deadlines that hyper has none for.
 //!
 //! A client must send its first byte, and then each head, in time; may idle between requests for a
-//! while; and must keep taking bytes of its answer. A connection is not closed on a client that is
+//! while; and must keep taking bytes of its response. A connection is not closed on a client that is
 //! still sending: what is left is read and dropped for a moment, since closing earlier would make
-//! the system throw the answer away (RFC 9112, section 9.6).
+//! the system throw the response away (RFC 9112, section 9.6).
 //!
 //! hyper answers a head that it cannot read with nothing but a status. What it writes while every
-//! request is answered can only be that, and is replaced by an answer that says what to do.
+//! request is answered can only be that, and is replaced by a response that says what to do.
 
 use std::{
     io,
@@ -26,7 +26,7 @@ use super::{
     listener::Stream, outgoing::Outgoing, refused_head, target::RequestLine,
 };
 
-/// How long a client that is still sending is listened to after its answer.
+/// How long a client that is still sending is listened to after its response.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 /// Up to so many bytes are written in one piece.
 const JOINED: usize = 2048;
@@ -55,7 +55,7 @@ pub(super) struct Io {
     half_closed: Option<HalfClosed>,
     /// The rest of the response that is sent in place of hyper's own.
     refusal: Option<Bytes>,
-    alarm: Pin<Box<Sleep>>,
+    timer: Pin<Box<Sleep>>,
     ended: bool,
     too_slow: bool,
 }
@@ -98,7 +98,7 @@ impl Io {
             linger: None,
             half_closed: None,
             refusal: None,
-            alarm: Box::pin(sleep_until(head_deadline)),
+            timer: Box::pin(sleep_until(head_deadline)),
             ended: false,
             too_slow: false,
         };
@@ -115,14 +115,14 @@ impl Io {
     /// Ready once `deadline` has passed. One timer serves all deadlines of a connection and is moved
     /// only when it fires or a nearer deadline comes up.
     fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        if deadline < self.alarm.deadline() {
-            self.alarm.as_mut().reset(deadline);
+        if deadline < self.timer.deadline() {
+            self.timer.as_mut().reset(deadline);
         }
-        while self.alarm.as_mut().poll(cx).is_ready() {
+        while self.timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
-            self.alarm.as_mut().reset(deadline);
+            self.timer.as_mut().reset(deadline);
         }
         Poll::Pending
     }
@@ -152,14 +152,14 @@ impl Io {
 
     /// Called when there is nothing to read: is the client late?
     ///
-    /// hyper does not ask for bytes again when an answer ends, so the alarm is kept set while one is
+    /// hyper does not ask for bytes again when a response ends, so the timer is kept set while one is
     /// on its way, and finds out later how long the client has been idle.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.active.any() {
             self.head_deadline = None;
-            while self.alarm.as_mut().poll(cx).is_ready() {
+            while self.timer.as_mut().poll(cx).is_ready() {
                 let next = Instant::now() + self.limits.keep_alive;
-                self.alarm.as_mut().reset(next);
+                self.timer.as_mut().reset(next);
             }
             return Poll::Pending;
         }
@@ -178,7 +178,7 @@ impl Io {
     }
 
     /// Keeps the end of what a client sends from hyper, which would give up its request, for as long
-    /// as the client may be waiting for the answer.
+    /// as the client may be waiting for the response.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.ended = true;
         if self.half_closed.is_none() {
@@ -255,7 +255,7 @@ impl Io {
     }
 
     /// Writes a refusal with a text in place of the bare one that `own` begins. `None` if what hyper
-    /// writes is an answer to a request.
+    /// writes is a response to a request.
     fn poll_refusal(&mut self, cx: &mut Context<'_>, own: &[u8]) -> Option<Poll<io::Result<()>>> {
         if !self.reads_heads || !self.active.is_answered() {
             return None;

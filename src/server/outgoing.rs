@@ -1,6 +1,6 @@
-//! Lets a client have what there is of an answer that breaks off.
+//! Lets a client have what there is of a response that breaks off.
 //!
-//! When a body fails, hyper throws away what it has not written yet, even the answer's head. So a
+//! When a body fails, hyper throws away what it has not written yet, even the response's head. So a
 //! failure is kept back until the connection has written all that came before it.
 
 use std::{
@@ -22,7 +22,7 @@ pub(super) struct Outgoing(Arc<Shared>);
 struct Shared {
     /// Whether the last write is still to be taken by the system.
     is_blocked: AtomicBool,
-    /// A client of HTTP/1.0 takes the end of the connection for the end of the answer.
+    /// A client of HTTP/1.0 takes the end of the connection for the end of the response.
     ends_with_connection: AtomicBool,
     has_broken_off: AtomicBool,
     /// How many polls of the connection have begun. Only its own task counts.
@@ -90,7 +90,7 @@ impl Outgoing {
         self.0.is_blocked.store(is_blocked, Ordering::Relaxed);
     }
 
-    /// Notes that an answer has broken off, and asks for what came before it to be written.
+    /// Notes that a response has broken off, and asks for what came before it to be written.
     pub(super) fn break_off(&self) -> Moment {
         self.0.has_broken_off.store(true, Ordering::Release);
         // The bytes went to the connection through a lock of hyper's, or in the task that counts, so this number is
@@ -125,7 +125,7 @@ impl Outgoing {
         self.0.ends_with_connection.store(is_old, Ordering::Relaxed);
     }
 
-    /// Whether a client would take a connection that is closed for the end of its answer.
+    /// Whether a client would take a connection that is closed for the end of its response.
     pub(super) fn ends_with_connection(&self) -> bool {
         self.0.ends_with_connection.load(Ordering::Relaxed)
     }

@@ -1,8 +1,8 @@
-//! HTTP/2 answers that nobody takes are given up.
+//! HTTP/2 responses that nobody takes are given up.
 //!
 //! While a client leaves its flow-control window closed, hyper does not ask for more of a body, so
 //! no timer inside the body would ever be looked at. Its deadline is kept by the task of the stream
-//! instead: to drop that task is to reset the stream and to let go of all that the answer holds.
+//! instead: to drop that task is to reset the stream and to let go of all that the response holds.
 
 use std::{
     future::poll_fn,
@@ -74,8 +74,8 @@ where
 
 async fn until_late(stream: impl Future<Output = ()>, progress: Arc<Progress>, timeout: Duration) {
     let mut stream = pin!(stream);
-    // Most answers fit into the window and never need it.
-    let mut alarm = None;
+    // Most responses fit into the window and never need it.
+    let mut timer = None;
     poll_fn(|cx| {
         if stream.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
@@ -84,13 +84,13 @@ async fn until_late(stream: impl Future<Output = ()>, progress: Arc<Progress>, t
             return Poll::Pending;
         };
         let deadline = since + timeout;
-        let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         loop {
-            ready!(alarm.as_mut().poll(cx));
+            ready!(timer.as_mut().poll(cx));
             if deadline <= Instant::now() {
                 return Poll::Ready(());
             }
-            alarm.as_mut().reset(deadline);
+            timer.as_mut().reset(deadline);
         }
     })
     .await;

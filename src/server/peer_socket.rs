@@ -129,7 +129,7 @@ mod sock_diag {
         request
     }
 
-    /// `None` if it is no answer, or an error other than ENOENT.
+    /// `None` if it is no response, or an error other than ENOENT.
     fn read(answer: &[u8]) -> Option<PeerSocket> {
         let number = |at: usize| {
             let bytes = answer.get(at..at + 4)?;

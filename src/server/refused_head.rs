@@ -9,7 +9,7 @@ use http::StatusCode;
 /// More headers than any client sends; hyper keeps room for each.
 pub(super) const MAX_HEADERS: usize = 256;
 
-/// The whole answer, and an event in the log; `None` where `status` is not that of a refused head. The
+/// The whole response, and an event in the log; `None` where `status` is not that of a refused head. The
 /// line may hold a character that is `forbidden` there.
 pub(super) fn refuse(status: StatusCode, forbidden: Option<char>) -> Option<Bytes> {
     let detail = match (status, forbidden) {
@@ -76,7 +76,7 @@ fn problem(status: StatusCode, detail: &str) -> Bytes {
     answer.into()
 }
 
-/// The status of an answer from its first bytes.
+/// The status of a response from its first bytes.
 pub(super) fn status(answer: &[u8]) -> Option<StatusCode> {
     let digits = answer.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     StatusCode::from_bytes(digits).ok()

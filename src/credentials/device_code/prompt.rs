@@ -37,12 +37,12 @@ fn default_interval() -> u64 {
 }
 
 impl Prompt {
-    /// Reads the answer to a request that was sent at `start`.
+    /// Reads the response to a request that was sent at `start`.
     pub(super) fn read(body: &[u8], start: Instant) -> Result<Self, CredentialError> {
         Self::parse(body, start).ok_or_else(|| {
             CredentialError::new(
                 Reason::Transient,
-                "the answer to the request for a device code is not a device code",
+                "the response to the request for a device code is not a device code",
                 "Check that the authority is Microsoft Entra ID and that no captive portal answers in its place.",
             )
         })

@@ -67,17 +67,17 @@ impl Session {
         ];
         let url = entra::token_url(&self.keys.authority, &self.keys.tenant);
         let start = self.clock.now();
-        let Ok(answer) = self.endpoints.post_form(&url, &form).await else {
+        let Ok(response) = self.endpoints.post_form(&url, &form).await else {
             return Poll::Unreachable;
         };
-        if answer.status.is_success() {
-            return match entra::read_token(&answer, &self.requester(audience), start) {
-                Ok(token) => Poll::SignedIn(token, refresh_token_in(&answer)),
+        if response.status.is_success() {
+            return match entra::read_token(&response, &self.requester(audience), start) {
+                Ok(token) => Poll::SignedIn(token, refresh_token_in(&response)),
                 Err(error) => Poll::Failed(error),
             };
         }
         // Entra has names of its own for what RFC 8628 calls `access_denied` and `expired_token`.
-        match entra::error_of(&answer).as_str() {
+        match entra::error_of(&response).as_str() {
             "authorization_pending" => Poll::Pending,
             "slow_down" => Poll::SlowDown,
             "expired_token" | "code_expired" => Poll::Expired,
@@ -87,7 +87,7 @@ impl Session {
                 SIGN_IN_AGAIN,
             )),
             _ => {
-                let error = self.denied(&answer, audience);
+                let error = self.denied(&response, audience);
                 match error.reason {
                     Reason::Transient => Poll::Unreachable,
                     _ => Poll::Failed(error),

@@ -96,7 +96,7 @@ fn kind_of(document: &Map<String, Value>, is_root: bool) -> Option<(Kind, usize)
     }
 }
 
-/// As the answer of a FHIR service is changed.
+/// As the response of a FHIR service is changed.
 pub(super) fn mark_fhir(value: &Value) -> Tree {
     mark_document(value, true)
 }

@@ -7,13 +7,13 @@ use crate::config::{Route, RouteKind};
 
 /// The head of a response, and the target of its request.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     target: String,
     status: StatusCode,
     headers: HeaderMap,
 }
 
-impl Answer {
+impl Response {
     pub(super) fn new(target: String, head: Parts) -> Self {
         Self {
             target,
@@ -62,7 +62,7 @@ impl Answer {
         }
     }
 
-    /// The request and its answer's status.
+    /// The request and its response's status.
     fn seen(&self) -> String {
         format!("GET {}: {}", self.target, self.status.as_u16())
     }
