@@ -1,7 +1,7 @@
 //! The composition root: makes the parts, joins them, and takes them down again.
 
+mod bound_listeners;
 mod descriptors;
-mod doors;
 mod parts;
 mod reading;
 mod signals;
@@ -21,7 +21,7 @@ use crate::{
     token::Source,
     upstream,
 };
-use doors::{Door, Doors};
+use bound_listeners::{BoundListener, BoundListeners};
 use parts::Parts;
 pub use reading::Reload;
 use signals::{Asked, Signals};
@@ -116,12 +116,12 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ahds-proxy starts");
     let tls = config.security.tls.as_ref();
     let tls = tls.map(|tls| Tls::new(tls.config.clone()));
-    let doors = Doors::open(config, tls.as_ref()).await?;
+    let bound_listeners = BoundListeners::open(config, tls.as_ref()).await?;
     let admin_listener = match config.admin {
         Some(address) => Some(Listener::tcp(address).await?),
         None => None,
     };
-    let ports = doors.ports();
+    let ports = bound_listeners.ports();
     let connections = upstream::Connections::new(&config.network)?;
     let built = Parts::new(config, &connections, &ports, &clock);
 
@@ -136,10 +136,10 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         clock,
         ports,
         tls,
-        proxy: Proxy::new(built.routes, &fitted, doors.numbers()),
+        proxy: Proxy::new(built.routes, &fitted, bound_listeners.numbers()),
         admin_pages: None,
-        addresses: doors.listeners().map(Listener::address).collect(),
-        socket_addresses: doors
+        addresses: bound_listeners.listeners().map(Listener::address).collect(),
+        socket_addresses: bound_listeners
             .listeners()
             .filter_map(Listener::socket_address)
             .collect(),
@@ -157,7 +157,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         write_timeout: config.network.idle_timeout,
         max_head: (config.limits.request_head * 2).max(server::MIN_HEAD),
     };
-    running.serve(doors, &fitted, limits, &stopped);
+    running.serve(bound_listeners, &fitted, limits, &stopped);
     if let Some(listener) = admin_listener {
         let admin = Admin::new(config, built.sources, stopped);
         running.serve_admin(listener, admin, limits, admin_stopped);
@@ -271,7 +271,7 @@ impl Running {
 
     fn serve(
         &mut self,
-        doors: Doors,
+        bound_listeners: BoundListeners,
         config: &Config,
         limits: server::Limits,
         stopped: &watch::Receiver<bool>,
@@ -280,11 +280,11 @@ impl Running {
             config.limits.connections,
             "Raise limits.connections, or have clients open fewer connections.",
         );
-        for Door {
+        for BoundListener {
             listener,
             number,
             route,
-        } in doors.0
+        } in bound_listeners.0
         {
             let address = listener.address();
             tracing::info!(address, route = route.as_deref(), "listening");

@@ -1,4 +1,4 @@
-//! What a configuration is made into, but for its addresses: a reload makes it anew.
+//! The parts that a configuration is made into. A reload makes them anew.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     upstream::{Connections, Origin, Pool},
 };
 
-/// The routes, and where their tokens come from.
+/// The routes, and the sources of their tokens.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) routes: Vec<Arc<Route>>,

@@ -16,7 +16,7 @@ pub(super) struct Signals {
     hangup: Signal,
 }
 
-/// What a signal asks for.
+/// The request of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     Stop,

@@ -1,4 +1,4 @@
-//! What a service says in `WWW-Authenticate` (RFC 6750, section 3), as far as it can be understood.
+//! Reads the `WWW-Authenticate` of a service (RFC 6750, section 3), as far as it can be understood.
 
 use http::{HeaderMap, header};
 

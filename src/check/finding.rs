@@ -1,4 +1,4 @@
-//! What a check found, in the words of `check --output json`.
+//! The result of a check, in the terms of `check --output json`.
 
 use serde::Serialize;
 
@@ -16,30 +16,30 @@ pub(crate) enum Event {
 /// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// The route's name; `None` where it concerns them all.
+    /// The route's name. `None` if it concerns all of them.
     pub route: Option<String>,
-    /// What was looked at.
+    /// The subject of the check.
     pub check: Check,
-    /// What came of it.
+    /// The result.
     pub status: Status,
-    /// What was seen. Never holds a token or an answer's body; it may hold any characters that the
-    /// other side sent.
+    /// The observation. It never holds a token or the body of a response; it may hold any character that the other
+    /// side sent.
     pub detail: String,
-    /// What to do, where something has to be done.
+    /// The remedy, if one is needed.
     pub remedy: Option<String>,
 }
 
-/// What is looked at, in this order.
+/// The subjects of checks, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Check {
-    /// What the route amounts to.
+    /// The route's settings.
     Configuration,
-    /// Where the upstream's host is.
+    /// The addresses of the upstream's host.
     Dns,
-    /// Whether it can be connected to, and whether it is who it says.
+    /// The connection, and the identity of the server.
     Tls,
-    /// Whether the credential gives a token, and for whom.
+    /// The token of the credential, and its holder.
     Token,
     /// A request without a token.
     Anonymous,
@@ -49,7 +49,7 @@ pub(crate) enum Check {
 }
 
 impl Check {
-    /// As in JSON.
+    /// The name in JSON.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",
@@ -62,7 +62,7 @@ impl Check {
     }
 }
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
@@ -75,7 +75,7 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    /// As in JSON.
+    /// The name in JSON.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",

@@ -20,7 +20,7 @@ pub(super) fn from_here(seen: &str, is_html: bool, route: &Route) -> Outcome {
         "Ask the service's owner which networks it takes requests from.".to_owned()
     };
     let remedy = if is_html {
-        format!("{remedy} Or a proxy on the way refuses, since the answer is HTML.")
+        format!("{remedy} Or a proxy on the way refuses, since the response is HTML.")
     } else {
         remedy
     };

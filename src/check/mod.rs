@@ -3,7 +3,6 @@
 //! A check that fails keeps only those from being done that build on it. Answers' bodies are never
 //! read: what a service holds is nobody's business here.
 
-mod answer;
 mod caller;
 mod challenge;
 mod finding;
@@ -11,6 +10,7 @@ mod forbidden;
 mod network;
 mod probe;
 mod resource;
+mod response;
 mod token;
 mod unauthorized;
 
@@ -24,7 +24,7 @@ use crate::{
     upstream::{Connections, Origin, StartError},
 };
 
-use self::{answer::Answer, caller::Caller, finding::Outcome, probe::Probe};
+use self::{caller::Caller, finding::Outcome, probe::Probe, response::Response};
 
 pub(crate) use finding::{Check, Event, Finding, Status};
 
@@ -103,7 +103,7 @@ impl Walk<'_> {
         let probe = Probe::new(self.connections, &self.origin, self.route, self.config);
         let open = probe.anonymous().await;
         let judged = open.as_ref().map(|open| match open {
-            Ok(answer) => answer.judge_anonymous(self.route),
+            Ok(response) => response.judge_anonymous(self.route),
             Err(outcome) => outcome.clone(),
         });
         let nothing = || Outcome::skipped("a route of kind http has nothing that needs no token");
@@ -113,7 +113,7 @@ impl Walk<'_> {
             Err(_) => Outcome::skipped("no token"),
             Ok(token) => match probe.authorized(token).await {
                 Err(outcome) => outcome,
-                Ok(answer) => answer.judge_authorized(&Caller {
+                Ok(response) => response.judge_authorized(&Caller {
                     route: self.route,
                     kind: self.source.status().kind,
                     claims: &token.claims,

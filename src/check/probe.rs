@@ -6,17 +6,17 @@ use std::time::Duration;
 use http::{HeaderValue, Request, header};
 use tokio::time::timeout;
 
-use super::{Answer, Outcome};
+use super::{Outcome, Response};
 use crate::{
     config::{Config, Route, RouteKind},
     token::Token,
     upstream::{Connections, Origin, Pool, RequestBody, SendError},
 };
 
-/// Nobody waits in front of a terminal for as long as a proxy's clients may.
+/// A user at a terminal does not wait for as long as a proxy's clients may.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks the service behind a route.
+/// Sends requests to the service behind a route.
 pub(super) struct Probe<'a> {
     route: &'a Route,
     pool: Pool,
@@ -38,12 +38,12 @@ impl<'a> Probe<'a> {
     }
 
     /// `None` where every request needs a token.
-    pub(super) async fn anonymous(&self) -> Option<Result<Answer, Outcome>> {
+    pub(super) async fn anonymous(&self) -> Option<Result<Response, Outcome>> {
         let target = anonymous_target(self.route)?;
         Some(self.get(target, None).await)
     }
 
-    pub(super) async fn authorized(&self, token: &Token) -> Result<Answer, Outcome> {
+    pub(super) async fn authorized(&self, token: &Token) -> Result<Response, Outcome> {
         let target = authorized_target(self.route);
         self.get(target, Some(&token.authorization)).await
     }
@@ -52,7 +52,7 @@ impl<'a> Probe<'a> {
         &self,
         target: String,
         authorization: Option<&HeaderValue>,
-    ) -> Result<Answer, Outcome> {
+    ) -> Result<Response, Outcome> {
         let accept = match self.route.kind {
             RouteKind::Fhir => "application/fhir+json",
             RouteKind::Dicom => "application/json",
@@ -78,12 +78,12 @@ impl<'a> Probe<'a> {
         match timeout(self.timeout, sending).await {
             Ok(Ok(response)) => {
                 let (head, _unread) = response.into_parts();
-                Ok(Answer::new(target, head))
+                Ok(Response::new(target, head))
             }
             Ok(Err(error)) => Err(broken(&target, &error)),
             Err(_) => Err(Outcome::failed(
                 format!(
-                    "GET {target}: no answer within {} s",
+                    "GET {target}: no response within {} s",
                     self.timeout.as_secs_f32()
                 ),
                 "Try again in a moment. If it stays so, look at the service's metrics and Resource \
@@ -104,7 +104,7 @@ fn broken(target: &str, error: &SendError) -> Outcome {
     Outcome::failed(format!("GET {target}: {error}"), remedy)
 }
 
-/// What the kinds of service say without a token.
+/// A resource that each kind of service shows without a token.
 fn anonymous_target(route: &Route) -> Option<String> {
     let base = route.upstream.base_path();
     match route.kind {

@@ -1,4 +1,4 @@
-//! 401: which of a token's claims does not suit the service.
+//! Explains a 401: the claim of the token that does not suit the service.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -262,7 +262,7 @@ mod tests {
     const PAST: fn(&mut Claims) = |claims| claims.expires_on = Some(NOW - 1);
     const FOR_ANOTHER: fn(&mut Claims) = |claims| claims.audiences = vec!["https://x".to_owned()];
 
-    /// What the token says; the tenant, the description and the date in the answer; what is to be said.
+    /// The claims of the token; the tenant, description and date of the response; the expected texts.
     type Case = (
         fn(&mut Claims),
         (&'static str, &'static str),

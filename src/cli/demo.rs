@@ -117,7 +117,7 @@ fn point_at(config: &mut Config, emulator: &Emulator) -> Result<(), config::Valu
     Ok(())
 }
 
-/// What to try, ready to be copied.
+/// The first commands to try, ready to be copied.
 fn invitation(running: &Running) -> String {
     let base = match running.socket_addresses().first() {
         Some(address) if address.ip().is_loopback() => {

@@ -42,7 +42,7 @@ pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCod
     Err(ExitCode::FAILURE)
 }
 
-/// What is bound to every address is reached on loopback.
+/// The address to call: a listener on every address is reached on loopback.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,7 +1,7 @@
-//! What the user typed, and what they read back: the only place that prints and exits.
+//! The command line: the only place that prints and exits.
 //!
-//! stdout carries what was asked for, stderr everything else. Exit codes: 0 done, 1 failed while
-//! running, 2 bad usage or bad configuration.
+//! stdout carries the result, stderr everything else. Exit codes: 0 done, 1 failed while running, 2 bad usage or bad
+//! configuration.
 
 mod args;
 mod check;

@@ -105,7 +105,7 @@ fn as_az_prints_it(token: &AccessToken, keys: &config::Credential) -> String {
     to_json(&answer)
 }
 
-/// What the token was asked for with, where that is an id: az prints no names.
+/// The subscription that the token was requested for, if it is an id: az prints no names.
 fn subscription_id(keys: &config::Credential) -> Option<&str> {
     let config::Credential::AzureCli(keys) = keys else {
         return None;

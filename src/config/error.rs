@@ -56,15 +56,15 @@ impl ConfigErrors {
 /// One thing to correct.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// What is wrong, naming the key.
+    /// The problem, with the name of the key.
     pub message: String,
-    /// What to write instead.
+    /// The remedy: what to write instead.
     pub remedy: String,
-    /// Where.
+    /// The place of the problem.
     pub location: Location,
 }
 
-/// Where a problem is.
+/// The place of a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// A place in the configuration file.

@@ -1,4 +1,4 @@
-//! The configuration, valid by construction: whoever holds a [`Config`] need not check it again.
+//! The configuration, valid by construction: a [`Config`] need not be checked again.
 //!
 //! [`load`] turns flags, environment and file into a [`Config`] and reports every problem at once.
 //! `file/` knows the keys, `grammar.rs` and `values/` how single values are written, `resolve/`
@@ -46,7 +46,7 @@ pub use values::{
 /// Everything a running proxy needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where clients connect. Never empty.
+    /// The addresses to listen on. Never empty.
     pub listen: Vec<Listen>,
     /// Health and status; `None` when switched off.
     pub admin: Option<SocketAddr>,
@@ -62,9 +62,9 @@ pub struct Config {
     pub network: Network,
     /// Bounds on what clients may use.
     pub limits: Limits,
-    /// Who may call.
+    /// The callers that are let in.
     pub security: Security,
-    /// What is logged, and how.
+    /// The log's level and format.
     pub log: Log,
     /// How long running requests may take to finish after a stop signal.
     pub drain: Duration,
@@ -79,13 +79,13 @@ pub struct Config {
 pub struct Route {
     /// The table's name: `fhir` in `[routes.fhir]`.
     pub name: Arc<str>,
-    /// Decides the audience's default and the shape of the proxy's own answers.
+    /// Decides the audience's default and the format of error responses.
     pub kind: RouteKind,
-    /// What clients call.
+    /// The prefix that clients call.
     pub prefix: Prefix,
-    /// Where requests go.
+    /// The service that requests go to.
     pub upstream: ServiceUrl,
-    /// Whom tokens are for; `None` only on routes of kind `http`.
+    /// The audience of tokens. `None` only on routes of kind `http`.
     pub audience: Option<Audience>,
     /// A key of [`Config::credentials`].
     pub credential: Arc<str>,
@@ -95,15 +95,15 @@ pub struct Route {
     pub read_only: bool,
     /// Set on every request to the upstream.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Links in answers point to the proxy, those in requests to the upstream.
+    /// Links in responses point to the proxy, those in requests to the upstream.
     pub rewrite_links: bool,
-    /// What clients call this route; `None` takes the name each request comes by.
+    /// The base URL by which clients call this route. `None` takes the name that each request uses.
     pub public_url: Option<ServiceUrl>,
     /// An address that serves this route alone, at its root.
     pub listen: Option<Listen>,
-    /// GET and HEAD that the upstream throttles are repeated after the wait it asks for.
+    /// GET and HEAD requests that the upstream throttles are sent again after the wait that it asks for.
     pub retry_throttled: bool,
-    /// The upstream's answers are a web application's own: its scripts may run and read this route.
+    /// The upstream is a web application, whose scripts may run and read this route.
     /// Only on routes of kind `http`.
     pub pages: bool,
 }
@@ -143,7 +143,7 @@ pub struct Limits {
     pub request_body: Option<u64>,
 }
 
-/// Who may call.
+/// The callers that are let in.
 #[derive(Debug, Clone, Default)]
 pub struct Security {
     /// Listeners beyond loopback are wanted.
@@ -152,15 +152,15 @@ pub struct Security {
     pub allowed_hosts: Vec<String>,
     /// Browser origins that may call, `scheme://host[:port]` in lower case.
     pub allowed_origins: Vec<String>,
-    /// What TCP listeners present to clients, and whose certificates they demand; `None` is plain
-    /// HTTP. The files were read with the configuration, so that none can fail later.
+    /// The certificate that TCP listeners present, and the CA whose certificates they demand. `None` is plain HTTP. The
+    /// files were read with the configuration, so that none can fail later.
     pub tls: Option<ServerTls>,
 }
 
 /// `security.tls`, its files read.
 #[derive(Debug, Clone)]
 pub struct ServerTls {
-    /// What a handshake needs.
+    /// The parameters of a handshake.
     pub config: Arc<rustls::ServerConfig>,
     /// Clients have to show a certificate: there is a `client_ca`.
     pub demands_certificates: bool,
@@ -170,7 +170,7 @@ pub struct ServerTls {
     pub certificate: CertificateDer<'static>,
 }
 
-/// What is logged, and how.
+/// The log's level and format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
     /// A level, or `target=level` directives separated by commas. Default `info`.

@@ -15,7 +15,7 @@ use super::{
     error::{ConfigErrors, Location, Problem, SourceLine},
 };
 
-/// Where a value comes from; its order is the order problems are listed in.
+/// The origin of a value. Problems are listed in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     Flag(&'static str),
@@ -45,8 +45,8 @@ pub(super) struct At<T> {
     pub(super) place: Place,
 }
 
-/// What became of a key. `Refused` keeps a bad value from being reported again as missing or
-/// replaced by a default that leads to further problems.
+/// The result of reading a key. `Refused` keeps a bad value from being reported again as missing, or replaced by a
+/// default that leads to further problems.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Read<T> {
     #[default]

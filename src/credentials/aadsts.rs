@@ -17,7 +17,7 @@ const API_FOR_DICOM: (&str, &str) = (
     "75e725bf-66ce-4cea-9b9a-5c4caae57f33",
 );
 
-/// What a code means, and what to do.
+/// The meaning of a code, and the remedy.
 struct Meaning {
     reason: Reason,
     message: String,
@@ -41,8 +41,7 @@ pub(super) fn find_code(message: &str) -> Option<u64> {
     rest[..digits].parse().ok()
 }
 
-/// What to do about a code. `sign_in` is the remedy where somebody has to sign in again; empty where
-/// nobody does.
+/// Explains a code. `sign_in` is the remedy where somebody must sign in again, and empty where nobody can.
 pub(super) fn explain(code: u64, requester: &Requester<'_>, sign_in: &str) -> CredentialError {
     let meaning = of_the_service(code)
         .or_else(|| of_the_tenant(code, requester))

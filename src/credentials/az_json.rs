@@ -6,9 +6,9 @@ use jiff::{civil, tz::TimeZone};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-/// One such answer.
+/// One such response.
 #[derive(Debug, Deserialize)]
-pub(super) struct AzAnswer {
+pub(super) struct AzOutput {
     #[serde(rename = "accessToken")]
     pub(super) access_token: SecretString,
     /// Seconds since the epoch; since Azure CLI 2.54.
@@ -18,14 +18,14 @@ pub(super) struct AzAnswer {
     expires_on_local: Option<String>,
 }
 
-impl AzAnswer {
-    /// The answer that starts here, whatever follows it.
+impl AzOutput {
+    /// The response that starts here, whatever follows it.
     pub(super) fn starting(text: &[u8]) -> Option<Self> {
         let mut values = serde_json::Deserializer::from_slice(text).into_iter();
         values.next()?.ok()
     }
 
-    /// When the token ends, if the answer says so.
+    /// When the token ends, if the response says so.
     pub(super) fn expires_on(&self, now: SystemTime) -> Option<SystemTime> {
         self.expires_on.as_ref().and_then(epoch).or_else(|| {
             let local = self.expires_on_local.as_deref()?;
@@ -62,8 +62,8 @@ mod tests {
             let text = format!(
                 "{{\"accessToken\":\"t\",\"expires_on\":{epoch},\"expiresOn\":\"2001-01-01 00:00:00.000000\"}}"
             );
-            let answer = AzAnswer::starting(text.as_bytes()).expect("an answer");
-            let expiry = answer.expires_on(SystemTime::now()).expect("an expiry");
+            let response = AzOutput::starting(text.as_bytes()).expect("a response");
+            let expiry = response.expires_on(SystemTime::now()).expect("an expiry");
             let expected = UNIX_EPOCH + Duration::from_secs(1_900_000_000);
             assert_eq!(expiry, expected, "{epoch}");
         }

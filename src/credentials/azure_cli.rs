@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 
 use super::{
     AccessToken, CredentialError, Reason, aadsts,
-    az_json::AzAnswer,
+    az_json::AzOutput,
     children::{Children, Finished},
     context::Context,
     entra,
@@ -84,8 +84,8 @@ impl AzureCli {
         arguments
     }
 
-    /// What `az` printed is sorted by the few texts that stay the same between versions; it is never
-    /// shown or logged, since it can hold codes and account names.
+    /// Sorts the output of `az` by the few texts that stay the same between versions. The output is never shown or
+    /// logged, since it can hold codes and account names.
     fn failed(&self, finished: &Finished, audience: &Audience, advice: &Advice) -> CredentialError {
         let stderr = String::from_utf8_lossy(&finished.stderr);
         let requester = Requester {
@@ -166,19 +166,19 @@ impl AzureCli {
 
 fn read(stdout: &[u8], advice: &Advice) -> Result<AccessToken, CredentialError> {
     let unreadable = |message: &str| AZ.unreadable(message, "az upgrade", advice);
-    // Extensions and a wrapped az print notices around the answer, with braces or without.
-    let answer = stdout
+    // Extensions and a wrapped az print notices around the response, with braces or without.
+    let response = stdout
         .iter()
         .enumerate()
         .filter(|(_, byte)| **byte == b'{')
         .take(MAX_NOTICES)
-        .find_map(|(start, _)| AzAnswer::starting(&stdout[start..]))
+        .find_map(|(start, _)| AzOutput::starting(&stdout[start..]))
         .ok_or_else(|| unreadable("az did not print a token as JSON"))?;
-    let expires_on = answer
+    let expires_on = response
         .expires_on(SystemTime::now())
         .ok_or_else(|| unreadable("az did not say when its token expires"))?;
     Ok(AccessToken {
-        secret: answer.access_token,
+        secret: response.access_token,
         expires_on,
         renewal: tool::RENEWAL,
     })

@@ -41,7 +41,7 @@ pub(super) struct AzureDeveloperCli {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Response {
     token: SecretString,
     /// RFC 3339.
     #[serde(rename = "expiresOn")]
@@ -149,18 +149,18 @@ impl AzureDeveloperCli {
 
 fn read(stdout: &[u8], advice: &Advice) -> Result<AccessToken, CredentialError> {
     let unreadable = |message: &str| AZD.unreadable(message, "https://aka.ms/azd-install", advice);
-    // Notices may come first, and the answer may be spread over lines.
-    let answer: Answer = stdout
+    // Notices may come first, and the response may be spread over lines.
+    let response: Response = stdout
         .split(|byte| *byte == b'\n')
         .find_map(|line| serde_json::from_slice(line).ok())
         .or_else(|| serde_json::from_slice(stdout).ok())
         .ok_or_else(|| unreadable("azd did not print a token as JSON"))?;
-    let expires_on: Timestamp = answer
+    let expires_on: Timestamp = response
         .expires_on
         .parse()
         .map_err(|_| unreadable("azd did not say when its token expires"))?;
     Ok(AccessToken {
-        secret: answer.token,
+        secret: response.token,
         expires_on: SystemTime::from(expires_on),
         renewal: tool::RENEWAL,
     })

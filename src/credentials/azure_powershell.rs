@@ -22,7 +22,7 @@ use crate::config::{self, Audience, Tenant};
 
 const SCRIPT: &str = include_str!("azure_powershell.ps1");
 
-/// What begins the one line of the output that counts.
+/// The start of the one line of output that counts.
 const MARK: &str = "ahds-proxy ";
 
 pub(super) static POWERSHELL: Tool = Tool {

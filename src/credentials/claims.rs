@@ -1,5 +1,5 @@
-//! What a token says of its holder, for people to read. Decisions never depend on it: tokens are
-//! opaque to clients, and nothing here verifies a signature.
+//! The claims of a token about its holder, for people to read. No decision depends on them: tokens are opaque to
+//! clients, and nothing here verifies a signature.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, de::IgnoredAny};

@@ -46,7 +46,7 @@ impl ClientCertificate {
     }
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
-        // The life of a token starts while its answer is still on its way.
+        // The life of a token starts while its response is still on its way.
         let start = self.clock.now();
         let identity = Identity::read(&self.keys, start).await?;
 
@@ -68,8 +68,8 @@ impl ClientCertificate {
             client_id: Some(&self.keys.client_id),
             audience,
         };
-        let answer = self.endpoints.post_form(&url, &form).await?;
-        entra::read_token(&answer, &requester, start)
+        let response = self.endpoints.post_form(&url, &form).await?;
+        entra::read_token(&response, &requester, start)
     }
 
     fn sends_chain(&self) -> bool {

@@ -50,9 +50,9 @@ impl ClientSecret {
             client_id: Some(&self.keys.client_id),
             audience,
         };
-        // The life of a token starts while its answer is still on its way.
+        // The life of a token starts while its response is still on its way.
         let start = self.clock.now();
-        let answer = self.endpoints.post_form(&url, &form).await?;
-        entra::read_token(&answer, &requester, start)
+        let response = self.endpoints.post_form(&url, &form).await?;
+        entra::read_token(&response, &requester, start)
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::{
     AccessToken, Claims, CredentialError, Reason,
-    az_json::AzAnswer,
+    az_json::AzOutput,
     children::{self, Call, Children, SubprocessError},
     context::Context,
     tool,
@@ -135,11 +135,11 @@ fn read(stdout: &[u8], now: SystemTime) -> Result<(SecretString, SystemTime), &'
         return Err("printed nothing");
     }
     if text.starts_with('{') {
-        let answer: AzAnswer =
-            serde_json::from_str(text).map_err(|_| "printed JSON that is not an answer of az")?;
-        let end = end(answer.access_token.expose_secret(), now)?;
-        let end = answer.expires_on(now).unwrap_or(end);
-        return Ok((answer.access_token, end));
+        let response: AzOutput =
+            serde_json::from_str(text).map_err(|_| "printed JSON that is not a response of az")?;
+        let end = end(response.access_token.expose_secret(), now)?;
+        let end = response.expires_on(now).unwrap_or(end);
+        return Ok((response.access_token, end));
     }
     if text.lines().count() > 1 {
         return Err("printed several lines");

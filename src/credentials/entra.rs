@@ -1,4 +1,4 @@
-//! What every credential that talks to Microsoft Entra ID shares: URLs, and how to read its answers.
+//! The endpoints of Microsoft Entra ID, and how to read their responses.
 
 use std::time::SystemTime;
 
@@ -7,14 +7,14 @@ use serde::Deserialize;
 
 use super::{
     AccessToken, CredentialError, Reason, aadsts,
-    http::{Answer, TRY_AGAIN},
+    http::{Response, TRY_AGAIN},
     requester::Requester,
     token_response::Granted,
 };
 use crate::config::{Audience, ServiceUrl, Tenant};
 
-/// `{audience}/.default`; a slash at the end of the audience stays, and is doubled, since it is
-/// part of the audience (learn.microsoft.com/entra/identity-platform/scopes-oidc).
+/// The scope `{audience}/.default`. A slash at the end of the audience is doubled, since it is part of the audience
+/// (learn.microsoft.com/entra/identity-platform/scopes-oidc).
 pub(super) fn default_scope(audience: &Audience) -> String {
     format!("{audience}/.default")
 }
@@ -24,7 +24,7 @@ pub(super) fn token_url(authority: &ServiceUrl, tenant: &Tenant) -> Uri {
     endpoint(authority, tenant, "token")
 }
 
-/// Where a tenant's device codes come from.
+/// The device code endpoint of a tenant.
 pub(super) fn device_code_url(authority: &ServiceUrl, tenant: &Tenant) -> Uri {
     endpoint(authority, tenant, "devicecode")
 }
@@ -49,56 +49,60 @@ struct Denied {
     error_description: String,
 }
 
-/// The token in an answer of the token endpoint, or why an application gets none. `start` is when it
-/// was asked for.
+/// Reads the token in a response of the token endpoint, or the reason why there is none. The request was sent at
+/// `start`.
 pub(super) fn read_token(
-    answer: &Answer,
+    response: &Response,
     requester: &Requester<'_>,
     start: SystemTime,
 ) -> Result<AccessToken, CredentialError> {
-    if !answer.status.is_success() {
-        return Err(denied(answer, requester, ""));
+    if !response.status.is_success() {
+        return Err(denied(response, requester, ""));
     }
-    let granted = Granted::read(answer).ok_or_else(|| {
+    let granted = Granted::read(response).ok_or_else(|| {
         CredentialError::new(
             Reason::Transient,
-            "the token endpoint's answer is not a token",
+            "the token endpoint's response is not a token",
             "Check that `authority` names Microsoft Entra ID and that no captive portal answers in its place.",
         )
     })?;
     Ok(granted.into_token(start))
 }
 
-/// The `error` of an answer (RFC 6749, section 5.2); empty where it has none.
-pub(super) fn error_of(answer: &Answer) -> String {
-    let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();
+/// The `error` of a response (RFC 6749, section 5.2). Empty if it has none.
+pub(super) fn error_of(response: &Response) -> String {
+    let denied: Denied = serde_json::from_slice(&response.body).unwrap_or_default();
     denied.error
 }
 
-/// Why an answer that is not a success holds no token. `sign_in` is the remedy where somebody has to
-/// sign in again; empty where nobody does.
-pub(super) fn denied(answer: &Answer, requester: &Requester<'_>, sign_in: &str) -> CredentialError {
-    let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();
+/// Explains a response without a token. `sign_in` is the remedy where somebody must sign in again, and empty where
+/// nobody can.
+pub(super) fn denied(
+    response: &Response,
+    requester: &Requester<'_>,
+    sign_in: &str,
+) -> CredentialError {
+    let denied: Denied = serde_json::from_slice(&response.body).unwrap_or_default();
     let code = denied
         .error_codes
         .first()
         .copied()
         .or_else(|| aadsts::find_code(&denied.error_description));
     let mut error = match code {
-        Some(code) if !answer.is_transient() => aadsts::explain(code, requester, sign_in),
-        _ if answer.is_transient() || denied.error == "temporarily_unavailable" => {
+        Some(code) if !response.is_transient() => aadsts::explain(code, requester, sign_in),
+        _ if response.is_transient() || denied.error == "temporarily_unavailable" => {
             CredentialError::new(
                 Reason::Transient,
-                format!("the token endpoint answered {}", answer.status.as_u16()),
+                format!("the token endpoint answered {}", response.status.as_u16()),
                 TRY_AGAIN,
             )
         }
         _ => CredentialError::new(
             Reason::NeedsAction,
-            format!("the token endpoint answered {}", answer.status.as_u16()),
+            format!("the token endpoint answered {}", response.status.as_u16()),
             "Check tenant, client_id and authority of the credential.",
         ),
     };
-    error.retry_after = answer.retry_after();
+    error.retry_after = response.retry_after();
     error
 }

@@ -1,5 +1,5 @@
-//! Small requests to the endpoints that issue tokens: bounded in time and size, never redirected,
-//! never through an HTTP proxy.
+//! Small requests to the endpoints that issue tokens: bounded in time and size, never redirected, never through an
+//! HTTP proxy.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,10 +11,9 @@ use super::{CredentialError, Reason};
 use crate::upstream::{self, Connections, Pools};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_ANSWER: usize = 1 << 20;
+const MAX_RESPONSE: usize = 1 << 20;
 
-/// What to do about a failure that passes. A running proxy does it by itself, `ahds-proxy token` does
-/// not.
+/// The remedy for a failure that passes. A running proxy tries again by itself; `ahds-proxy token` does not.
 pub(super) const TRY_AGAIN: &str = "Try again in a moment.";
 
 /// A client for identity endpoints. Clones share connections.
@@ -23,30 +22,30 @@ pub(super) struct IdentityEndpoints {
     pools: std::sync::Arc<Pools>,
 }
 
-/// What an identity endpoint said.
+/// The response of an identity endpoint.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) received: SystemTime,
 }
 
-impl Answer {
-    /// How long the endpoint wants to be left alone.
+impl Response {
+    /// The wait that the endpoint asks for.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         upstream::retry_after(&self.headers, self.received)
     }
 
-    /// Whether the same request may be answered better the next time.
+    /// Whether the request may succeed the next time.
     pub(super) fn is_transient(&self) -> bool {
         self.status == StatusCode::TOO_MANY_REQUESTS
             || self.status == StatusCode::REQUEST_TIMEOUT
             || self.status.is_server_error()
     }
 
-    /// The error for an answer that is neither what was asked for nor a refusal that can be read.
-    /// `key` is where the configuration says whom to ask.
+    /// The error for a response that is neither a token nor a refusal that can be read. `key` is the key of the
+    /// configuration that names the endpoint.
     pub(super) fn unexpected(&self, host: &str, key: &str) -> CredentialError {
         let status = self.status.as_u16();
         let (reason, remedy) = if self.is_transient() {
@@ -65,7 +64,7 @@ impl Answer {
             (Reason::NeedsAction, format!("Check `{key}`."))
         };
         let message = if self.status.is_success() {
-            format!("{host} answered {status} with something else than what was asked for")
+            format!("{host} answered {status} without a token")
         } else {
             format!("{host} answered {status}")
         };
@@ -84,12 +83,12 @@ impl IdentityEndpoints {
         }
     }
 
-    /// `GET`s and reads the whole answer, whatever its status. A redirect is an answer too.
+    /// `GET`s and reads the whole response, whatever its status. A redirect is a response too.
     pub(super) async fn get(
         &self,
         url: &Uri,
         headers: HeaderMap,
-    ) -> Result<Answer, CredentialError> {
+    ) -> Result<Response, CredentialError> {
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = url.clone();
         *request.headers_mut() = headers;
@@ -99,22 +98,22 @@ impl IdentityEndpoints {
         self.send(request).await
     }
 
-    /// `POST`s a form and reads the whole answer, whatever its status.
+    /// `POST`s a form and reads the whole response, whatever its status.
     pub(super) async fn post_form(
         &self,
         url: &Uri,
         form: &[(&str, &str)],
-    ) -> Result<Answer, CredentialError> {
+    ) -> Result<Response, CredentialError> {
         self.post_form_with(url, form, HeaderMap::new()).await
     }
 
-    /// Likewise, with more headers, which win over what such a request has by itself.
+    /// `POST`s a form with more headers, which win over those that such a request has by itself.
     pub(super) async fn post_form_with(
         &self,
         url: &Uri,
         form: &[(&str, &str)],
         headers: HeaderMap,
-    ) -> Result<Answer, CredentialError> {
+    ) -> Result<Response, CredentialError> {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
@@ -129,15 +128,15 @@ impl IdentityEndpoints {
         self.send(request).await
     }
 
-    /// Sends a request with an absolute URI and reads the whole answer, whatever its status.
-    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Answer, CredentialError> {
+    /// Sends a request with an absolute URI and reads the whole response, whatever its status.
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response, CredentialError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let exchange = self.exchange(request, &host);
         match tokio::time::timeout(TIMEOUT, exchange).await {
-            Ok(answer) => answer,
+            Ok(response) => response,
             Err(_) => Err(unreachable(
                 &host,
-                &format!("no answer within {} s", TIMEOUT.as_secs()),
+                &format!("no response within {} s", TIMEOUT.as_secs()),
             )),
         }
     }
@@ -146,7 +145,7 @@ impl IdentityEndpoints {
         &self,
         request: Request<Bytes>,
         host: &str,
-    ) -> Result<Answer, CredentialError> {
+    ) -> Result<Response, CredentialError> {
         let (head, body) = request.into_parts();
         let response = self
             .pools
@@ -154,11 +153,11 @@ impl IdentityEndpoints {
             .await
             .map_err(|error| unreachable(host, &error.to_string()))?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_ANSWER)
+        let body = Limited::new(body, MAX_RESPONSE)
             .collect()
             .await
-            .map_err(|_| unreachable(host, "its answer broke off or is too long"))?;
-        Ok(Answer {
+            .map_err(|_| unreachable(host, "its response broke off or is too long"))?;
+        Ok(Response {
             status: head.status,
             headers: head.headers,
             body: body.to_bytes(),

@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    /// A program on a file system that does not answer.
+    /// A program on a file system that does not response.
     #[test]
     fn a_start_that_hangs_keeps_nobody_else_waiting() {
         let _hung = Starting::begin();

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     AccessToken, CredentialError, Reason,
-    http::{Answer, TRY_AGAIN},
+    http::{Response, TRY_AGAIN},
     token_response::Granted,
 };
 
@@ -32,7 +32,7 @@ struct Denied {
     error: Refusal,
 }
 
-/// What to do about the refusals that concern the keys of one kind of credential.
+/// The remedies for refusals that concern the keys of one kind of credential.
 #[derive(Debug)]
 pub(super) struct Remedies {
     /// The key that says where the token endpoint is.
@@ -43,16 +43,16 @@ pub(super) struct Remedies {
 }
 
 impl Refusal {
-    /// The code of an answer that is a refusal.
-    pub(super) fn of(answer: &Answer) -> Option<Self> {
-        if answer.is_transient() {
+    /// The code of a response that is a refusal.
+    pub(super) fn of(response: &Response) -> Option<Self> {
+        if response.is_transient() {
             return None;
         }
-        let denied: Option<Denied> = serde_json::from_slice(&answer.body).ok();
+        let denied: Option<Denied> = serde_json::from_slice(&response.body).ok();
         match denied {
             Some(denied) => Some(denied.error),
             // The only error with this status, whatever the body says.
-            None if answer.status == http::StatusCode::UNAUTHORIZED => Some(Self::InvalidClient),
+            None if response.status == http::StatusCode::UNAUTHORIZED => Some(Self::InvalidClient),
             None => None,
         }
     }
@@ -101,31 +101,31 @@ impl Refusal {
     }
 }
 
-/// The bearer token in an answer of the token endpoint on `host`, or why there is none. `start` is
+/// The bearer token in a response of the token endpoint on `host`, or why there is none. `start` is
 /// when it was asked for.
 pub(super) fn read_token(
-    answer: &Answer,
+    response: &Response,
     host: &str,
     remedies: &Remedies,
     start: std::time::SystemTime,
 ) -> Result<AccessToken, CredentialError> {
-    match Granted::read(answer) {
+    match Granted::read(response) {
         Some(granted) if granted.is_bearer() => Ok(granted.into_token(start)),
         Some(_) => Err(CredentialError::new(
             Reason::NeedsAction,
             format!("the token that {host} issued is no bearer token"),
             "Ask the server's owner for tokens with the token_type Bearer; ahds-proxy can send no others.",
         )),
-        None => Err(refused(answer, host, remedies)),
+        None => Err(refused(response, host, remedies)),
     }
 }
 
-fn refused(answer: &Answer, host: &str, remedies: &Remedies) -> CredentialError {
-    let Some(refusal) = Refusal::of(answer) else {
-        return answer.unexpected(host, remedies.endpoint);
+fn refused(response: &Response, host: &str, remedies: &Remedies) -> CredentialError {
+    let Some(refusal) = Refusal::of(response) else {
+        return response.unexpected(host, remedies.endpoint);
     };
     let (what, remedy) = refusal.explain(remedies);
     let mut error = CredentialError::new(refusal.reason(), format!("{host} {what}"), remedy);
-    error.retry_after = answer.retry_after();
+    error.retry_after = response.retry_after();
     error
 }

@@ -1,11 +1,11 @@
-//! What token endpoints have in common: the answer that grants a token (RFC 6749, section 5.1).
+//! The response of a token endpoint that grants a token (RFC 6749, section 5.1).
 
 use std::time::{Duration, SystemTime};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
 
-use super::{AccessToken, Renewal, http::Answer};
+use super::{AccessToken, Renewal, http::Response};
 
 /// How long a token is relied on when its issuer does not say: as long as SMART's short-lived ones.
 /// One that ends sooner is refused by the upstream, and one that lives longer is only renewed
@@ -32,7 +32,7 @@ pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64,
     Seconds::deserialize(deserializer)?.read()
 }
 
-/// Likewise, where there may be none.
+/// An optional number of seconds, as a number or as text.
 pub(super) fn optional_seconds<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u64>, D::Error> {
@@ -61,12 +61,12 @@ impl Seconds {
 }
 
 impl Granted {
-    /// The token in an answer of any success status; `None` where there is none.
-    pub(super) fn read(answer: &Answer) -> Option<Self> {
-        let granted: Self = answer
+    /// The token in a response of any success status; `None` where there is none.
+    pub(super) fn read(response: &Response) -> Option<Self> {
+        let granted: Self = response
             .status
             .is_success()
-            .then(|| serde_json::from_slice(&answer.body).ok())
+            .then(|| serde_json::from_slice(&response.body).ok())
             .flatten()?;
         (!granted.access_token.expose_secret().is_empty()).then_some(granted)
     }
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn read(status: u16, body: &'static str) -> Option<Granted> {
-        Granted::read(&Answer {
+        Granted::read(&Response {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::new(),
             body: body.into(),

@@ -1,5 +1,4 @@
-//! What the command-line tools that somebody signs in to have in common: where the program is, and
-//! what to say when it gives no answer.
+//! The command-line tools that a user signs in to: how to find the program, and how to explain its failures.
 
 use std::{
     ffi::OsString,
@@ -15,16 +14,16 @@ use super::{
     children::{self, Call, Children, Finished, SubprocessError},
 };
 
-/// These tools hand out their cached token until five minutes before that ends. To ask any earlier
-/// would start them over and over for the same token.
+/// These tools return their cached token until five minutes before its end. To ask earlier would run them again and
+/// again for the same token.
 pub(super) const RENEWAL: Renewal = Renewal::NotBefore(Duration::from_secs(4 * 60 + 50));
 
-/// What to do when a tool fails.
+/// The remedies when a tool fails.
 #[derive(Debug)]
 pub(super) struct Advice {
-    /// What to run by hand to see what is wrong: the command that failed.
+    /// The command that failed, to be run by hand.
     pub(super) by_hand: String,
-    /// How to sign in.
+    /// The way to sign in.
     pub(super) sign_in: String,
 }
 
@@ -50,25 +49,25 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// One tool and how messages speak of it.
+/// One tool, and its names in messages.
 #[derive(Debug)]
 pub(super) struct Tool {
-    /// As messages call it: `az`.
+    /// The short name: `az`.
     pub(super) name: &'static str,
-    /// For those who have never heard of it: `the Azure CLI (az)`.
+    /// The full name, for a first mention: `the Azure CLI (az)`.
     pub(super) title: &'static str,
-    /// What its programs may be called on PATH, the best first.
+    /// The names of its programs on PATH, the best first.
     pub(super) programs: &'static [&'static str],
-    /// What to do when there is none.
+    /// The remedy when there is none.
     pub(super) install: &'static str,
-    /// Set for it, or kept from it.
+    /// The variables to set, or to remove.
     pub(super) environment: &'static [(&'static str, Option<&'static str>)],
     /// Its caches on disk do not survive parallel runs.
     pub(super) turn: Mutex<()>,
 }
 
 impl Tool {
-    /// Runs it to its end, however that is.
+    /// Runs the tool to its end.
     pub(super) async fn run(
         &self,
         children: &Children,
@@ -148,7 +147,7 @@ impl Tool {
         }
     }
 
-    /// It failed in a way of which nothing is known.
+    /// The error for a failure that nothing explains.
     pub(super) fn failed(&self, finished: &Finished, advice: &Advice) -> CredentialError {
         CredentialError::new(
             Reason::Transient,
@@ -157,7 +156,7 @@ impl Tool {
         )
     }
 
-    /// It says that it succeeded, but its answer is of no use.
+    /// The error for output that cannot be used, though the tool succeeded.
     pub(super) fn unreadable(
         &self,
         message: impl Into<String>,

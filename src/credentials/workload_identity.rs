@@ -69,15 +69,15 @@ impl WorkloadIdentity {
             client_id: Some(&workload.client_id),
             audience,
         };
-        // The life of a token starts while its answer is still on its way.
+        // The life of a token starts while its response is still on its way.
         let start = self.clock.now();
-        let answer = self.endpoints.post_form(&url, &form).await?;
-        entra::read_token(&answer, &requester, start)
+        let response = self.endpoints.post_form(&url, &form).await?;
+        entra::read_token(&response, &requester, start)
     }
 }
 
 impl Workload {
-    /// What a key does not say, its variable does.
+    /// Takes each key that is not written from its variable.
     fn complete(
         keys: config::WorkloadIdentity,
         env: &dyn Fn(&str) -> Option<String>,

@@ -86,16 +86,14 @@ impl Guard {
         Some(failure.into_response(None))
     }
 
-    /// The name the client used must be one of ours.
+    /// Checks the name by which the client calls the proxy.
     ///
-    /// A target in absolute form (`GET http://localhost/fhir/Patient`) wins over Host, which must be
-    /// there and well formed but is ignored (RFC 9112, section 3.2.2): it may be what a forward proxy
-    /// in between is called. Nothing is lost by that. A page whose own name resolves to loopback gets
-    /// its browser to send its own name, in the target or in Host, and it is refused in either; that
-    /// of the two which is used, for links too, is always one that has been checked. What is left is
-    /// refused: the scheme that the listener does not speak, and CONNECT, whose target is another
-    /// host's. Over HTTP/2 without TLS the scheme may be `https`, where a gateway took the TLS off.
-    /// Over a Unix socket the name is a formality, and any will do.
+    /// A target in absolute form (`GET http://localhost/fhir/Patient`) wins over Host, which must be there and well
+    /// formed but is ignored (RFC 9112, section 3.2.2): a forward proxy in between may be called by it. That opens
+    /// nothing to a page whose own name resolves to loopback. Its browser sends that name in the target or in Host,
+    /// and the one that is used, for links too, has been checked. A scheme that the listener does not speak is
+    /// refused, and so is CONNECT, whose target is another host's. Over HTTP/2 without TLS the scheme may be `https`,
+    /// where a gateway has terminated TLS. Over a Unix socket any name will do.
     fn check_host(&self, head: &Parts, transport: Transport) -> Result<Authority, Failure> {
         let is_tls = transport == Transport::Tls;
         let mut hosts = head.headers.get_all(header::HOST).iter();
@@ -140,8 +138,8 @@ impl Guard {
         is_loopback(host) || self.hosts.iter().any(|allowed| is_named(host, allowed))
     }
 
-    /// A browser says which page sends a request: by Origin, or by Sec-Fetch-Site
-    /// (w3.org/TR/fetch-metadata) where there is no Origin, as with a GET of the proxy's own page.
+    /// Checks the page that sends a request. A browser names it by Origin or, where there is none, as with a GET of the
+    /// proxy's own page, by Sec-Fetch-Site (w3.org/TR/fetch-metadata).
     fn check_origin(
         &self,
         head: &Parts,
@@ -150,7 +148,7 @@ impl Guard {
         has_pages: bool,
     ) -> Result<Caller, Failure> {
         let headers = &head.headers;
-        // Programs send none of these, and most requests are theirs: one look instead of several.
+        // Most requests come from programs, which send none of these headers: one look instead of several.
         let has_metadata = headers.keys().any(|name| name.as_str().starts_with("se"));
         if has_metadata
             && (headers.contains_key(SERVICE_WORKER)
@@ -177,12 +175,12 @@ impl Guard {
             }
             (None, _) => {
                 let is_harmless = if !has_metadata || !headers.contains_key(SEC_FETCH_SITE) {
-                    // To a name that is not loopback browsers send none of these headers without TLS.
+                    // Without TLS browsers send these headers only to loopback names.
                     !is_browser(headers)
                         || transport != Transport::Plain
                         || is_loopback(name.host())
                 } else if all(headers, SEC_FETCH_SITE, b"none") {
-                    // The user's own doing: an address typed in, a bookmark.
+                    // The user typed the address, or opened a bookmark.
                     all(headers, SEC_FETCH_MODE, b"navigate")
                 } else if all(headers, SEC_FETCH_SITE, b"same-origin") {
                     has_pages
@@ -207,13 +205,13 @@ impl Guard {
     }
 }
 
-/// Whether a header is there and has this value wherever it is.
+/// Whether a header is present and has this value in each field.
 fn all(headers: &HeaderMap, name: HeaderName, value: &[u8]) -> bool {
     let mut values = headers.get_all(name).iter().peekable();
     values.peek().is_some() && values.all(|found| found.as_bytes() == value)
 }
 
-/// The origin of the proxy's pages, as a browser writes it that calls it by this name.
+/// The origin of the proxy's pages, as a browser writes it that calls the proxy by this name.
 fn own_origin(transport: Transport, name: &Authority) -> String {
     let (scheme, port) = match transport {
         Transport::Tls => ("https", ":443"),
@@ -224,13 +222,13 @@ fn own_origin(transport: Transport, name: &Authority) -> String {
     format!("{scheme}://{name}")
 }
 
-/// By the word that all of them, and no tool, begin with.
+/// Every browser's `User-Agent` begins with this word, and no tool's does.
 fn is_browser(headers: &HeaderMap) -> bool {
     let agent = headers.get(header::USER_AGENT);
     agent.is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
 }
 
-/// `allowed` has no brackets around an IPv6 address.
+/// Compares a host with an allowed one, which has no brackets around an IPv6 address.
 fn is_named(host: &str, allowed: &str) -> bool {
     match unbracketed(host) {
         Some(host) => host
@@ -248,13 +246,13 @@ fn parse(host: &HeaderValue) -> Option<Authority> {
     checked(Authority::try_from(host.as_bytes()).ok()?)
 }
 
-/// `Authority` takes anything for a port.
+/// Checks the port, which `Authority` does not.
 fn checked(authority: Authority) -> Option<Authority> {
     let port = authority.as_str().strip_prefix(authority.host());
     (authority.as_str().contains('@') || port.is_some_and(is_port)).then_some(authority)
 }
 
-/// Nothing, or a colon and a number, or (RFC 3986, section 3.2.3) a colon alone.
+/// Empty, a colon and a number, or a colon alone (RFC 3986, section 3.2.3).
 fn is_port(text: &str) -> bool {
     text.is_empty()
         || text.strip_prefix(':').is_some_and(|port| {
@@ -263,7 +261,7 @@ fn is_port(text: &str) -> bool {
         })
 }
 
-/// `localhost`, 127.0.0.0/8 or `[::1]`; with a dot at the end it is a DNS name like any other.
+/// `localhost`, 127.0.0.0/8 or `[::1]`. With a dot at the end it is a DNS name like any other.
 fn is_loopback(host: &str) -> bool {
     if host.eq_ignore_ascii_case("localhost") {
         return true;
@@ -274,7 +272,7 @@ fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// The answer to a preflight of an allowed origin (fetch.spec.whatwg.org, section 3.3).
+/// The response to a preflight of an allowed origin (fetch.spec.whatwg.org, section 3.3).
 pub(super) fn preflight_response(origin: &HeaderValue, request: &HeaderMap) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -295,7 +293,7 @@ pub(super) fn preflight_response(origin: &HeaderValue, request: &HeaderMap) -> R
     response
 }
 
-/// Lets a page of `origin` read a response, whatever the upstream said of origins.
+/// Lets a page of `origin` read a response, whatever the upstream says about origins.
 pub(super) fn allow_origin(headers: &mut HeaderMap, origin: &HeaderValue) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     headers.remove(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);

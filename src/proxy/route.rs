@@ -11,7 +11,7 @@ use crate::{
     upstream::Pool,
 };
 
-/// A route of the configuration with all that its requests need.
+/// A route of the configuration, and everything that its requests need.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(super) name: Arc<str>,
@@ -29,7 +29,7 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// Puts a route together.
+    /// Builds a route.
     pub(crate) fn new(
         config: &config::Route,
         base_urls: Option<BaseUrls>,
@@ -56,13 +56,13 @@ impl Route {
         self.prefix.as_str()
     }
 
-    /// The part of `path` behind the prefix; `None` when the path is not this route's.
+    /// The part of `path` behind the prefix. `None` if the path does not belong to this route.
     pub(super) fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
         let rest = path.strip_prefix(self.prefix.as_str())?;
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
     }
 
-    /// The request target on the upstream: path and query byte for byte behind the upstream's own path.
+    /// The request target on the upstream: path and query, byte for byte, behind the upstream's own path.
     pub(super) fn target(&self, rest: &str, query: Option<&str>) -> Result<Uri, Failure> {
         let path = if rest.is_empty() && self.base_path.is_empty() {
             "/"
@@ -132,9 +132,9 @@ pub(super) fn check_path(rest: &str) -> Result<(), Failure> {
     }
 }
 
-/// Whether some server might read a path as leading out of its prefix: a dot segment, plain or
-/// percent-encoded once or twice, between slashes or backslashes, plain or encoded; a raw
-/// backslash; or a NUL, at which some servers cut the path off.
+/// Whether some server might read a path as leading out of its prefix. That is a dot segment, plain or percent-encoded
+/// once or twice, between slashes or backslashes, plain or encoded; a raw backslash; or a NUL, at which some servers cut
+/// the path off.
 fn leaves_its_prefix(path: &str) -> bool {
     let bytes = path.as_bytes();
     if !bytes.iter().any(|byte| matches!(byte, b'.' | b'%' | b'\\')) {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     proptest! {
-        /// What an upstream makes of an accepted path never leads above it, however it decodes.
+        /// An accepted path never leads above its prefix, however an upstream decodes it.
         #[test]
         fn accepted_paths_resolve_below_the_base(path in "(/([.%2eE5cCfF;\\\\a]|\\.\\.|%2e){0,8}){0,5}") {
             if !leaves_its_prefix(&path) {

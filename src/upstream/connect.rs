@@ -83,7 +83,7 @@ impl Connector {
         })
     }
 
-    /// The same connector, offering `version` by ALPN.
+    /// A connector that offers `version` by ALPN, and shares everything else.
     pub(super) fn speaking(&self, version: HttpVersion) -> Self {
         Self {
             shared: self.shared.clone(),
@@ -91,7 +91,7 @@ impl Connector {
         }
     }
 
-    /// The same connector, and who tells which certificate it was shown.
+    /// A connector that records the certificate that it is shown, and its witness.
     pub(super) fn witnessed(&self) -> (Self, Arc<Witness>) {
         let (tls, witness) = tls::witnessed(&self.tls, self.shared.verifier.clone());
         let connector = Self {
@@ -101,12 +101,12 @@ impl Connector {
         (connector, witness)
     }
 
-    /// A connection that is ready for HTTP.
+    /// Opens a connection that is ready for HTTP.
     pub(super) async fn connect(&self, origin: &Origin) -> Result<Stream, ConnectError> {
         self.in_time(origin, self.connect_to(origin)).await
     }
 
-    /// Where connections to `origin` would go.
+    /// The addresses that connections to `origin` would go to.
     pub(super) async fn resolve(&self, origin: &Origin) -> Result<Resolved, ConnectError> {
         let (host, port) = (origin.host(), origin.port());
         if let Some(address) = self.shared.resolve.get(&(host.to_owned(), port)) {
@@ -167,7 +167,7 @@ impl Connector {
     async fn tcp(&self, origin: &Origin) -> Result<Socket, ConnectError> {
         let key = (origin.host().to_owned(), origin.port());
         let destination = match self.shared.resolve.get(&key) {
-            // An endpoint that only its platform or another server names.
+            // An endpoint that its platform or another server names.
             Some(address) if !origin.is_tls() && !Network::is_near(*address) => {
                 let host = origin.to_string();
                 return Err(ConnectError::Exposed { host });
@@ -188,7 +188,7 @@ impl Connector {
                 let mut cause = error.source();
                 while let Some(inner) = cause {
                     if let Some(reason) = inner.downcast_ref::<io::Error>() {
-                        // getaddrinfo's failures carry no errno, a refused connection does.
+                        // A failure of getaddrinfo carries no errno; a refused connection does.
                         if reason.raw_os_error().is_some() {
                             return ConnectError::Tcp {
                                 host: origin.to_string(),

@@ -1,4 +1,4 @@
-//! What can go wrong on the way to another host. No text holds a URL's path or query.
+//! The errors on the way to another host. No text holds a URL's path or query.
 
 use std::{error::Error as _, io, time::Duration};
 
@@ -26,7 +26,7 @@ pub enum ConnectError {
     Tcp {
         /// Host and port.
         host: String,
-        /// What the system said.
+        /// The error of the system.
         reason: io::Error,
     },
     /// The server's certificate is not trusted.
@@ -37,7 +37,7 @@ pub enum ConnectError {
     Certificate {
         /// Host and port.
         host: String,
-        /// What rustls said.
+        /// The error of rustls.
         reason: rustls::CertificateError,
     },
     /// TLS failed otherwise.
@@ -45,7 +45,7 @@ pub enum ConnectError {
     Tls {
         /// Host and port.
         host: String,
-        /// What rustls or the system said.
+        /// The error of rustls or of the system.
         reason: io::Error,
     },
     /// Plain http to another machine, where an override leads.
@@ -74,13 +74,13 @@ pub enum SendError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The connection ended before a response head.
-    #[error("the connection was closed before an answer came")]
+    #[error("the connection was closed before a response came")]
     Closed,
     /// The server says that it processed nothing of the request, which could not be sent again.
     #[error("the server turned the request away unprocessed; it is safe to send it again")]
     Unprocessed,
-    /// What came was not HTTP.
-    #[error("the answer was not valid HTTP")]
+    /// The response was not HTTP.
+    #[error("its response was not valid HTTP")]
     Protocol,
     /// The request's own body broke off, for the reason that its producer gives.
     #[error("the request's body ended early")]

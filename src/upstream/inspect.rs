@@ -1,12 +1,11 @@
-//! Looking at a server without sending it a request: what its name resolves to and what it shows in
-//! the TLS handshake.
+//! Looks at a server without a request: at the addresses of its name, and at its certificate.
 
 use rustls::ProtocolVersion;
 
 use super::{Connections, Resolved, error::ConnectError, origin::Origin};
 use crate::{config::HttpVersion, x509::Certificate};
 
-/// What a TLS handshake agreed on.
+/// The result of a TLS handshake.
 #[derive(Debug)]
 pub struct Session {
     /// For people, for example `TLS 1.3`.

@@ -34,7 +34,7 @@ pub use response_body::{BodyError, ResponseBody};
 pub use retry_after::retry_after;
 pub use send::RetryReason;
 
-/// What every pool shares: trust roots, TLS session tickets, resolve overrides.
+/// The parts that every pool shares: trust roots, TLS session tickets, resolve overrides.
 #[derive(Debug, Clone)]
 pub struct Connections {
     connector: Connector,

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 /// `Retry-After` (RFC 9110, section 10.2.3) in either form; no time at all for a date that is over.
 ///
-/// A date is measured from the answer's own `Date`, so that a clock that is wrong, theirs or ours,
+/// A date is measured from the response's own `Date`, so that a clock that is wrong, theirs or ours,
 /// changes nothing. `received` stands in where there is none.
 pub fn retry_after(headers: &HeaderMap, received: SystemTime) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();

@@ -1,11 +1,11 @@
 //! A TCP stream whose read side has the last word.
 //!
-//! A server that answers an upload early and closes makes further writes fail, while its answer
-//! waits in the receive buffer. Reporting the failed write would throw that answer away (RFC 9112,
-//! section 9.5: a client should look for an answer). So a failed write counts as written, the rest
-//! is dropped, and the next read tells what became of the connection: an answer, or its end.
+//! A server that answers an upload early and closes makes further writes fail, while its response
+//! waits in the receive buffer. Reporting the failed write would throw that response away (RFC 9112,
+//! section 9.5: a client should look for a response). So a failed write counts as written, the rest
+//! is dropped, and the next read tells what became of the connection: a response, or its end.
 //!
-//! Large answers are read ahead: rustls asks for 4 KiB at a time, and a call of the system costs more
+//! Large responses are read ahead: rustls asks for 4 KiB at a time, and a call of the system costs more
 //! than a copy.
 
 use std::{

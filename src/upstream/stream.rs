@@ -1,6 +1,6 @@
 //! The byte stream under a connection to another host.
 //!
-//! Whoever waits for an answer gives up in time. But a task of its own that writes, as HTTP/2 has
+//! Whoever waits for a response gives up in time. But a task of its own that writes, as HTTP/2 has
 //! one, and an upload whose answer came early, would be held for ever by a server that takes no more
 //! bytes, and the request's body with it. This stream fails instead once nothing has moved either way
 //! for `network.idle_timeout`.
@@ -21,7 +21,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::socket::Socket;
 
-/// So that a request's own idle limit, which makes for a better answer, passes first.
+/// So that a request's own idle limit, which makes for a better response, passes first.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A connection, encrypted or (on loopback) plain.

@@ -14,10 +14,10 @@ pub(in crate::config) const KIND: Kind = Kind {
     sign_in: SignIn::Elsewhere,
 };
 
-/// What `auto` tries, as the environment says.
+/// The sources that `auto` tries.
 #[derive(Debug, Clone)]
 pub struct Auto {
-    /// In the order in which they are tried. Never empty.
+    /// The sources, in the order in which they are tried. Never empty.
     pub sources: &'static [AutoSource],
     /// The Entra authority; https, or http on loopback.
     pub authority: ServiceUrl,

@@ -26,9 +26,9 @@ pub(in crate::config) const KIND: Kind = Kind {
 pub struct OAuth2 {
     /// The token endpoint; https, or http on loopback.
     pub token_url: EndpointUrl,
-    /// Who asks; `None` where only a registration can tell.
+    /// The client. `None` where only a registration can give one.
     pub client: Option<OAuth2Client>,
-    /// Where to get a client id and secret when there are none, or when they are refused.
+    /// The registration that gives a client id and secret when there are none, or when they are refused.
     pub registration: Option<Registration>,
     /// The form's `scope`.
     pub scope: Option<String>,
@@ -56,7 +56,7 @@ pub struct OAuth2Client {
 pub struct Registration {
     /// The registration endpoint; https, or http on loopback.
     pub url: EndpointUrl,
-    /// What the server's owner gave out, read at each registration.
+    /// The statement that the server's owner issued, read at each registration.
     pub software_statement: SecretRef,
 }
 

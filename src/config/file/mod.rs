@@ -1,7 +1,7 @@
-//! What the configuration file says, key by key, in the shape of `config.example.toml`.
+//! Reads the configuration file, key by key, in the order of `config.example.toml`.
 //!
-//! Checks each value by itself. What depends on several of them, or on flags and environment, is
-//! left to `resolve`. A new key starts here and in the example; a test compares the two.
+//! Each value is checked by itself. Checks that need several values, flags or the environment are left to `resolve`. A
+//! new key starts here and in the example; a test compares the two.
 
 mod credentials;
 mod name;
@@ -19,7 +19,7 @@ use super::{
     walk::{Item, Table},
 };
 
-/// At most this many connections or requests: more than a machine has ports for.
+/// The most connections or requests: more than a machine has ports for.
 const MOST: usize = 1_000_000;
 
 /// The file, each value checked by itself.
@@ -28,7 +28,7 @@ pub(super) struct File {
     pub(super) listen: Read<Vec<At<Listen>>>,
     pub(super) admin: Read<Option<SocketAddr>>,
     pub(super) routes: BTreeMap<String, RouteTable>,
-    /// There may be routes in the file, but they could not be read.
+    /// The file may have routes, but they could not be read.
     pub(super) routes_unread: bool,
     pub(super) credentials: BTreeMap<String, Read<Draft>>,
     pub(super) network: NetworkTable,
@@ -175,7 +175,7 @@ fn network(mut table: Table<'_>, report: &mut Report) -> NetworkTable {
     network
 }
 
-/// `proxy` other than `"off"` is for later.
+/// Refuses a `proxy` other than `"off"`.
 fn proxy(table: &mut Table<'_>, report: &mut Report) {
     let read = table.read(report, "proxy", |item, report| {
         let text = item.str(report)?;

@@ -133,8 +133,7 @@ fn read_text(path: &Path, text: &str, report: &mut Report) -> File {
     if errors.is_empty() {
         return File::read(Table::root(tree.get_ref()), report);
     }
-    // What a broken file means is a guess: the rest is checked once it can be parsed. The same
-    // goes for what follows on a line that is broken already.
+    // The meaning of a broken file is a guess, so the rest is checked once it parses. One error for each line will do.
     let mut lines = BTreeSet::new();
     for error in errors {
         let span = clamp(&text, error.span().unwrap_or(0..0));

@@ -1,5 +1,5 @@
-//! What listeners present to clients, from the files that `security.tls` names: one that does not
-//! fit is a problem like any other, at start and at each reload.
+//! The TLS configuration of the listeners, from the files that `security.tls` names. A file that does not fit is a
+//! problem like any other, at start and at each reload.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -102,7 +102,7 @@ fn private_key(file: &At<PathBuf>, report: &mut Report) -> Option<PrivateKeyDer<
         Err(error) => (error.to_string(), certificates::READABLE),
         Ok(text) => match PrivateKeyDer::from_pem_slice(text.expose_secret().as_bytes()) {
             Ok(key) => return Some(key),
-            // What is wrong inside a key is better not quoted.
+            // The details of a broken key are not quoted.
             Err(_) => (
                 format!(
                     "{} holds no private key in PEM, or one with a password",

@@ -1,4 +1,4 @@
-//! What `auto` can try, by the names that Azure's own libraries use.
+//! The sources that `auto` can try, by the names that Azure's own libraries use.
 
 use super::ValueError;
 

@@ -1,7 +1,7 @@
 //! The small values of a configuration, each valid once made.
 //!
-//! Every `parse` takes the text a user wrote and answers with the value or with a
-//! [`ValueError`] that says what to write instead. None of them reads a file or a variable.
+//! Every `parse` takes the user's text and returns the value, or a [`ValueError`] with a remedy. None of them reads a
+//! file or a variable.
 
 mod auto_source;
 mod choice;
@@ -28,9 +28,9 @@ pub use self::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}; {remedy}")]
 pub struct ValueError {
-    /// What is wrong, as a clause without a full stop.
+    /// The problem, as a clause without a full stop.
     pub message: String,
-    /// What to write instead.
+    /// The remedy: what to write instead.
     pub remedy: String,
 }
 

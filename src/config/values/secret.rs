@@ -143,7 +143,7 @@ pub enum SecretRefError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         reason: std::io::Error,
     },
     /// The secret is empty or holds a control character or line break.

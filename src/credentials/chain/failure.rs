@@ -67,7 +67,7 @@ fn closest(failures: &[Failure]) -> Option<usize> {
         .min_by_key(|index| failures[*index].error.reason == Reason::Absent)
 }
 
-/// What to do on a machine that has none of them.
+/// The remedy on a machine that has none of the sources.
 fn where_to_begin(failures: &[Failure]) -> String {
     if failures.iter().any(|failure| failure.name == "azure-cli") {
         return "Install the Azure CLI (https://aka.ms/azure-cli) and run: az login".to_owned();

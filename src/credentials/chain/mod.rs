@@ -113,10 +113,10 @@ mod tests {
             path: Some(program(folder, "az", az)),
             timeout,
         };
-        let answer = format!("echo '{ANSWER},\"token\":\"of azd\"}}'");
+        let response = format!("echo '{ANSWER},\"token\":\"of azd\"}}'");
         let azd = config::Tool {
             tenant: None,
-            path: Some(program(folder, "azd", &answer)),
+            path: Some(program(folder, "azd", &response)),
             timeout: Duration::from_secs(30),
         };
         let context = Context::for_tests();
@@ -145,8 +145,8 @@ mod tests {
     #[tokio::test]
     async fn the_identity_of_the_fastest_audience_serves_them_all() {
         let folder = tempfile::tempdir().expect("a folder");
-        let answer = format!("echo '{ANSWER},\"accessToken\":\"of az\"}}'");
-        let chain = chain(&folder, &answer, Duration::from_secs(30));
+        let response = format!("echo '{ANSWER},\"accessToken\":\"of az\"}}'");
+        let chain = chain(&folder, &response, Duration::from_secs(30));
         let late = chain.sources[0].token(&audience()).await.expect("a token");
         assert_eq!(late.secret.expose_secret(), "of az");
         chain.settled.set(1).expect("not settled before");

@@ -1,4 +1,4 @@
-//! Where to sign in, with which code, and for how long (RFC 8628, section 3.2).
+//! The prompt to sign in: the address, the code and its life (RFC 8628, section 3.2).
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use crate::credentials::{CredentialError, Reason, token_response::seconds};
 
-/// What polls wait at least, where the issuer does not say.
+/// The seconds between polls, where the issuer does not say.
 const DEFAULT_INTERVAL: u64 = 5;
 
 #[derive(Debug, Clone)]
 pub(super) struct Prompt {
     pub(super) device_code: SecretString,
-    /// Told apart by this.
+    /// Tells prompts apart.
     pub(super) user_code: String,
     uri: String,
     pub(super) interval: Duration,
@@ -37,12 +37,12 @@ fn default_interval() -> u64 {
 }
 
 impl Prompt {
-    /// Reads the answer to a request that was sent at `start`.
+    /// Reads the response to a request that was sent at `start`.
     pub(super) fn read(body: &[u8], start: Instant) -> Result<Self, CredentialError> {
         Self::parse(body, start).ok_or_else(|| {
             CredentialError::new(
                 Reason::Transient,
-                "the answer to the request for a device code is not a device code",
+                "the response to the request for a device code is not a device code",
                 "Check that the authority is Microsoft Entra ID and that no captive portal answers in its place.",
             )
         })
@@ -74,7 +74,7 @@ impl Prompt {
         })
     }
 
-    /// How long the code is good for.
+    /// The remaining life of the code.
     pub(super) fn remaining(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
@@ -83,7 +83,7 @@ impl Prompt {
         self.remaining().is_zero()
     }
 
-    /// What those hear who need a token before somebody has signed in.
+    /// The error for callers that need a token before the sign-in.
     pub(super) fn error(&self) -> CredentialError {
         CredentialError {
             message: "somebody has to sign in".to_owned(),

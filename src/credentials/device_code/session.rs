@@ -17,7 +17,7 @@ use crate::{
         AccessToken, CredentialError,
         context::Context,
         entra,
-        http::{Answer, IdentityEndpoints},
+        http::{IdentityEndpoints, Response},
         requester::Requester,
     },
 };
@@ -40,7 +40,7 @@ pub(super) struct Session {
     pub(super) endpoints: IdentityEndpoints,
     pub(super) clock: Clock,
     state: Mutex<State>,
-    /// Held while a code is asked for, so that nobody is shown two.
+    /// Held while a code is requested, so that nobody sees two.
     pub(super) prompting: tokio::sync::Mutex<()>,
 }
 
@@ -49,16 +49,16 @@ pub(super) struct State {
     pub(super) signed_in: Option<SignedIn>,
     pub(super) sign_ins: u64,
     pub(super) prompt: Option<Prompt>,
-    /// Why the last prompt came to nothing, until somebody has been told.
+    /// The failure of the last prompt, until a caller has seen it.
     pub(super) failed: Option<CredentialError>,
 }
 
 #[derive(Debug)]
 pub(super) struct SignedIn {
     pub(super) refresh_token: Option<SecretString>,
-    /// What came with the sign-in, until it is asked for.
+    /// The token that came with the sign-in, until it is used.
     pub(super) first: Option<(Audience, AccessToken)>,
-    /// For these the refresh token will not do, though it may for others.
+    /// The audiences that the refresh token gives no token for.
     pub(super) refused: HashSet<Audience>,
 }
 
@@ -90,14 +90,14 @@ impl Session {
         ];
         let url = entra::device_code_url(&self.keys.authority, &self.keys.tenant);
         let start = Instant::now();
-        let answer = self.endpoints.post_form(&url, &form).await?;
-        if !answer.status.is_success() {
-            return Err(self.denied(&answer, audience));
+        let response = self.endpoints.post_form(&url, &form).await?;
+        if !response.status.is_success() {
+            return Err(self.denied(&response, audience));
         }
-        Prompt::read(&answer.body, start)
+        Prompt::read(&response.body, start)
     }
 
-    /// A token without anybody's doing; `None` where somebody has to sign in first.
+    /// A token without a new sign-in. `None` where somebody must sign in first.
     pub(super) async fn renew(
         &self,
         audience: &Audience,
@@ -127,8 +127,8 @@ impl Session {
             ("scope", &scope(audience)),
         ];
         let url = entra::token_url(&self.keys.authority, &self.keys.tenant);
-        let answer = self.endpoints.post_form(&url, &form).await?;
-        let needs_sign_in = SIGN_IN_ERRORS.contains(&entra::error_of(&answer).as_str());
+        let response = self.endpoints.post_form(&url, &form).await?;
+        let needs_sign_in = SIGN_IN_ERRORS.contains(&entra::error_of(&response).as_str());
 
         // Nobody waits for the network with this held, so another sign-in may have come first.
         let mut state = self.state();
@@ -140,11 +140,11 @@ impl Session {
             }
             return Ok(None);
         }
-        if !answer.status.is_success() {
-            return Err(self.denied(&answer, audience));
+        if !response.status.is_success() {
+            return Err(self.denied(&response, audience));
         }
-        let token = entra::read_token(&answer, &self.requester(audience), start)?;
-        if let (Some(signed_in), Some(next)) = (signed_in, refresh_token_in(&answer)) {
+        let token = entra::read_token(&response, &self.requester(audience), start)?;
+        if let (Some(signed_in), Some(next)) = (signed_in, refresh_token_in(&response)) {
             signed_in.refresh_token = Some(next);
         }
         Ok(Some(token))
@@ -162,8 +162,8 @@ impl Session {
         }
     }
 
-    pub(super) fn denied(&self, answer: &Answer, audience: &Audience) -> CredentialError {
-        entra::denied(answer, &self.requester(audience), SIGN_IN_AGAIN)
+    pub(super) fn denied(&self, response: &Response, audience: &Audience) -> CredentialError {
+        entra::denied(response, &self.requester(audience), SIGN_IN_AGAIN)
     }
 }
 
@@ -172,7 +172,7 @@ fn scope(audience: &Audience) -> String {
     format!("{} offline_access", entra::default_scope(audience))
 }
 
-pub(super) fn refresh_token_in(answer: &Answer) -> Option<SecretString> {
-    let read: WithRefreshToken = serde_json::from_slice(&answer.body).ok()?;
+pub(super) fn refresh_token_in(response: &Response) -> Option<SecretString> {
+    let read: WithRefreshToken = serde_json::from_slice(&response.body).ok()?;
     read.refresh_token
 }

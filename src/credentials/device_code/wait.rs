@@ -1,4 +1,4 @@
-//! Waits in the background until somebody has signed in (RFC 8628, sections 3.4 and 3.5).
+//! Waits in the background for the sign-in (RFC 8628, sections 3.4 and 3.5).
 
 use std::{sync::Weak, time::Duration};
 
@@ -16,21 +16,21 @@ use crate::{
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const SLOW_DOWN: Duration = Duration::from_secs(5);
-/// However slow the issuer or the network is.
+/// The longest interval, however slow the issuer or the network is.
 const MAX_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What became of one poll.
+/// The result of one poll.
 enum Poll {
     SignedIn(AccessToken, Option<SecretString>),
     Pending,
     SlowDown,
     Unreachable,
-    /// Nobody signed in in time.
+    /// The code has expired.
     Expired,
     Failed(CredentialError),
 }
 
-/// Ends with the prompt, or soon after nobody needs the session any more.
+/// Ends with the prompt, or soon after the session is dropped.
 pub(super) async fn for_sign_in(session: Weak<Session>, prompt: Prompt, audience: Audience) {
     let mut interval = prompt.interval;
     loop {
@@ -67,17 +67,17 @@ impl Session {
         ];
         let url = entra::token_url(&self.keys.authority, &self.keys.tenant);
         let start = self.clock.now();
-        let Ok(answer) = self.endpoints.post_form(&url, &form).await else {
+        let Ok(response) = self.endpoints.post_form(&url, &form).await else {
             return Poll::Unreachable;
         };
-        if answer.status.is_success() {
-            return match entra::read_token(&answer, &self.requester(audience), start) {
-                Ok(token) => Poll::SignedIn(token, refresh_token_in(&answer)),
+        if response.status.is_success() {
+            return match entra::read_token(&response, &self.requester(audience), start) {
+                Ok(token) => Poll::SignedIn(token, refresh_token_in(&response)),
                 Err(error) => Poll::Failed(error),
             };
         }
         // Entra has names of its own for what RFC 8628 calls `access_denied` and `expired_token`.
-        match entra::error_of(&answer).as_str() {
+        match entra::error_of(&response).as_str() {
             "authorization_pending" => Poll::Pending,
             "slow_down" => Poll::SlowDown,
             "expired_token" | "code_expired" => Poll::Expired,
@@ -87,7 +87,7 @@ impl Session {
                 SIGN_IN_AGAIN,
             )),
             _ => {
-                let error = self.denied(&answer, audience);
+                let error = self.denied(&response, audience);
                 match error.reason {
                     Reason::Transient => Poll::Unreachable,
                     _ => Poll::Failed(error),

@@ -57,7 +57,7 @@ impl AppService {
             self.secret.clone(),
         );
         let start = clock.now();
-        let answer = endpoints
+        let response = endpoints
             .get(&url, headers)
             .await
             .map_err(|error| CredentialError {
@@ -66,15 +66,15 @@ impl AppService {
                         .to_owned(),
                 ..error
             })?;
-        if answer.status.is_success() {
-            return reply::read_token(&answer, start);
+        if response.status.is_success() {
+            return reply::read_token(&response, start);
         }
         let platform = "the app's identity endpoint";
         Err(reply::denied(
-            &answer,
+            &response,
             platform,
             audience,
-            || match answer.status {
+            || match response.status {
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => refused_header(),
                 StatusCode::BAD_REQUEST => self.not_assigned(),
                 status => CredentialError::new(

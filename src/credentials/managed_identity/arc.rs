@@ -13,7 +13,7 @@ use http::{HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    super::{AccessToken, CredentialError, Reason, http::Answer, http::IdentityEndpoints},
+    super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints, http::Response},
     endpoint::{self, Question},
     reply,
 };
@@ -62,45 +62,45 @@ impl Arc {
         };
         let url = question.put_to(&self.address)?;
         let ask = async |headers| {
-            let answer = endpoints.get(&url, headers).await;
-            answer.map_err(|error| CredentialError {
+            let response = endpoints.get(&url, headers).await;
+            response.map_err(|error| CredentialError {
                 remedy: "Check that the agent runs: azcmagent show".to_owned(),
                 ..error
             })
         };
         let mut start = clock.now();
         let mut headers = endpoint::metadata_header();
-        let mut answer = ask(headers.clone()).await?;
-        if answer.status == StatusCode::UNAUTHORIZED {
-            let key = self.key(&answer).await?;
+        let mut response = ask(headers.clone()).await?;
+        if response.status == StatusCode::UNAUTHORIZED {
+            let key = self.key(&response).await?;
             let mut value = HeaderValue::from_str(&format!("Basic {}", key.expose_secret()))
                 .map_err(|_| unusable_key("holds a control character"))?;
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
             start = clock.now();
-            answer = ask(headers).await?;
+            response = ask(headers).await?;
         }
-        if answer.status.is_success() {
-            return reply::read_token(&answer, start);
+        if response.status.is_success() {
+            return reply::read_token(&response, start);
         }
         let platform = "the Azure Arc agent";
-        Err(reply::denied(&answer, platform, audience, || {
+        Err(reply::denied(&response, platform, audience, || {
             CredentialError::new(
                 Reason::NeedsAction,
-                format!("{platform} answered {}", answer.status.as_u16()),
+                format!("{platform} answered {}", response.status.as_u16()),
                 "Check that the machine is connected: azcmagent show",
             )
         }))
     }
 
     /// The key in the file that the agent's challenge names.
-    async fn key(&self, challenge: &Answer) -> Result<SecretString, CredentialError> {
+    async fn key(&self, challenge: &Response) -> Result<SecretString, CredentialError> {
         let named = challenge
             .headers
             .get(header::WWW_AUTHENTICATE)
             .and_then(|value| value.to_str().ok())
             .and_then(realm)
-            .ok_or_else(|| unusable_key("is not named in its answer"))?;
+            .ok_or_else(|| unusable_key("is not named in its response"))?;
         let path = Path::new(named);
         let is_key = path.extension().is_some_and(|end| end == "key");
         if path.parent() != Some(&self.folder) || !is_key {

@@ -30,7 +30,7 @@ impl CloudShell {
         let resource = audience.to_string();
         let form = [("resource", resource.as_str())];
         let start = clock.now();
-        let answer = endpoints
+        let response = endpoints
             .post_form_with(&self.address, &form, endpoint::metadata_header())
             .await
             .map_err(|error| CredentialError {
@@ -39,14 +39,14 @@ impl CloudShell {
                         .to_owned(),
                 ..error
             })?;
-        if answer.status.is_success() {
-            return reply::read_token(&answer, start);
+        if response.status.is_success() {
+            return reply::read_token(&response, start);
         }
         let platform = "Cloud Shell";
-        Err(reply::denied(&answer, platform, audience, || {
+        Err(reply::denied(&response, platform, audience, || {
             CredentialError::new(
                 Reason::NeedsAction,
-                format!("{platform} answered {}", answer.status.as_u16()),
+                format!("{platform} answered {}", response.status.as_u16()),
                 "Check the route's audience, or restart the shell.",
             )
         }))

@@ -32,12 +32,12 @@ pub(super) fn base(variable: &str, text: &str) -> Result<ServiceUrl, CredentialE
     )))
 }
 
-/// Likewise, byte for byte: a slash at its end may matter to the platform.
+/// A URL of an environment variable, byte for byte: a slash at its end may matter to the platform.
 pub(super) fn exact(variable: &str, text: &str) -> Result<String, CredentialError> {
     base(variable, text).map(|_| text.trim().to_owned())
 }
 
-/// What to ask for, and as which identity.
+/// The token to request, and the identity to request it for.
 #[derive(Debug)]
 pub(super) struct Question<'a> {
     pub(super) api_version: &'static str,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    super::{AccessToken, CredentialError, Reason, http::Answer, http::IdentityEndpoints},
+    super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints, http::Response},
     endpoint::{self, Question},
     reply,
 };
@@ -67,18 +67,18 @@ impl Imds {
         let mut tries = 0;
         loop {
             let start = clock.now();
-            let answer = endpoints
+            let response = endpoints
                 .get(&url, endpoint::metadata_header())
                 .await
                 .map_err(|error| CredentialError {
                     remedy: ELSEWHERE.to_owned(),
                     ..error
                 })?;
-            if answer.status.is_success() {
-                return reply::read_token(&answer, start);
+            if response.status.is_success() {
+                return reply::read_token(&response, start);
             }
-            let Some(pause) = pause(answer.status, tries, answer.retry_after()) else {
-                return Err(self.denied(&answer, audience));
+            let Some(pause) = pause(response.status, tries, response.retry_after()) else {
+                return Err(self.denied(&response, audience));
             };
             sleep(pause).await;
             tries += 1;
@@ -94,7 +94,7 @@ impl Imds {
             .expect("a checked URL and a constant path make a URL");
         let asked = endpoints.get(&url, HeaderMap::new());
         let message = match timeout(PROBE, asked).await {
-            Ok(Ok(answer)) if self.is_service(&answer) => return Ok(()),
+            Ok(Ok(response)) if self.is_service(&response) => return Ok(()),
             Ok(Ok(_)) => {
                 format!("what answers at {host} is not Azure's instance metadata service")
             }
@@ -108,18 +108,18 @@ impl Imds {
     }
 
     /// A stand-in for it may ask for no header; but like azure-identity we take nothing for one that
-    /// does not answer in JSON, such as a captive portal.
-    fn is_service(&self, answer: &Answer) -> bool {
-        let is_json = || serde_json::from_slice::<Map<String, Value>>(&answer.body).is_ok();
-        matches!(answer.status.as_u16(), 400 | 410 | 429) || self.is_configured && is_json()
+    /// does not response in JSON, such as a captive portal.
+    fn is_service(&self, response: &Response) -> bool {
+        let is_json = || serde_json::from_slice::<Map<String, Value>>(&response.body).is_ok();
+        matches!(response.status.as_u16(), 400 | 410 | 429) || self.is_configured && is_json()
     }
 
-    fn denied(&self, answer: &Answer, audience: &Audience) -> CredentialError {
+    fn denied(&self, response: &Response, audience: &Audience) -> CredentialError {
         let platform = format!("the instance metadata service at {}", self.base.host());
-        reply::denied(answer, &platform, audience, || match answer.status {
+        reply::denied(response, &platform, audience, || match response.status {
             StatusCode::BAD_REQUEST => self.not_assigned(),
-            // Docker Desktop answers for addresses that it cannot reach.
-            StatusCode::FORBIDDEN if is_unreachable(answer) => CredentialError::new(
+            // Docker Desktop responds for addresses that it cannot reach.
+            StatusCode::FORBIDDEN if is_unreachable(response) => CredentialError::new(
                 Reason::Absent,
                 format!("{platform} is not within reach of this container"),
                 "Use another credential, such as azure-cli.",
@@ -154,8 +154,8 @@ impl Imds {
     }
 }
 
-fn is_unreachable(answer: &Answer) -> bool {
-    std::str::from_utf8(&answer.body).is_ok_and(|text| text.contains("unreachable"))
+fn is_unreachable(response: &Response) -> bool {
+    std::str::from_utf8(&response.body).is_ok_and(|text| text.contains("unreachable"))
 }
 
 /// How long to wait before another try: not at all where the documentation says that it is in
@@ -167,7 +167,7 @@ fn pause(status: StatusCode, tries: usize, asked: Option<Duration>) -> Option<Du
         _ => &[],
     };
     let pause = Duration::from_secs(*pauses.get(tries)?);
-    // A longer wait is for the token cache, so that nobody waits for an answer meanwhile.
+    // A longer wait is for the token cache, so that nobody waits for a response meanwhile.
     (asked.unwrap_or_default() <= pause).then_some(pause)
 }
 
@@ -220,8 +220,8 @@ mod tests {
             ("403 Forbidden", false),
             ("404 Not Found", false),
         ] {
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
-            let server = Server::saying([answer]).await;
+            let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            let server = Server::saying([response]).await;
             let found = unconfigured(&server.url(""))
                 .probe(&server.endpoints())
                 .await
@@ -244,8 +244,8 @@ mod tests {
             ("200 OK", "1", false),
         ] {
             let length = body.len();
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
-            let server = Server::saying([answer]).await;
+            let response = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+            let server = Server::saying([response]).await;
             let base = ServiceUrl::parse(&server.url("")).expect("a URL");
             let found = Imds::at(base, None).probe(&server.endpoints()).await;
             assert_eq!(found.is_ok(), is_there, "{status} {body}");

@@ -1,4 +1,4 @@
-//! What the endpoints of all platforms answer.
+//! The responses of the endpoints of all platforms.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::super::{
     AccessToken, CredentialError, Reason, Renewal, aadsts,
-    http::{Answer, TRY_AGAIN},
+    http::{Response, TRY_AGAIN},
     requester::Requester,
     token_response::optional_seconds,
 };
@@ -26,19 +26,19 @@ struct Granted {
     expires_in: Option<u64>,
 }
 
-/// The token in an answer. `start` is when it was asked for.
+/// The token in a response. `start` is when it was asked for.
 pub(super) fn read_token(
-    answer: &Answer,
+    response: &Response,
     start: SystemTime,
 ) -> Result<AccessToken, CredentialError> {
     let no_token = || {
         CredentialError::new(
             Reason::Transient,
-            "the managed identity endpoint's answer is not a token",
+            "the managed identity endpoint's response is not a token",
             "Check that nothing else answers in its place, such as a captive portal.",
         )
     };
-    let granted: Granted = serde_json::from_slice(&answer.body).map_err(|_| no_token())?;
+    let granted: Granted = serde_json::from_slice(&response.body).map_err(|_| no_token())?;
     // The endpoints keep tokens, and `expires_in` counts from when one was issued.
     let expires_on = match (granted.expires_on, granted.expires_in) {
         (Some(seconds), _) => SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)),
@@ -62,19 +62,19 @@ fn renewal(start: SystemTime, expires_on: SystemTime) -> Renewal {
     }
 }
 
-/// Why an answer is no token: what Entra said behind it, else trouble that may pass, else what
+/// Why a response is no token: what Entra said behind it, else trouble that may pass, else what
 /// `refused` makes of the platform's own words.
 pub(super) fn denied(
-    answer: &Answer,
+    response: &Response,
     platform: &str,
     audience: &Audience,
     refused: impl FnOnce() -> CredentialError,
 ) -> CredentialError {
-    let text = std::str::from_utf8(&answer.body).unwrap_or_default();
-    let mut error = if may_pass(answer) {
+    let text = std::str::from_utf8(&response.body).unwrap_or_default();
+    let mut error = if may_pass(response) {
         CredentialError::new(
             Reason::Transient,
-            format!("{platform} answered {}", answer.status.as_u16()),
+            format!("{platform} answered {}", response.status.as_u16()),
             TRY_AGAIN,
         )
     } else if let Some(code) = aadsts::find_code(text) {
@@ -87,14 +87,13 @@ pub(super) fn denied(
     } else {
         refused()
     };
-    error.retry_after = answer.retry_after();
+    error.retry_after = response.retry_after();
     error
 }
 
-/// What nobody has to do anything about. An endpoint is not there (404, 410) while the platform
-/// replaces it.
-fn may_pass(answer: &Answer) -> bool {
-    answer.is_transient() || matches!(answer.status.as_u16(), 404 | 410)
+/// A failure that passes by itself. An endpoint is not there (404, 410) while the platform replaces it.
+fn may_pass(response: &Response) -> bool {
+    response.is_transient() || matches!(response.status.as_u16(), 404 | 410)
 }
 
 #[cfg(test)]
@@ -104,8 +103,8 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
+    fn response(status: u16, body: &str) -> Response {
+        Response {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::new(),
             body: body.to_owned().into(),
@@ -128,7 +127,7 @@ mod tests {
                 5000,
             ),
         ] {
-            let token = read_token(&answer(200, body), at(1000)).expect(body);
+            let token = read_token(&response(200, body), at(1000)).expect(body);
             assert_eq!(token.expires_on, at(expected), "{body}");
             assert_eq!(token.secret.expose_secret(), "t");
         }
@@ -140,7 +139,7 @@ mod tests {
             r#"{"expires_on":"5000"}"#,
             r#"{"access_token":"t","expires_on":18446744073709551615}"#,
         ] {
-            let error = read_token(&answer(200, body), at(1000)).expect_err(body);
+            let error = read_token(&response(200, body), at(1000)).expect_err(body);
             assert_eq!(error.reason, Reason::Transient, "{body}");
         }
     }
@@ -157,7 +156,7 @@ mod tests {
         let audience = Audience::parse("https://a.example").expect("an audience");
         let refused = || CredentialError::new(Reason::Absent, "no identity", "Assign one.");
         let denied =
-            |status, body| denied(&answer(status, body), "the endpoint", &audience, refused);
+            |status, body| denied(&response(status, body), "the endpoint", &audience, refused);
         for status in [404, 408, 410, 429, 500, 503] {
             assert_eq!(denied(status, "").reason, Reason::Transient, "{status}");
         }

@@ -21,19 +21,19 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) async fn saying(answers: impl IntoIterator<Item = String>) -> Self {
+    pub(super) async fn saying(responses: impl IntoIterator<Item = String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
         let heads = Arc::<Mutex<Vec<String>>>::default();
         let memory = heads.clone();
-        let answers: Vec<String> = answers.into_iter().collect();
+        let responses: Vec<String> = responses.into_iter().collect();
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let (mut stream, _) = listener.accept().await.expect("a connection");
-            for answer in answers {
+            for response in responses {
                 let head = read_head(&mut stream).await;
                 memory.lock().expect("no panic").push(head);
-                stream.write_all(answer.as_bytes()).await.expect("sent");
+                stream.write_all(response.as_bytes()).await.expect("sent");
             }
             std::future::pending::<()>().await;
         });

@@ -21,7 +21,7 @@ use self::{
 use super::{
     AccessToken, CredentialError, Reason,
     context::Context,
-    http::{Answer, IdentityEndpoints},
+    http::{IdentityEndpoints, Response},
     refusal::{self, Refusal, Remedies},
 };
 use crate::{
@@ -64,31 +64,32 @@ impl OAuth2 {
         let host = self.keys.token_url.host();
         let generation = self.clients.generation();
         let client = self.clients.get(generation, || self.register()).await?;
-        let (answer, start) = self.ask(&client).await?;
-        if Refusal::of(&answer) != Some(Refusal::InvalidClient) || self.keys.registration.is_none()
+        let (response, start) = self.ask(&client).await?;
+        if Refusal::of(&response) != Some(Refusal::InvalidClient)
+            || self.keys.registration.is_none()
         {
-            if answer.status.is_success() {
+            if response.status.is_success() {
                 client.set_worked();
             }
-            return refusal::read_token(&answer, host, &REMEDIES, start);
+            return refusal::read_token(&response, host, &REMEDIES, start);
         }
         let replaced = self
             .clients
             .replace(generation, &client, || self.register())
             .await?;
         let Some(client) = replaced else {
-            return refusal::read_token(&answer, host, &REGISTERED_REMEDIES, start);
+            return refusal::read_token(&response, host, &REGISTERED_REMEDIES, start);
         };
-        let (answer, start) = self.ask(&client).await?;
-        if answer.status.is_success() {
+        let (response, start) = self.ask(&client).await?;
+        if response.status.is_success() {
             client.set_worked();
         }
-        refusal::read_token(&answer, host, &REGISTERED_REMEDIES, start)
+        refusal::read_token(&response, host, &REGISTERED_REMEDIES, start)
     }
 
-    /// The token endpoint's answer, and when it was asked: the life of a token starts while its
-    /// answer is still on its way.
-    async fn ask(&self, client: &Client) -> Result<(Answer, SystemTime), CredentialError> {
+    /// The token endpoint's response, and when it was asked: the life of a token starts while its
+    /// response is still on its way.
+    async fn ask(&self, client: &Client) -> Result<(Response, SystemTime), CredentialError> {
         let secret = client.secret.expose_secret();
         let mut form = vec![("grant_type", "client_credentials")];
         if self.keys.auth == ClientAuth::Body {
@@ -118,8 +119,8 @@ impl OAuth2 {
         }
         let url = self.keys.token_url.uri();
         let start = self.clock.now();
-        let answer = self.endpoints.post_form_with(url, &form, headers).await?;
-        Ok((answer, start))
+        let response = self.endpoints.post_form_with(url, &form, headers).await?;
+        Ok((response, start))
     }
 
     /// The configured ones.

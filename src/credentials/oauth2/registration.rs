@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{OAuth2, clients::Client, secret::read};
 use crate::{
     config::Registration,
-    credentials::{CredentialError, Reason, http::Answer},
+    credentials::{CredentialError, Reason, http::Response},
 };
 
 #[derive(Deserialize)]
@@ -55,31 +55,34 @@ impl OAuth2 {
             .body(Bytes::from(body.to_string()))
             .expect("a parsed URI and constant headers make a request");
         request.headers_mut().extend(self.headers().await?);
-        let answer = self.endpoints.send(request).await?;
-        let client = read_client(&answer, registration)?;
+        let response = self.endpoints.send(request).await?;
+        let client = read_client(&response, registration)?;
         tracing::info!(host = registration.url.host(), "client registered");
         Ok(client)
     }
 }
 
-fn read_client(answer: &Answer, registration: &Registration) -> Result<Client, CredentialError> {
-    let registered = answer
+fn read_client(
+    response: &Response,
+    registration: &Registration,
+) -> Result<Client, CredentialError> {
+    let registered = response
         .status
         .is_success()
-        .then(|| serde_json::from_slice::<Registered>(&answer.body).ok())
+        .then(|| serde_json::from_slice::<Registered>(&response.body).ok())
         .flatten()
         .filter(|registered| !registered.client_id.is_empty());
     match registered {
         Some(registered) => Ok(Client::new(registered.client_id, registered.client_secret)),
-        None => Err(refused(answer, registration)),
+        None => Err(refused(response, registration)),
     }
 }
 
-fn refused(answer: &Answer, registration: &Registration) -> CredentialError {
+fn refused(response: &Response, registration: &Registration) -> CredentialError {
     let host = registration.url.host();
-    let denied: Option<Denied> = serde_json::from_slice(&answer.body).ok();
-    let Some(Denied { error }) = denied.filter(|_| !answer.is_transient()) else {
-        return answer.unexpected(host, "registration.url");
+    let denied: Option<Denied> = serde_json::from_slice(&response.body).ok();
+    let Some(Denied { error }) = denied.filter(|_| !response.is_transient()) else {
+        return response.unexpected(host, "registration.url");
     };
     let statement = &registration.software_statement;
     let (what, remedy) = match error {
@@ -107,7 +110,7 @@ fn refused(answer: &Answer, registration: &Registration) -> CredentialError {
         ),
     };
     CredentialError {
-        retry_after: answer.retry_after(),
+        retry_after: response.retry_after(),
         ..CredentialError::new(Reason::NeedsAction, format!("{host} {what}"), remedy)
     }
 }

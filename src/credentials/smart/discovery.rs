@@ -43,14 +43,14 @@ impl Discovery {
         let document = format!("{issuer}/.well-known/smart-configuration")
             .parse()
             .expect("a service's URL with a path of plain letters behind it is a URL");
-        let answer = endpoints.get(&document, HeaderMap::new()).await?;
+        let response = endpoints.get(&document, HeaderMap::new()).await?;
         let host = issuer.host();
-        let configuration: Configuration = answer
+        let configuration: Configuration = response
             .status
             .is_success()
-            .then(|| serde_json::from_slice(&answer.body).ok())
+            .then(|| serde_json::from_slice(&response.body).ok())
             .flatten()
-            .ok_or_else(|| answer.unexpected(&host, "issuer"))?;
+            .ok_or_else(|| response.unexpected(&host, "issuer"))?;
         let url = configuration.token_url(&host, algorithm)?;
         *self.found() = Some(url.clone());
         Ok(url)

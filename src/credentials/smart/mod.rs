@@ -81,7 +81,7 @@ impl SmartBackendServices {
         url: &EndpointUrl,
         remedies: &Remedies,
     ) -> Result<AccessToken, CredentialError> {
-        // The life of a token starts while its answer is still on its way.
+        // The life of a token starts while its response is still on its way.
         let start = self.clock.now();
         let assertion = self.assertion(url, start).await?;
         // The client is named by its assertion alone.
@@ -91,8 +91,8 @@ impl SmartBackendServices {
             ("client_assertion_type", ASSERTION_TYPE),
             ("client_assertion", &assertion),
         ];
-        let answer = self.endpoints.post_form(url.uri(), &form).await?;
-        refusal::read_token(&answer, url.host(), remedies, start)
+        let response = self.endpoints.post_form(url.uri(), &form).await?;
+        refusal::read_token(&response, url.host(), remedies, start)
     }
 
     async fn assertion(

@@ -1,8 +1,8 @@
-//! What clients call the proxy, and with it which base URLs are exchanged in links.
+//! The base URLs by which clients call the proxy, and those of the services behind them.
 //!
-//! Answers name the proxy as their request did. Requests may name it in any way it can be called,
-//! since a reference learnt by one name may be sent by another; and they may name any route, since
-//! a resource of one service refers to the other.
+//! A response names the proxy as its request did. A request may name it in any way that it can be called, since a
+//! reference learnt by one name may be sent by another; and it may name any route, since a resource of one service
+//! refers to the other.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,29 +17,29 @@ use crate::{
     rewrite::Bases,
 };
 
-/// The ports that are listened on.
+/// The ports of the listeners.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ports {
-    /// For every route.
+    /// Those that serve every route.
     pub shared: Vec<u16>,
-    /// For one route, by its name.
+    /// Those that serve one route, by its name.
     pub own: BTreeMap<Arc<str>, u16>,
-    /// Whether they speak TLS: all of them do, or none.
+    /// All of them speak TLS, or none does.
     pub is_tls: bool,
 }
 
-/// The kind of listener that a request came by.
+/// The kind of listener that a request came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) struct ListenerKind {
-    /// The route's own, rather than a shared one.
+    /// It serves one route, at the root.
     pub(in crate::proxy) is_own: bool,
     pub(in crate::proxy) is_tls: bool,
 }
 
-/// Clients call the proxy by one or two names; a caller who makes up more must not fill the memory.
+/// The number of names to remember. Clients use one or two; a caller who makes up more must not fill the memory.
 const MAX_REMEMBERED: usize = 8;
 
-/// The names of one route whose links are changed.
+/// The base URLs of one route whose links are rewritten.
 #[derive(Debug)]
 pub(crate) struct BaseUrls {
     place: usize,
@@ -51,8 +51,8 @@ pub(crate) struct BaseUrls {
 struct All {
     routes: Vec<Served>,
     /// The prefixes of routes whose links are kept, below those of others.
-    replay: Vec<String>,
-    /// Each name that is known beforehand, with the upstream that it stands for.
+    kept: Vec<String>,
+    /// The base URLs that are known beforehand, each with that of its upstream.
     known: Vec<(ServiceUrl, ServiceUrl)>,
 }
 
@@ -71,7 +71,7 @@ struct Recent {
 }
 
 impl BaseUrls {
-    /// For each route of the configuration; `None` where links are replay.
+    /// For each route of the configuration. `None` where links are kept.
     pub(crate) fn of_routes(config: &Config, ports: &Ports) -> Vec<Option<Self>> {
         let allowed = config.security.allowed_hosts.iter();
         let allowed = allowed.map(|host| {
@@ -85,14 +85,14 @@ impl BaseUrls {
         let hosts: Vec<String> = loopback.into_iter().chain(allowed).collect();
         let mut all = All {
             routes: Vec::new(),
-            replay: Vec::new(),
+            kept: Vec::new(),
             known: Vec::new(),
         };
         let mut places = Vec::new();
         for route in &config.routes {
             if !route.rewrite_links {
                 places.push(None);
-                // A base that lies below another is not to be taken for a part of that.
+                // Its base URL lies below another one, and must not be taken for a part of that.
                 if lies_below_another(route, config) {
                     for (port, prefix) in listeners(route, ports) {
                         let names = hosts
@@ -100,7 +100,7 @@ impl BaseUrls {
                             .filter_map(|host| base(ports.is_tls, host, port, prefix));
                         all.known.extend(names.map(|name| (name.clone(), name)));
                     }
-                    all.replay.push(route.prefix.as_str().to_owned());
+                    all.kept.push(route.prefix.as_str().to_owned());
                 }
                 continue;
             }
@@ -130,7 +130,7 @@ impl BaseUrls {
         places.into_iter().map(|place| place.map(names)).collect()
     }
 
-    /// What to progress for a request.
+    /// The links to rewrite for a request.
     pub(in crate::proxy) fn links(&self, head: &Parts, entry: ListenerKind) -> Arc<Links> {
         let host = host(head);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,7 +154,7 @@ impl BaseUrls {
         let route = &self.all.routes[self.place];
         let prefix = if is_own { "" } else { &route.prefix };
         let called = base(is_tls, host, None, prefix);
-        // A name that is no URL leaves links as they are; the guard lets none through.
+        // A name that is not a URL leaves links as they are. The guard lets none through.
         let ours = route.public_url.as_ref().or(called.as_ref());
         let ours = ours.unwrap_or(&route.upstream).clone();
 
@@ -169,7 +169,7 @@ impl BaseUrls {
                     route.upstream.clone(),
                 ))
             }));
-            let kept = self.all.replay.iter();
+            let kept = self.all.kept.iter();
             let kept = kept.filter_map(|prefix| base(is_tls, host, None, prefix));
             names.extend(kept.map(|name| (name.clone(), name)));
         }
@@ -197,7 +197,7 @@ fn lies_below_another(route: &config::Route, config: &Config) -> bool {
     })
 }
 
-/// The name that a request calls us by; the guard has seen that there is one.
+/// The name by which a request calls the proxy. The guard has checked that there is one.
 fn host(head: &Parts) -> &str {
     let host = match head.uri.authority() {
         Some(authority) => authority.as_str(),
@@ -211,7 +211,7 @@ fn host(head: &Parts) -> &str {
     host.strip_suffix(':').unwrap_or(host)
 }
 
-/// Where not the listener but something before the proxy speaks TLS, `public_url` says so.
+/// A base URL of the proxy. Where something before the proxy speaks TLS, `public_url` says so.
 fn base(is_tls: bool, host: &str, port: Option<u16>, prefix: &str) -> Option<ServiceUrl> {
     let scheme = if is_tls { "https" } else { "http" };
     let url = match port {

@@ -1,8 +1,8 @@
-//! The media types whose bodies may hold links.
+//! The content types whose bodies may hold links.
 
 use http::{HeaderMap, header};
 
-/// How a body is written, and by whose rules.
+/// The format of a body, and the standard that it follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) enum ContentType {
     Json,
@@ -10,14 +10,14 @@ pub(in crate::proxy) enum ContentType {
     DicomJson,
     /// A patch, for example.
     OtherJson,
-    /// Of no format that the type names, or of a patch and the like.
+    /// XML of no named standard, such as a patch.
     Xml,
     FhirXml,
     Form,
 }
 
-/// FHIR takes the general types for its own (hl7.org/fhir/R4/http.html#mime-type), and was
-/// registered under others before (hl7.org/fhir/DSTU2/http.html#mime-type).
+/// FHIR servers accept the general types (hl7.org/fhir/R4/http.html#mime-type), and older ones have other names
+/// (hl7.org/fhir/DSTU2/http.html#mime-type).
 const KNOWN: [(&str, ContentType); 12] = [
     ("application/json", ContentType::Json),
     ("text/json", ContentType::Json),
@@ -34,7 +34,7 @@ const KNOWN: [(&str, ContentType); 12] = [
 ];
 
 impl ContentType {
-    /// Of a body in UTF-8.
+    /// The content type of a body in UTF-8.
     pub(in crate::proxy) fn of(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
         let mut parts = text.split(';').map(str::trim);
@@ -47,7 +47,7 @@ impl ContentType {
     }
 }
 
-/// Of a type that only tells its syntax (RFC 6839). Web pages and pictures are nobody's resources.
+/// A type that names only its syntax (RFC 6839). Web pages and pictures are not resources.
 fn other(name: &str) -> Option<ContentType> {
     let name = name.to_ascii_lowercase();
     if name
@@ -60,7 +60,7 @@ fn other(name: &str) -> Option<ContentType> {
     (!start.is_empty() && start != "xhtml").then_some(ContentType::Xml)
 }
 
-/// Whether a parameter of a media type leaves the text in UTF-8.
+/// Whether a parameter of a content type leaves the text in UTF-8.
 fn is_utf8(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else {
         return true;
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn media_types_are_known_in_every_spelling() {
+    fn content_types_are_known_in_every_spelling() {
         for (text, expected) in [
             ("application/fhir+json", Some(ContentType::FhirJson)),
             (

@@ -1,9 +1,5 @@
-//! Which links of a request and of its answer are changed. How is the business of [`crate::rewrite`].
-
-use std::sync::Arc;
-
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request, response};
+//! The links to rewrite in one exchange: by which base URLs, in which headers, and in which bodies. How is the
+//! business of [`crate::rewrite`].
 
 mod base_urls;
 mod content_type;
@@ -12,6 +8,11 @@ pub(crate) use base_urls::{BaseUrls, Ports};
 
 pub(super) use base_urls::ListenerKind;
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request, response};
+
 use super::{decompress::Coding, headers, service::Interaction};
 use crate::{
     config::{RouteKind, ServiceUrl},
@@ -19,16 +20,16 @@ use crate::{
 };
 use content_type::ContentType;
 
-/// Compressed links cannot be searched.
+/// The coding to request of a response whose links are rewritten.
 const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
 
-/// FHIR wants agents that change content to say so (hl7.org/fhir/R4/http.html#intermediaries).
+/// FHIR asks intermediaries that change content to say so (hl7.org/fhir/R4/http.html#intermediaries).
 const REQUEST_MODIFIED: HeaderName = HeaderName::from_static("request-modified-ahds-proxy");
 const RESPONSE_MODIFIED: HeaderName = HeaderName::from_static("response-modified-ahds-proxy");
 const IN_REQUESTS: HeaderValue = HeaderValue::from_static("rewrote proxy base URLs");
 const IN_RESPONSES: HeaderValue = HeaderValue::from_static("rewrote service base URLs");
 
-/// The base URLs to progress in one progress.
+/// The base URLs to exchange in one exchange.
 #[derive(Debug)]
 pub(in crate::proxy) struct Links {
     responses: Arc<Bases>,
@@ -37,7 +38,7 @@ pub(in crate::proxy) struct Links {
     paths: (Box<str>, Box<str>),
 }
 
-/// How a body is written.
+/// The format of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Json,
@@ -45,7 +46,7 @@ enum Format {
     Form,
 }
 
-/// A body that is going to be searched for links.
+/// How to rewrite the links in a body.
 #[derive(Debug)]
 pub(in crate::proxy) struct BodyRewrite {
     format: Format,
@@ -55,7 +56,7 @@ pub(in crate::proxy) struct BodyRewrite {
 }
 
 impl BodyRewrite {
-    /// What searches it, from its start.
+    /// A rewriter at the start of the body.
     pub(in crate::proxy) fn rewriter(&self) -> Rewriter {
         let (plan, bases) = (self.plan, self.bases.clone());
         match self.format {
@@ -67,9 +68,10 @@ impl BodyRewrite {
 }
 
 impl Links {
-    /// `ours` is what the client calls the service `theirs`.
+    /// The service is at `theirs`, and the client calls it by `ours`. `requests` leads from every name of the proxy to
+    /// the service behind it.
     pub(in crate::proxy) fn new(theirs: &ServiceUrl, ours: &ServiceUrl, requests: Bases) -> Self {
-        // A service behind a gateway that takes TLS off may not know that it is called with https.
+        // A service behind a gateway that terminates TLS may not know that it is called with https.
         let plain = theirs.to_string().replacen("https://", "http://", 1);
         let port = format!(
             "{}:443{}",
@@ -86,14 +88,14 @@ impl Links {
         }
     }
 
-    /// A request's query, if it names the proxy.
+    /// Rewrites a query. `None` if it does not name the proxy.
     pub(in crate::proxy) fn in_query(&self, query: &str) -> Option<String> {
         let changed = self.requests.rewrite_query(query.as_bytes())?;
         String::from_utf8(changed).ok()
     }
 
-    /// The headers of a request that hold URLs. An answer to be searched must not be compressed, and
-    /// be whole: the client counts the bytes of the changed one.
+    /// Rewrites the headers of a request that hold URLs. A response whose links are rewritten by `plan` must not be
+    /// compressed, and must be whole: the client counts the bytes of the rewritten one.
     pub(in crate::proxy) fn in_request_headers(&self, plan: Option<Plan>, headers: &mut HeaderMap) {
         if plan.is_some() {
             headers.insert(header::ACCEPT_ENCODING, UNCOMPRESSED);
@@ -105,7 +107,7 @@ impl Links {
         change(headers, |name, value| match name {
             "if-none-exist" => bases.rewrite_condition(value),
             "content-location" | "destination" => bases.rewrite_search(value),
-            // A resource, written into a header.
+            // This header holds a resource.
             "x-provenance" => {
                 let mut rewriter = JsonRewriter::new(Plan::Request, bases.clone());
                 let start = rewriter.push(&Bytes::copy_from_slice(value));
@@ -115,8 +117,8 @@ impl Links {
         });
     }
 
-    /// What searches the body of a request, if that may hold URLs of ours. What cannot be decoded
-    /// passes: only the service may know what it is.
+    /// How to rewrite the body of a request. `None` if it cannot hold the proxy's URLs, or has a coding that only
+    /// the service may know.
     pub(in crate::proxy) fn in_request_body(
         &self,
         kind: RouteKind,
@@ -146,7 +148,7 @@ impl Links {
         })
     }
 
-    /// The headers of an answer that are URLs of the service.
+    /// Rewrites the headers of a response that hold URLs of the service.
     pub(in crate::proxy) fn in_response_headers(&self, headers: &mut HeaderMap) {
         change(headers, |name, value| match name {
             "location" | "content-location" => self.in_location(value),
@@ -155,7 +157,7 @@ impl Links {
         });
     }
 
-    /// A URL, or the path of one, which would lead out of our prefix.
+    /// Rewrites a URL, or an absolute path, which would lead out of the route's prefix.
     fn in_location(&self, value: &[u8]) -> Option<Vec<u8>> {
         if !value.starts_with(b"/") || value.starts_with(b"//") {
             return self.responses.rewrite_url(value);
@@ -166,7 +168,7 @@ impl Links {
         is_below.then(|| [ours.as_bytes(), rest].concat())
     }
 
-    /// What searches the body of an answer, by the plan for its request.
+    /// How to rewrite the body of a response, by the plan for its request.
     pub(in crate::proxy) fn in_response_body(
         &self,
         plan: Plan,
@@ -181,8 +183,8 @@ impl Links {
     }
 }
 
-/// Notes in an answer's head what holds of the changed body: whether anything changes is not known
-/// until its end.
+/// Removes headers that describe the original bytes (length, encoding, digests) and adds
+/// `response-modified-ahds-proxy`: whether anything changes is not known until the end of the body.
 pub(in crate::proxy) fn mark_response(headers: &mut HeaderMap) {
     headers::remove_all(headers, |name| {
         is_of_the_bytes(name) || *name == header::ACCEPT_RANGES
@@ -190,19 +192,19 @@ pub(in crate::proxy) fn mark_response(headers: &mut HeaderMap) {
     headers.insert(RESPONSE_MODIFIED, IN_RESPONSES);
 }
 
-/// Notes in a request's head that its body is not what the client sent: changed, and no longer
-/// compressed.
+/// Removes headers that describe the original bytes and adds `request-modified-ahds-proxy`: the body is rewritten, and
+/// no longer compressed.
 pub(in crate::proxy) fn mark_request(headers: &mut HeaderMap) {
     headers::remove_all(headers, is_of_the_bytes);
     headers.insert(REQUEST_MODIFIED, IN_REQUESTS);
 }
 
-/// Takes from a body's trailers what no longer holds of it.
+/// Removes trailers that describe the original bytes.
 pub(in crate::proxy) fn mark_trailers(trailers: &mut HeaderMap) {
     headers::remove_all(trailers, is_of_the_bytes);
 }
 
-/// What no longer holds of a changed body. `ETag` stays: it is the version of the resource.
+/// A header that describes the bytes of a body. `ETag` does not: it is the version of the resource.
 fn is_of_the_bytes(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -216,16 +218,16 @@ fn is_of_the_bytes(name: &HeaderName) -> bool {
 }
 
 fn response_format(plan: Plan, head: &response::Parts) -> Option<Format> {
-    let is_answer = match plan {
-        // Even an upload of which nothing was stored has a list of what failed.
+    let is_result = match plan {
+        // The response to an upload of which nothing was stored lists the failures.
         Plan::DicomStore => head.status.is_success() || head.status == StatusCode::CONFLICT,
         _ => head.status.is_success(),
     };
-    // The parts of a body do not show where in the document they are.
+    // A part of a body does not show its place in the document.
     let is_part = head.status == StatusCode::PARTIAL_CONTENT
         || head.headers.contains_key(header::CONTENT_RANGE);
     let is_empty = head.status == StatusCode::NO_CONTENT;
-    if !is_answer || is_part || is_empty || headers::forbids_transformation(&head.headers) {
+    if !is_result || is_part || is_empty || headers::forbids_transformation(&head.headers) {
         return None;
     }
     match (plan, ContentType::of(&head.headers)?) {
@@ -237,7 +239,7 @@ fn response_format(plan: Plan, head: &response::Parts) -> Option<Format> {
     }
 }
 
-/// Changes each header that `rewrite` has another value for.
+/// Replaces the value of each header that `rewrite` returns another one for.
 fn change(headers: &mut HeaderMap, rewrite: impl Fn(&str, &[u8]) -> Option<Vec<u8>>) {
     for (name, value) in headers.iter_mut() {
         let changed = rewrite(name.as_str(), value.as_bytes()).map(Bytes::from);

@@ -1,4 +1,4 @@
-//! What is left of a response's body, found in what has been received (RFC 9112, section 6.3).
+//! Finds a response's body in the bytes that have been received (RFC 9112, section 6.3).
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
@@ -9,21 +9,21 @@ use super::{
     response::Length,
 };
 
-/// What is still to come.
+/// The part of the body that is still to come.
 #[derive(Debug)]
 pub enum BodyDecoder {
-    /// So many bytes.
+    /// This number of bytes.
     Known(u64),
     /// Chunks.
     Chunked(ChunkedDecoder),
-    /// Whatever comes until the connection is closed.
+    /// All bytes until the connection is closed.
     UntilClose,
-    /// It has ended.
+    /// Nothing; the body has ended.
     Nothing,
 }
 
 impl BodyDecoder {
-    /// All of a body.
+    /// A whole body of this length.
     pub fn new(length: Length) -> Self {
         match length {
             Length::Known(0) => Self::Nothing,
@@ -33,7 +33,7 @@ impl BodyDecoder {
         }
     }
 
-    /// Whether it has ended.
+    /// Whether the body has ended.
     pub fn is_end(&self) -> bool {
         matches!(self, Self::Nothing)
     }
@@ -46,8 +46,7 @@ impl BodyDecoder {
         }
     }
 
-    /// Takes the next part off what has been received. `None` at the end, and where more has to be
-    /// received first.
+    /// Takes the next part from the received bytes. `None` at the end, and where more must be received first.
     pub fn take(&mut self, received: &mut BytesMut) -> Result<Option<Frame<Bytes>>, Broken> {
         let frame = match self {
             Self::Nothing => None,
@@ -78,7 +77,7 @@ impl BodyDecoder {
         Ok(frame)
     }
 
-    /// The connection was closed. Of some bodies that is the end, of others it is a loss.
+    /// Notes that the connection was closed. That ends some bodies, and truncates others.
     pub fn close(&mut self) -> Result<(), Broken> {
         if !matches!(self, Self::UntilClose) {
             return Err(Broken::Closed);

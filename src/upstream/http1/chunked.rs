@@ -1,17 +1,17 @@
-//! The chunked transfer coding, taken off (RFC 9112, section 7.1).
+//! Decodes the chunked transfer coding (RFC 9112, section 7.1).
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Broken, response::may_be_complete};
 
-/// The line that a chunk begins with, with its extensions, in bytes.
+/// The longest line at the start of a chunk, with its extensions, in bytes.
 const MAX_LINE: usize = 4 << 10;
 const MAX_TRAILERS: usize = 64;
 /// In bytes.
 const MAX_TRAILER_SECTION: usize = 16 << 10;
 
-/// Finds the chunks in what has been received.
+/// Finds the chunks in the received bytes.
 #[derive(Debug)]
 pub struct ChunkedDecoder {
     next: Next,
@@ -23,18 +23,18 @@ enum Next {
     Data(u64),
     /// The line end after a chunk.
     LineEnd,
-    /// Of these many bytes it is known that they do not hold them all.
+    /// This number of bytes does not hold all of them.
     Trailers(usize),
     Nothing,
 }
 
-/// What was found.
+/// The next part of a chunked body.
 #[derive(Debug, PartialEq)]
 pub(super) enum Found {
     Data(Bytes),
     Trailers(HeaderMap),
     End,
-    /// Nothing, until more is received.
+    /// More must be received first.
     Incomplete,
 }
 
@@ -75,7 +75,7 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Whether nothing is left to come, as far as has been received.
+    /// Whether the body has ended, by the bytes received so far.
     pub(super) fn ends_with(&mut self, received: &mut BytesMut) -> bool {
         const LAST: &[u8] = b"\r\n0\r\n\r\n";
         if self.next == Next::LineEnd && received[..] == *LAST {
@@ -125,8 +125,7 @@ impl ChunkedDecoder {
     }
 }
 
-/// Takes off the line that a chunk begins with. Extensions say nothing to us, and must be
-/// overlooked.
+/// Takes the line at the start of a chunk. A recipient ignores extensions that it does not know.
 fn take_size(received: &mut BytesMut) -> Result<Option<u64>, Broken> {
     let end = memchr::memchr(b'\n', &received[..received.len().min(MAX_LINE)]);
     let Some(end) = end else {
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_chunk_is_refused() {
+    fn malformed_chunks_are_refused() {
         for text in [
             "\r\n",
             "x\r\n",

@@ -1,5 +1,5 @@
-//! A response that begins before its request has ended. Its reader may stop for as long as it likes,
-//! and the request must go on meanwhile, so both get a task of their own.
+//! A response that begins before its request has been sent. Its reader may pause for any time, and the request must
+//! go on meanwhile, so a task of its own drives both.
 
 use std::{
     future::poll_fn,
@@ -14,14 +14,14 @@ use super::{Broken, body_reader::BodyReader, upload::Upload};
 
 type FrameResult = Result<Frame<Bytes>, Broken>;
 
-/// What is handed over: a frame, or nothing but the news that there are no more.
+/// A frame for the reader, or only the news that there are no more.
 #[derive(Debug)]
 struct Part {
     frame: Option<FrameResult>,
     is_last: bool,
 }
 
-/// The reader's end.
+/// The body of such a response.
 #[derive(Debug)]
 pub(in super::super) struct EarlyBody {
     parts: mpsc::Receiver<Part>,
@@ -39,7 +39,7 @@ impl EarlyBody {
             return Poll::Ready(None);
         }
         let Some(part) = ready!(self.parts.poll_recv(cx)) else {
-            // Without a last part the other end was lost, which is no end of the response.
+            // Without a last part the task was lost, which does not end the response.
             return Poll::Ready(Some(Err(Broken::Closed)));
         };
         self.is_end = part.is_last;
@@ -51,7 +51,7 @@ impl EarlyBody {
         Poll::Ready(part.frame)
     }
 
-    /// Whether the rest of the request will be taken, too.
+    /// Whether the server takes the rest of the request.
     pub(in super::super) fn takes_request(&self) -> bool {
         self.takes_request
     }
@@ -84,7 +84,7 @@ pub(super) fn start(reader: BodyReader, upload: Upload) -> EarlyBody {
 
 struct Both {
     reader: BodyReader,
-    /// `None` once it is out or has failed.
+    /// `None` once it is sent or has failed.
     upload: Option<Upload>,
 }
 

@@ -1,6 +1,6 @@
-//! An HTTP/1.1 client (RFC 9112) that runs in the task of the request: nothing is handed from one
-//! task to another and back, which is where a general client spends much of its time on small
-//! answers. HTTP/2, whose requests share a connection, has tasks of its own in hyper.
+//! An HTTP/1.1 client (RFC 9112) that runs in the task of the request. Nothing is handed to another task and back,
+//! which takes much of a general client's time for a small response. HTTP/2, whose requests share a connection, has
+//! hyper's tasks.
 
 mod body_decoder;
 mod body_reader;
@@ -94,12 +94,11 @@ pub(super) async fn send(
     Ok(response)
 }
 
-/// Marks a response that ends a connection on which the server waited for a request, and got none in
-/// time (RFC 9110, section 15.5.9).
+/// Marks a 408 that ends an idle connection: the server got no request in time (RFC 9110, section 15.5.9).
 #[derive(Debug, Clone, Copy)]
 struct IdleTimeout;
 
-/// Whether a response may have been sent before the request arrived, if the connection was idle then.
+/// Whether a response may have been sent before the request arrived on the idle connection.
 pub(super) fn is_idle_timeout<T>(response: &Response<T>) -> bool {
     response.status() == StatusCode::REQUEST_TIMEOUT
         && response.extensions().get::<IdleTimeout>().is_some()
@@ -108,7 +107,7 @@ pub(super) fn is_idle_timeout<T>(response: &Response<T>) -> bool {
 struct Exchange<'a> {
     wire: &'a mut Wire,
     parser: HeadParser<'a>,
-    /// `None` once it is out.
+    /// `None` once it is sent.
     upload: Option<Upload>,
 }
 

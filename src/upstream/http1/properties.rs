@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{BodyDecoder, HeadParser};
 
-/// What a client makes of a response after which the connection is closed.
+/// A response as a client reads it, after which the connection is closed.
 #[derive(Debug, PartialEq)]
 struct Read {
     status: StatusCode,
@@ -59,7 +59,7 @@ fn read_by_us(method: &Method, pieces: &[&[u8]]) -> Option<Read> {
 async fn read_by_hyper(method: &Method, response: &[u8]) -> Option<Read> {
     let (ours, mut theirs) = tokio::io::duplex(1 << 16);
     let server = async {
-        // What comes before the request would be no response to it.
+        // Bytes before the request would not be a response to it.
         theirs.read_u8().await.expect("a request");
         theirs.write_all(response).await.expect("room for it");
         theirs.shutdown().await.expect("an open connection");

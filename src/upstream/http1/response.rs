@@ -12,45 +12,44 @@ const MAX_HEADERS: usize = 256;
 /// In bytes, and as many again for the interim responses before it.
 const MAX_HEAD: usize = 256 << 10;
 
-/// What a response begins with.
+/// The head of a response.
 #[derive(Debug)]
 pub struct Head {
-    /// Its status; never an interim one.
+    /// The status, never an interim one.
     pub status: StatusCode,
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
-    /// All of its fields, but for a length that does not hold.
+    /// All header fields, minus `Content-Length` where `Transfer-Encoding` overrides it.
     pub headers: HeaderMap,
-    /// Where it is not the one that goes with the status.
+    /// The reason phrase, if it is not the usual one of the status.
     pub reason: Option<ReasonPhrase>,
-    /// How long the body is.
+    /// The length of the body.
     pub length: Length,
-    /// Whether there should be none: by the rules (RFC 9110, sections 9.3.2, 15.3.5, 15.3.6 and 15.4.5),
-    /// or since the length is 0.
+    /// There is no body, by the rules (RFC 9110, sections 9.3.2, 15.3.5, 15.3.6 and 15.4.5) or by a length of 0.
     pub is_bodiless: bool,
     /// Whether the connection may take another request.
     pub keeps_alive: bool,
 }
 
-/// How the end of a response's body is told.
+/// The mark of the end of a response's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Length {
-    /// So many bytes.
+    /// This number of bytes.
     Known(u64),
-    /// By the last chunk.
+    /// The last chunk.
     Chunked,
-    /// By the connection's.
+    /// The end of the connection.
     UntilClose,
 }
 
-/// Waits for the head of the response to one request.
+/// Reads the head of the response to one request.
 #[derive(Debug)]
 pub struct HeadParser<'a> {
     method: &'a Method,
-    /// Bytes that are known not to be all of a head.
+    /// The number of bytes that do not hold a whole head.
     seen: usize,
     has_begun: bool,
-    /// Bytes of the interim responses so far.
+    /// The number of bytes of interim responses so far.
     interim: usize,
 }
 
@@ -65,8 +64,8 @@ impl<'a> HeadParser<'a> {
         }
     }
 
-    /// Takes the final response's head off what has been received, and whatever comes before it
-    /// (RFC 9110, section 15.2). `None` while it is not all there.
+    /// Takes the final response's head from the received bytes, and interim responses before it (RFC 9110, section
+    /// 15.2). `None` while the head is incomplete.
     pub fn take(&mut self, received: &mut BytesMut) -> Result<Option<Head>, Broken> {
         loop {
             if received.len() == self.seen {
@@ -88,12 +87,12 @@ impl<'a> HeadParser<'a> {
         }
     }
 
-    /// Whether nothing came before the final response.
+    /// Whether no interim response came before the final one.
     pub fn is_first(&self) -> bool {
         self.interim == 0
     }
 
-    /// Whether anything has come.
+    /// Whether any byte has come.
     pub fn has_begun(&self) -> bool {
         self.has_begun
     }
@@ -103,7 +102,7 @@ fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
-/// Where a name or a value begins and ends in the head's bytes.
+/// The start and the end of a name or a value in the head's bytes.
 type Span = (usize, usize);
 
 fn take_head(
@@ -156,7 +155,7 @@ fn head(
     reason: Option<ReasonPhrase>,
     method: &Method,
 ) -> Result<Head, Broken> {
-    // With room for those that are added later, since to grow costs more than all else here.
+    // With room for headers that are added later: to grow costs more than everything else here.
     let mut headers = HeaderMap::with_capacity(spans.len() + 4);
     let mut length = None;
     let mut codings: Option<HeaderValue> = None;
@@ -172,7 +171,7 @@ fn head(
             if length.replace(told).is_some_and(|before| before != told) {
                 return Err(Broken::Protocol);
             }
-            // The same number told twice is told once from here on.
+            // A repeated number is passed on once.
             let is_list = value.as_bytes().contains(&b',');
             let value = if is_list { told.into() } else { value };
             headers.insert(name, value);
@@ -192,7 +191,7 @@ fn head(
             return Err(Broken::Protocol);
         }
         if headers.remove(header::CONTENT_LENGTH).is_some() {
-            // Whoever sent both may have been fooled: what follows may be anyone's.
+            // A sender of both may have been tricked: the bytes that follow may belong to another response.
             keeps_alive = false;
         }
         if is_chunked(&codings) {
@@ -222,7 +221,7 @@ fn has_no_body(status: StatusCode, method: &Method) -> bool {
         || status == StatusCode::NOT_MODIFIED
 }
 
-/// A list of the same number is that number.
+/// Reads a length. A list of equal numbers is that number.
 fn told_length(value: &HeaderValue) -> Option<u64> {
     let mut numbers = tokens(value).map(number);
     let first = numbers.next()??;
@@ -254,8 +253,8 @@ fn is_chunked(codings: &HeaderValue) -> bool {
     last.is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
 }
 
-/// Whether a section of header fields may end in these bytes; without it, one that comes byte by
-/// byte would be parsed for each.
+/// Whether a section of header fields may end in these bytes. Without this check, a section that comes byte by byte
+/// would be parsed anew for each.
 pub(super) fn may_be_complete(bytes: &[u8]) -> bool {
     let mut line_ends = memchr::memchr_iter(b'\n', bytes);
     line_ends.any(|at| matches!(&bytes[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]))

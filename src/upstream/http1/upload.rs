@@ -1,4 +1,4 @@
-//! A request on its way out: its head, then its body as it comes.
+//! Sends a request: its head, then its body as it comes.
 
 use std::{
     io,
@@ -18,7 +18,7 @@ use super::{
 
 const LINE_END: &[u8] = b"\r\n";
 
-/// What is left of a request.
+/// The rest of a request to be sent.
 pub(super) struct Upload {
     body: RequestBody,
     framing: Framing,
@@ -49,7 +49,7 @@ impl From<WrongLength> for UploadError {
 }
 
 impl Upload {
-    /// Puts the head together; nothing is written yet.
+    /// Builds the head. Nothing is written yet.
     pub(super) fn new(
         head: &Request<()>,
         body: RequestBody,
@@ -67,19 +67,19 @@ impl Upload {
         }
     }
 
-    /// How many parts of the body have come.
+    /// The number of parts of the body that have come.
     pub(super) fn parts(&self) -> u64 {
         self.parts
     }
 
-    /// Writes as much as there is. Ready when all is out.
+    /// Writes as much as there is. Ready once all of the request is written.
     pub(super) fn poll(
         &mut self,
         wire: &mut Wire,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), UploadError>> {
         loop {
-            // So that a head goes with what there is of the body.
+            // So that the head and the start of the body are written together.
             let is_waiting = self.data.is_none() && !self.is_all_read && self.read(wire, cx)?;
             match &mut self.data {
                 Some(data) => ready!(wire.poll_write(cx, data, &mut self.end)),
@@ -99,7 +99,7 @@ impl Upload {
         }
     }
 
-    /// Asks for more of the body, and tells whether it is still to come.
+    /// Asks for more of the body. Returns whether it is still to come.
     fn read(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, UploadError> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => return Ok(true),

@@ -1,4 +1,4 @@
-//! The bytes of an HTTP/1.1 connection, both ways.
+//! The bytes of an HTTP/1.1 connection, in both directions.
 
 use std::{
     fmt,
@@ -17,18 +17,18 @@ use tokio::{
 
 use super::super::stream::Stream;
 
-/// What is read at once at first, and at most.
+/// The number of bytes to read at once, at first and at most.
 const FIRST_READ: usize = 16 << 10;
 const LARGEST_READ: usize = 64 << 10;
-/// What a buffer may keep between two requests.
+/// The memory that a buffer may keep between two requests.
 const KEPT: usize = 16 << 10;
 
 /// A connection that one request at a time uses.
 pub(in super::super) struct Wire {
     stream: Stream,
-    /// Read, and not taken yet.
+    /// Bytes that were read and not taken yet.
     pub(super) received: BytesMut,
-    /// Where a request's head is put together, and the frame around a chunk of its body.
+    /// The buffer for a request's head, and for the frame around a chunk of its body.
     pub(super) framed: Framed,
     read_size: usize,
     holds_back: bool,
@@ -37,18 +37,18 @@ pub(in super::super) struct Wire {
 /// The state of a connection between two requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Condition {
-    /// Nothing has come.
+    /// Nothing has been received.
     Quiet,
     /// The server closes it.
     Closed,
-    /// The server has sent what nobody asked for.
+    /// The server has sent bytes that belong to no request.
     Unsolicited,
 }
 
-/// A server that closes an idle connection may say so (RFC 9110, section 15.5.9).
+/// The response of a server that closes an idle connection (RFC 9110, section 15.5.9).
 const IDLE_TIMEOUTS: [&[u8]; 2] = [b"HTTP/1.1 408", b"HTTP/1.0 408"];
 
-/// Bytes to be written, of which the first may be out already.
+/// Bytes to be written. The first of them may be written already.
 #[derive(Default)]
 pub(super) struct Framed {
     bytes: Vec<u8>,
@@ -56,7 +56,7 @@ pub(super) struct Framed {
 }
 
 impl Framed {
-    /// Where more can be added.
+    /// The buffer to add bytes to.
     pub(super) fn end(&mut self) -> &mut Vec<u8> {
         if !self.has_remaining() {
             self.written = 0;
@@ -91,7 +91,7 @@ impl Wire {
         })
     }
 
-    /// Whether the next request can go over it. `look` asks the system, and not only the runtime.
+    /// Checks whether the next request can use the connection. `look` asks the system as well as the runtime.
     pub(in super::super) fn condition(&mut self, look: bool) -> Condition {
         if self.stream.is_write_closed() {
             return Condition::Closed;
@@ -103,7 +103,7 @@ impl Wire {
             if self.stream.is_quiet() {
                 return Condition::Quiet;
             }
-            // Not all that TLS receives is data. A task without budget must not take it for silence.
+            // TLS also receives records without data. A task without a coop budget must not take them for silence.
             let mut cx = Context::from_waker(Waker::noop());
             let received = unconstrained(poll_fn(|cx| self.poll_receive(cx)));
             match pin!(received).poll(&mut cx) {
@@ -122,12 +122,12 @@ impl Wire {
         }
     }
 
-    /// Whether anything is left that was received and not taken.
+    /// Whether bytes were received and not taken.
     pub(in super::super) fn has_received(&self) -> bool {
         !self.received.is_empty()
     }
 
-    /// Whether bytes may still come that belong to the last response.
+    /// Whether bytes of the last response may still come, so that the connection is held back.
     pub(in super::super) fn holds_back(&self) -> bool {
         self.holds_back
     }
@@ -136,12 +136,12 @@ impl Wire {
         self.holds_back = holds_back;
     }
 
-    /// How long nothing may move.
+    /// The time without a byte after which the stream fails.
     pub(super) fn idle_timeout(&self) -> Duration {
         self.stream.idle_timeout()
     }
 
-    /// Gives memory back that the next request may not need.
+    /// Frees memory that the next request may not need.
     pub(super) fn shrink(&mut self) {
         if self.read_size > FIRST_READ {
             self.read_size = FIRST_READ;
@@ -152,7 +152,7 @@ impl Wire {
         }
     }
 
-    /// Reads more. The connection ended where that is nothing.
+    /// Reads more bytes. Zero means that the connection has ended.
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.received.reserve(self.read_size);
         let read = pin!(self.stream.read_buf(&mut self.received)).poll(cx);
@@ -163,7 +163,7 @@ impl Wire {
         Poll::Ready(Ok(count))
     }
 
-    /// Writes what is framed, then `data`, then `end`.
+    /// Writes the framed bytes, then `data`, then `end`.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -192,14 +192,14 @@ impl Wire {
     }
 }
 
-/// Without the bytes, which are a patient's and hold a token.
+/// Without the bytes, which may hold a token or a patient's data.
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").finish_non_exhaustive()
     }
 }
 
-/// Says goodbye, where that takes no waiting: TLS wants it (RFC 8446, section 6.1).
+/// Sends the TLS `close_notify` (RFC 8446, section 6.1), if that takes no waiting.
 impl Drop for Wire {
     fn drop(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());

@@ -1,19 +1,19 @@
-//! What an answer's status and headers say of the service.
+//! Judges a response by its status and headers.
 
 use http::{HeaderMap, StatusCode, header, response::Parts};
 
 use super::{Outcome, caller::Caller, forbidden, unauthorized};
 use crate::config::{Route, RouteKind};
 
-/// The head of an answer, and what was asked.
+/// The head of a response, and the target of its request.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     target: String,
     status: StatusCode,
     headers: HeaderMap,
 }
 
-impl Answer {
+impl Response {
     pub(super) fn new(target: String, head: Parts) -> Self {
         Self {
             target,
@@ -62,7 +62,7 @@ impl Answer {
         }
     }
 
-    /// The request and its answer's status.
+    /// The request and its response's status.
     fn seen(&self) -> String {
         format!("GET {}: {}", self.target, self.status.as_u16())
     }

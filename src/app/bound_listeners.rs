@@ -10,18 +10,18 @@ use crate::{
 
 /// A bound address, and the route that it serves alone, if it does.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct BoundListener {
     pub(super) listener: Listener,
-    /// Doors that let in the same callers have the same number, counted from 0.
+    /// Listeners that let in the same callers have the same number, counted from 0.
     pub(super) number: usize,
     pub(super) route: Option<Arc<str>>,
 }
 
 /// All of them, those of every route first.
 #[derive(Debug)]
-pub(super) struct Doors(pub(super) Vec<Door>);
+pub(super) struct BoundListeners(pub(super) Vec<BoundListener>);
 
-impl Doors {
+impl BoundListeners {
     /// Binds every address; those of TCP speak TLS where there is a certificate.
     pub(super) async fn open(config: &Config, tls: Option<&Tls>) -> Result<Self, BindError> {
         let shared = config.listen.iter().map(|listen| (listen, None));
@@ -29,12 +29,12 @@ impl Doors {
             let listen = route.listen.as_ref()?;
             Some((listen, Some(route.name.clone())))
         });
-        let mut doors: Vec<Door> = Vec::new();
+        let mut bound_listeners: Vec<BoundListener> = Vec::new();
         for (listen, route) in shared.chain(own) {
             match bind(listen, tls).await {
                 Ok(listener) => {
-                    let number = number(&doors, &listener);
-                    doors.push(Door {
+                    let number = number(&bound_listeners, &listener);
+                    bound_listeners.push(BoundListener {
                         listener,
                         number,
                         route,
@@ -44,16 +44,20 @@ impl Doors {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Self(doors))
+        Ok(Self(bound_listeners))
     }
 
     pub(super) fn listeners(&self) -> impl Iterator<Item = &Listener> {
-        self.0.iter().map(|door| &door.listener)
+        self.0.iter().map(|bound| &bound.listener)
     }
 
     /// How many of them let in callers of their own.
     pub(super) fn numbers(&self) -> usize {
-        self.0.iter().map(|door| door.number + 1).max().unwrap_or(0)
+        self.0
+            .iter()
+            .map(|bound| bound.number + 1)
+            .max()
+            .unwrap_or(0)
     }
 
     /// The ports that clients may name; a Unix socket has none.
@@ -63,7 +67,7 @@ impl Doors {
             is_tls,
             ..Ports::default()
         };
-        for Door {
+        for BoundListener {
             listener, route, ..
         } in &self.0
         {
@@ -90,16 +94,16 @@ async fn bind(listen: &Listen, tls: Option<&Tls>) -> Result<Listener, BindError>
 }
 
 /// Whoever reaches one address of loopback reaches them all.
-fn number(doors: &[Door], listener: &Listener) -> usize {
+fn number(bound_listeners: &[BoundListener], listener: &Listener) -> usize {
     let is_loopback = |listener: &Listener| {
         let address = listener.socket_address();
         address.is_some_and(|address| address.ip().is_loopback())
     };
-    let twin = doors
+    let twin = bound_listeners
         .iter()
-        .find(|door| is_loopback(listener) && is_loopback(&door.listener));
-    let next = doors.iter().map(|door| door.number + 1).max();
-    twin.map_or(next.unwrap_or(0), |door| door.number)
+        .find(|bound| is_loopback(listener) && is_loopback(&bound.listener));
+    let next = bound_listeners.iter().map(|bound| bound.number + 1).max();
+    twin.map_or(next.unwrap_or(0), |bound| bound.number)
 }
 
 fn is_optional(listen: &Listen) -> bool {
