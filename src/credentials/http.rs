@@ -64,7 +64,7 @@ impl Response {
             (Reason::NeedsAction, format!("Check `{key}`."))
         };
         let message = if self.status.is_success() {
-            format!("{host} answered {status} without a token")
+            format!("{host} answered {status} with an unexpected body")
         } else {
             format!("{host} answered {status}")
         };

@@ -484,7 +484,7 @@ const CASES: &[Case] = &[
         },
         route: "fhir",
         check: "anonymous",
-        detail: &["GET /metadata: no answer within 0.3 s"],
+        detail: &["GET /metadata: no response within 0.3 s"],
         remedy: &["firewall"],
         skipped: &[],
     },

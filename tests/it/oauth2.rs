@@ -302,13 +302,13 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
     (
         200,
         "<html>Sign in to the hotel",
-        "something else than what was asked for",
+        "an unexpected body",
         "captive portal",
     ),
     (
         200,
         r#"{"access_token":""}"#,
-        "something else than what was asked for",
+        "an unexpected body",
         "Check `token_url`",
     ),
     (

@@ -276,19 +276,19 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
     (
         200,
         "<html>Jane Doe",
-        "something else than what was asked for",
+        "an unexpected body",
         "Check `registration.url`",
     ),
     (
         201,
         r#"{"client_id":"c"}"#,
-        "something else than what was asked for",
+        "an unexpected body",
         "Check `registration.url`",
     ),
     (
         201,
         r#"{"client_id":"","client_secret":"hunter2"}"#,
-        "something else than what was asked for",
+        "an unexpected body",
         "Check `registration.url`",
     ),
 ];

@@ -205,7 +205,7 @@ const DISCOVERIES: &[(u16, &str, &str, &str)] = &[
     (
         200,
         "<html>Jane Doe",
-        "something else than what was asked for",
+        "an unexpected body",
         "Check `issuer`",
     ),
     (
