@@ -496,7 +496,7 @@ const CASES: &[Case] = &[
         },
         route: "fhir",
         check: "authorised",
-        detail: &["closed before an answer"],
+        detail: &["closed before a response"],
         remedy: &["breaks connections off"],
         skipped: &[],
     },
