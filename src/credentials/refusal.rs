@@ -113,7 +113,7 @@ pub(super) fn read_token(
         Some(granted) if granted.is_bearer() => Ok(granted.into_token(start)),
         Some(_) => Err(CredentialError::new(
             Reason::NeedsAction,
-            format!("the token that {host} issued is no bearer token"),
+            format!("the token that {host} issued is not a bearer token"),
             "Ask the server's owner for tokens with the token_type Bearer; ahds-proxy can send no others.",
         )),
         None => Err(refused(response, host, remedies)),

@@ -314,13 +314,13 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
     (
         200,
         r#"{"access_token":"hunter2","token_type":"DPoP"}"#,
-        "is no bearer token",
+        "is not a bearer token",
         "token_type Bearer",
     ),
     (
         200,
         r#"{"access_token":"hunter2"}"#,
-        "is no bearer token",
+        "is not a bearer token",
         "token_type Bearer",
     ),
     (

@@ -327,7 +327,7 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
     (
         200,
         r#"{"access_token":"hunter2","token_type":"mac"}"#,
-        "is no bearer token",
+        "is not a bearer token",
         "Bearer",
     ),
 ];

@@ -142,7 +142,7 @@ async fn a_token_that_no_header_may_hold_is_never_sent() {
     let answer = client::get(stage.address(), FHIR).await;
     assert_eq!(answer.status, 503);
     assert!(
-        answer.text().contains("no bearer token"),
+        answer.text().contains("not a bearer token"),
         "{}",
         answer.text()
     );
