@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::{
     clock::Clock,
-    config::{Config, Route},
+    config::{Config, Route, Word as _},
     credentials::Credentials,
     token::{Source, TokenCache},
     upstream::{Connections, Origin, StartError},

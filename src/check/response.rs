@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode, header, response::Parts};
 
 use super::{Outcome, caller::Caller, forbidden, unauthorized};
-use crate::config::{Route, RouteKind};
+use crate::config::{Route, RouteKind, Word as _};
 
 /// The head of a response, and the target of its request.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use http::{HeaderName, HeaderValue};
 
 use super::{
-    HttpVersion, Listen, LogFormat, ResolveOverride, RouteKind, ServiceUrl, ValueError,
-    values::is_host_name,
+    Listen, ResolveOverride, ServiceUrl, ValueError,
+    values::{Word, is_host_name},
 };
 
 /// A Unix socket's path must fit into the kernel's `sockaddr_un`, its final NUL included.
@@ -36,11 +36,6 @@ pub(super) fn listen(text: &str) -> Result<Listen, ValueError> {
     Ok(Listen::Unix(PathBuf::from(path)))
 }
 
-/// Whether links are changed.
-pub(super) fn rewrite_or_keep(text: &str) -> Result<bool, ValueError> {
-    choice(text, &[("rewrite", true), ("keep", false)])
-}
-
 /// An address, or `off`.
 pub(super) fn admin(text: &str) -> Result<Option<SocketAddr>, ValueError> {
     if text == "off" {
@@ -61,54 +56,25 @@ fn socket_address(text: &str) -> Result<SocketAddr, ValueError> {
             _ => "8080",
         };
         ValueError::new(
-            format!("`{}` is no IP address with a port", text.escape_debug()),
+            format!("`{}` is not an IP address with a port", text.escape_debug()),
             format!("write it as 127.0.0.1:{port} or [::1]:{port}"),
         )
     })
 }
 
 /// One of a few words.
-pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, ValueError> {
-    let found = choices.iter().find(|(word, _)| *word == text);
+pub(super) fn word<T: Word>(text: &str) -> Result<T, ValueError> {
+    let found = T::WORDS.iter().find(|(word, _)| *word == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
-        let words: Vec<String> = choices
+        let words: Vec<_> = T::WORDS
             .iter()
             .map(|(word, _)| format!("\"{word}\""))
             .collect();
         ValueError::new(
-            format!("`{}` is none of its values", text.escape_debug()),
+            format!("`{}` is not one of the allowed values", text.escape_debug()),
             format!("write {}", words.join(" or ")),
         )
     })
-}
-
-pub(super) fn kind(text: &str) -> Result<RouteKind, ValueError> {
-    choice(
-        text,
-        &[
-            ("fhir", RouteKind::Fhir),
-            ("dicom", RouteKind::Dicom),
-            ("http", RouteKind::Http),
-        ],
-    )
-}
-
-pub(super) fn http_version(text: &str) -> Result<HttpVersion, ValueError> {
-    choice(
-        text,
-        &[
-            ("auto", HttpVersion::Auto),
-            ("1", HttpVersion::Http1),
-            ("2", HttpVersion::Http2),
-        ],
-    )
-}
-
-pub(super) fn log_format(text: &str) -> Result<LogFormat, ValueError> {
-    choice(
-        text,
-        &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-    )
 }
 
 /// A level, or `target=level` directives separated by commas.
@@ -124,13 +90,13 @@ pub(super) fn log_filter(text: &str) -> Result<String, ValueError> {
     let mut directives = Vec::new();
     for directive in text.split(',').map(str::trim).filter(|d| !d.is_empty()) {
         let valid = match directive.split_once('=') {
-            // A lone word that is no level is far more often a misspelt level than a target.
+            // A lone word that is not a level is far more often a misspelt level than a target.
             None => is_level(directive),
             Some((target, level)) => is_target(target) && is_level(level),
         };
         if !valid {
             return Err(ValueError::new(
-                format!("`{}` is no log filter", directive.escape_debug()),
+                format!("`{}` is not a valid log filter", directive.escape_debug()),
                 "write off, error, warn, info, debug or trace, or target=level directives \
                  separated by commas, for example \"info,ahds_proxy=debug\"",
             ));
@@ -153,7 +119,7 @@ pub(super) fn host(text: &str) -> Result<String, ValueError> {
         return Ok(bare.to_ascii_lowercase());
     }
     Err(ValueError::new(
-        format!("`{}` is no host name", text.escape_debug()),
+        format!("`{}` is not a valid host name", text.escape_debug()),
         "write the whole name without scheme, port, path or `*`, for example fhir.example.org",
     ))
 }
@@ -190,7 +156,7 @@ pub(super) fn origin(text: &str) -> Result<String, ValueError> {
 pub(super) fn resolve_override(from: &str, to: &str) -> Result<ResolveOverride, ValueError> {
     let invalid = || {
         ValueError::new(
-            format!("`{}` is no host with a port", from.escape_debug()),
+            format!("`{}` is not a host with a port", from.escape_debug()),
             "write \"host:port\" = \"ip:port\", for example \"login.example:443\" = \"127.0.0.1:9443\"",
         )
     };
@@ -199,7 +165,10 @@ pub(super) fn resolve_override(from: &str, to: &str) -> Result<ResolveOverride, 
     let port = port.parse().ok().filter(|p| *p != 0).ok_or_else(invalid)?;
     let address = socket_address(to)?;
     if address.port() == 0 {
-        return Err(ValueError::new("port 0 is no target", "write its port"));
+        return Err(ValueError::new(
+            "port 0 is not a valid target",
+            "write its port",
+        ));
     }
     Ok(ResolveOverride {
         host,
@@ -230,7 +199,7 @@ const RESERVED_HEADERS: [&str; 14] = [
 pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), ValueError> {
     let parsed = HeaderName::try_from(name).map_err(|_| {
         ValueError::new(
-            format!("`{}` is no header name", name.escape_debug()),
+            format!("`{}` is not a valid header name", name.escape_debug()),
             "write letters, digits and `-`",
         )
     })?;

@@ -11,6 +11,7 @@ mod exposure;
 mod file;
 pub mod files;
 mod grammar;
+mod keys;
 mod mask;
 mod report;
 mod resolve;
@@ -36,11 +37,12 @@ pub use credentials::{
 };
 pub use error::{ConfigErrors, Location, Problem, SourceLine};
 pub use exposure::{Bound, Unfit};
+pub use file::{Limits, Log};
 pub use resolve::{DICOM_AUDIENCE, Env, Overrides, load, load_admin, parse, reload};
 pub use values::{
-    Audience, AutoSource, ByteSize, EndpointUrl, GivenSecret, HttpVersion, Listen, LogFormat,
-    Prefix, ResolveOverride, RouteKind, SecretRef, SecretRefError, ServiceUrl, Tenant, ValueError,
-    parse_duration,
+    Audience, AutoSource, ByteSize, EndpointUrl, GivenSecret, HttpVersion, LinkMode, Listen,
+    LogFormat, Prefix, ResolveOverride, RouteKind, SecretRef, SecretRefError, ServiceUrl, Tenant,
+    ValueError, Word, parse_duration,
 };
 
 /// Everything a running proxy needs to know.
@@ -72,10 +74,6 @@ pub struct Config {
 
 /// One prefix, one upstream, one audience.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a key of the configuration, and none rules another out"
-)]
 pub struct Route {
     /// The table's name: `fhir` in `[routes.fhir]`.
     pub name: Arc<str>,
@@ -95,8 +93,8 @@ pub struct Route {
     pub read_only: bool,
     /// Set on every request to the upstream.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Links in responses point to the proxy, those in requests to the upstream.
-    pub rewrite_links: bool,
+    /// Whether links in responses point to the proxy, and those in requests to the upstream.
+    pub links: LinkMode,
     /// The base URL by which clients call this route. `None` takes the name that each request uses.
     pub public_url: Option<ServiceUrl>,
     /// An address that serves this route alone, at its root.
@@ -130,19 +128,6 @@ impl Network {
     }
 }
 
-/// Bounds on what clients may use.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Open client connections. Default 4096.
-    pub connections: usize,
-    /// Requests in flight; past it 503 with Retry-After. Default 1024.
-    pub requests: usize,
-    /// Bytes of a request's line and headers; past it 431. Default 64 KiB.
-    pub request_head: usize,
-    /// Bytes of a request's body; past it 413. `None` is unlimited, the default.
-    pub request_body: Option<u64>,
-}
-
 /// The callers that are let in.
 #[derive(Debug, Clone, Default)]
 pub struct Security {
@@ -168,13 +153,4 @@ pub struct ServerTls {
     pub file: PathBuf,
     /// The server's own, without those between it and the root.
     pub certificate: CertificateDer<'static>,
-}
-
-/// The log's level and format.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
-    /// A level, or `target=level` directives separated by commas. Default `info`.
-    pub filter: String,
-    /// Default text.
-    pub format: LogFormat,
 }

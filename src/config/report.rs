@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    ValueError,
+    SecretRef, ValueError,
     error::{ConfigErrors, Location, Problem, SourceLine},
 };
 
@@ -56,6 +56,14 @@ pub(super) enum Read<T> {
 }
 
 impl<T> Read<T> {
+    /// The outcome of a reader, which reported why it returned `None`.
+    pub(super) fn new(value: Option<T>, place: Place) -> Self {
+        match value {
+            Some(value) => Self::Given(At { value, place }),
+            None => Self::Refused,
+        }
+    }
+
     pub(super) fn given(&self) -> Option<&At<T>> {
         match self {
             Self::Given(at) => Some(at),
@@ -83,6 +91,32 @@ impl<T> Read<T> {
     pub(super) fn or(self, default: T) -> T {
         self.into_value().unwrap_or(default)
     }
+}
+
+impl<T: Default> Read<T> {
+    /// The value; the default in place of one that is absent or refused.
+    pub(super) fn get_or_insert_default(&mut self) -> &mut T {
+        if self.given().is_none() {
+            *self = Self::Given(At {
+                value: T::default(),
+                place: Place::Nowhere,
+            });
+        }
+        match self {
+            Self::Given(at) => &mut at.value,
+            Self::Absent | Self::Refused => unreachable!("just given"),
+        }
+    }
+}
+
+/// A secret that must be readable at the start.
+#[derive(Debug, Clone)]
+pub(super) struct NeededSecret {
+    /// The full name of its key.
+    pub(super) key: String,
+    pub(super) at: At<SecretRef>,
+    /// It may have several lines.
+    pub(super) is_pem: bool,
 }
 
 /// Shown instead of a secret.
@@ -115,6 +149,8 @@ pub(super) struct Report {
     pub(super) secret_variables: BTreeSet<String>,
     /// Files that hold secrets, in use or not.
     pub(super) secret_files: BTreeSet<PathBuf>,
+    /// The secrets that the keys read so far refer to.
+    pub(super) needed_secrets: Vec<NeededSecret>,
     /// Every key the reader asked for, so that a test can demand each to be documented.
     #[cfg(test)]
     pub(super) asked: BTreeSet<String>,
@@ -163,6 +199,11 @@ impl Report {
         if let Some(finding) = self.findings.last_mut() {
             finding.is_shown = false;
         }
+    }
+
+    /// The number of problems so far.
+    pub(super) fn problems(&self) -> usize {
+        self.findings.len()
     }
 
     /// Passes a value on, or notes why `key` was refused.

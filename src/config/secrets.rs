@@ -4,12 +4,17 @@ use std::path::PathBuf;
 
 use super::{
     SecretRef, ValueError,
-    report::{Read, Report},
+    report::{At, NeededSecret, Read, Report},
     walk::Item,
 };
 
-/// `{ env = "NAME" }` or `{ file = "PATH" }`.
+/// A secret of one line: `{ env = "NAME" }` or `{ file = "PATH" }`.
 pub(super) fn secret(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
+    let value = reference(item, report)?;
+    Some(needed(item, value, false, report))
+}
+
+fn reference(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
     if !item.is_table() {
         report.refuse(
             item.place,
@@ -36,27 +41,38 @@ pub(super) fn secret(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> 
         return None;
     }
     match (env, file) {
-        (Read::Given(name), _) => {
-            report.secret_variables.insert(name.value.clone());
-            Some(SecretRef::Env(name.value))
-        }
-        (_, Read::Given(path)) => Some(in_file(path.value, report)),
+        (Read::Given(name), _) => Some(SecretRef::Env(name.value)),
+        (_, Read::Given(path)) => Some(SecretRef::File(path.value)),
         _ => None,
     }
 }
 
-fn in_file(path: PathBuf, report: &mut Report) -> SecretRef {
-    report.secret_files.insert(path.clone());
-    SecretRef::File(path)
+/// Notes that the proxy reads this secret, so that its start checks it and other programs do not get it.
+fn needed(item: &Item<'_>, value: SecretRef, is_pem: bool, report: &mut Report) -> SecretRef {
+    match &value {
+        SecretRef::Env(name) => drop(report.secret_variables.insert(name.clone())),
+        SecretRef::File(path) => drop(report.secret_files.insert(path.clone())),
+        SecretRef::Given(_) => {}
+    }
+    report.needed_secrets.push(NeededSecret {
+        key: item.key.clone(),
+        at: At {
+            value: value.clone(),
+            place: item.place,
+        },
+        is_pem,
+    });
+    value
 }
 
 /// PEM text, by its file's path or as any other secret.
 pub(super) fn pem(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
-    if item.is_string() {
-        path(item, report).map(|path| in_file(path, report))
+    let value = if item.is_string() {
+        SecretRef::File(path(item, report)?)
     } else {
-        secret(item, report)
-    }
+        reference(item, report)?
+    };
+    Some(needed(item, value, true, report))
 }
 
 /// Does not repeat the text: it may be the secret itself, put where its variable's name belongs.
@@ -67,7 +83,7 @@ fn variable(text: &str) -> Result<String, ValueError> {
         return Ok(text.to_owned());
     }
     Err(ValueError::new(
-        "the text is no name of an environment variable",
+        "the text is not the name of an environment variable",
         "write the variable's name, with letters, digits and `_` only",
     ))
 }

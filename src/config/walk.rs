@@ -2,14 +2,13 @@
 //!
 //! Serde's derive stops at the first error; users correct files faster when they see all of them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use toml::de::{DeTable, DeValue};
 
 use super::{
     ValueError, mask,
     report::{At, Place, Read, Report},
-    values::parse_duration,
 };
 
 /// One value of the file.
@@ -141,6 +140,28 @@ impl<'t> Item<'t> {
         })
     }
 
+    /// Every entry of a table whose keys the user chooses; none where one was refused.
+    pub(super) fn each_entry<T>(
+        &self,
+        report: &mut Report,
+        mut read: impl FnMut(&At<&str>, &Item<'_>, &mut Report) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let table = self.table(report)?;
+        // Collected first, so that every entry's problem is noted.
+        let read: Vec<_> = table
+            .entries()
+            .map(|(name, item)| read(&name, &item, report))
+            .collect();
+        read.into_iter().collect()
+    }
+
+    /// Refuses the key of a feature that does not exist yet.
+    pub(super) fn not_yet<T>(&self, report: &mut Report, meanwhile: &str) -> Option<T> {
+        let message = format!("`{}` is not available yet", self.key);
+        report.refuse(self.place, message, meanwhile);
+        None
+    }
+
     fn expect<T>(&self, value: Option<T>, wanted: &str, report: &mut Report) -> Option<T> {
         if value.is_none() {
             self.refuse_type(format!("write {wanted}"), report);
@@ -209,68 +230,23 @@ impl<'t> Table<'t> {
             place: value.span().into(),
             value: value.get_ref(),
         };
-        match read(&item, report) {
-            None => Read::Refused,
-            Some(value) => Read::Given(At {
-                value,
-                place: item.place,
-            }),
-        }
-    }
-
-    /// A duration such as `"10s"`.
-    pub(super) fn duration(&mut self, report: &mut Report, key: &'static str) -> Read<Duration> {
-        self.read(report, key, |item, report| {
-            item.parse(report, parse_duration)
-        })
-    }
-
-    pub(super) fn boolean(&mut self, report: &mut Report, key: &'static str) -> Read<bool> {
-        self.read(report, key, Item::boolean)
-    }
-
-    /// As [`Table::read`] for a key of a feature that does not exist yet: checked like any other,
-    /// so that a file written for it is right one day, then refused. Ignoring it would let the
-    /// user believe in it.
-    pub(super) fn not_yet<T>(
-        &mut self,
-        report: &mut Report,
-        key: &'static str,
-        meanwhile: &str,
-        read: impl FnOnce(&Item<'t>, &mut Report) -> Option<T>,
-    ) {
-        if let Read::Given(at) = self.read(report, key, read) {
-            report.refuse(
-                at.place,
-                format!("`{}` is not available yet", self.name(key)),
-                meanwhile,
-            );
-        }
-    }
-
-    /// The value of a key that must be there.
-    pub(super) fn need<T>(
-        &mut self,
-        report: &mut Report,
-        key: &'static str,
-        read: impl FnOnce(&Item<'t>, &mut Report) -> Option<T>,
-    ) -> Option<At<T>> {
-        match self.read(report, key, read) {
-            Read::Given(at) => Some(at),
-            Read::Refused => None,
-            Read::Absent => {
-                report.refuse(
-                    self.place,
-                    format!("`{}` needs the key `{key}`", self.path),
-                    format!("add `{key} = …` to this table"),
-                );
-                None
-            }
-        }
+        Read::new(read(&item, report), item.place)
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
+    }
+
+    /// Refuses a table with more than one of these keys.
+    pub(super) fn only_one(&self, report: &mut Report, keys: &[&str]) {
+        let given: Vec<&str> = keys.iter().copied().filter(|key| self.has(key)).collect();
+        if given.len() > 1 {
+            report.refuse(
+                self.place,
+                format!("`{}` has both `{}`", self.path, given.join("` and `")),
+                "keep one of them",
+            );
+        }
     }
 
     /// Every key with its value, for tables whose keys the user chooses. Places are the keys'.

@@ -183,7 +183,7 @@ impl Pipeline {
         route::check_path(located.rest(head))?;
         checks::method(located.route, head, interaction, has_body)?;
         checks::transfer_coding(head)?;
-        checks::body_size(body, self.limits.request_body)?;
+        checks::body_size(body, self.limits.request_body.limit())?;
         let permit = self.concurrency.acquire(located.number, entry.listener);
         permit.ok_or_else(|| Failure::too_many_requests(self.limits.requests))
     }
@@ -210,7 +210,11 @@ impl Pipeline {
         if let Some(links) = links {
             links.in_request_headers(exchange.response_links, request.headers_mut());
         }
-        let client = ClientBody::new(body, exchange.progress.clone(), self.limits.request_body);
+        let client = ClientBody::new(
+            body,
+            exchange.progress.clone(),
+            self.limits.request_body.limit(),
+        );
         let upload = match body_rewrite {
             None => UploadBody::new(client),
             // Boxed: few requests need the room that this future takes.

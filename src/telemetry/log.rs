@@ -41,7 +41,7 @@ pub(crate) enum LogError {
 
 /// Sends this process's events to stderr from now on.
 pub(crate) fn init(log: &Log) -> Result<(), LogError> {
-    let wanted: Targets = log.filter.parse()?;
+    let wanted: Targets = log.level.parse()?;
     let filter = wanted.and(filter_fn(is_own));
     let lines = tracing_subscriber::fmt::layer().with_writer(Lines);
     let registry = tracing_subscriber::registry();

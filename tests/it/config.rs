@@ -13,8 +13,8 @@ use std::{
 };
 
 use ahds_proxy::config::{
-    Config, ConfigErrors, Credential, HttpVersion, Listen, LogFormat, Overrides, Route, RouteKind,
-    SecretRef, load, parse,
+    Config, ConfigErrors, Credential, HttpVersion, LinkMode, Listen, LogFormat, Overrides, Route,
+    RouteKind, SecretRef, load, parse,
 };
 use proptest::prelude::*;
 
@@ -114,7 +114,7 @@ fn the_shortest_call_is_enough() {
     );
     assert_eq!(&*route.credential, "default");
     assert_eq!(route.http, HttpVersion::Auto);
-    assert!(route.rewrite_links);
+    assert_eq!(route.links, LinkMode::Rewrite);
     assert_eq!((&route.public_url, &route.listen), (&None, &None));
     assert!(!route.retry_throttled);
     assert!(matches!(
@@ -128,9 +128,9 @@ fn the_shortest_call_is_enough() {
     assert_eq!(config.limits.connections, 4096);
     assert_eq!(config.limits.requests, 1024);
     assert_eq!(config.limits.request_head, 65_536);
-    assert_eq!(config.limits.request_body, None);
+    assert_eq!(config.limits.request_body.limit(), None);
     assert!(!config.security.allow_remote);
-    assert_eq!(config.log.filter, "info");
+    assert_eq!(config.log.level, "info");
     assert_eq!(config.log.format, LogFormat::Text);
     assert_eq!(config.drain, Duration::from_secs(30));
 }
@@ -183,7 +183,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(fhir.http, HttpVersion::Http1);
     assert!(fhir.read_only);
     assert_eq!(fhir.headers.len(), 1);
-    assert!(!fhir.rewrite_links);
+    assert_eq!(fhir.links, LinkMode::Keep);
     assert_eq!(
         fhir.public_url.as_ref().map(ToString::to_string).as_deref(),
         Some("https://proxy.example.org/fhir")
@@ -193,7 +193,7 @@ fn every_key_of_a_full_file_arrives() {
     assert!(fhir.retry_throttled);
     let plain = route(&config, "plain");
     assert_eq!((plain.http, &plain.audience), (HttpVersion::Http2, &None));
-    assert!(plain.rewrite_links);
+    assert_eq!(plain.links, LinkMode::Rewrite);
     assert_eq!((&plain.public_url, plain.retry_throttled), (&None, false));
 
     let Some(Credential::ClientSecret(app)) = config.credentials.get("app") else {
@@ -220,14 +220,14 @@ fn every_key_of_a_full_file_arrives() {
     let limits = &config.limits;
     assert_eq!((limits.connections, limits.requests), (10, 5));
     assert_eq!(
-        (limits.request_head, limits.request_body),
+        (limits.request_head, limits.request_body.limit()),
         (8192, Some(1000))
     );
     let security = &config.security;
     assert!(!security.allow_remote);
     assert_eq!(security.allowed_hosts, ["proxy.lab.localhost", "::1"]);
     assert_eq!(security.allowed_origins, ["https://viewer.example"]);
-    assert_eq!(config.log.filter, "warn,ahds_proxy=debug");
+    assert_eq!(config.log.level, "warn,ahds_proxy=debug");
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.drain, Duration::from_secs(5));
 }
@@ -263,7 +263,7 @@ fn flags_beat_environment_beats_file() {
     assert_eq!(fhir.upstream.host(), "env.fhir.azurehealthcareapis.com");
     assert!(fhir.read_only, "the rest of the table stays");
     assert_eq!(config.listen.len(), 2);
-    assert_eq!(config.log.filter, "debug");
+    assert_eq!(config.log.level, "debug");
 
     let flags = Overrides {
         fhir: Some("https://flag.fhir.azurehealthcareapis.com".to_owned()),
@@ -280,7 +280,7 @@ fn flags_beat_environment_beats_file() {
     );
     assert_eq!(config.listen.len(), 1, "a flag replaces the list");
     assert_eq!(config.admin, None);
-    assert_eq!(config.log.filter, "error");
+    assert_eq!(config.log.level, "error");
     assert!(matches!(config.credentials["default"], Credential::Auto(_)));
 
     let same_kind = Overrides {

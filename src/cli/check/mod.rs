@@ -17,7 +17,7 @@ use super::{
 use crate::{
     app,
     clock::Clock,
-    config::{self, Config, ConfigErrors, Listen, Location, Overrides, Problem, Route},
+    config::{self, Config, ConfigErrors, Listen, Location, Overrides, Problem, Route, Word as _},
     credentials,
 };
 
@@ -122,11 +122,7 @@ fn text(config: &Config) -> String {
             let tls = if is_tls(config, listen) { ", TLS" } else { "" };
             line(format_args!("        listen {listen}{tls}"));
         }
-        let links = if route.rewrite_links {
-            "rewrite"
-        } else {
-            "keep"
-        };
+        let links = route.links.as_str();
         match &route.public_url {
             Some(url) => line(format_args!("        links {links}, as {url}")),
             None => line(format_args!("        links {links}")),
@@ -197,11 +193,7 @@ impl<'a> Summary<'a> {
                 kind: credential_kind(config, route),
             },
             read_only: route.read_only,
-            links: if route.rewrite_links {
-                "rewrite"
-            } else {
-                "keep"
-            },
+            links: route.links.as_str(),
             public_url: route.public_url.as_ref().map(ToString::to_string),
             listen: route.listen.as_ref().map(ToString::to_string),
             retry_throttled: route.retry_throttled,

@@ -1,10 +1,7 @@
 //! `auto`: the first source that works.
 
-use super::{
-    keys::Keys,
-    kind::{Kind, SignIn},
-};
-use crate::config::{AutoSource, ServiceUrl};
+use super::kind::{Kind, SignIn};
+use crate::config::{AutoSource, ServiceUrl, keys::Keys, report::Report, walk::Table};
 
 pub(in crate::config) const KIND: Kind = Kind {
     name: "auto",
@@ -23,11 +20,12 @@ pub struct Auto {
     pub authority: ServiceUrl,
 }
 
-/// Reads no key. The environment is left to `resolve`.
-pub(super) fn read(keys: &mut Keys<'_, '_>) -> Auto {
-    keys.wants_authority = true;
-    Auto {
-        sources: AutoSource::ALL,
-        authority: ServiceUrl::public_authority(),
+/// Has no key. The environment is left to `resolve`.
+impl Keys for Auto {
+    fn read_from(_: &mut Table<'_>, _: &mut Report) -> Option<Self> {
+        Some(Self {
+            sources: AutoSource::ALL,
+            authority: ServiceUrl::public_authority(),
+        })
     }
 }

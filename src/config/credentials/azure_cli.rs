@@ -3,10 +3,14 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    keys::{Keys, argument, tenant},
     kind::{Kind, SignIn},
+    tool::TIMEOUT,
 };
-use crate::config::{Tenant, secrets::program};
+use crate::config::{
+    Tenant,
+    keys::{argument, keys},
+    secrets::program,
+};
 
 pub(in crate::config) const KIND: Kind = Kind {
     name: "azure-cli",
@@ -19,24 +23,17 @@ pub(in crate::config) const KIND: Kind = Kind {
     },
 };
 
-/// Keys of `azure-cli`.
-#[derive(Debug, Clone)]
-pub struct AzureCli {
-    /// Passed as `--tenant`.
-    pub tenant: Option<Tenant>,
-    /// Passed as `--subscription` (name or id).
-    pub subscription: Option<String>,
-    /// The `az` program; looked up on PATH when absent.
-    pub path: Option<PathBuf>,
-    /// How long one call may take. Default 60 s.
-    pub timeout: Duration,
-}
-
-pub(super) fn read(keys: &mut Keys<'_, '_>) -> AzureCli {
-    AzureCli {
-        tenant: keys.read("tenant", tenant),
-        subscription: keys.read("subscription", argument),
-        path: keys.read("path", program),
-        timeout: keys.timeout(),
+keys! {
+    /// Keys of `azure-cli`.
+    #[derive(Debug, Clone)]
+    pub struct AzureCli {
+        /// Passed as `--tenant`.
+        pub tenant: Option<Tenant>,
+        /// Passed as `--subscription` (name or id).
+        pub subscription: Option<String> as argument,
+        /// The `az` program; looked up on PATH when absent.
+        pub path: Option<PathBuf> as program,
+        /// How long one call may take. Default 60 s.
+        pub timeout: Duration = TIMEOUT,
     }
 }

@@ -1,7 +1,5 @@
 //! `azure-developer-cli`: the user who is signed in to `azd`.
 
-pub(super) use super::tool::read;
-
 use super::kind::{Kind, SignIn};
 
 pub(in crate::config) const KIND: Kind = Kind {

@@ -1,7 +1,5 @@
 //! `azure-powershell`: the user who is signed in to Azure `PowerShell`.
 
-pub(super) use super::tool::read;
-
 use super::kind::{Kind, SignIn};
 
 pub(in crate::config) const KIND: Kind = Kind {

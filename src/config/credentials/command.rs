@@ -3,10 +3,15 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    keys::Keys,
     kind::{Kind, SignIn},
+    tool::TIMEOUT,
 };
-use crate::config::secrets::program_path;
+use crate::config::{
+    keys::{Keys, Value},
+    report::{At, Report},
+    secrets::program_path,
+    walk::{Item, Table},
+};
 
 pub(in crate::config) const KIND: Kind = Kind {
     name: "command",
@@ -27,25 +32,30 @@ pub struct Command {
     pub timeout: Duration,
 }
 
-pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<Command> {
-    let argv = keys.need("argv", |item, report| {
-        let argv = item.list(report, |text| Ok(text.to_owned()))?;
-        let mut argv = argv.into_iter().map(|at| at.value);
-        let program = argv.next().filter(|program| !program.is_empty());
-        if program.is_none() {
-            report.refuse(
-                item.place,
-                format!("`{}` names no program", item.key),
-                "write the program and its arguments: [\"/usr/bin/token\", \"--raw\"]",
-            );
-        }
-        Some((program_path(&program?, report), argv.collect()))
-    });
-    let timeout = keys.timeout();
-    let (program, arguments) = argv?;
-    Some(Command {
-        program,
-        arguments,
-        timeout,
-    })
+impl Keys for Command {
+    fn read_from(table: &mut Table<'_>, report: &mut Report) -> Option<Self> {
+        let argv: Option<At<_>> = table.key(report, "argv", argv);
+        let timeout = table.read(report, "timeout", Value::read).or(TIMEOUT);
+        let mut argv = argv?.value.into_iter();
+        Some(Self {
+            program: program_path(&argv.next()?, report),
+            arguments: argv.collect(),
+            timeout,
+        })
+    }
+}
+
+/// At least a program.
+fn argv(item: &Item<'_>, report: &mut Report) -> Option<Vec<String>> {
+    let argv = item.list(report, |text| Ok(text.to_owned()))?;
+    let argv: Vec<_> = argv.into_iter().map(|at| at.value).collect();
+    if argv.first().is_none_or(String::is_empty) {
+        report.refuse(
+            item.place,
+            format!("`{}` names no program", item.key),
+            "write the program and its arguments: [\"/usr/bin/token\", \"--raw\"]",
+        );
+        return None;
+    }
+    Some(argv)
 }

@@ -1,10 +1,12 @@
 //! `device-code`: a person who signs in with a code in a browser.
 
-use super::{
-    keys::{Keys, argument, tenant},
-    kind::{Kind, SignIn},
+use super::kind::{Kind, SignIn};
+use crate::config::{
+    ServiceUrl, Tenant,
+    keys::{Keys, Value, argument},
+    report::Report,
+    walk::Table,
 };
-use crate::config::{ServiceUrl, Tenant};
 
 pub(in crate::config) const KIND: Kind = Kind {
     name: "device-code",
@@ -28,13 +30,14 @@ pub struct DeviceCode {
     pub authority: ServiceUrl,
 }
 
-pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<DeviceCode> {
-    let tenant = keys.need("tenant", tenant);
-    let client_id = keys.read("client_id", argument);
-    keys.wants_authority = true;
-    Some(DeviceCode {
-        tenant: tenant?,
-        client_id: client_id.unwrap_or_else(|| AZURE_CLI_CLIENT_ID.to_owned()),
-        authority: ServiceUrl::public_authority(),
-    })
+impl Keys for DeviceCode {
+    fn read_from(table: &mut Table<'_>, report: &mut Report) -> Option<Self> {
+        let tenant = table.key(report, "tenant", Value::read);
+        let client_id = table.read(report, "client_id", argument);
+        Some(Self {
+            tenant: tenant?,
+            client_id: client_id.or(AZURE_CLI_CLIENT_ID.to_owned()),
+            authority: ServiceUrl::public_authority(),
+        })
+    }
 }

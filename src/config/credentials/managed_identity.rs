@@ -1,10 +1,12 @@
 //! `managed-identity`: the identity of this machine or app.
 
-use super::{
+use super::kind::{Kind, SignIn};
+use crate::config::{
+    ServiceUrl, grammar,
     keys::{Keys, argument},
-    kind::{Kind, SignIn},
+    report::Report,
+    walk::Table,
 };
-use crate::config::{ServiceUrl, grammar};
 
 pub(in crate::config) const KIND: Kind = Kind {
     name: "managed-identity",
@@ -35,19 +37,19 @@ pub enum UserAssigned {
     ResourceId(String),
 }
 
-pub(super) fn read(keys: &mut Keys<'_, '_>) -> ManagedIdentity {
-    let client_id = keys.read("client_id", argument);
-    let object_id = keys.read("object_id", argument);
-    let resource_id = keys.read("resource_id", argument);
-    keys.only_one(&["client_id", "object_id", "resource_id"]);
-    let endpoint = keys.read("endpoint", |item, report| {
-        item.parse(report, grammar::metadata_url)
-    });
-    ManagedIdentity {
-        identity: client_id
-            .map(UserAssigned::ClientId)
-            .or(object_id.map(UserAssigned::ObjectId))
-            .or(resource_id.map(UserAssigned::ResourceId)),
-        endpoint,
+impl Keys for ManagedIdentity {
+    fn read_from(table: &mut Table<'_>, report: &mut Report) -> Option<Self> {
+        let mut id = |key| table.read(report, key, argument).into_value();
+        let client_id = id("client_id").map(UserAssigned::ClientId);
+        let object_id = id("object_id").map(UserAssigned::ObjectId);
+        let resource_id = id("resource_id").map(UserAssigned::ResourceId);
+        table.only_one(report, &["client_id", "object_id", "resource_id"]);
+        let endpoint = table.read(report, "endpoint", |item, report| {
+            item.parse(report, grammar::metadata_url)
+        });
+        Some(Self {
+            identity: client_id.or(object_id).or(resource_id),
+            endpoint: endpoint.into_value(),
+        })
     }
 }

@@ -9,7 +9,6 @@ mod client_certificate;
 mod client_secret;
 mod command;
 mod device_code;
-mod keys;
 mod kind;
 mod managed_identity;
 mod oauth2;
@@ -18,8 +17,12 @@ mod static_token;
 mod tool;
 mod workload_identity;
 
-use super::{ServiceUrl, report::Report, walk::Table};
-use keys::Keys;
+use super::{
+    ServiceUrl,
+    keys::Keys,
+    report::{NeededSecret, Report},
+    walk::Table,
+};
 
 pub use auto::Auto;
 pub use azure_cli::AzureCli;
@@ -34,8 +37,6 @@ pub use smart_backend_services::{SmartAlgorithm, SmartBackendServices, SmartEndp
 pub use static_token::Static;
 pub use tool::Tool;
 pub use workload_identity::WorkloadIdentity;
-
-pub(super) use keys::Needed;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident($keys:ty) = $module:ident;)*) => {
@@ -56,10 +57,9 @@ macro_rules! kinds {
                 }
             }
 
-            fn read(kind: &Kind, keys: &mut Keys<'_, '_>) -> Option<Self> {
+            fn read(kind: &Kind, table: &mut Table<'_>, report: &mut Report) -> Option<Self> {
                 $(if kind.name == $module::KIND.name {
-                    // Some kinds can always be read.
-                    return Option::<$keys>::from($module::read(keys)).map(Self::$variant);
+                    return <$keys as Keys>::read_from(table, report).map(Self::$variant);
                 })*
                 None
             }
@@ -115,21 +115,21 @@ pub(super) struct Draft {
     /// No `authority` was written; the one in `credential` is the public cloud's.
     pub(super) wants_authority: bool,
     /// The secrets that must be readable.
-    pub(super) secrets: Vec<Needed>,
+    pub(super) secrets: Vec<NeededSecret>,
 }
 
 impl Draft {
     /// Reads the keys of one kind.
-    pub(super) fn read(kind: &'static Kind, table: Table<'_>, report: &mut Report) -> Self {
-        let mut keys = Keys::new(table, report);
-        let credential = Credential::read(kind, &mut keys);
-        let wants_authority = keys.wants_authority;
-        let (secrets, is_refused) = keys.finish();
+    pub(super) fn read(kind: &'static Kind, mut table: Table<'_>, report: &mut Report) -> Self {
+        let problems = report.problems();
+        let credential = Credential::read(kind, &mut table, report);
+        let wants_authority = !table.has("authority");
+        table.finish(report);
         Self {
             kind,
-            credential: credential.filter(|_| !is_refused),
+            credential: credential.filter(|_| report.problems() == problems),
             wants_authority,
-            secrets,
+            secrets: std::mem::take(&mut report.needed_secrets),
         }
     }
 
@@ -141,8 +141,7 @@ impl Draft {
     }
 
     pub(super) fn auto() -> Self {
-        let empty = toml::de::DeTable::new();
-        Self::read(&auto::KIND, Table::root(&empty), &mut Report::default())
+        Self::bare(&auto::KIND).expect("no key is required")
     }
 }
 

@@ -2,20 +2,19 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::{
-    keys::{Keys, argument, endpoint},
-    kind::{Kind, SignIn},
-};
+use super::kind::{Kind, SignIn};
 use crate::config::{
     EndpointUrl, SecretRef, grammar,
-    report::{At, Report},
+    keys::{Keys, Value, argument, keys},
+    report::Report,
     secrets::secret,
-    walk::Item,
+    values::Word,
+    walk::{Item, Table},
 };
 
 pub(in crate::config) const KIND: Kind = Kind {
     name: "oauth2-client-credentials",
-    required: Some("token_url, client_id and client_secret"),
+    required: Some("token_url, and client_id and client_secret or registration"),
     needs_audience: false,
     harmless: &["token_url", "client_id", "scope", "resource", "auth", "url"],
     sign_in: SignIn::Elsewhere,
@@ -42,22 +41,26 @@ pub struct OAuth2 {
     pub parameters: Vec<(String, Text)>,
 }
 
-/// A client that an OAuth 2.0 server knows.
-#[derive(Debug, Clone)]
-pub struct OAuth2Client {
-    /// The client's id.
-    pub id: String,
-    /// The client's secret, read at each token request.
-    pub secret: SecretRef,
+keys! {
+    /// A client that an OAuth 2.0 server knows.
+    #[derive(Debug, Clone)]
+    pub struct OAuth2Client {
+        /// The client's id.
+        pub client_id: String as argument,
+        /// The client's secret, read at each token request.
+        pub client_secret: SecretRef,
+    }
 }
 
-/// How a client registers itself (RFC 7591).
-#[derive(Debug, Clone)]
-pub struct Registration {
-    /// The registration endpoint; https, or http on loopback.
-    pub url: EndpointUrl,
-    /// The statement that the server's owner issued, read at each registration.
-    pub software_statement: SecretRef,
+keys! {
+    /// How a client registers itself (RFC 7591).
+    #[derive(Debug, Clone)]
+    pub struct Registration {
+        /// The registration endpoint; https, or http on loopback.
+        pub url: EndpointUrl,
+        /// The statement that the server's owner issued, read at each registration.
+        pub software_statement: SecretRef,
+    }
 }
 
 /// Where a client's id and secret go (RFC 6749, section 2.3.1).
@@ -67,6 +70,10 @@ pub enum ClientAuth {
     Body,
     /// Into an `Authorization: Basic` header.
     Basic,
+}
+
+impl Word for ClientAuth {
+    const WORDS: &'static [(&'static str, Self)] = &[("body", Self::Body), ("basic", Self::Basic)];
 }
 
 /// A form field: plain text, or a secret by reference.
@@ -99,61 +106,37 @@ const OWN_PARAMETERS: [(&str, &str); 5] = [
     ("scope", "write it as the credential's `scope`"),
 ];
 
-pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<Box<OAuth2>> {
-    let token_url = keys.need("token_url", endpoint);
-    let registration = registration(keys);
-    let is_registered = ["client_id", "client_secret"]
-        .iter()
-        .any(|key| keys.table.has(key));
-    // `None` where a key is missing; `Some(None)` where only a registration can tell.
-    let client = if is_registered || !keys.table.has("registration") {
-        let id = keys.need("client_id", argument);
-        let secret = keys.need_secret("client_secret");
-        id.zip(secret)
-            .map(|(id, secret)| Some(OAuth2Client { id, secret }))
-    } else {
-        Some(None)
-    };
-    let scope = keys.read("scope", argument);
-    let resource = keys.read("resource", argument);
-    let auth = keys.read("auth", |item, report| {
-        item.parse(report, |text| {
-            grammar::choice(
-                text,
-                &[("body", ClientAuth::Body), ("basic", ClientAuth::Basic)],
-            )
+impl Keys for OAuth2 {
+    fn read_from(table: &mut Table<'_>, report: &mut Report) -> Option<Self> {
+        let token_url = table.key(report, "token_url", Value::read);
+        let registration = table.key(report, "registration", Value::read)?;
+        let is_registered = table.has("client_id") || table.has("client_secret");
+        // `None` where a key is missing; `Some(None)` where only a registration can tell.
+        let client = if is_registered || !table.has("registration") {
+            OAuth2Client::read_from(table, report).map(Some)
+        } else {
+            Some(None)
+        };
+        let scope = table.key(report, "scope", argument)?;
+        let resource = table.key(report, "resource", argument)?;
+        let auth = table.read(report, "auth", Value::read);
+        let headers = table.read(report, "headers", headers);
+        let parameters = table.read(report, "parameters", parameters);
+        Some(Self {
+            token_url: token_url?,
+            client: client?,
+            registration,
+            scope,
+            resource,
+            auth: auth.or(ClientAuth::Body),
+            headers: headers.or(Vec::new()),
+            parameters: parameters.or(Vec::new()),
         })
-    });
-    let headers = keys.read("headers", headers);
-    let parameters = keys.read("parameters", parameters);
-    Some(Box::new(OAuth2 {
-        token_url: token_url?,
-        client: client?,
-        registration,
-        scope,
-        resource,
-        auth: auth.unwrap_or(ClientAuth::Body),
-        headers: headers.unwrap_or_default(),
-        parameters: parameters.unwrap_or_default(),
-    }))
-}
-
-fn registration(keys: &mut Keys<'_, '_>) -> Option<Registration> {
-    let (url, statement) = keys.read("registration", |item, report| {
-        let mut table = item.table(report)?;
-        let url = table.need(report, "url", endpoint);
-        let statement = table.need(report, "software_statement", secret);
-        table.finish(report);
-        Some((url?.value, statement?))
-    })?;
-    Some(Registration {
-        url,
-        software_statement: keys.remember("registration.software_statement", statement, false),
-    })
+    }
 }
 
 fn headers(item: &Item<'_>, report: &mut Report) -> Option<Vec<(HeaderName, HeaderText)>> {
-    texts(item, report, |name, item, report| {
+    item.each_entry(report, |name, item, report| {
         let plain = item.is_string();
         let text = if plain { item.str(report)? } else { "" };
         let (header, value) =
@@ -168,7 +151,7 @@ fn headers(item: &Item<'_>, report: &mut Report) -> Option<Vec<(HeaderName, Head
 }
 
 fn parameters(item: &Item<'_>, report: &mut Report) -> Option<Vec<(String, Text)>> {
-    texts(item, report, |name, item, report| {
+    item.each_entry(report, |name, item, report| {
         if let Some((own, remedy)) = OWN_PARAMETERS.iter().find(|(own, _)| *own == name.value) {
             let message = format!("`{}`: the credential itself sends `{own}`", item.key);
             report.refuse(name.place, message, *remedy);
@@ -181,19 +164,4 @@ fn parameters(item: &Item<'_>, report: &mut Report) -> Option<Vec<(String, Text)
         };
         Some((name.value.to_owned(), value))
     })
-}
-
-/// Every entry of a table whose keys the user chooses; none where one was refused.
-fn texts<T>(
-    item: &Item<'_>,
-    report: &mut Report,
-    mut read: impl FnMut(&At<&str>, &Item<'_>, &mut Report) -> Option<T>,
-) -> Option<Vec<T>> {
-    let table = item.table(report)?;
-    // Collected first, so that every entry's problem is noted.
-    let read: Vec<Option<T>> = table
-        .entries()
-        .map(|(name, item)| read(&name, &item, report))
-        .collect();
-    read.into_iter().collect()
 }

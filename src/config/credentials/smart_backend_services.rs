@@ -1,11 +1,15 @@
 //! `smart-backend-services`: a client that signs its assertions
 //! (hl7.org/fhir/smart-app-launch/backend-services.html).
 
-use super::{
-    keys::{Keys, argument, endpoint, url},
-    kind::{Kind, SignIn},
+use super::kind::{Kind, SignIn};
+use crate::config::{
+    EndpointUrl, SecretRef, ServiceUrl,
+    keys::{Keys, Value, argument, secure_url},
+    report::Report,
+    secrets::pem,
+    values::Word,
+    walk::Table,
 };
-use crate::config::{EndpointUrl, SecretRef, ServiceUrl, grammar};
 
 pub(in crate::config) const KIND: Kind = Kind {
     name: "smart-backend-services",
@@ -48,6 +52,11 @@ pub enum SmartAlgorithm {
     Es384,
 }
 
+impl Word for SmartAlgorithm {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("RS384", Self::Rs384), ("ES384", Self::Es384)];
+}
+
 /// Where a SMART client finds its token endpoint.
 #[derive(Debug, Clone)]
 pub enum SmartEndpoint {
@@ -57,42 +66,32 @@ pub enum SmartEndpoint {
     Issuer(ServiceUrl),
 }
 
-pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<SmartBackendServices> {
-    let client_id = keys.need("client_id", argument);
-    let key = keys.need_pem("key");
-    let algorithm = keys.need("algorithm", |item, report| {
-        item.parse(report, |text| {
-            grammar::choice(
-                text,
-                &[
-                    ("RS384", SmartAlgorithm::Rs384),
-                    ("ES384", SmartAlgorithm::Es384),
-                ],
-            )
+impl Keys for SmartBackendServices {
+    fn read_from(table: &mut Table<'_>, report: &mut Report) -> Option<Self> {
+        let client_id = table.key(report, "client_id", argument);
+        let key = table.key(report, "key", pem);
+        let algorithm = table.key(report, "algorithm", Value::read);
+        let scope = table.key(report, "scope", argument);
+        let token_url: Option<EndpointUrl> = table.key(report, "token_url", Value::read)?;
+        let issuer: Option<ServiceUrl> = table.key(report, "issuer", secure_url)?;
+        let key_id = table.key(report, "key_id", argument)?;
+        let either = ["token_url", "issuer"];
+        table.only_one(report, &either);
+        if !either.iter().any(|key| table.has(key)) {
+            report.refuse(
+                table.place,
+                format!("`{}` needs either `token_url` or `issuer`", table.path),
+                "write the token endpoint as `token_url`, or as `issuer` where to discover it",
+            );
+        }
+        let endpoint = token_url.map(SmartEndpoint::TokenUrl);
+        Some(Self {
+            client_id: client_id?,
+            key: key?,
+            algorithm: algorithm?,
+            scope: scope?,
+            endpoint: endpoint.or(issuer.map(SmartEndpoint::Issuer))?,
+            key_id,
         })
-    });
-    let scope = keys.need("scope", argument);
-    let token_url = keys.read("token_url", endpoint);
-    let issuer = keys.read("issuer", url);
-    let key_id = keys.read("key_id", argument);
-    let either = ["token_url", "issuer"];
-    keys.only_one(&either);
-    if !either.iter().any(|key| keys.table.has(key)) {
-        keys.refuse(
-            keys.table.place,
-            format!("`{}` needs either `token_url` or `issuer`", keys.table.path),
-            "write the token endpoint as `token_url`, or as `issuer` where to discover it",
-        );
     }
-    let endpoint = token_url
-        .map(SmartEndpoint::TokenUrl)
-        .or(issuer.map(SmartEndpoint::Issuer));
-    Some(SmartBackendServices {
-        client_id: client_id?,
-        key: key?,
-        algorithm: algorithm?,
-        scope: scope?,
-        endpoint: endpoint?,
-        key_id,
-    })
 }

@@ -2,24 +2,20 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::keys::{Keys, tenant};
-use crate::config::{Tenant, secrets::program};
+use crate::config::{Tenant, keys::keys, secrets::program};
 
-/// Keys of `azure-powershell` and `azure-developer-cli`.
-#[derive(Debug, Clone)]
-pub struct Tool {
-    /// The tenant to ask; the one signed in to when absent.
-    pub tenant: Option<Tenant>,
-    /// The program; looked up on PATH when absent.
-    pub path: Option<PathBuf>,
-    /// How long one call may take. Default 60 s.
-    pub timeout: Duration,
-}
+/// The time that one call of a command-line tool may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(super) fn read(keys: &mut Keys<'_, '_>) -> Tool {
-    Tool {
-        tenant: keys.read("tenant", tenant),
-        path: keys.read("path", program),
-        timeout: keys.timeout(),
+keys! {
+    /// Keys of `azure-powershell` and `azure-developer-cli`.
+    #[derive(Debug, Clone)]
+    pub struct Tool {
+        /// The tenant to ask; the one signed in to when absent.
+        pub tenant: Option<Tenant>,
+        /// The program; looked up on PATH when absent.
+        pub path: Option<PathBuf> as program,
+        /// How long one call may take. Default 60 s.
+        pub timeout: Duration = TIMEOUT,
     }
 }

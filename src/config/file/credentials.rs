@@ -2,36 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::name::is_name;
+use super::name::check_name;
 use crate::config::{
     credentials::{self, Draft},
     report::{At, Place, Read, Report},
-    walk::{Item, Table, suggest},
+    walk::{Item, suggest},
 };
 
-pub(super) fn read(table: &Table<'_>, report: &mut Report) -> BTreeMap<String, Read<Draft>> {
-    let mut credentials = BTreeMap::new();
-    for (name, item) in table.entries() {
-        if !is_name(name.value) {
-            report.refuse(
-                name.place,
-                format!(
-                    "`{}` is not a valid name for a credential",
-                    name.value.escape_debug()
-                ),
-                "write letters, digits, `-` and `_`",
-            );
-        }
-        let read = match one_kind(&item, name.place, report) {
-            None => Read::Refused,
-            Some(value) => Read::Given(At {
-                value,
-                place: name.place,
-            }),
-        };
-        credentials.insert(name.value.to_owned(), read);
-    }
-    credentials
+/// Every credential, at the place of its name.
+pub(super) fn read(item: &Item<'_>, report: &mut Report) -> Option<BTreeMap<String, Read<Draft>>> {
+    let table = item.table(report)?;
+    let credentials = table.entries().map(|(name, item)| {
+        check_name(&name, "a credential", report);
+        let draft = one_kind(&item, name.place, report);
+        (name.value.to_owned(), Read::new(draft, name.place))
+    });
+    Some(credentials.collect())
 }
 
 fn one_kind(item: &Item<'_>, place: Place, report: &mut Report) -> Option<Draft> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use toml::de::{DeTable, DeValue};
 
 use super::File;
-use crate::config::{Location, credentials, mask, report::Report, walk::Table};
+use crate::config::{Location, credentials, keys::Keys as _, mask, report::Report, walk::Table};
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
 const MARK: &str = "not available yet";
@@ -27,7 +27,7 @@ fn read(text: &str) -> Report {
     report.set_source(Path::new("config.example.toml"), text.clone());
     let tree = DeTable::parse(&text).unwrap_or_else(|e| panic!("{e}"));
     mask::mask_tree(tree.get_ref(), &[], &mut report);
-    File::read(Table::root(tree.get_ref()), &mut report);
+    File::read_whole(Table::root(tree.get_ref()), &mut report);
     report
 }
 

@@ -9,10 +9,10 @@ use std::{
 use super::environment::Env;
 use crate::config::{
     Auto, AutoSource, Credential, Kind, SecretRefError, ServiceUrl, Tenant, WorkloadIdentity,
-    credentials::{Draft, Needed},
+    credentials::Draft,
     file::RouteTable,
     mask,
-    report::{At, Place, Read, Report},
+    report::{At, NeededSecret, Place, Read, Report},
     walk::suggest,
 };
 
@@ -32,7 +32,7 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn new(
         mut defined: BTreeMap<String, Read<Draft>>,
-        routes: &BTreeMap<String, RouteTable>,
+        routes: &BTreeMap<String, At<RouteTable>>,
     ) -> Self {
         if defined.is_empty() {
             let auto = Read::Given(At {
@@ -43,7 +43,7 @@ impl Known {
         }
         let used = routes
             .values()
-            .filter_map(|route| match &route.credential {
+            .filter_map(|route| match &route.value.credential {
                 Read::Absent => Some("default".to_owned()),
                 Read::Given(at) => Some(at.value.clone()),
                 Read::Refused => None,
@@ -186,8 +186,8 @@ fn workload_identity(
 }
 
 /// A secret that cannot be read now would fail the first request instead of the start.
-fn check_secret(secret: &Needed, env: &Env<'_>, report: &mut Report) -> bool {
-    let Needed { key, at, is_pem } = secret;
+fn check_secret(secret: &NeededSecret, env: &Env<'_>, report: &mut Report) -> bool {
+    let NeededSecret { key, at, is_pem } = secret;
     let read = if *is_pem {
         at.value.read_text_now(env)
     } else {

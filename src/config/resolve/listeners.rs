@@ -30,11 +30,11 @@ pub(super) struct Own {
 }
 
 /// In the order of the file, so that the second of two equal addresses is the one reported.
-pub(super) fn of_routes(routes: &BTreeMap<String, RouteTable>) -> Vec<Own> {
+pub(super) fn of_routes(routes: &BTreeMap<String, At<RouteTable>>) -> Vec<Own> {
     let mut own: Vec<Own> = routes
         .iter()
         .filter_map(|(name, table)| {
-            let at = table.listen.given()?;
+            let at = table.value.listen.given()?;
             Some(Own {
                 key: format!("routes.{name}.listen"),
                 at: At {
@@ -133,7 +133,7 @@ fn demands_certificates(security: &SecurityTable) -> bool {
 /// Refuses the names that need TLS, where there is none.
 pub(super) fn check_names(
     security: &SecurityTable,
-    routes: &BTreeMap<String, RouteTable>,
+    routes: &BTreeMap<String, At<RouteTable>>,
     report: &mut Report,
 ) {
     let Read::Given(hosts) = &security.allowed_hosts else {
@@ -144,7 +144,9 @@ pub(super) fn check_names(
     }
     for at in &hosts.value {
         let host = &*at.value;
-        let urls = routes.values().filter_map(|route| route.public_url.given());
+        let urls = routes
+            .values()
+            .filter_map(|route| route.value.public_url.given());
         if !needs_tls(host, urls.map(|url| &url.value)) {
             continue;
         }

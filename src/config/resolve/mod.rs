@@ -11,18 +11,19 @@ mod plain_http;
 mod routes;
 mod tls;
 
-use std::{collections::BTreeSet, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, net::SocketAddr, path::Path, sync::Arc};
 
 use toml::de::DeTable;
 
 pub use self::{environment::Env, overrides::Overrides, routes::DICOM_AUDIENCE};
 use super::{
-    ByteSize, Config, ConfigErrors, Limits, Log, LogFormat, Network, Security, certificates,
+    Config, ConfigErrors, Network, Security, certificates,
     credentials::KINDS,
-    file::{File, LimitsTable, NetworkTable},
+    file::{File, NetworkTable},
     files::{self, Links},
+    keys::Keys as _,
     mask,
-    report::{Place, Report},
+    report::{At, Place, Read, Report},
     walk::Table,
 };
 use plain_http::Exposed;
@@ -46,36 +47,36 @@ fn load_by(
     flags: &Overrides,
     env: &Env<'_>,
 ) -> Result<Config, ConfigErrors> {
-    let env = &|name: &str| env(name).filter(|value| !value.is_empty());
-    let mut report = Report::default();
-    let mut file = match overrides::config_file(flags, env) {
-        None => File::default(),
-        Some((path, place)) => read_file(read, &path, place, &mut report),
-    };
-    overrides::apply(flags, env, &mut file, &mut report);
-    let config = resolve(file, env, &mut report);
-    match report.into_errors() {
-        Some(errors) => Err(errors),
-        None => Ok(config),
-    }
+    read_all(read, flags, env, |file, env, report| {
+        resolve(file, env, report)
+    })
 }
 
 /// The admin address alone, for a command that asks a running proxy and needs none of the rest:
 /// whatever else the configuration lacks is not its business.
 pub fn load_admin(flags: &Overrides, env: &Env<'_>) -> Result<Option<SocketAddr>, ConfigErrors> {
+    read_all(files::read_any, flags, env, |file, _, report| {
+        let own = listeners::of_routes(&file.routes.into_value().unwrap_or_default());
+        listeners::resolve(file.listen, file.admin, own, &file.security, report).admin
+    })
+}
+
+/// What `resolve` makes of the file, with flags and environment laid over it.
+fn read_all<T>(
+    read: impl Fn(&Path) -> io::Result<Vec<u8>>,
+    flags: &Overrides,
+    env: &Env<'_>,
+    resolve: impl FnOnce(File, &Env<'_>, &mut Report) -> T,
+) -> Result<T, ConfigErrors> {
     let env = &|name: &str| env(name).filter(|value| !value.is_empty());
     let mut report = Report::default();
     let mut file = match overrides::config_file(flags, env) {
-        None => File::default(),
-        Some((path, place)) => read_file(files::read_any, &path, place, &mut report),
+        None => File::defaults(),
+        Some((path, place)) => read_file(read, &path, place, &mut report),
     };
     overrides::apply(flags, env, &mut file, &mut report);
-    let own = listeners::of_routes(&file.routes);
-    let listeners = listeners::resolve(file.listen, file.admin, own, &file.security, &mut report);
-    match report.into_errors() {
-        Some(errors) => Err(errors),
-        None => Ok(listeners.admin),
-    }
+    let resolved = resolve(file, env, &mut report);
+    report.into_errors().map_or(Ok(resolved), Err)
 }
 
 /// The configuration in `text`, as if it were the file `path` and there were neither flags nor
@@ -84,10 +85,7 @@ pub fn parse(path: &Path, text: &str, env: &Env<'_>) -> Result<Config, ConfigErr
     let mut report = Report::default();
     let file = read_text(path, text, &mut report);
     let config = resolve(file, env, &mut report);
-    match report.into_errors() {
-        Some(errors) => Err(errors),
-        None => Ok(config),
-    }
+    report.into_errors().map_or(Ok(config), Err)
 }
 
 fn read_file(
@@ -114,10 +112,7 @@ fn read_file(
             "write the path of a TOML file, or leave it out: flags and environment are enough",
         ),
     }
-    File {
-        routes_unread: true,
-        ..File::default()
-    }
+    unread()
 }
 
 fn read_text(path: &Path, text: &str, report: &mut Report) -> File {
@@ -131,7 +126,8 @@ fn read_text(path: &Path, text: &str, report: &mut Report) -> File {
         .collect();
     mask::mask_tree(tree.get_ref(), &harmless, report);
     if errors.is_empty() {
-        return File::read(Table::root(tree.get_ref()), report);
+        let file = File::read_whole(Table::root(tree.get_ref()), report);
+        return file.expect("no key is required");
     }
     // The meaning of a broken file is a guess, so the rest is checked once it parses. One error for each line will do.
     let mut lines = BTreeSet::new();
@@ -146,9 +142,14 @@ fn read_text(path: &Path, text: &str, report: &mut Report) -> File {
             "correct it here; see https://toml.io for how TOML is written",
         );
     }
+    unread()
+}
+
+/// A file that may have routes, but could not be read.
+fn unread() -> File {
     File {
-        routes_unread: true,
-        ..File::default()
+        routes: Read::Refused,
+        ..File::defaults()
     }
 }
 
@@ -163,24 +164,20 @@ fn clamp(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
 
 /// The result is used only if the report has no problems.
 fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
-    if file.routes.is_empty() && !file.routes_unread {
+    let routes_unread = file.routes.is_refused();
+    let routes = file.routes.into_value().unwrap_or_default();
+    if routes.is_empty() && !routes_unread {
         report.refuse(
             Place::Nowhere,
             "there is no route, so there is nothing to forward to",
             "run: ahds-proxy --fhir https://WS-FHIR.fhir.azurehealthcareapis.com",
         );
     }
-    let own = listeners::of_routes(&file.routes);
+    let own = listeners::of_routes(&routes);
     let listeners = listeners::resolve(file.listen, file.admin, own, &file.security, report);
-    listeners::check_names(&file.security, &file.routes, report);
-    let credentials = credentials::Known::new(file.credentials, &file.routes);
-    let routes = routes::resolve(
-        file.routes,
-        &listeners,
-        &file.security,
-        &credentials,
-        report,
-    );
+    listeners::check_names(&file.security, &routes, report);
+    let credentials = credentials::Known::new(file.credentials, &routes);
+    let routes = routes::resolve(routes, &listeners, &file.security, &credentials, report);
     let credentials = credentials.resolve(env, report);
     if let Some(overrides) = file.network.resolve.given() {
         let upstreams = routes.iter().filter_map(|route| {
@@ -197,7 +194,7 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
         routes,
         credentials,
         network: network(file.network, report),
-        limits: limits(file.limits),
+        limits: file.limits,
         security: Security {
             allow_remote: file.security.allow_remote.or(false),
             allowed_hosts: values(file.security.allowed_hosts),
@@ -210,15 +207,12 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
         },
         secret_variables: std::mem::take(&mut report.secret_variables),
         secret_files: std::mem::take(&mut report.secret_files),
-        log: Log {
-            filter: file.log.level.or("info".to_owned()),
-            format: file.log.format.or(LogFormat::Text),
-        },
-        drain: file.drain.or(Duration::from_secs(30)),
+        log: file.log,
+        drain: file.shutdown.drain,
     }
 }
 
-fn values<T>(list: super::report::Read<Vec<super::report::At<T>>>) -> Vec<T> {
+fn values<T>(list: Read<Vec<At<T>>>) -> Vec<T> {
     let list = list.into_value().unwrap_or_default();
     list.into_iter().map(|at| at.value).collect()
 }
@@ -237,17 +231,8 @@ fn network(table: NetworkTable, report: &mut Report) -> Network {
     Network {
         extra_roots,
         resolve: values(table.resolve),
-        connect_timeout: table.connect_timeout.or(Duration::from_secs(10)),
-        response_timeout: table.response_timeout.or(Duration::from_secs(120)),
-        idle_timeout: table.idle_timeout.or(Duration::from_secs(60)),
-    }
-}
-
-fn limits(table: LimitsTable) -> Limits {
-    Limits {
-        connections: table.connections.or(4096),
-        requests: table.requests.or(1024),
-        request_head: table.request_head.or(64 << 10),
-        request_body: table.request_body.into_value().and_then(ByteSize::limit),
+        connect_timeout: table.connect_timeout,
+        response_timeout: table.response_timeout,
+        idle_timeout: table.idle_timeout,
     }
 }

@@ -8,6 +8,7 @@ use crate::config::{
     credentials::{self, Draft},
     file::{File, RouteTable},
     grammar,
+    keys::Keys as _,
     report::{At, Place, Read, Report},
     walk::{good_ones, suggest},
 };
@@ -63,41 +64,30 @@ pub(super) fn apply(flags: &Overrides, env: &Env<'_>, file: &mut File, report: &
     }
     let listen = (!flags.listen.is_empty()).then(|| flags.listen.join(","));
     if let Some(at) = given(&listen, ("--listen", "AHDS_PROXY_LISTEN")) {
-        file.listen = read(&at, report, |text, place, report| {
-            let addresses = text.split(',').map(str::trim);
-            let read = addresses.map(|text| {
-                let value = report.accept(place, "listen", grammar::listen(text))?;
-                Some(At { value, place })
-            });
-            good_ones(read.collect())
+        let place = at.place;
+        let addresses = at.value.split(',').map(str::trim);
+        let read = addresses.map(|text| {
+            let value = report.accept(place, "listen", grammar::listen(text))?;
+            Some(At { value, place })
         });
+        file.listen = Read::new(good_ones(read.collect()), place);
     }
     if let Some(at) = given(&flags.admin, ("--admin", "AHDS_PROXY_ADMIN")) {
         file.admin = value("admin", &at, report, grammar::admin);
     }
-    if let Some(at) = given(&flags.log, ("--log", "RUST_LOG")) {
-        file.log.level = value("log.level", &at, report, grammar::log_filter);
+    if let Some(at) = given(&flags.log, ("--log", "RUST_LOG"))
+        && let Some(level) = report.accept(at.place, "log.level", grammar::log_filter(&at.value))
+    {
+        file.log.level = level;
     }
     let format = given(&flags.log_format, ("--log-format", "AHDS_PROXY_LOG_FORMAT"));
-    if let Some(at) = format {
-        file.log.format = value("log.format", &at, report, grammar::log_format);
+    if let Some(at) = format
+        && let Some(format) = report.accept(at.place, "log.format", grammar::word(&at.value))
+    {
+        file.log.format = format;
     }
     if let Some(at) = given(&flags.credential, ("--credential", "AHDS_PROXY_CREDENTIAL")) {
         credential(&at, file, report);
-    }
-}
-
-fn read<T>(
-    at: &At<String>,
-    report: &mut Report,
-    read: impl FnOnce(&str, Place, &mut Report) -> Option<T>,
-) -> Read<T> {
-    match read(&at.value, at.place, report) {
-        None => Read::Refused,
-        Some(value) => Read::Given(At {
-            value,
-            place: at.place,
-        }),
     }
 }
 
@@ -107,19 +97,19 @@ fn value<T>(
     report: &mut Report,
     parse: impl FnOnce(&str) -> Result<T, ValueError>,
 ) -> Read<T> {
-    read(at, report, |text, place, report| {
-        report.accept(place, key, parse(text))
-    })
+    Read::new(report.accept(at.place, key, parse(&at.value)), at.place)
 }
 
 /// The rest of the route's table stays.
-fn upstream(route: &str, at: &At<String>, file: &mut File, report: &mut Report) {
-    let key = format!("routes.{route}.upstream");
+fn upstream(name: &str, at: &At<String>, file: &mut File, report: &mut Report) {
+    let key = format!("routes.{name}.upstream");
     let upstream = value(&key, at, report, ServiceUrl::parse);
-    file.routes
-        .entry(route.to_owned())
-        .or_insert_with(|| RouteTable::new(at.place))
-        .upstream = upstream;
+    let routes = file.routes.get_or_insert_default();
+    let route = routes.entry(name.to_owned()).or_insert_with(|| At {
+        value: RouteTable::defaults(),
+        place: at.place,
+    });
+    route.value.upstream = upstream;
 }
 
 /// Where the file's default credential is of this kind already, its keys stay.
@@ -149,12 +139,6 @@ fn credential(at: &At<String>, file: &mut File, report: &mut Report) {
             }
         }
     }
-    let credential = match draft {
-        None => Read::Refused,
-        Some(value) => Read::Given(At {
-            value,
-            place: at.place,
-        }),
-    };
-    file.credentials.insert("default".to_owned(), credential);
+    file.credentials
+        .insert("default".to_owned(), Read::new(draft, at.place));
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use super::{credentials::Known, listeners::Listeners};
 use crate::config::{
-    Audience, HttpVersion, Prefix, Route, RouteKind, ServiceUrl,
+    Audience, LinkMode, Prefix, Route, RouteKind, ServiceUrl, Word as _,
     file::{RouteTable, SecurityTable},
-    report::{At, Read, Report},
+    report::{At, Place, Read, Report},
 };
 
 /// The audience that all DICOM services of the public cloud share.
 pub const DICOM_AUDIENCE: &str = "https://dicom.healthcareapis.azure.com";
 
 pub(super) fn resolve(
-    tables: BTreeMap<String, RouteTable>,
+    tables: BTreeMap<String, At<RouteTable>>,
     listeners: &Listeners,
     security: &SecurityTable,
     credentials: &Known,
@@ -24,12 +24,19 @@ pub(super) fn resolve(
     tables.sort_by_key(|(_, table)| table.place);
     let mut routes: Vec<Route> = Vec::new();
     let mut prefixes = Vec::new();
-    for (name, table) in tables {
+    for (
+        name,
+        At {
+            value: table,
+            place,
+        },
+    ) in tables
+    {
         if let Some(at) = table.upstream.given() {
             check_upstream(at, &name, listeners, security, report);
         }
-        let prefix = prefix(&name, &table, &mut prefixes, report);
-        if let Some(route) = route(&name, table, prefix, credentials, report) {
+        let prefix = prefix(&name, &table, place, &mut prefixes, report);
+        if let Some(route) = route(&name, table, place, prefix, credentials, report) {
             routes.push(route);
         }
     }
@@ -89,6 +96,7 @@ fn check_upstream(
 fn prefix(
     name: &str,
     table: &RouteTable,
+    place: Place,
     before: &mut Vec<(Prefix, String)>,
     report: &mut Report,
 ) -> Option<Prefix> {
@@ -96,7 +104,7 @@ fn prefix(
         Read::Given(at) => (at.value.clone(), at.place),
         Read::Refused => return None,
         // A name that is no prefix has been reported as no name.
-        Read::Absent => (Prefix::parse(&format!("/{name}")).ok()?, table.place),
+        Read::Absent => (Prefix::parse(&format!("/{name}")).ok()?, place),
     };
     if let Some((_, other)) = before.iter().find(|(other, _)| *other == prefix) {
         report.refuse(
@@ -112,19 +120,20 @@ fn prefix(
 fn route(
     name: &str,
     table: RouteTable,
+    place: Place,
     prefix: Option<Prefix>,
     credentials: &Known,
     report: &mut Report,
 ) -> Option<Route> {
     if table.upstream.is_absent() {
         report.refuse(
-            table.place,
+            place,
             format!("`routes.{name}` needs the key `upstream`"),
             "add `upstream = \"https://WS-FHIR.fhir.azurehealthcareapis.com\"` with your service's \
              URL to this table",
         );
     }
-    let credential_place = table.credential.given().map_or(table.place, |at| at.place);
+    let credential_place = table.credential.given().map_or(place, |at| at.place);
     let credential = match table.credential {
         Read::Refused => None,
         Read::Given(at) => Some(at.value),
@@ -133,7 +142,7 @@ fn route(
     let known = credential
         .as_deref()
         .map(|credential| credentials.check(credential, name, credential_place, report));
-    let upstream_place = table.upstream.given().map_or(table.place, |at| at.place);
+    let upstream_place = table.upstream.given().map_or(place, |at| at.place);
     let upstream = table.upstream.into_value();
     let kind = match table.kind {
         Read::Given(at) => at.value,
@@ -172,13 +181,16 @@ fn route(
         upstream: upstream?,
         audience,
         credential: credential?.into(),
-        http: table.http.or(HttpVersion::Auto),
-        read_only: table.read_only.or(false),
-        headers: table.headers.into_value().unwrap_or_default(),
-        rewrite_links: table.rewrite_links.or(kind != RouteKind::Http),
+        http: table.http,
+        read_only: table.read_only,
+        headers: table.headers,
+        links: table.links.unwrap_or(match kind {
+            RouteKind::Fhir | RouteKind::Dicom => LinkMode::Rewrite,
+            RouteKind::Http => LinkMode::Keep,
+        }),
         public_url: table.public_url.into_value(),
         listen: table.listen.into_value(),
-        retry_throttled: table.retry_throttled.or(false),
+        retry_throttled: table.retry_throttled,
         pages: table.pages.or(false),
     })
 }

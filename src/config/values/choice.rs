@@ -2,6 +2,20 @@
 
 use std::net::SocketAddr;
 
+/// A value that is one of a few words.
+pub trait Word: Copy + PartialEq + 'static {
+    /// Every value with its word in the configuration.
+    const WORDS: &'static [(&'static str, Self)];
+
+    /// The word in the configuration.
+    fn as_str(self) -> &'static str {
+        let mut words = Self::WORDS.iter();
+        words
+            .find(|(_, value)| *value == self)
+            .map_or("", |(word, _)| word)
+    }
+}
+
 /// The kind of service behind a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteKind {
@@ -13,15 +27,12 @@ pub enum RouteKind {
     Http,
 }
 
-impl RouteKind {
-    /// As written in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fhir => "fhir",
-            Self::Dicom => "dicom",
-            Self::Http => "http",
-        }
-    }
+impl Word for RouteKind {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("fhir", Self::Fhir),
+        ("dicom", Self::Dicom),
+        ("http", Self::Http),
+    ];
 }
 
 /// The HTTP version spoken towards an upstream.
@@ -35,6 +46,25 @@ pub enum HttpVersion {
     Http2,
 }
 
+impl Word for HttpVersion {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("1", Self::Http1), ("2", Self::Http2)];
+}
+
+/// What becomes of links to the upstream and to the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkMode {
+    /// They are rewritten to lead through the proxy.
+    Rewrite,
+    /// They stay as they are.
+    Keep,
+}
+
+impl Word for LinkMode {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("rewrite", Self::Rewrite), ("keep", Self::Keep)];
+}
+
 /// The shape of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -42,6 +72,10 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl Word for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
 
 /// `"host:port" = "ip:port"`.

@@ -15,7 +15,7 @@ mod url;
 pub(super) use self::url::is_host_name;
 pub use self::{
     auto_source::AutoSource,
-    choice::{HttpVersion, LogFormat, ResolveOverride, RouteKind},
+    choice::{HttpVersion, LinkMode, LogFormat, ResolveOverride, RouteKind, Word},
     endpoint::EndpointUrl,
     listen::Listen,
     names::{Audience, Prefix, Tenant},

@@ -26,7 +26,7 @@ impl ByteSize {
         }
         let refuse = |message: String| ValueError::new(message, REMEDY);
         let (number, unit) = split_unit(text)
-            .ok_or_else(|| refuse(format!("`{}` is no size", text.escape_debug())))?;
+            .ok_or_else(|| refuse(format!("`{}` is not a valid size", text.escape_debug())))?;
         let factor: u64 = match unit.to_ascii_lowercase().as_str() {
             "" | "b" => 1,
             "kb" => 1_000,
@@ -35,7 +35,7 @@ impl ByteSize {
             "kib" => 1 << 10,
             "mib" => 1 << 20,
             "gib" => 1 << 30,
-            _ => return Err(refuse(format!("`{unit}` is no unit of size"))),
+            _ => return Err(refuse(format!("`{unit}` is not a unit of size"))),
         };
         let bytes = number
             .checked_mul(factor)
@@ -78,14 +78,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, ValueError> {
     const REMEDY: &str = "write a duration such as \"500ms\", \"10s\", \"2m\" or \"1h\"";
     let refuse = |message: String| ValueError::new(message, REMEDY);
     let (number, unit) = split_unit(text)
-        .ok_or_else(|| refuse(format!("`{}` is no duration", text.escape_debug())))?;
+        .ok_or_else(|| refuse(format!("`{}` is not a valid duration", text.escape_debug())))?;
     let milliseconds: u64 = match unit {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
         "" => return Err(refuse(format!("the duration `{text}` has no unit"))),
-        _ => return Err(refuse(format!("`{unit}` is no unit of time"))),
+        _ => return Err(refuse(format!("`{unit}` is not a unit of time"))),
     };
     let duration = number
         .checked_mul(milliseconds)

@@ -73,7 +73,7 @@ impl ServiceUrl {
         }
         if !text.contains("://") {
             return Err(ValueError::new(
-                format!("`{text}` is no absolute URL"),
+                format!("`{text}` is not an absolute URL"),
                 format!(
                     "write it with its scheme, for example https://{}",
                     text.rsplit_once("//").map_or(text, |(_, rest)| rest)
@@ -82,14 +82,14 @@ impl ServiceUrl {
         }
         let uri: Uri = text
             .parse()
-            .map_err(|e| refuse(&format!("`{text}` is no URL: {e}")))?;
+            .map_err(|e| refuse(&format!("`{text}` is not a valid URL: {e}")))?;
         let parts = uri.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-            return Err(refuse(&format!("`{text}` is no absolute URL")));
+            return Err(refuse(&format!("`{text}` is not an absolute URL")));
         };
         if scheme != Scheme::HTTPS && scheme != Scheme::HTTP {
             return Err(refuse(&format!(
-                "the scheme `{scheme}` is none the proxy speaks"
+                "the scheme `{scheme}` is not one that the proxy speaks"
             )));
         }
         check_host(&authority)?;
@@ -206,7 +206,7 @@ fn check_host(authority: &Authority) -> Result<(), ValueError> {
         return Ok(());
     }
     Err(ValueError::new(
-        format!("`{host}` is no host name"),
+        format!("`{host}` is not a valid host name"),
         "write a DNS name without a dot at its end, an IPv4 address, or an IPv6 address in brackets",
     ))
 }
@@ -231,7 +231,7 @@ fn without_default_port(scheme: &Scheme, authority: Authority) -> Result<Authori
     };
     let invalid = || {
         ValueError::new(
-            format!("`{port}` is no port"),
+            format!("`{port}` is not a valid port"),
             "write a number from 1 to 65535, or leave it out for the default",
         )
     };

@@ -91,7 +91,7 @@ impl Clients {
         let registered = match &keys.registration {
             None => Registered::new(),
             Some(registration) => {
-                let configured = keys.client.as_ref().map(|client| &client.id);
+                let configured = keys.client.as_ref().map(|client| &client.client_id);
                 let key = format!(
                     "{} {} {configured:?}",
                     registration.url.uri(),
@@ -122,8 +122,8 @@ impl Clients {
         F: Future<Output = Result<Client, CredentialError>>,
     {
         if let (0, Some(configured)) = (generation, &self.configured) {
-            let secret = read(&configured.secret).await?;
-            return Ok(Arc::new(Client::new(configured.id.clone(), secret)));
+            let secret = read(&configured.client_secret).await?;
+            return Ok(Arc::new(Client::new(configured.client_id.clone(), secret)));
         }
         let register = async { register().await.map(Arc::new) };
         let clients = &self.registered.clients;

@@ -13,7 +13,7 @@ use http::{header, request::Parts};
 
 use super::Links;
 use crate::{
-    config::{self, Config, ServiceUrl},
+    config::{self, Config, LinkMode, ServiceUrl},
     rewrite::Bases,
 };
 
@@ -90,7 +90,7 @@ impl BaseUrls {
         };
         let mut places = Vec::new();
         for route in &config.routes {
-            if !route.rewrite_links {
+            if route.links == LinkMode::Keep {
                 places.push(None);
                 // Its base URL lies below another one, and must not be taken for a part of that.
                 if lies_below_another(route, config) {
@@ -193,7 +193,7 @@ fn lies_below_another(route: &config::Route, config: &Config) -> bool {
     let prefix = route.prefix.as_str();
     config.routes.iter().any(|other| {
         let rest = prefix.strip_prefix(other.prefix.as_str());
-        other.rewrite_links && rest.is_some_and(|rest| rest.starts_with('/'))
+        other.links == LinkMode::Rewrite && rest.is_some_and(|rest| rest.starts_with('/'))
     })
 }
 
