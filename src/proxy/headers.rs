@@ -5,6 +5,8 @@ use http::{
     header::{self, Entry},
 };
 
+use crate::upstream;
+
 /// No script, no form, and an origin of its own (w3.org/TR/CSP3).
 const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox");
 const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
@@ -95,10 +97,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 
 /// The members of a list header, in all of its fields (RFC 9110, section 5.6.1).
 pub(super) fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
-    let fields = headers.get_all(name).iter();
-    fields
-        .flat_map(|field| field.as_bytes().split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
+    headers.get_all(name).iter().flat_map(upstream::members)
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {

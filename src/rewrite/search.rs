@@ -95,6 +95,26 @@ enum Level {
     Inner,
 }
 
+/// A character of the text, as it was read.
+#[derive(Debug, Clone, Copy)]
+struct Read {
+    character: u8,
+    /// The number of bytes that it took.
+    len: usize,
+    /// The position in the chunk behind it. 0 where it does not matter, since no part begins there.
+    next: usize,
+}
+
+impl Read {
+    fn new(character: u8, len: usize, next: usize) -> Self {
+        Self {
+            character,
+            len,
+            next,
+        }
+    }
+}
+
 /// A possible base.
 #[derive(Debug)]
 struct Candidate {
@@ -150,14 +170,11 @@ impl Search {
         len: usize,
         next: usize,
     ) -> bool {
+        let read = Read::new(character, len, next);
         match self.place {
-            Place::Url => self.in_url(bases, output, character, len, next),
-            Place::Name if character == b'=' => {
-                self.begin_value(bases, next);
-            }
-            Place::Value | Place::InnerName => {
-                self.in_value(bases, output, character, len, next);
-            }
+            Place::Url => self.in_url(bases, output, read),
+            Place::Name if character == b'=' => self.begin_value(bases, next),
+            Place::Value | Place::InnerName => self.in_value(bases, output, read),
             Place::Name | Place::Passing => {}
         }
         self.place != Place::Passing
@@ -168,8 +185,7 @@ impl Search {
         if matches!(self.place, Place::Value | Place::InnerName) {
             self.give_up_percent(bases, output);
         }
-        let found = self.matcher.finish(bases);
-        self.settle(bases, output, found);
+        self.end_candidate(bases, output);
     }
 
     /// Breaks the value off. A base whose end was not read does not count.
@@ -184,22 +200,15 @@ impl Search {
         Some(std::mem::take(&mut candidate.start))
     }
 
-    fn in_url(
-        &mut self,
-        bases: &Bases,
-        output: &mut Output,
-        character: u8,
-        len: usize,
-        next: usize,
-    ) {
-        self.compare(bases, output, character, len);
-        self.note_owner(character);
-        match (character, self.owner) {
+    fn in_url(&mut self, bases: &Bases, output: &mut Output, read: Read) {
+        self.compare(bases, output, read);
+        self.note_owner(read.character);
+        match (read.character, self.owner) {
             (b'?', Owner::Condition | Owner::Relative | Owner::Ours) => self.place = Place::Name,
             (b'=', Owner::Condition) => {
                 let found = self.matcher.found();
                 self.settle(bases, output, found);
-                self.begin_value(bases, next);
+                self.begin_value(bases, read.next);
             }
             (b'#', Owner::Relative | Owner::Ours) => self.place = Place::Passing,
             (_, Owner::Other) if self.candidate.is_none() => self.place = Place::Passing,
@@ -207,109 +216,88 @@ impl Search {
         }
     }
 
-    fn in_value(
-        &mut self,
-        bases: &Bases,
-        output: &mut Output,
-        character: u8,
-        len: usize,
-        next: usize,
-    ) {
-        match self.percent.push(character, len) {
+    fn in_value(&mut self, bases: &Bases, output: &mut Output, read: Read) {
+        match self.percent.push(read.character, read.len) {
             Step::Part => return,
             Step::Encoded(decoded, len) => {
                 if let Some(candidate) = &mut self.candidate {
                     candidate.plain.get_or_insert(candidate.len);
                 }
-                return self.decoded(bases, output, decoded, len, next);
+                return self.decoded(bases, output, Read::new(decoded, len, read.next));
             }
             Step::Other(before) => {
                 // None of them begins a part, so their positions do not matter.
                 for (character, len) in before.characters() {
-                    self.decoded(bases, output, character, len, 0);
+                    self.decoded(bases, output, Read::new(character, len, 0));
                 }
             }
         }
-        match character {
-            b'%' => self.percent = Percent::Sign(len),
+        match read.character {
+            b'%' => self.percent = Percent::Sign(read.len),
             b'&' => {
                 self.give_up_inner(bases, output);
-                let found = self.matcher.finish(bases);
-                self.settle(bases, output, found);
+                self.end_candidate(bases, output);
                 self.place = Place::Name;
             }
-            b'+' => self.decoded(bases, output, b' ', len, next),
-            _ => self.decoded(bases, output, character, len, next),
+            b'+' => self.decoded(bases, output, Read::new(b' ', read.len, read.next)),
+            _ => self.decoded(bases, output, read),
         }
     }
 
     /// Treats an encoding that stays incomplete as plain characters.
     fn give_up_percent(&mut self, bases: &Bases, output: &mut Output) {
         for (character, len) in std::mem::take(&mut self.percent).characters() {
-            self.decoded(bases, output, character, len, 0);
+            self.decoded(bases, output, Read::new(character, len, 0));
         }
         self.give_up_inner(bases, output);
     }
 
     fn give_up_inner(&mut self, bases: &Bases, output: &mut Output) {
         for (character, len) in std::mem::take(&mut self.inner_percent).characters() {
-            self.character(bases, output, character, len, 0, Level::Outer);
+            self.character(bases, output, Read::new(character, len, 0), Level::Outer);
         }
     }
 
     /// Takes a character of a value after the first decoding.
-    fn decoded(
-        &mut self,
-        bases: &Bases,
-        output: &mut Output,
-        character: u8,
-        len: usize,
-        next: usize,
-    ) {
+    fn decoded(&mut self, bases: &Bases, output: &mut Output, read: Read) {
         if self.is_inner && self.place == Place::Value {
-            match self.inner_percent.push(character, len) {
+            match self.inner_percent.push(read.character, read.len) {
                 Step::Part => return,
                 Step::Encoded(decoded, len) => {
                     if let Some(candidate) = &mut self.candidate {
                         candidate.once.get_or_insert(candidate.len);
                     }
-                    return self.character(bases, output, decoded, len, next, Level::Inner);
+                    let read = Read::new(decoded, len, read.next);
+                    return self.character(bases, output, read, Level::Inner);
                 }
                 Step::Other(before) => {
                     for (character, len) in before.characters() {
-                        self.character(bases, output, character, len, 0, Level::Outer);
+                        self.character(bases, output, Read::new(character, len, 0), Level::Outer);
                     }
                 }
             }
-            if character == b'%' {
-                self.inner_percent = Percent::Sign(len);
+            if read.character == b'%' {
+                self.inner_percent = Percent::Sign(read.len);
                 return;
             }
         }
-        self.character(bases, output, character, len, next, Level::Outer);
+        self.character(bases, output, read, Level::Outer);
     }
 
-    fn character(
-        &mut self,
-        bases: &Bases,
-        output: &mut Output,
-        character: u8,
-        len: usize,
-        next: usize,
-        level: Level,
-    ) {
+    fn character(&mut self, bases: &Bases, output: &mut Output, read: Read, level: Level) {
+        let Read {
+            character, next, ..
+        } = read;
         // FHIR writes a comma or dollar that does not separate as `\,` or `\$`.
         let separates = matches!(character, b',' | b'$') && !self.after_backslash;
         match (self.place, character) {
             _ if separates => {
-                let found = self.matcher.finish(bases);
-                self.settle(bases, output, found);
+                self.end_candidate(bases, output);
                 self.place = Place::Value;
                 self.begin_part(bases, next);
             }
             (_, b' ' | b'"' | b'(') if !self.after_backslash => {
-                let found = self.matcher.finish(bases);
-                self.settle(bases, output, found);
+                self.end_candidate(bases, output);
                 self.place = Place::Value;
                 self.begin_part(bases, next);
                 // A relative URL does not follow these.
@@ -323,14 +311,13 @@ impl Search {
                 self.after_backslash = character == b'\\' && !self.after_backslash;
             }
             (_, b'&') if self.is_inner && level == Level::Outer => {
-                let found = self.matcher.finish(bases);
-                self.settle(bases, output, found);
+                self.end_candidate(bases, output);
                 self.after_backslash = false;
                 self.place = Place::InnerName;
             }
             _ => {
                 self.after_backslash = character == b'\\' && !self.after_backslash;
-                self.compare(bases, output, character, len);
+                self.compare(bases, output, read);
                 self.note_owner(character);
                 let ends_path = matches!(character, b'?' | b'#');
                 let is_ours = matches!(self.owner, Owner::Relative | Owner::Ours);
@@ -377,15 +364,20 @@ impl Search {
         });
     }
 
-    fn compare(&mut self, bases: &Bases, output: &mut Output, character: u8, len: usize) {
+    fn compare(&mut self, bases: &Bases, output: &mut Output, read: Read) {
         let Some(candidate) = &mut self.candidate else {
             return;
         };
-        candidate.len += len;
-        if !self.matcher.feed(bases, character, len) {
+        candidate.len += read.len;
+        if !self.matcher.feed(bases, read.character, read.len) {
             let found = self.matcher.found();
             self.settle(bases, output, found);
         }
+    }
+
+    fn end_candidate(&mut self, bases: &Bases, output: &mut Output) {
+        let found = self.matcher.finish(bases);
+        self.settle(bases, output, found);
     }
 
     fn settle(&mut self, bases: &Bases, output: &mut Output, found: Option<Match>) {

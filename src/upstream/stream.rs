@@ -18,6 +18,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use super::socket::Socket;
 
@@ -33,19 +34,16 @@ pub(super) struct Stream {
     stall_timer: Option<Pin<Box<Sleep>>>,
 }
 
-#[derive(Debug)]
-enum Io {
-    Plain(Socket),
-    Tls(Box<TlsStream<Socket>>),
-}
+/// Plain, or encrypted.
+type Io = Either<Socket, Box<TlsStream<Socket>>>;
 
 impl Stream {
     pub(super) fn plain(tcp: Socket, idle_timeout: Duration) -> Self {
-        Self::new(Io::Plain(tcp), idle_timeout)
+        Self::new(Io::Left(tcp), idle_timeout)
     }
 
     pub(super) fn tls(tls: TlsStream<Socket>, idle_timeout: Duration) -> Self {
-        Self::new(Io::Tls(Box::new(tls)), idle_timeout)
+        Self::new(Io::Right(Box::new(tls)), idle_timeout)
     }
 
     fn new(io: Io, idle_timeout: Duration) -> Self {
@@ -64,24 +62,24 @@ impl Stream {
     /// Whether the server has chosen HTTP/2 by ALPN.
     pub(super) fn is_http2(&self) -> bool {
         match &self.io {
-            Io::Plain(_) => false,
-            Io::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+            Io::Left(_) => false,
+            Io::Right(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
 
     /// `None` without TLS.
     pub(super) fn tls_version(&self) -> Option<ProtocolVersion> {
         match &self.io {
-            Io::Plain(_) => None,
-            Io::Tls(stream) => stream.get_ref().1.protocol_version(),
+            Io::Left(_) => None,
+            Io::Right(stream) => stream.get_ref().1.protocol_version(),
         }
     }
 
     /// Whether nothing has been received that was not read.
     pub(super) fn is_quiet(&self) -> bool {
         let has_data = match &self.io {
-            Io::Plain(_) => false,
-            Io::Tls(stream) => !stream.get_ref().1.wants_read(),
+            Io::Left(_) => false,
+            Io::Right(stream) => !stream.get_ref().1.wants_read(),
         };
         !has_data && self.socket().is_quiet()
     }
@@ -89,8 +87,8 @@ impl Stream {
     /// Reads what has been received by now.
     pub(super) fn look(&mut self) {
         match &mut self.io {
-            Io::Plain(socket) => socket.look(),
-            Io::Tls(stream) => stream.get_mut().0.look(),
+            Io::Left(socket) => socket.look(),
+            Io::Right(stream) => stream.get_mut().0.look(),
         }
     }
 
@@ -101,8 +99,8 @@ impl Stream {
 
     fn socket(&self) -> &Socket {
         match &self.io {
-            Io::Plain(socket) => socket,
-            Io::Tls(stream) => stream.get_ref().0,
+            Io::Left(socket) => socket,
+            Io::Right(stream) => stream.get_ref().0,
         }
     }
 
@@ -130,10 +128,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
-        };
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_ready() && self.stall_timer.is_some() {
             self.stall_timer = None;
             // The write that waits has to set its stall_timer anew.
@@ -149,10 +144,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
-        };
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
         self.watch(cx, written)
     }
 
@@ -161,32 +153,20 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, bufs),
-        };
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         self.watch(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.io {
-            Io::Plain(stream) => stream.is_write_vectored(),
-            Io::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.io.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
-        };
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
         self.watch(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use hyper::ext::ReasonPhrase;
 
-use super::Broken;
+use super::{super::list_field::members, Broken};
 
 const MAX_HEADERS: usize = 256;
 /// In bytes, and as many again for the interim responses before it.
@@ -223,7 +223,7 @@ fn has_no_body(status: StatusCode, method: &Method) -> bool {
 
 /// Reads a length. A list of equal numbers is that number.
 fn told_length(value: &HeaderValue) -> Option<u64> {
-    let mut numbers = tokens(value).map(number);
+    let mut numbers = members(value).map(number);
     let first = numbers.next()??;
     numbers.all(|number| number == Some(first)).then_some(first)
 }
@@ -234,13 +234,9 @@ fn number(digits: &[u8]) -> Option<u64> {
     digits.parse().ok()
 }
 
-fn tokens(value: &HeaderValue) -> impl DoubleEndedIterator<Item = &[u8]> {
-    let tokens = value.as_bytes().split(|byte| *byte == b',');
-    tokens.map(<[u8]>::trim_ascii)
-}
-
 fn keeps_alive_by(connection: &HeaderValue) -> Option<bool> {
-    let said = |option: &[u8]| tokens(connection).any(|token| token.eq_ignore_ascii_case(option));
+    let said =
+        |option: &[u8]| members(connection).any(|member| member.eq_ignore_ascii_case(option));
     if said(b"close") {
         Some(false)
     } else {
@@ -249,7 +245,7 @@ fn keeps_alive_by(connection: &HeaderValue) -> Option<bool> {
 }
 
 fn is_chunked(codings: &HeaderValue) -> bool {
-    let last = tokens(codings).next_back();
+    let last = members(codings).next_back();
     last.is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
 }
 
