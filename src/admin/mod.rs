@@ -6,7 +6,7 @@
 use std::{
     fmt::Write as _,
     net::IpAddr,
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::{Instant, SystemTime},
 };
 
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
+use parking_lot::RwLock;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -77,13 +78,11 @@ impl Admin {
     /// Switches to a new configuration and its tokens.
     pub(crate) fn replace(&self, config: &config::Config, sources: Vec<Arc<Source>>) {
         let serving = Arc::new(Serving::new(config, sources));
-        let current = self.state.serving.write();
-        *current.unwrap_or_else(PoisonError::into_inner) = serving;
+        *self.state.serving.write() = serving;
     }
 
     fn serving(&self) -> Arc<Serving> {
-        let current = self.state.serving.read();
-        current.unwrap_or_else(PoisonError::into_inner).clone()
+        self.state.serving.read().clone()
     }
 
     fn respond(&self, head: &Parts) -> Response<Full<Bytes>> {

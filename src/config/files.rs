@@ -7,9 +7,10 @@ use std::{
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
+
+use parking_lot::Mutex;
 
 /// In bytes.
 const MAX_SIZE: u64 = 1 << 20;
@@ -85,7 +86,7 @@ struct Read(PathBuf);
 impl Read {
     /// `None` where earlier ones have not come back.
     fn begin(path: &Path) -> Option<Self> {
-        let mut reads = READS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reads = READS.lock();
         let count = reads.entry(path.to_owned()).or_default();
         (*count < MAX_READS).then(|| {
             *count += 1;
@@ -96,7 +97,7 @@ impl Read {
 
 impl Drop for Read {
     fn drop(&mut self) {
-        let mut reads = READS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reads = READS.lock();
         if let Some(count) = reads.get_mut(&self.0) {
             *count -= 1;
             if *count == 0 {

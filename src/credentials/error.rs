@@ -31,7 +31,7 @@ pub enum Reason {
 }
 
 impl CredentialError {
-    pub(super) fn new(
+    pub(crate) fn new(
         reason: Reason,
         message: impl Into<String>,
         remedy: impl Into<String>,

@@ -54,6 +54,10 @@ impl Failure {
         Self::new(status, "http_request_denied", code, detail)
     }
 
+    fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::denied(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
     fn bad_gateway(error: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, error, "transient", detail)
     }
@@ -97,31 +101,23 @@ impl Failure {
     }
 
     pub(super) fn origin_not_allowed() -> Self {
-        Self::denied(
-            StatusCode::FORBIDDEN,
-            "forbidden",
+        Self::forbidden(
             "Requests from web pages are not allowed. If this page is yours, add its origin to security.allowed_origins.",
         )
     }
 
     pub(super) fn service_worker() -> Self {
-        Self::denied(
-            StatusCode::FORBIDDEN,
-            "forbidden",
+        Self::forbidden(
             "A service worker would stay between this address and every page that calls it. Serve the \
              application from an origin of its own, and add that origin to security.allowed_origins.",
         )
     }
 
     pub(super) fn read_only(route: &str) -> Self {
-        Self::denied(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            format!(
-                "Route {route} is read-only: GET, HEAD and OPTIONS without operations that may write, and \
-                 POST of a form to _search."
-            ),
-        )
+        Self::forbidden(format!(
+            "Route {route} is read-only: GET, HEAD and OPTIONS without operations that may write, and \
+             POST of a form to _search."
+        ))
     }
 
     pub(super) fn method_not_supported() -> Self {
@@ -133,13 +129,9 @@ impl Failure {
     }
 
     pub(super) fn override_header(route: &str) -> Self {
-        Self::denied(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            format!(
-                "Route {route} is read-only; send the request without headers that override its method or URL."
-            ),
-        )
+        Self::forbidden(format!(
+            "Route {route} is read-only; send the request without headers that override its method or URL."
+        ))
     }
 
     pub(super) fn transfer_coding() -> Self {

@@ -22,11 +22,12 @@ mod service;
 mod timers;
 
 use std::sync::{
-    Arc, PoisonError, RwLock,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
 use http::{Request, Response};
+use parking_lot::RwLock;
 
 use crate::{
     config::Config,
@@ -89,7 +90,7 @@ impl Proxy {
     pub(crate) fn replace(&self, routes: Vec<Arc<Route>>, config: &Config) {
         let listeners = self.pipeline().listeners();
         let pipeline = Arc::new(Pipeline::new(routes, config, listeners, &self.is_cut_off));
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = pipeline;
+        *self.current.write() = pipeline;
     }
 
     /// Notes that the requests still running are cut off now, so that the log does not say that their
@@ -99,8 +100,7 @@ impl Proxy {
     }
 
     fn pipeline(&self) -> Arc<Pipeline> {
-        let current = self.current.read();
-        current.unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.read().clone()
     }
 }
 

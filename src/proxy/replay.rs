@@ -1,12 +1,10 @@
 //! The replay buffer: a small request body, kept to be sent again with another token, or to an upstream that
 //! did not process it.
 
-use std::{
-    mem,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::mem;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// The most bytes that are buffered. A larger body cannot be sent again.
@@ -48,7 +46,7 @@ impl ReplayBuffer {
 
     /// Adds the next bytes.
     pub(super) fn push(&self, bytes: &Bytes) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if let State::Growing { chunks, length } = &mut *state {
             *length += bytes.len();
             if *length > LIMIT {
@@ -62,7 +60,7 @@ impl ReplayBuffer {
 
     /// Notes the body's end.
     pub(super) fn end(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if let State::Growing { chunks, .. } = &mut *state {
             *state = State::Whole(mem::take(chunks));
             self.settled.notify_one();
@@ -71,7 +69,7 @@ impl ReplayBuffer {
 
     /// Drops a body with trailers, which are not buffered.
     pub(super) fn give_up(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if matches!(*state, State::Growing { .. }) {
             *state = State::Gone;
             self.settled.notify_one();
@@ -80,7 +78,7 @@ impl ReplayBuffer {
 
     /// Notes that the body is dropped before its end.
     pub(super) fn stop(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if let State::Growing { chunks, length } = &mut *state {
             *state = State::Stopped {
                 chunks: mem::take(chunks),
@@ -92,7 +90,7 @@ impl ReplayBuffer {
 
     /// Returns the start of a body that was dropped, and buffers its rest from now on.
     pub(super) fn resume(&self) -> Option<Vec<Bytes>> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let State::Stopped { chunks, length } = &mut *state else {
             return None;
         };
@@ -106,7 +104,7 @@ impl ReplayBuffer {
 
     /// The whole body, if all of it has come.
     pub(super) fn whole(&self) -> Option<Vec<Bytes>> {
-        match &*self.state() {
+        match &*self.state.lock() {
             State::Whole(chunks) => Some(chunks.clone()),
             State::Growing { .. } | State::Stopped { .. } | State::Gone => None,
         }
@@ -115,14 +113,10 @@ impl ReplayBuffer {
     /// The whole body. Waits until all of it has come, since an upstream may respond before it has read
     /// the request.
     pub(super) async fn wait(&self) -> Option<Vec<Bytes>> {
-        while matches!(*self.state(), State::Growing { .. }) {
+        while matches!(*self.state.lock(), State::Growing { .. }) {
             self.settled.notified().await;
         }
         self.whole()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,13 +1,10 @@
 //! Sends one request to the upstream, and again where the upstream says that it did not process it.
 
-use std::{
-    pin::pin,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{pin::pin, time::Duration};
 
 use http::{Request, Response, Uri, header, request::Parts};
 use http_body::Body as _;
+use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
@@ -100,9 +97,9 @@ async fn resume(
     lent: &Mutex<Option<oneshot::Receiver<Upload>>>,
     progress: &Progress,
 ) -> Option<UploadBody> {
-    let returned = lent.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let returned = lent.lock().take()?;
     let rest = timeout(RETURN_TIMEOUT, returned).await.ok()?.ok()?;
     let (body, lent_again) = UploadBody::resumed(progress.resume()?, rest).lend();
-    *lent.lock().unwrap_or_else(PoisonError::into_inner) = Some(lent_again);
+    *lent.lock() = Some(lent_again);
     Some(body)
 }

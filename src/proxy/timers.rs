@@ -3,10 +3,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The number of spare timers. Each keeps the task alive that used it last.
@@ -19,7 +19,7 @@ pub(super) struct Timers(Mutex<Vec<Pin<Box<Sleep>>>>);
 impl Timers {
     /// A timer that fires at `deadline`.
     pub(super) fn at(&self, deadline: Instant) -> Timer<'_> {
-        let spare = self.spare().pop();
+        let spare = self.0.lock().pop();
         let sleep = match spare {
             Some(mut sleep) => {
                 sleep.as_mut().reset(deadline);
@@ -31,10 +31,6 @@ impl Timers {
             sleep: Some(sleep),
             owner: self,
         }
-    }
-
-    fn spare(&self) -> MutexGuard<'_, Vec<Pin<Box<Sleep>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,7 +63,7 @@ impl Future for Timer<'_> {
 impl Drop for Timer<'_> {
     fn drop(&mut self) {
         if let Some(sleep) = self.sleep.take() {
-            let mut spare = self.owner.spare();
+            let mut spare = self.owner.0.lock();
             if spare.len() < SPARE {
                 spare.push(sleep);
             }
@@ -97,7 +93,7 @@ mod tests {
                 () = sleep(second / 2) => {}
             }
         }
-        assert_eq!(timers.spare().len(), 1);
+        assert_eq!(timers.0.lock().len(), 1);
         timers.at(start + second * 3).await;
         assert_eq!(start.elapsed().as_secs(), 3);
         // Timers that have fired, and that are due sooner than before.
@@ -105,6 +101,6 @@ mod tests {
         drop(timers.at(start + second * 60));
         timers.at(start + second * 10).await;
         assert_eq!(start.elapsed().as_secs(), 10);
-        assert_eq!(timers.spare().len(), 1);
+        assert_eq!(timers.0.lock().len(), 1);
     }
 }

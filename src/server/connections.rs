@@ -3,11 +3,9 @@
 //! go first, the longest idle of them before the others. Connections whose first request has not
 //! come, or whose next head has begun to come, follow.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{
@@ -94,7 +92,7 @@ impl Connections {
 
     /// Makes the longest idle connection close. Returns false if no connection is idle.
     pub(super) fn evict(&self) -> bool {
-        let mut open = self.open();
+        let mut open = self.0.open.lock();
         let idle = open.connections.iter();
         let idle = idle.filter_map(|(id, entry)| Some((entry.active.idle()?, *id)));
         let Some((_, id)) = idle.min() else {
@@ -108,7 +106,7 @@ impl Connections {
     fn enter(&self, place: OwnedSemaphorePermit) -> Member {
         let active = Active::new(self.0.idleness.clone());
         let (evict, evicted) = oneshot::channel();
-        let mut open = self.open();
+        let mut open = self.0.open.lock();
         let id = open.next;
         open.next += 1;
         let entry = Entry {
@@ -124,11 +122,6 @@ impl Connections {
             evicted,
             place: Some(place),
         }
-    }
-
-    fn open(&self) -> MutexGuard<'_, Open> {
-        let open = self.0.open.lock();
-        open.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn warn(&self, consequence: &str) {
@@ -169,6 +162,6 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.connections.open().connections.remove(&self.id);
+        self.connections.0.open.lock().connections.remove(&self.id);
     }
 }

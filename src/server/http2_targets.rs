@@ -7,12 +7,10 @@
 //! `tests/it/raw_http2_targets.rs` fails. Delete it, with `header_blocks` and `hpack`, once h2
 //! refuses such a target.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{Request, uri::PathAndQuery};
+use parking_lot::Mutex;
 
 use super::{
     header_blocks::HeaderBlocks,
@@ -92,7 +90,7 @@ struct Known {
 impl CutTargets {
     /// Takes over all targets found so far.
     pub(super) fn set(&self, targets: &Http2Targets) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         known.cut.clone_from(&targets.cut);
         known.is_lost = targets.is_lost;
         self.is_any.store(true, Ordering::Relaxed);
@@ -105,7 +103,7 @@ impl CutTargets {
         if !self.is_any.load(Ordering::Relaxed) {
             return false;
         }
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         let target = request.uri().path_and_query().map(PathAndQuery::as_str);
         known.is_lost || known.cut.iter().any(|cut| target == Some(cut))
     }

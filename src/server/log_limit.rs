@@ -1,10 +1,8 @@
 //! Keeps a client that repeats itself from filling the log.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 const PAUSE: Duration = Duration::from_secs(10);
@@ -23,7 +21,7 @@ impl LogLimit {
     /// Returns the number of lines suppressed since the last allowed one, or `None` if it is too
     /// soon for another.
     pub(super) fn allow(&self) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         if state.last.is_some_and(|last| last.elapsed() < PAUSE) {
             state.suppressed += 1;
             return None;

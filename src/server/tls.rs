@@ -1,11 +1,8 @@
 //! TLS on accepted connections.
 
-use std::{
-    io,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
+use parking_lot::RwLock;
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncWriteExt as _, copy, sink},
@@ -43,14 +40,11 @@ impl Tls {
 
     /// Replaces the configuration for connections opened from now on.
     pub fn replace(&self, config: Arc<ServerConfig>) {
-        let current = &self.0.config;
-        *current.write().unwrap_or_else(PoisonError::into_inner) = config;
+        *self.0.config.write() = config;
     }
 
     fn acceptor(&self) -> TlsAcceptor {
-        let config = self.0.config.read();
-        let config = config.unwrap_or_else(PoisonError::into_inner);
-        TlsAcceptor::from(config.clone())
+        TlsAcceptor::from(self.0.config.read().clone())
     }
 
     /// Performs the handshake. It waits for the client without a timeout.

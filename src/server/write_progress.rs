@@ -10,13 +10,14 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
 };
 
 use http::Version;
+use parking_lot::Mutex;
 
 /// The write progress of one connection, as far as broken responses need it.
 #[derive(Debug, Clone, Default)]
@@ -50,11 +51,6 @@ struct Rounds {
 pub(super) struct Moment(u64);
 
 impl WriteProgress {
-    fn rounds(&self) -> MutexGuard<'_, Rounds> {
-        let rounds = self.0.rounds.lock();
-        rounds.unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Drives a connection to its end.
     pub(super) async fn drive<C: Future + Unpin>(&self, connection: &mut C) -> C::Output {
         let mut known: Option<Waker> = None;
@@ -64,7 +60,7 @@ impl WriteProgress {
                 .is_some_and(|waker| waker.will_wake(cx.waker()))
             {
                 known = Some(cx.waker().clone());
-                self.rounds().connection.clone_from(&known);
+                self.0.rounds.lock().connection.clone_from(&known);
             }
             let round = self.0.begun.load(Ordering::Relaxed) + 1;
             self.0.begun.store(round, Ordering::Relaxed);
@@ -82,7 +78,7 @@ impl WriteProgress {
     }
 
     fn end_round(&self, round: u64) {
-        let mut rounds = self.rounds();
+        let mut rounds = self.0.rounds.lock();
         rounds.written = round;
         let waiting = std::mem::take(&mut rounds.waiting);
         drop(rounds);
@@ -102,7 +98,7 @@ impl WriteProgress {
         // The bytes handed to the connection went through a lock of hyper's or through the task
         // that counts, so this count is not older than they are.
         let moment = Moment(self.0.begun.load(Ordering::Relaxed));
-        let connection = self.rounds().connection.clone();
+        let connection = self.0.rounds.lock().connection.clone();
         if let Some(connection) = connection {
             connection.wake();
         }
@@ -111,7 +107,7 @@ impl WriteProgress {
 
     /// Completes once all bytes of a moment are written.
     pub(super) fn poll_written(&self, cx: &Context<'_>, moment: Moment) -> Poll<()> {
-        let mut rounds = self.rounds();
+        let mut rounds = self.0.rounds.lock();
         if rounds.written > moment.0 {
             return Poll::Ready(());
         }

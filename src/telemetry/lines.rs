@@ -8,11 +8,11 @@
 use std::{
     cell::Cell,
     io::{self, Write},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::{Condvar, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Size of the buffer in bytes: room for some five thousand lines.
@@ -70,23 +70,18 @@ pub(super) fn start() -> io::Result<()> {
 /// process from ending.
 pub(crate) fn finish() {
     let end = Instant::now() + PATIENCE;
-    let mut state = BUFFER.state();
+    let mut state = BUFFER.state.lock();
     while !state.lines.is_empty() || state.is_writing {
         let Some(left) = end.checked_duration_since(Instant::now()) else {
             return;
         };
-        let waited = BUFFER.changed.wait_timeout(state, left);
-        state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        BUFFER.changed.wait_for(&mut state, left);
     }
 }
 
 impl Buffer {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn append(&self, line: &[u8]) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.is_full |= state.lines.len() + line.len() > CAPACITY;
         if state.is_full && !IS_WRITER.get() {
             state.dropped += 1;
@@ -102,11 +97,10 @@ impl Buffer {
     fn write_to(&self, stderr: &mut impl Write) {
         let mut batch = Vec::new();
         loop {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             while state.lines.is_empty() {
                 state.is_awaited = true;
-                let waited = self.changed.wait(state);
-                state = waited.unwrap_or_else(PoisonError::into_inner);
+                self.changed.wait(&mut state);
             }
             std::mem::swap(&mut batch, &mut state.lines);
             state.is_writing = true;
@@ -116,7 +110,7 @@ impl Buffer {
             batch.clear();
             batch.shrink_to(SPARE);
             self.account_for(lost);
-            self.state().is_writing = false;
+            self.state.lock().is_writing = false;
             self.changed.notify_all();
             thread::sleep(REST);
         }
@@ -125,7 +119,7 @@ impl Buffer {
     /// Logs how many lines are missing once stderr takes lines again. Lines that come meanwhile are
     /// dropped, so that the count stands where they are missing.
     fn account_for(&self, lost: u64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if lost > 0 {
             // Later lines may succeed, for example on a disk that is no longer full.
             state.dropped += lost;
@@ -142,7 +136,7 @@ impl Buffer {
             "log lines were dropped here, since stderr was not read in time; let a faster program \
              read it, or log less with `--log warn`"
         );
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.dropped -= dropped;
         state.is_full = state.dropped > 0;
     }

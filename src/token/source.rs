@@ -10,11 +10,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant, SystemTime},
 };
+
+use parking_lot::Mutex;
 
 use super::{
     Token,
@@ -93,18 +95,17 @@ impl Drop for OnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let failure = FailedFetch::after(self.previous, aborted());
-            self.source.set_failure(Some(failure));
+            *self.source.failure.lock() = Some(failure);
         }
     }
 }
 
 fn aborted() -> CredentialError {
-    CredentialError {
-        message: "the token request was aborted".to_owned(),
-        remedy: "Try again in a moment.".to_owned(),
-        reason: Reason::Transient,
-        retry_after: None,
-    }
+    CredentialError::new(
+        Reason::Transient,
+        "the token request was aborted",
+        "Try again in a moment.",
+    )
 }
 
 impl Source {
@@ -129,7 +130,7 @@ impl Source {
     /// Returns a token that has not expired: the current one, or the result of the one fetch that
     /// all callers share.
     pub(crate) async fn token(self: &Arc<Self>) -> Result<Arc<Token>, Unavailable> {
-        let Current { generation, token } = self.current();
+        let Current { generation, token } = self.current.lock().clone();
         if let Some(token) = token {
             let now = self.clock.now();
             if token.is_alive(now) {
@@ -150,7 +151,7 @@ impl Source {
 
     /// Returns the token in use, without waiting for one.
     pub(crate) fn at_hand(&self) -> Option<Arc<Token>> {
-        let token = self.current().token?;
+        let token = self.current.lock().token.clone()?;
         token.is_alive(self.clock.now()).then_some(token)
     }
 
@@ -160,7 +161,7 @@ impl Source {
         self: &Arc<Self>,
         refused: &Token,
     ) -> Result<Option<Arc<Token>>, Unavailable> {
-        let Current { generation, token } = self.current();
+        let Current { generation, token } = self.current.lock().clone();
         let is_new = |token: &Arc<Token>| token.authorization != refused.authorization;
         if let Some(token) = token.filter(is_new) {
             return Ok(Some(token));
@@ -186,7 +187,11 @@ impl Source {
             let pause = match self.token().await {
                 Ok(token) => match token.renew_on.duration_since(self.clock.now()) {
                     Ok(until) => until.min(TICK),
-                    Err(_) => self.failure().map_or(TICK, |failure| failure.retry_in()),
+                    Err(_) => self
+                        .failure
+                        .lock()
+                        .as_ref()
+                        .map_or(TICK, FailedFetch::retry_in),
                 },
                 Err(unavailable) => match unavailable.error.reason {
                     Reason::Transient | Reason::Waiting => unavailable.retry_in,
@@ -208,13 +213,17 @@ impl Source {
     /// The current state of this source.
     pub(crate) fn status(&self) -> SourceStatus {
         let now = self.clock.now();
-        let token = self.current().token;
+        let token = self.current.lock().token.clone();
         SourceStatus {
             credential: self.name.credential.clone(),
             kind: self.credential.kind(),
             audience: self.name.audience.clone(),
             token: token.filter(|token| token.is_alive(now)),
-            last_error: self.failure().map(|failure| failure.error),
+            last_error: self
+                .failure
+                .lock()
+                .as_ref()
+                .map(|failure| failure.error.clone()),
         }
     }
 
@@ -227,7 +236,9 @@ impl Source {
 
     fn renew_in_background(self: &Arc<Self>, generation: u64) {
         if self
-            .failure()
+            .failure
+            .lock()
+            .as_ref()
             .is_some_and(|failure| !failure.pause().is_zero())
             || self.renewing.swap(true, Ordering::AcqRel)
         {
@@ -265,7 +276,7 @@ impl Source {
 
     /// Fetches a token from the credential, unless a pause after a failure still runs.
     async fn acquire(&self) -> Result<Arc<Token>, Unavailable> {
-        let previous = self.failure();
+        let previous = self.failure.lock().clone();
         if let Some(failure) = &previous {
             let pause = failure.pause();
             if !pause.is_zero() {
@@ -284,7 +295,7 @@ impl Source {
         drop(on_panic);
         match result {
             Ok(token) => {
-                self.set_failure(None);
+                *self.failure.lock() = None;
                 Ok(token)
             }
             Err(error) => {
@@ -300,7 +311,7 @@ impl Source {
                         failure.error
                     );
                 }
-                self.set_failure(Some(failure.clone()));
+                *self.failure.lock() = Some(failure.clone());
                 Err(Unavailable {
                     retry_in: failure.retry_in(),
                     error: failure.error,
@@ -314,20 +325,20 @@ impl Source {
         let access = Box::pin(self.credential.token(self.name.audience.as_ref())).await?;
         let now = self.clock.now();
         if access.expires_on <= now {
-            return Err(CredentialError {
-                message: "the token that was issued has already expired".to_owned(),
-                remedy: "Check this machine's clock and time zone.".to_owned(),
-                reason: Reason::NeedsAction,
-                retry_after: None,
-            });
+            return Err(CredentialError::new(
+                Reason::NeedsAction,
+                "the token that was issued has already expired",
+                "Check this machine's clock and time zone.",
+            ));
         }
-        let mut token = Token::new(&access, now).ok_or_else(|| CredentialError {
-            message: "the issued text is not a bearer token (RFC 6750, section 2.1)".to_owned(),
-            remedy: "Check the token that the credential prints, stores or receives.".to_owned(),
-            reason: Reason::NeedsAction,
-            retry_after: None,
+        let mut token = Token::new(&access, now).ok_or_else(|| {
+            CredentialError::new(
+                Reason::NeedsAction,
+                "the issued text is not a bearer token (RFC 6750, section 2.1)",
+                "Check the token that the credential prints, stores or receives.",
+            )
         })?;
-        let current = self.current().token;
+        let current = self.current.lock().token.clone();
         if current.is_some_and(|current| current.authorization == token.authorization) {
             token.renew_on = token.renew_on.max(now + SAME_TOKEN_PAUSE);
         } else {
@@ -342,14 +353,10 @@ impl Source {
         Ok(Arc::new(token))
     }
 
-    fn current(&self) -> Current {
-        self.lock_current().clone()
-    }
-
     /// Puts the token of the next generation into use, unless another caller of this fetch already
     /// has.
     fn advance(&self, generation: u64, token: &Arc<Token>) -> bool {
-        let mut current = self.lock_current();
+        let mut current = self.current.lock();
         let is_first = current.generation == generation;
         if is_first {
             *current = Current {
@@ -363,7 +370,7 @@ impl Source {
     /// Whether to replace a refused token of this generation. All callers share one attempt, and a
     /// service that refuses every token does not keep the issuer busy.
     fn may_replace(&self, generation: u64) -> bool {
-        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut replaced = self.replaced.lock();
         let now = Instant::now();
         let is_due = replaced.is_none_or(|(last, at)| {
             last == generation || now.duration_since(at) >= REPLACEMENT_PAUSE
@@ -375,24 +382,9 @@ impl Source {
     }
 
     fn drop_token(&self, generation: u64) {
-        let mut current = self.lock_current();
+        let mut current = self.current.lock();
         if current.generation == generation {
             current.token = None;
         }
-    }
-
-    fn lock_current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn failure(&self) -> Option<FailedFetch> {
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn set_failure(&self, failure: Option<FailedFetch>) {
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 }

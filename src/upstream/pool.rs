@@ -7,10 +7,11 @@
 //! the server speaks, one is opened at a time.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{
@@ -151,7 +152,7 @@ impl Shared {
     /// The least busy HTTP/2 connection but for `refusing`, and for others that refuse unless they are
     /// wanted too.
     fn other_than(&self, refusing: &Http2, or_refusing: bool) -> Option<Leased> {
-        let state = self.state();
+        let state = self.state.lock();
         let open = state.http2.iter().map(|idle| &idle.connection);
         let others = open.filter(|other| {
             !other.is_closed() && !other.is(refusing) && (or_refusing || !other.is_refusing())
@@ -161,7 +162,7 @@ impl Shared {
     }
 
     fn has_room(&self) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.http2.retain(|idle| !idle.connection.is_closed());
         state.http2.len() + usize::from(state.is_growing) < HTTP2_CONNECTIONS
     }
@@ -181,7 +182,7 @@ impl Shared {
     /// A connection, or a place in the queue for one. `None` while the server's protocol is unknown
     /// or HTTP/2, and there is no connection.
     fn take_or_queue(self: &Arc<Self>) -> Option<Place> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if let Some(connection) = self.take(&mut state) {
             return Some(Place::Served(connection));
         }
@@ -256,7 +257,7 @@ impl Shared {
         let pool = self.clone();
         tokio::spawn(async move {
             let opened = pool.open().await;
-            pool.state().is_growing = false;
+            pool.state.lock().is_growing = false;
             // A failure is told to whoever has no connection at all.
             if let Ok(connection) = opened {
                 pool.keep(connection);
@@ -266,7 +267,7 @@ impl Shared {
 
     /// Learns from a new connection which protocol the server speaks.
     fn register(self: &Arc<Self>, connection: &Connection) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         match connection {
             Connection::Http1(_) => state.is_http1 = true,
             Connection::Http2(connection) => {
@@ -290,7 +291,7 @@ impl Shared {
     /// Takes no HTTP/1.1 connection back for a while, since what comes over it need not be a response
     /// to its last request.
     pub(super) fn distrust(&self) {
-        self.state().idle.distrust();
+        self.state.lock().idle.distrust();
     }
 
     /// Takes a request off an HTTP/2 connection.
@@ -298,7 +299,7 @@ impl Shared {
         if connection.remove_request() > 0 {
             return;
         }
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let now = state.sweeps;
         let mut open = state.http2.iter_mut();
         if let Some(idle) = open.find(|idle| idle.connection.is(connection)) {
@@ -309,7 +310,7 @@ impl Shared {
     /// Takes no more requests to an HTTP/2 connection that refused one, since the server is about to
     /// close it.
     pub(super) fn forget(&self, connection: &Http2) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.http2.retain(|idle| !idle.connection.is(connection));
     }
 
@@ -322,15 +323,11 @@ impl Shared {
         let pool = Arc::downgrade(self);
         tokio::spawn(async move { while sweep_once(&pool).await {} });
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl WirePool for Shared {
     fn put_back(self: Arc<Self>, connection: Box<Wire>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let since = state.sweeps;
         state.idle.put_back(Idle { connection, since });
         if !state.idle.is_empty() {
@@ -344,7 +341,7 @@ async fn sweep_once(pool: &Weak<Shared>) -> bool {
     let Some(pool) = pool.upgrade() else {
         return false;
     };
-    let mut state = pool.state();
+    let mut state = pool.state.lock();
     state.sweeps += 1;
     let oldest = state.sweeps.saturating_sub(IDLE_SWEEPS);
     state.idle.sweep(oldest);

@@ -1,12 +1,10 @@
 //! Connections to origins that are not known beforehand.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri, uri::PathAndQuery};
+use parking_lot::Mutex;
 
 use super::{
     connect::Connector, error::SendError, origin::Origin, pool::Pool, request_body::RequestBody,
@@ -39,7 +37,7 @@ impl Pools {
         let target = head.uri().path_and_query().cloned();
         *head.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
         let pool = {
-            let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pools = self.pools.lock();
             let key = format!("{}:{origin}", origin.scheme());
             let pool = pools
                 .entry(key)

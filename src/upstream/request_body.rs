@@ -3,13 +3,14 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+use parking_lot::Mutex;
 
 /// Why a request's body broke off. The producer's own error, which can be downcast.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
@@ -86,7 +87,7 @@ pub(super) struct ErrorSlot(Option<Arc<Mutex<Option<SourceError>>>>);
 impl ErrorSlot {
     pub(super) fn take(&self) -> Option<SourceError> {
         let slot = self.0.as_ref()?;
-        slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+        slot.lock().take()
     }
 }
 
@@ -119,7 +120,7 @@ impl Body for Watched {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         frame.map_err(|error| {
             if let Some(slot) = &self.error.0 {
-                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                *slot.lock() = Some(error);
             }
             BrokeOff
         })

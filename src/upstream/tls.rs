@@ -1,7 +1,8 @@
 //! Which servers are trusted: the system's roots and `network.ca_file`. It cannot be switched off.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
     client::{
@@ -43,7 +44,7 @@ pub(super) struct Witness {
 impl Witness {
     /// The server's own certificate, trusted or not.
     pub(super) fn seen(&self) -> Option<CertificateDer<'static>> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen.lock();
         seen.clone()
     }
 }
@@ -58,7 +59,7 @@ impl ServerCertVerifier for Witness {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let certificate = end_entity.clone().into_owned();
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificate);
+        *self.seen.lock() = Some(certificate);
         self.verifier
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }

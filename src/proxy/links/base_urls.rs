@@ -6,10 +6,11 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use http::{header, request::Parts};
+use parking_lot::Mutex;
 
 use super::Links;
 use crate::{
@@ -133,7 +134,7 @@ impl BaseUrls {
     /// The links to rewrite for a request.
     pub(in crate::proxy) fn links(&self, head: &Parts, entry: ListenerKind) -> Arc<Links> {
         let host = host(head);
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.recent.lock();
         let same = |known: &&Recent| &*known.host == host && known.entry == entry;
         if let Some(known) = recent.iter().find(same) {
             return known.links.clone();
