@@ -191,7 +191,7 @@ values! {
     Audience = parsed(Audience::parse);
     ByteSize = size;
     Duration = parsed(parse_duration);
-    EndpointUrl = parsed(EndpointUrl::parse);
+    EndpointUrl = endpoint;
     Listen = parsed(grammar::listen);
     Prefix = parsed(Prefix::parse);
     ServiceUrl = parsed(ServiceUrl::parse);
@@ -229,5 +229,20 @@ pub(super) fn argument(item: &Item<'_>, report: &mut Report) -> Option<String> {
 
 /// A URL that receives secrets.
 pub(super) fn secure_url(item: &Item<'_>, report: &mut Report) -> Option<ServiceUrl> {
-    item.parse(report, ServiceUrl::parse_secure)
+    let url = item.parse(report, ServiceUrl::parse_secure)?;
+    report.endpoints.push((item.key.clone(), url.clone()));
+    Some(url)
+}
+
+fn endpoint(item: &Item<'_>, report: &mut Report) -> Option<EndpointUrl> {
+    let url = item.parse(report, EndpointUrl::parse)?;
+    secure_url(item, report)?;
+    Some(url)
+}
+
+/// The base of an instance metadata service.
+pub(super) fn metadata_url(item: &Item<'_>, report: &mut Report) -> Option<ServiceUrl> {
+    let url = item.parse(report, grammar::metadata_url)?;
+    report.endpoints.push((item.key.clone(), url.clone()));
+    Some(url)
 }

@@ -30,11 +30,7 @@ use std::{
 use http::{HeaderName, HeaderValue};
 use rustls::pki_types::CertificateDer;
 
-pub use credentials::{
-    Auto, AzureCli, ClientAuth, ClientCertificate, ClientSecret, Command, Credential, DeviceCode,
-    HeaderText, Kind, ManagedIdentity, OAuth2, OAuth2Client, Registration, SignIn, SmartAlgorithm,
-    SmartBackendServices, SmartEndpoint, Static, Text, Tool, UserAssigned, WorkloadIdentity, kind,
-};
+pub use credentials::*;
 pub use error::{ConfigErrors, Location, Problem, SourceLine};
 pub use exposure::{Bound, Unfit};
 pub use file::{Limits, Log};

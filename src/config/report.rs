@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    SecretRef, ValueError,
+    SecretRef, ServiceUrl, ValueError,
     error::{ConfigErrors, Location, Problem, SourceLine},
 };
 
@@ -149,8 +149,10 @@ pub(super) struct Report {
     pub(super) secret_variables: BTreeSet<String>,
     /// Files that hold secrets, in use or not.
     pub(super) secret_files: BTreeSet<PathBuf>,
-    /// The secrets that the keys read so far refer to.
+    /// The secrets that the keys of the credential refer to which is being read.
     pub(super) needed_secrets: Vec<NeededSecret>,
+    /// The URLs that it sends secrets to, by their keys.
+    pub(super) endpoints: Vec<(String, ServiceUrl)>,
     /// Every key the reader asked for, so that a test can demand each to be documented.
     #[cfg(test)]
     pub(super) asked: BTreeSet<String>,

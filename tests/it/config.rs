@@ -329,6 +329,16 @@ secret = { env = "S" }
     }
     let errors = authority("http://login.example").expect_err("refused");
     assert!(errors.to_string().contains("--> AZURE_AUTHORITY_HOST"));
+
+    let az = TEXT
+        .split_once("[credentials")
+        .expect("a credential")
+        .0
+        .to_owned()
+        + "[credentials.default.azure-cli]\n";
+    let env = |name: &str| (name == "AZURE_AUTHORITY_HOST").then(|| "http://h".to_owned());
+    let loaded = parse(Path::new("c.toml"), &az, &env);
+    assert!(loaded.is_ok(), "az has no authority: {loaded:?}");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::kind::{Kind, SignIn};
 use crate::config::{
-    ServiceUrl, grammar,
-    keys::{Keys, argument},
+    ServiceUrl,
+    keys::{Keys, argument, metadata_url},
     report::Report,
     walk::Table,
 };
@@ -44,9 +44,7 @@ impl Keys for ManagedIdentity {
         let object_id = id("object_id").map(UserAssigned::ObjectId);
         let resource_id = id("resource_id").map(UserAssigned::ResourceId);
         table.only_one(report, &["client_id", "object_id", "resource_id"]);
-        let endpoint = table.read(report, "endpoint", |item, report| {
-            item.parse(report, grammar::metadata_url)
-        });
+        let endpoint = table.read(report, "endpoint", metadata_url);
         Some(Self {
             identity: client_id.or(object_id).or(resource_id),
             endpoint: endpoint.into_value(),

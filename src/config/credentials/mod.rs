@@ -116,6 +116,8 @@ pub(super) struct Draft {
     pub(super) wants_authority: bool,
     /// The secrets that must be readable.
     pub(super) secrets: Vec<NeededSecret>,
+    /// The URLs that secrets are sent to, by their keys.
+    pub(super) endpoints: Vec<(String, ServiceUrl)>,
 }
 
 impl Draft {
@@ -130,6 +132,7 @@ impl Draft {
             credential: credential.filter(|_| report.problems() == problems),
             wants_authority,
             secrets: std::mem::take(&mut report.needed_secrets),
+            endpoints: std::mem::take(&mut report.endpoints),
         }
     }
 

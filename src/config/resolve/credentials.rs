@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::environment::Env;
+use super::{environment::Env, plain_http::Endpoint};
 use crate::config::{
     Auto, AutoSource, Credential, Kind, SecretRefError, ServiceUrl, Tenant, WorkloadIdentity,
     credentials::Draft,
@@ -79,41 +79,45 @@ impl Known {
         None
     }
 
-    /// The credentials routes use. What the others refer to need not exist on this machine.
+    /// The credentials that routes use, and where these send secrets. What the others refer to need not
+    /// exist on this machine.
     pub(super) fn resolve(
         self,
         env: &Env<'_>,
         report: &mut Report,
-    ) -> BTreeMap<Arc<str>, Credential> {
+    ) -> (BTreeMap<Arc<str>, Credential>, Vec<Endpoint>) {
         let mut credentials = BTreeMap::new();
+        let mut endpoints = vec![Endpoint::metadata()];
         for (name, read) in self.defined {
             if let (true, Read::Given(at)) = (self.used.contains(&name), read)
-                && let Some(credential) = complete(at.value, &name, env, report)
+                && let Some(credential) = complete(at.value, &name, env, &mut endpoints, report)
             {
                 credentials.insert(name.into(), credential);
             }
         }
-        credentials
+        (credentials, endpoints)
     }
 }
 
-fn complete(draft: Draft, name: &str, env: &Env<'_>, report: &mut Report) -> Option<Credential> {
+fn complete(
+    draft: Draft,
+    name: &str,
+    env: &Env<'_>,
+    endpoints: &mut Vec<Endpoint>,
+    report: &mut Report,
+) -> Option<Credential> {
     let mut is_complete = true;
     for secret in &draft.secrets {
         is_complete &= check_secret(secret, env, report);
     }
-    let authority = draft
-        .wants_authority
-        .then(|| default_authority(env, report));
+    let written = draft.endpoints.iter();
+    endpoints.extend(written.map(|(key, url)| Endpoint::of_key(key, url)));
     let mut credential = draft.credential?;
-    match authority {
-        Some(Some(authority)) => {
-            if let Some(default) = credential.authority_mut() {
-                *default = authority;
-            }
-        }
-        Some(None) => is_complete = false,
-        None => {}
+    if draft.wants_authority
+        && let Some(default) = credential.authority_mut()
+    {
+        *default = default_authority(env, report)?;
+        endpoints.push(Endpoint::of_variable(AUTHORITY_VARIABLE, default));
     }
     match &mut credential {
         Credential::Auto(keys) => is_complete &= auto(keys, env, report),

@@ -26,7 +26,7 @@ use super::{
     report::{At, Place, Read, Report},
     walk::Table,
 };
-use plain_http::Exposed;
+use plain_http::Endpoint;
 
 /// The configuration that flags, environment and the file they name add up to.
 ///
@@ -178,15 +178,12 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
     listeners::check_names(&file.security, &routes, report);
     let credentials = credentials::Known::new(file.credentials, &routes);
     let routes = routes::resolve(routes, &listeners, &file.security, &credentials, report);
-    let credentials = credentials.resolve(env, report);
+    let (credentials, mut endpoints) = credentials.resolve(env, report);
     if let Some(overrides) = file.network.resolve.given() {
-        let upstreams = routes.iter().filter_map(|route| {
-            Exposed::service(format!("routes.{}.upstream", route.name), &route.upstream)
-        });
-        let credentials = credentials.iter();
-        let endpoints = credentials.flat_map(|(name, one)| Exposed::of_credential(name, one));
-        let exposed: Vec<_> = upstreams.chain(endpoints).collect();
-        plain_http::check(&overrides.value, &exposed, report);
+        endpoints.extend(routes.iter().map(|route| {
+            Endpoint::of_key(&format!("routes.{}.upstream", route.name), &route.upstream)
+        }));
+        plain_http::check(&overrides.value, &endpoints, report);
     }
     Config {
         listen: listeners.listen,
