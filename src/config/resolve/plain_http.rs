@@ -40,7 +40,7 @@ impl Endpoint {
 
     pub(super) fn of_variable(variable: &str, url: &ServiceUrl) -> Self {
         Self {
-            name: variable.to_owned(),
+            name: format!("`{variable}`"),
             is_written: true,
             url: url.clone(),
         }
