@@ -97,7 +97,7 @@ impl Admin {
             "/readyz" => self.readiness(head),
             "/status" if !self.is_local => text(
                 StatusCode::FORBIDDEN,
-                "/status is for callers on this machine only: use a loopback address.\n",
+                "/status is for callers on this machine only: set `admin` to a loopback address, such as 127.0.0.1:8081.\n",
             ),
             "/status" => match self.serving().guard.refusal(head) {
                 Some(refusal) => refusal.map(Full::new),

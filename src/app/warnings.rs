@@ -29,7 +29,12 @@ fn certificate(config: &Config, now: SystemTime) -> Option<String> {
     if let Some(end) = certificate.ended(now) {
         return Some(format!(
             "`security.tls.certificate`: {file} ended on {end}, so clients will refuse it; renew it \
-             and send SIGHUP"
+             and {}",
+            if cfg!(unix) {
+                "send SIGHUP"
+            } else {
+                "restart ahds-proxy"
+            }
         ));
     }
     let start = certificate.begins(now)?;

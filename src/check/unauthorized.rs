@@ -100,7 +100,7 @@ fn wrong_tenant(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
         return None;
     }
     let (name, kind) = (&caller.route.credential, caller.kind);
-    let key = format!("Set tenant = \"{wanted}\" in [credentials.{name}.{kind}]");
+    let key = format!("Use [credentials.{name}.{kind}] with tenant = \"{wanted}\"");
     let sign_in = config::kind(kind).map(|kind| &kind.sign_in);
     let remedy = match sign_in {
         Some(sign_in @ SignIn::Command { .. }) => {

@@ -17,11 +17,12 @@ use super::{
 use crate::config::{self, Audience};
 
 pub(super) static AZ: Tool = Tool {
+    kind: "azure-cli",
     name: "az",
     title: "the Azure CLI (az)",
     programs: &["az"],
-    install: "Install the Azure CLI (https://aka.ms/azure-cli), or set `path` of the azure-cli credential to the az \
-              program.",
+    install: "Install the Azure CLI (https://aka.ms/azure-cli)",
+    run_in: "Run",
     environment: &[
         ("AZURE_CORE_NO_COLOR", Some("true")),
         ("AZURE_CLIENT_SECRET", None),
@@ -53,7 +54,7 @@ impl AzureCli {
         let arguments = self.arguments(audience);
         let advice = Advice {
             by_hand: tool::command_line(AZ.name, path, &arguments),
-            sign_in: self.sign_in(),
+            sign_in: AZ.sign_in(self.keys.tenant.as_ref()),
         };
         let finished = AZ
             .run(&self.children, path, &arguments, self.keys.timeout, &advice)
@@ -88,6 +89,7 @@ impl AzureCli {
     /// logged, since it can hold codes and account names.
     fn failed(&self, finished: &Finished, audience: &Audience, advice: &Advice) -> CredentialError {
         let stderr = String::from_utf8_lossy(&finished.stderr);
+        let says = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
         let requester = Requester {
             tenant: self.keys.tenant.as_ref().map(config::Tenant::as_str),
             client_id: None,
@@ -96,45 +98,39 @@ impl AzureCli {
         if let Some(code) = aadsts::find_code(&stderr) {
             return aadsts::explain(code, &requester, &self.sign_in_again(audience));
         }
-        if [
+        if says(&[
             "NameResolutionError",
             "Failed to resolve",
             "Max retries exceeded",
             "ConnectionError",
             "Failed to establish",
-        ]
-        .iter()
-        .any(|text| stderr.contains(text))
-        {
+        ]) {
             return CredentialError::new(
                 Reason::Transient,
                 "az cannot reach Microsoft Entra ID",
                 "Check the network, VPN and proxy settings of az.",
             );
         }
-        if stderr.contains("CERTIFICATE_VERIFY_FAILED") {
+        if says(&["CERTIFICATE_VERIFY_FAILED"]) {
             return CredentialError::new(
                 Reason::NeedsAction,
                 "az does not trust the certificate of Microsoft Entra ID",
                 "Behind a TLS-inspecting proxy set REQUESTS_CA_BUNDLE to its CA certificate.",
             );
         }
-        if [
+        if says(&[
             "az login",
             "az account set",
             "not found in MSAL",
             "find token from MSAL",
-        ]
-        .iter()
-        .any(|text| stderr.contains(text))
-        {
+        ]) {
             return CredentialError::new(
                 Reason::NeedsAction,
                 "nobody is signed in to the Azure CLI",
-                self.sign_in(),
+                advice.sign_in.as_str(),
             );
         }
-        if stderr.contains("unrecognized arguments") || stderr.contains("is misspelled") {
+        if says(&["unrecognized arguments", "is misspelled"]) {
             return CredentialError::new(
                 Reason::NeedsAction,
                 "this az does not know `account get-access-token --resource`",
@@ -154,13 +150,6 @@ impl AzureCli {
             "Run: az logout, then az login{tenant} --scope {}",
             entra::default_scope(audience)
         )
-    }
-
-    fn sign_in(&self) -> String {
-        match &self.keys.tenant {
-            Some(tenant) => format!("Run: az login --tenant {}", tenant.as_str()),
-            None => "Run: az login".to_owned(),
-        }
     }
 }
 

@@ -19,11 +19,12 @@ use super::{
 use crate::config::{self, Audience};
 
 pub(super) static AZD: Tool = Tool {
+    kind: "azure-developer-cli",
     name: "azd",
     title: "the Azure Developer CLI (azd)",
     programs: &["azd"],
-    install: "Install the Azure Developer CLI (https://aka.ms/azd-install), or set `path` of the azure-developer-cli \
-              credential to the azd program.",
+    install: "Install the Azure Developer CLI (https://aka.ms/azd-install)",
+    run_in: "Run",
     environment: &[
         ("AZD_SKIP_UPDATE_CHECK", Some("true")),
         ("NO_COLOR", Some("1")),
@@ -61,7 +62,7 @@ impl AzureDeveloperCli {
         let arguments = self.arguments(audience);
         let advice = Advice {
             by_hand: tool::command_line(AZD.name, path, &arguments),
-            sign_in: self.sign_in(),
+            sign_in: AZD.sign_in(self.keys.tenant.as_ref()),
         };
         let finished = AZD
             .run(&self.children, path, &arguments, self.keys.timeout, &advice)
@@ -101,7 +102,7 @@ impl AzureDeveloperCli {
             audience,
         };
         if let Some(code) = aadsts::find_code(&stderr) {
-            return aadsts::explain(code, &requester, &self.sign_in());
+            return aadsts::explain(code, &requester, &advice.sign_in);
         }
         if says(&["x509:", "certificate signed by unknown authority"]) {
             return CredentialError::new(
@@ -126,7 +127,7 @@ impl AzureDeveloperCli {
             return CredentialError::new(
                 Reason::NeedsAction,
                 "nobody is signed in to the Azure Developer CLI, or the sign-in has expired",
-                self.sign_in(),
+                advice.sign_in.as_str(),
             );
         }
         if says(&["unknown flag", "unknown command"]) {
@@ -137,13 +138,6 @@ impl AzureDeveloperCli {
             );
         }
         AZD.failed(finished, advice)
-    }
-
-    fn sign_in(&self) -> String {
-        match &self.keys.tenant {
-            Some(tenant) => format!("Run: azd auth login --tenant-id {tenant}"),
-            None => "Run: azd auth login".to_owned(),
-        }
     }
 }
 

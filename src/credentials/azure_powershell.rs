@@ -26,6 +26,7 @@ const SCRIPT: &str = include_str!("azure_powershell.ps1");
 const MARK: &str = "ahds-proxy ";
 
 pub(super) static POWERSHELL: Tool = Tool {
+    kind: "azure-powershell",
     name: "PowerShell",
     title: "PowerShell (pwsh)",
     programs: if cfg!(windows) {
@@ -33,8 +34,8 @@ pub(super) static POWERSHELL: Tool = Tool {
     } else {
         &["pwsh"]
     },
-    install: "Install PowerShell (https://aka.ms/powershell), or set `path` of the azure-powershell credential to the \
-              pwsh program.",
+    install: "Install PowerShell (https://aka.ms/powershell)",
+    run_in: "Run in PowerShell",
     environment: &[
         ("POWERSHELL_UPDATECHECK", Some("Off")),
         ("NO_COLOR", Some("1")),
@@ -143,14 +144,7 @@ impl AzurePowerShell {
         let tenant = tenant.map_or_else(String::new, |tenant| format!(" -TenantId {tenant}"));
         Advice {
             by_hand: format!("Get-AzAccessToken -ResourceUrl {audience}{tenant}"),
-            sign_in: self.sign_in(),
-        }
-    }
-
-    fn sign_in(&self) -> String {
-        match &self.keys.tenant {
-            Some(tenant) => format!("Run in PowerShell: Connect-AzAccount -Tenant {tenant}"),
-            None => "Run in PowerShell: Connect-AzAccount".to_owned(),
+            sign_in: POWERSHELL.sign_in(self.keys.tenant.as_ref()),
         }
     }
 }

@@ -111,7 +111,8 @@ impl Identity {
             None if !pem.contains("PRIVATE KEY-----") => Err(CredentialError::new(
                 Reason::NeedsAction,
                 format!("{} holds no private key", keys.certificate),
-                "Set `key` to the file of the certificate's private key, or store both in one file.",
+                "Store the certificate's private key in the same file, or set `key` below \
+                 [credentials.NAME.client-certificate] to the key's own file.",
             )),
             None => SigningKey::from_pem(pem, &keys.certificate, Algorithm::Ps256),
         }?;

@@ -63,7 +63,7 @@ pub(super) fn read_token(
         CredentialError::new(
             Reason::Transient,
             "the token endpoint's response is not a token",
-            "Check that `authority` names Microsoft Entra ID and that no captive portal answers in its place.",
+            "Check that the authority (the key `authority` or AZURE_AUTHORITY_HOST) is Microsoft Entra ID, and that no captive portal responds in its place.",
         )
     })?;
     Ok(granted.into_token(start))

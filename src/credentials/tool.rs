@@ -13,6 +13,7 @@ use super::{
     CredentialError, Reason, Renewal,
     children::{self, Call, Children, Finished, SubprocessError},
 };
+use crate::config::{self, Tenant};
 
 /// These tools return their cached token until five minutes before its end. To ask earlier would run them again and
 /// again for the same token.
@@ -52,14 +53,18 @@ fn quoted(word: &str) -> String {
 /// One tool, and its names in messages.
 #[derive(Debug)]
 pub(super) struct Tool {
+    /// The kind of credential that runs it: `azure-cli`.
+    pub(super) kind: &'static str,
     /// The short name: `az`.
     pub(super) name: &'static str,
     /// The full name, for a first mention: `the Azure CLI (az)`.
     pub(super) title: &'static str,
     /// The names of its programs on PATH, the best first.
     pub(super) programs: &'static [&'static str],
-    /// The remedy when there is none.
+    /// How to install it, without a full stop.
     pub(super) install: &'static str,
+    /// `Run`, or where to run a command.
+    pub(super) run_in: &'static str,
     /// The variables to set, or to remove.
     pub(super) environment: &'static [(&'static str, Option<&'static str>)],
     /// Its caches on disk do not survive parallel runs.
@@ -103,7 +108,25 @@ impl Tool {
             }
         }
         let message = format!("{} is not on PATH", self.title);
-        Err(CredentialError::new(Reason::Absent, message, self.install))
+        Err(CredentialError::new(
+            Reason::Absent,
+            message,
+            self.install(),
+        ))
+    }
+
+    /// The remedy where there is no program. `auto` has no keys, so the table is named too.
+    fn install(&self) -> String {
+        format!(
+            "{}, or set `path` below [credentials.NAME.{}] to the {} program.",
+            self.install, self.kind, self.programs[0]
+        )
+    }
+
+    /// The remedy where nobody is signed in.
+    pub(super) fn sign_in(&self, tenant: Option<&Tenant>) -> String {
+        let kind = config::kind(self.kind).and_then(|kind| kind.sign_in.command(tenant));
+        format!("{}: {}", self.run_in, kind.unwrap_or_default())
     }
 
     /// The program that would be run now.
@@ -122,12 +145,12 @@ impl Tool {
             SubprocessError::NotFound(program) => CredentialError::new(
                 Reason::Absent,
                 format!("there is no program {}", program.display()),
-                self.install,
+                self.install(),
             ),
             SubprocessError::Start { program, reason } => CredentialError::new(
                 Reason::NeedsAction,
                 format!("{} cannot be started: {reason}", program.display()),
-                self.install,
+                self.install(),
             ),
             SubprocessError::Timeout(after) => CredentialError::new(
                 Reason::Transient,
@@ -136,7 +159,9 @@ impl Tool {
                     after.as_secs_f32()
                 ),
                 format!(
-                    "Run `{by_hand}` to see what it waits for; a larger `timeout` helps a slow machine. {sign_in}"
+                    "Run `{by_hand}` to see what it waits for; a larger `timeout` below \
+                     [credentials.NAME.{}] helps a slow machine. {sign_in}",
+                    self.kind
                 ),
             ),
             SubprocessError::Output => CredentialError::new(

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::config::{
     Tenant,
-    keys::{argument, keys},
+    keys::{Keys, argument, keys},
     secrets::program,
 };
 
@@ -35,5 +35,12 @@ keys! {
         pub path: Option<PathBuf> as program,
         /// How long one call may take. Default 60 s.
         pub timeout: Duration = TIMEOUT,
+    }
+}
+
+/// Without a key.
+impl Default for AzureCli {
+    fn default() -> Self {
+        Keys::defaults()
     }
 }

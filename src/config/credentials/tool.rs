@@ -2,7 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::config::{Tenant, keys::keys, secrets::program};
+use crate::config::{
+    Tenant,
+    keys::{Keys, keys},
+    secrets::program,
+};
 
 /// The time that one call of a command-line tool may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -17,5 +21,12 @@ keys! {
         pub path: Option<PathBuf> as program,
         /// How long one call may take. Default 60 s.
         pub timeout: Duration = TIMEOUT,
+    }
+}
+
+/// Without a key.
+impl Default for Tool {
+    fn default() -> Self {
+        Keys::defaults()
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::kind::{Kind, SignIn};
 use crate::config::{
     ServiceUrl, Tenant,
-    keys::{argument, keys, secure_url},
+    keys::{Keys, argument, keys, secure_url},
 };
 
 pub(in crate::config) const KIND: Kind = Kind {
@@ -28,5 +28,12 @@ keys! {
         pub token_file: Option<PathBuf>,
         /// The Entra authority; https, or http on loopback.
         pub authority: ServiceUrl as secure_url = ServiceUrl::public_authority(),
+    }
+}
+
+/// Without a key.
+impl Default for WorkloadIdentity {
+    fn default() -> Self {
+        Keys::defaults()
     }
 }

@@ -1,6 +1,6 @@
 //! One source of `auto`: how to ask it, and what its failure means for those behind it.
 
-use std::{env, time::Duration};
+use std::env;
 
 use super::{
     super::{
@@ -13,9 +13,6 @@ use super::{
     machine::Machine,
 };
 use crate::config::{self, Audience, AutoSource, ServiceUrl};
-
-/// As long as they have by default on their own.
-const TOOL_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) enum Source {
@@ -30,33 +27,21 @@ pub(super) enum Source {
 impl Source {
     pub(super) fn new(kind: AutoSource, authority: &ServiceUrl, context: &Context) -> Self {
         let variables = |name: &str| env::var(name).ok();
-        let tool = config::Tool {
-            tenant: None,
-            path: None,
-            timeout: TOOL_TIMEOUT,
-        };
+        let tool = config::Tool::default();
         match kind {
             AutoSource::Environment => {
                 Self::Environment(Environment::new(&variables, authority, context))
             }
             AutoSource::WorkloadIdentity => {
                 let keys = config::WorkloadIdentity {
-                    tenant: None,
-                    client_id: None,
-                    token_file: None,
                     authority: authority.clone(),
+                    ..config::WorkloadIdentity::default()
                 };
                 Self::WorkloadIdentity(WorkloadIdentity::new(keys, context))
             }
             AutoSource::ManagedIdentity => Self::ManagedIdentity(Machine::new(&variables, context)),
             AutoSource::AzureCli => {
-                let keys = config::AzureCli {
-                    tenant: None,
-                    subscription: None,
-                    path: None,
-                    timeout: TOOL_TIMEOUT,
-                };
-                Self::AzureCli(AzureCli::new(keys, context))
+                Self::AzureCli(AzureCli::new(config::AzureCli::default(), context))
             }
             AutoSource::AzurePowerShell => {
                 Self::AzurePowerShell(AzurePowerShell::new(tool, context))
