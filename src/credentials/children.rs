@@ -8,10 +8,10 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::{PoisonError, RwLock},
     time::Duration,
 };
 
+use parking_lot::RwLock;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
     process::{Child, Command},
@@ -72,7 +72,7 @@ pub(super) struct Children(());
 impl Children {
     /// Withholds these variables from every program from now on.
     pub(super) fn withholding(variables: impl IntoIterator<Item = String>) -> Self {
-        let mut withheld = WITHHELD.write().unwrap_or_else(PoisonError::into_inner);
+        let mut withheld = WITHHELD.write();
         withheld.extend(variables);
         Self(())
     }
@@ -145,7 +145,7 @@ async fn run(call: Call<'_>) -> Result<Finished, SubprocessError> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    for name in &*WITHHELD.read().unwrap_or_else(PoisonError::into_inner) {
+    for name in &*WITHHELD.read() {
         command.env_remove(name);
     }
     for (name, value) in call.environment {

@@ -43,4 +43,11 @@ impl CredentialError {
             retry_after: None,
         }
     }
+
+    pub(super) fn with_remedy(self, remedy: impl Into<String>) -> Self {
+        Self {
+            remedy: remedy.into(),
+            ..self
+        }
+    }
 }

@@ -1,12 +1,9 @@
 //! The children of this process. A tool that is asked for a token may leave children of its own behind;
 //! they come to the first process of a container, which has to reap them when they end.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeSet, io};
 
+use parking_lot::Mutex;
 use tokio::{
     process::{Child, Command},
     sync::Notify,
@@ -27,23 +24,19 @@ struct Children {
     starting: usize,
 }
 
-fn children() -> MutexGuard<'static, Children> {
-    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A start that is under way, until it is dropped.
 struct Starting;
 
 impl Starting {
     fn begin() -> Self {
-        children().starting += 1;
+        CHILDREN.lock().starting += 1;
         Self
     }
 }
 
 impl Drop for Starting {
     fn drop(&mut self) {
-        children().starting -= 1;
+        CHILDREN.lock().starting -= 1;
         STARTED.notify_one();
     }
 }
@@ -53,7 +46,7 @@ pub(super) struct Awaited(Option<u32>);
 
 impl Awaited {
     fn new(id: Option<u32>) -> Self {
-        children().own.extend(id);
+        CHILDREN.lock().own.extend(id);
         Self(id)
     }
 }
@@ -61,7 +54,7 @@ impl Awaited {
 impl Drop for Awaited {
     fn drop(&mut self) {
         if let Some(id) = self.0 {
-            children().own.remove(&id);
+            CHILDREN.lock().own.remove(&id);
         }
     }
 }
@@ -115,7 +108,7 @@ fn reap() {
         ended_child(&status, &this.to_string_lossy())
     });
     let ended: Vec<u32> = ended.collect();
-    let children = children();
+    let children = CHILDREN.lock();
     if children.starting > 0 {
         // One of them may be the child that is being started. Its end comes back here.
         return;
@@ -161,7 +154,7 @@ mod tests {
         });
         let waited = is_done.recv_timeout(Duration::from_secs(60));
         assert_eq!(waited, Ok(()));
-        assert!(!children().own.contains(&u32::MAX));
+        assert!(!CHILDREN.lock().own.contains(&u32::MAX));
     }
 
     #[test]

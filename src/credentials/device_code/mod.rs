@@ -45,7 +45,7 @@ impl DeviceCode {
     async fn prompt(&self, audience: &Audience) -> CredentialError {
         let session = &self.session;
         {
-            let mut state = session.state();
+            let mut state = session.state.lock();
             state.prompt.take_if(|prompt| prompt.is_over());
             if let Some(prompt) = &state.prompt {
                 return prompt.error();
@@ -60,7 +60,7 @@ impl DeviceCode {
         };
         let error = prompt.error();
         tracing::warn!(valid_s = prompt.remaining().as_secs(), "{error}");
-        session.state().prompt = Some(prompt.clone());
+        session.state.lock().prompt = Some(prompt.clone());
         let session = Arc::downgrade(session);
         tokio::spawn(wait::for_sign_in(session, prompt, audience.clone()));
         error

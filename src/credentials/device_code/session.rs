@@ -1,10 +1,8 @@
 //! The state of a sign-in, and the tokens that a refresh token gives (RFC 6749, section 6).
 
-use std::{
-    collections::HashSet,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashSet;
 
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -39,7 +37,7 @@ pub(super) struct Session {
     pub(super) keys: config::DeviceCode,
     pub(super) endpoints: IdentityEndpoints,
     pub(super) clock: Clock,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     /// Held while a code is requested, so that nobody sees two.
     pub(super) prompting: tokio::sync::Mutex<()>,
 }
@@ -103,7 +101,7 @@ impl Session {
         audience: &Audience,
     ) -> Result<Option<AccessToken>, CredentialError> {
         let (sign_in, refresh_token) = {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             let sign_in = state.sign_ins;
             let Some(signed_in) = &mut state.signed_in else {
                 return Ok(None);
@@ -131,7 +129,7 @@ impl Session {
         let needs_sign_in = SIGN_IN_ERRORS.contains(&entra::error_of(&response).as_str());
 
         // Nobody waits for the network with this held, so another sign-in may have come first.
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let is_current = state.sign_ins == sign_in;
         let signed_in = state.signed_in.as_mut().filter(|_| is_current);
         if needs_sign_in {
@@ -148,10 +146,6 @@ impl Session {
             signed_in.refresh_token = Some(next);
         }
         Ok(Some(token))
-    }
-
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn requester<'a>(&'a self, audience: &'a Audience) -> Requester<'a> {

@@ -97,7 +97,7 @@ impl Session {
     }
 
     fn sign_in(&self, first: (Audience, AccessToken), refresh_token: Option<SecretString>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.sign_ins += 1;
         state.prompt = None;
         state.failed = None;
@@ -110,7 +110,7 @@ impl Session {
 
     /// The next one who needs a token hears why, or is shown another code.
     fn give_up(&self, prompt: &Prompt, failed: Option<CredentialError>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let ended = state
             .prompt
             .take_if(|known| known.user_code == prompt.user_code);

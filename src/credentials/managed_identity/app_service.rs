@@ -3,14 +3,11 @@
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
-    super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints},
+    super::{AccessToken, CredentialError, Reason, context::Context},
     endpoint::{self, Question},
     reply,
 };
-use crate::{
-    clock::Clock,
-    config::{Audience, UserAssigned},
-};
+use crate::config::{Audience, UserAssigned};
 
 const API_VERSION: &str = "2019-08-01";
 
@@ -40,8 +37,7 @@ impl AppService {
 
     pub(super) async fn token(
         &self,
-        endpoints: &IdentityEndpoints,
-        clock: &Clock,
+        context: &Context,
         audience: &Audience,
     ) -> Result<AccessToken, CredentialError> {
         let question = Question {
@@ -56,16 +52,13 @@ impl AppService {
             HeaderName::from_static("x-identity-header"),
             self.secret.clone(),
         );
-        let start = clock.now();
-        let response = endpoints
-            .get(&url, headers)
-            .await
-            .map_err(|error| CredentialError {
-                remedy:
-                    "Run ahds-proxy inside the app whose IDENTITY_ENDPOINT it is, and try again."
-                        .to_owned(),
-                ..error
-            })?;
+        let start = context.clock.now();
+        let response = context.endpoints.get(&url, headers).await;
+        let response = response.map_err(|error| {
+            error.with_remedy(
+                "Run ahds-proxy inside the app whose IDENTITY_ENDPOINT it is, and try again.",
+            )
+        })?;
         if response.status.is_success() {
             return reply::read_token(&response, start);
         }

@@ -13,16 +13,13 @@ use http::{HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints, http::Response},
+    super::{AccessToken, CredentialError, Reason, context::Context, http::Response},
     endpoint::{self, Question},
     reply,
 };
-use crate::{
-    clock::Clock,
-    config::{
-        Audience,
-        files::{self, Links},
-    },
+use crate::config::{
+    Audience,
+    files::{self, Links},
 };
 
 const API_VERSION: &str = "2020-06-01";
@@ -51,8 +48,7 @@ impl Arc {
 
     pub(super) async fn token(
         &self,
-        endpoints: &IdentityEndpoints,
-        clock: &Clock,
+        context: &Context,
         audience: &Audience,
     ) -> Result<AccessToken, CredentialError> {
         let question = Question {
@@ -62,13 +58,10 @@ impl Arc {
         };
         let url = question.put_to(&self.address)?;
         let ask = async |headers| {
-            let response = endpoints.get(&url, headers).await;
-            response.map_err(|error| CredentialError {
-                remedy: "Check that the agent runs: azcmagent show".to_owned(),
-                ..error
-            })
+            let response = context.endpoints.get(&url, headers).await;
+            response.map_err(|error| error.with_remedy("Check that the agent runs: azcmagent show"))
         };
-        let mut start = clock.now();
+        let mut start = context.clock.now();
         let mut headers = endpoint::metadata_header();
         let mut response = ask(headers.clone()).await?;
         if response.status == StatusCode::UNAUTHORIZED {
@@ -77,7 +70,7 @@ impl Arc {
                 .map_err(|_| unusable_key("holds a control character"))?;
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
-            start = clock.now();
+            start = context.clock.now();
             response = ask(headers).await?;
         }
         if response.status.is_success() {
@@ -189,7 +182,7 @@ mod tests {
         let audience = Audience::parse("https://a.example").expect("an audience");
         Arc::with_keys_in(folder.path().to_owned(), &address)
             .expect("a loopback address")
-            .token(&server.endpoints(), &Clock::default(), &audience)
+            .token(&server.context(), &audience)
             .await
     }
 

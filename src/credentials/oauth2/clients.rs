@@ -7,13 +7,14 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, LazyLock, Mutex, PoisonError,
+        Arc, LazyLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use moka::future::Cache;
+use parking_lot::Mutex;
 use secrecy::SecretString;
 
 use super::secret::read;
@@ -97,7 +98,7 @@ impl Clients {
                     registration.url.uri(),
                     registration.software_statement
                 );
-                let mut known = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut known = REGISTERED.lock();
                 known.entry(key).or_insert_with(Registered::new).clone()
             }
         };

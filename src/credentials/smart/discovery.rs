@@ -1,8 +1,7 @@
 //! Where a SMART server issues tokens (hl7.org/fhir/smart-app-launch/conformance.html).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use http::HeaderMap;
+use parking_lot::Mutex;
 use serde::Deserialize;
 
 use crate::{
@@ -36,7 +35,7 @@ impl Discovery {
         algorithm: Algorithm,
         endpoints: &IdentityEndpoints,
     ) -> Result<EndpointUrl, CredentialError> {
-        let found = self.found().clone();
+        let found = self.found.lock().clone();
         if let Some(url) = found {
             return Ok(url);
         }
@@ -52,17 +51,13 @@ impl Discovery {
             .flatten()
             .ok_or_else(|| response.unexpected(&host, "issuer"))?;
         let url = configuration.token_url(&host, algorithm)?;
-        *self.found() = Some(url.clone());
+        *self.found.lock() = Some(url.clone());
         Ok(url)
     }
 
     /// Asks again the next time.
     pub(super) fn forget(&self) {
-        *self.found() = None;
-    }
-
-    fn found(&self) -> MutexGuard<'_, Option<EndpointUrl>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.found.lock() = None;
     }
 }
 
