@@ -131,6 +131,11 @@ async fn a_missing_program_says_how_to_install_it() {
         "{}",
         answer.text()
     );
+    assert!(
+        answer.text().contains("below [credentials.NAME.azure-cli]"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]
