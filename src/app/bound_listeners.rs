@@ -1,4 +1,4 @@
-//! The addresses that clients connect to: those of every route, and those of single ones.
+//! The listeners: those that serve every route, and those of single routes.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! File descriptors. Every connection takes one, and so does every request towards its service: a
+//! File descriptors. Each client connection takes one, and so does each connection to a service: a
 //! process that accepts more clients than it has descriptors for can serve none of them.
 
 use crate::{config::Limits, server};

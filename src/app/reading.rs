@@ -1,5 +1,5 @@
-//! Reads the configuration again while the proxy serves: on a thread where that may take its time, since a
-//! file system may stop answering.
+//! Reads the configuration for a reload, on a thread of its own, since a file system may not
+//! respond.
 
 use std::{
     fmt,

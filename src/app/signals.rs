@@ -1,4 +1,4 @@
-//! The signals that end a process, and the one that has it read its configuration again.
+//! The signals that stop the process, and SIGHUP, which reloads the configuration.
 
 use std::io;
 

@@ -1,5 +1,4 @@
-//! Warnings about a valid configuration: no reason not to serve, but worth a word at the start, after a
-//! reload and in `check`.
+//! Warnings about a valid configuration. They appear at the start, after a reload and in `check`.
 
 use std::{
     env,

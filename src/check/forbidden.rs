@@ -1,4 +1,4 @@
-//! 403: a role is missing, or the network is the wrong one.
+//! Explains a 403: the caller lacks a role, or the service does not accept this network.
 
 use super::{Outcome, caller::Caller, resource::Resource};
 use crate::config::{Route, RouteKind};

@@ -1,7 +1,7 @@
-//! `check --online`: what stands between each route and its service, from DNS to roles.
+//! `check --online`: follows each route up to its service, from DNS to roles.
 //!
-//! A check that fails keeps only those from being done that build on it. Answers' bodies are never
-//! read: what a service holds is nobody's business here.
+//! A check that fails skips only the checks that depend on it. Response bodies are never read,
+//! since they contain patient data.
 
 mod caller;
 mod challenge;

@@ -1,4 +1,4 @@
-//! The token of a route: whether there is one, and what it says of its holder.
+//! The token of a route: whether there is one, and whom it names.
 
 use std::{
     sync::Arc,

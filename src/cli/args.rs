@@ -1,5 +1,5 @@
-//! The grammar of the command line. Values are judged by `config`, which also reads the
-//! environment, so that flag, variable and file get the same answers.
+//! The grammar of the command line. `config` parses the values and also reads the environment, so
+//! that a bad value gets the same error from a flag, a variable and the file.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
-//! The rules that keep a listener from letting in whom it must not let in, and from calling itself. The
-//! start holds a file against them, and a reload the listeners that are bound already.
+//! The rules that keep a listener from admitting unauthenticated callers, and a route from leading
+//! back to the proxy. The start applies them to the configuration, and a reload to the listeners
+//! that are already bound.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -83,7 +83,7 @@ impl Children {
     }
 }
 
-/// The program that [`find_now`] finds, without waiting for a file system that does not response.
+/// The program that [`find_now`] finds, without waiting for a file system that does not respond.
 pub(super) async fn find(program: &Path) -> Result<Option<PathBuf>, SubprocessError> {
     let found = files::in_time(program, |program| Ok(find_now(program))).await;
     found.map_err(|reason| SubprocessError::Start {

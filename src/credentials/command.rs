@@ -1,4 +1,4 @@
-//! `command`: whatever token another program prints, raw or as `az` prints its own.
+//! `command`: the token that another program prints, raw or in the JSON of `az`.
 
 use std::{
     ffi::OsString,

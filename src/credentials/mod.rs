@@ -1,7 +1,7 @@
 //! The ways to get an access token: one file for each kind of the configuration.
 //!
-//! The token cache is the only caller. It asks once at a time for each audience, keeps the tokens, and decides when
-//! to ask again. Nothing here caches a token.
+//! The token cache is the only caller. It makes one request at a time for each audience, keeps the
+//! tokens, and decides when to renew them. Nothing here caches a token.
 
 mod aadsts;
 mod access_token;

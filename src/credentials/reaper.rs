@@ -1,5 +1,5 @@
-//! The children of this process. A tool that is asked for a token may leave children of its own behind;
-//! they come to the first process of a container, which has to reap them when they end.
+//! The children of this process. A tool that runs for a token may leave children of its own. In a
+//! container they become children of the first process, which has to reap them.
 
 use std::{collections::BTreeSet, io};
 
@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    /// A program on a file system that does not response.
+    /// A program on a file system that does not respond.
     #[test]
     fn a_start_that_hangs_keeps_nobody_else_waiting() {
         let _hung = Starting::begin();

@@ -1,4 +1,4 @@
-//! Why a token endpoint refuses (RFC 6749, section 5.2), and what its user can do about it.
+//! The refusals of token endpoints (RFC 6749, section 5.2), and their remedies.
 //!
 //! `error_description` is never shown: nothing keeps a server from quoting the request in it.
 

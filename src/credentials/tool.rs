@@ -1,4 +1,5 @@
-//! The command-line tools that a user signs in to: how to find the program, and how to explain its failures.
+//! The command-line tools that a user signs in to: finds the program, runs it and explains its
+//! failures.
 
 use std::{
     ffi::OsString,

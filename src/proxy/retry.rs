@@ -1,5 +1,5 @@
-//! Sends a request again after a response that another attempt may better: with a new token after 401, or
-//! later to a service that is busy. Where neither helps, tells the user what a 401 asks for.
+//! Retries by status: with a new token after a 401, and after a wait if the service is throttled. A
+//! 401 that remains gets an explanation of its challenge.
 
 use std::{
     sync::Arc,

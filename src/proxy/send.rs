@@ -1,4 +1,5 @@
-//! Sends one request to the upstream, and again where the upstream says that it did not process it.
+//! Sends one request to the upstream. Sends it again if the upstream says that it did not process
+//! it.
 
 use std::{pin::pin, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The base URLs to exchange, and the automaton that recognises them one character at a time.
+//! The base URLs to exchange, and the automaton that recognizes them one character at a time.
 
 use crate::config::ServiceUrl;
 

@@ -1,4 +1,4 @@
-//! The rewriter for whichever format a body is written in.
+//! One rewriter for all formats of a body.
 
 use bytes::Bytes;
 

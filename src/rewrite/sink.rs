@@ -1,4 +1,5 @@
-//! Holds bytes back from the first link on whose change is undecided.
+//! Holds bytes back from the first link that may or may not change, until the kind of its document
+//! is known.
 
 use bytes::BytesMut;
 

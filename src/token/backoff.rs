@@ -1,4 +1,4 @@
-//! The pause before an issuer is asked for a token again after it gave none.
+//! The pause after a failed token request, before the next one.
 
 use std::{
     hash::{BuildHasher as _, RandomState},

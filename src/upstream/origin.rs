@@ -1,4 +1,4 @@
-//! Whom a connection is with.
+//! The host and port that a connection leads to.
 
 use std::fmt;
 

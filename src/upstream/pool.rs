@@ -1,10 +1,11 @@
 //! Connections kept open between the requests to one origin.
 //!
-//! An HTTP/1.1 connection serves one request at a time. Who finds none idle opens one, and takes
-//! another's if that becomes idle first. An HTTP/2 connection serves many; a second one is opened
-//! behind the scenes when the first is busy, since its requests share one flow-control window. One that
-//! refuses a stream is passed over for another. Until the first connection has shown which of the two
-//! the server speaks, one is opened at a time.
+//! An HTTP/1.1 connection serves one request at a time. A request that finds no idle connection
+//! opens one, and takes another request's if that becomes idle first. An HTTP/2 connection serves
+//! many requests. While the first is busy, a second one is opened in the background, since the
+//! requests of one connection share a flow-control window. A connection that refuses a stream is
+//! passed over for another. Connections are opened one at a time until the first has shown which
+//! version the server speaks.
 
 use std::{
     sync::{Arc, Weak},

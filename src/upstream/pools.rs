@@ -1,4 +1,4 @@
-//! Connections to origins that are not known beforehand.
+//! A pool for each origin that a credential calls.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! How long another host wants to be left alone.
+//! Reads `Retry-After` (RFC 9110, section 10.2.3).
 
 use std::time::{Duration, SystemTime};
 

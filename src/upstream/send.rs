@@ -1,4 +1,5 @@
-//! One request over the connections of a pool: the first that answers it.
+//! Sends one request over the connections of a pool, and tries another connection where that is
+//! safe.
 
 use http::{Request, Response};
 use http_body::Body as _;
@@ -23,7 +24,7 @@ impl Pool {
     /// A request that the server certainly did not process goes to another connection, whatever its
     /// method: one of which nothing was written, one that HTTP/2 says was not processed (RFC 9113,
     /// sections 6.8 and 8.7), and one sent on an idle connection just as the server closed it with 408
-    /// (RFC 9110, section 15.5.9). A safe request without a body also goes rebuild, once, when its
+    /// (RFC 9110, section 15.5.9). A safe request without a body is also sent a second time if its
     /// connection ends before a byte of a response (RFC 9110, section 9.2.2). `rebuild` makes the body
     /// once more, or says that it cannot.
     pub async fn send<F: Future<Output = Option<RequestBody>> + Send>(

@@ -1,11 +1,11 @@
-//! A TCP stream whose read side has the last word.
+//! A TCP stream that reports the end of a connection to the reader only.
 //!
-//! A server that answers an upload early and closes makes further writes fail, while its response
-//! waits in the receive buffer. Reporting the failed write would throw that response away (RFC 9112,
-//! section 9.5: a client should look for a response). So a failed write counts as written, the rest
-//! is dropped, and the next read tells what became of the connection: a response, or its end.
+//! A server that responds to an upload early and closes makes further writes fail, while its
+//! response waits in the receive buffer. An error from the write would discard that response (RFC
+//! 9112, section 9.5: a client should look for a response). So a failed write counts as written,
+//! the rest is dropped, and the next read returns the response, or the end of the connection.
 //!
-//! Large responses are read ahead: rustls asks for 4 KiB at a time, and a call of the system costs more
+//! Large responses are read ahead: rustls asks for 4 KiB at a time, and a system call costs more
 //! than a copy.
 
 use std::{

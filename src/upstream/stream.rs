@@ -1,9 +1,9 @@
 //! The byte stream under a connection to another host.
 //!
-//! Whoever waits for a response gives up in time. But a task of its own that writes, as HTTP/2 has
-//! one, and an upload whose answer came early, would be held for ever by a server that takes no more
-//! bytes, and the request's body with it. This stream fails instead once nothing has moved either way
-//! for `network.idle_timeout`.
+//! A server that takes no more bytes would hold two writers for ever, and the request's body with
+//! them: hyper's task of an HTTP/2 connection, and an upload whose response came early. This stream
+//! therefore fails once nothing has moved in either direction for `network.idle_timeout`. Requests
+//! that wait for a response have deadlines of their own.
 
 use std::{
     io,
@@ -131,7 +131,7 @@ impl AsyncRead for Stream {
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_ready() && self.stall_timer.is_some() {
             self.stall_timer = None;
-            // The write that waits has to set its stall_timer anew.
+            // The write that waits has to start a new timer.
             cx.waker().wake_by_ref();
         }
         read

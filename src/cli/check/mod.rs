@@ -1,5 +1,5 @@
-//! `ahds-proxy check`: is the configuration valid, and what does it amount to? `online.rs` asks the
-//! services too.
+//! `ahds-proxy check`: says whether the configuration is valid, and shows it with its defaults.
+//! `online.rs` also calls the services.
 
 mod online;
 mod problems;

@@ -1,4 +1,4 @@
-//! `ahds-proxy check --online`: what stands between each route and its service.
+//! `ahds-proxy check --online`: prints the checks of each route, from DNS to roles.
 
 use std::process::ExitCode;
 

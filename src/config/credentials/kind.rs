@@ -1,4 +1,5 @@
-//! The description of one kind of credential, which everything that speaks of kinds reads.
+//! The description of one kind of credential. All code that depends on a kind's properties reads
+//! it.
 
 use crate::config::Tenant;
 

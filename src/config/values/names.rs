@@ -1,4 +1,5 @@
-//! Names passed on byte for byte: to the identity provider, to other programs, to clients.
+//! Names that are passed on byte for byte to the identity provider, to other programs or to
+//! clients.
 
 use std::{fmt, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Why the sources of `auto` did not serve, and the one message that says so.
+//! The failures of the sources of `auto`, and the one message that sums them up.
 
 use super::super::{CredentialError, Reason};
 

@@ -1,4 +1,4 @@
-//! The identity of this machine or app, if it has one: most have none, and finding out takes a second.
+//! The identity of this machine or app. Most machines have none, and a probe for it takes a second.
 
 use std::time::{Duration, Instant};
 

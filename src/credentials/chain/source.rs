@@ -1,4 +1,4 @@
-//! One source of `auto`: how to ask it, and what its failure means for those behind it.
+//! One source of `auto`, and the effect of its failure on the sources after it.
 
 use std::env;
 

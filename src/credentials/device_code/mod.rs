@@ -1,9 +1,9 @@
 //! `device-code`: a person signs in with a code in a browser (RFC 8628;
 //! learn.microsoft.com/entra/identity-platform/v2-oauth2-device-code).
 //!
-//! A caller that needs a token meanwhile is told at once where to sign in and with which code, while a
-//! background task waits for the sign-in. From then on a refresh token gives tokens for every audience. It is
-//! kept in memory only.
+//! Until then, each caller that needs a token gets an error with the address and the code, while a
+//! background task waits for the sign-in. After the sign-in, a refresh token gives tokens for every
+//! audience. It is kept in memory only.
 
 mod prompt;
 mod session;

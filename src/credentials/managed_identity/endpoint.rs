@@ -1,5 +1,5 @@
-//! The addresses that platforms give in variables. What is sent there is a secret or brings one
-//! back, and none of it is encrypted: so they have to be on this machine or its own link.
+//! The addresses that platforms give in variables. Secrets and tokens travel there unencrypted, so
+//! the addresses have to be on this machine or on its own link.
 
 use http::{HeaderMap, HeaderValue, Uri};
 

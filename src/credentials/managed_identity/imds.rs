@@ -102,7 +102,7 @@ impl Imds {
     }
 
     /// A stand-in for it may ask for no header; but like azure-identity we take nothing for one that
-    /// does not response in JSON, such as a captive portal.
+    /// does not respond in JSON, such as a captive portal.
     fn is_service(&self, response: &Response) -> bool {
         let is_json = || serde_json::from_slice::<Map<String, Value>>(&response.body).is_ok();
         matches!(response.status.as_u16(), 400 | 410 | 429) || self.is_configured && is_json()

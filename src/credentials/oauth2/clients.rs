@@ -1,8 +1,8 @@
-//! Who asks for tokens: the configured client, or the last one that was registered.
+//! The client that requests tokens: the configured one, or the last one that was registered.
 //!
-//! Clients are counted in generations, as the token cache counts tokens: whoever needs the next
-//! one joins the registration that is under way, and shares its failure. The configured client,
-//! where there is one, is the first.
+//! Each client has a generation, as each token in the cache has. All callers that need the next
+//! generation share one registration, and its failure. The configured client, if there is one, is
+//! generation 0.
 
 use std::{
     collections::HashMap,

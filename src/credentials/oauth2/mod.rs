@@ -1,7 +1,7 @@
 //! `oauth2-client-credentials`: the client credentials grant of any server (RFC 6749, section 4.4).
 //!
-//! Nothing is sent that the configuration does not ask for: without `scope` there is none, whatever
-//! the route's audience. `clients.rs` knows who asks, `registration.rs` how a client comes to be.
+//! Only parameters that the configuration names are sent: without `scope` there is none, whatever
+//! the route's audience. `clients.rs` chooses the client, `registration.rs` registers one.
 
 mod clients;
 mod registration;

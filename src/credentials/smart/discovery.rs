@@ -1,4 +1,4 @@
-//! Where a SMART server issues tokens (hl7.org/fhir/smart-app-launch/conformance.html).
+//! Finds the token endpoint of a SMART server (hl7.org/fhir/smart-app-launch/conformance.html).
 
 use http::HeaderMap;
 use parking_lot::Mutex;

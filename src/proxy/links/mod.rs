@@ -1,5 +1,5 @@
-//! The links to rewrite in one exchange: by which base URLs, in which headers, and in which bodies. How is the
-//! business of [`crate::rewrite`].
+//! The links to rewrite in one exchange: their base URLs, and the headers and bodies that contain
+//! them. [`crate::rewrite`] does the rewriting.
 
 mod base_urls;
 mod content_type;

@@ -1,5 +1,5 @@
-//! The meaning of a request for the service behind a route. Every part of the proxy that depends on it
-//! asks here, so that one spelling of a path means one thing to all of them.
+//! The meaning of a request for the service behind a route. Every part of the proxy that depends on
+//! it uses [`Interaction::of`], so that one spelling of a path has one meaning.
 
 mod dicom;
 mod fhir;
