@@ -93,7 +93,7 @@ async fn bind(listen: &Listen, tls: Option<&Tls>) -> Result<Listener, BindError>
     }
 }
 
-/// Whoever reaches one address of loopback reaches them all.
+/// A caller that reaches one loopback address reaches them all.
 fn number(bound_listeners: &[BoundListener], listener: &Listener) -> usize {
     let is_loopback = |listener: &Listener| {
         let address = listener.socket_address();

@@ -349,7 +349,7 @@ impl Running {
         &self.addresses
     }
 
-    /// Those that are TCP.
+    /// The TCP addresses among them.
     pub fn socket_addresses(&self) -> &[SocketAddr] {
         &self.socket_addresses
     }

@@ -4,7 +4,7 @@ use http::{HeaderMap, header};
 
 use crate::config::Tenant;
 
-/// Its words are not repeated, since nothing keeps a service from quoting the token in them.
+/// The challenge's words are not repeated, since nothing keeps a service from quoting the token in them.
 #[derive(Debug, Default)]
 pub(super) struct Challenge {
     /// From `authorization_uri`.

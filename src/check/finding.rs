@@ -70,7 +70,7 @@ pub(crate) enum Status {
     Ok,
     /// Something has to be done.
     Failed,
-    /// It could not be done, or there is nothing to do.
+    /// The check could not be done, or does not apply.
     Skipped,
 }
 

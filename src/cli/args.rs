@@ -38,7 +38,7 @@ pub(super) enum Command {
     Run,
     /// Test the configuration, and with --online each route up to its service, without serving
     Check {
-        /// Also test DNS, TLS, tokens, upstreams and roles
+        /// Test DNS, TLS, tokens, upstreams and roles
         #[arg(long)]
         online: bool,
         /// The shape of what is printed

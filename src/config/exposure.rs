@@ -11,11 +11,11 @@ use super::{Config, ServiceUrl};
 /// The parts of its listeners that a running process cannot change.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound<'a> {
-    /// It was started with `security.allow_remote`, so that other machines reach it.
+    /// The process was started with `security.allow_remote`, so that other machines reach it.
     pub is_remote: bool,
     /// The listeners on TCP speak TLS.
     pub is_tls: bool,
-    /// Those on TCP, and the admin address.
+    /// The TCP listeners and the admin address.
     pub addresses: &'a [SocketAddr],
 }
 

@@ -25,9 +25,9 @@ static READS: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
 /// Whether a path may lead to its file by a symbolic link, as Kubernetes' mounts do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
-    /// It may.
+    /// Links are followed.
     Follow,
-    /// It may not: the link may be somebody else's.
+    /// Links are refused: a link may be somebody else's.
     Refuse,
 }
 

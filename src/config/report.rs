@@ -115,7 +115,7 @@ pub(super) struct NeededSecret {
     /// The full name of its key.
     pub(super) key: String,
     pub(super) at: At<SecretRef>,
-    /// It may have several lines.
+    /// The secret may have several lines.
     pub(super) is_pem: bool,
 }
 

@@ -26,7 +26,7 @@ pub enum Reason {
     NeedsAction,
     /// A person is being asked to sign in: to ask again costs nothing, and works as soon as they have.
     Waiting,
-    /// It may work the next time: a network failure, a busy issuer, a time-out.
+    /// The next attempt may work, as after a network failure, a busy issuer or a timeout.
     Transient,
 }
 

@@ -18,7 +18,7 @@ static CHILDREN: Mutex<Children> = Mutex::new(Children {
 static STARTED: Notify = Notify::const_new();
 
 struct Children {
-    /// Those that somebody waits for.
+    /// The children that somebody waits for.
     own: BTreeSet<u32>,
     /// How many are being started. One that ends at once is nobody's until it is in the list.
     starting: usize,

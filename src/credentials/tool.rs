@@ -68,7 +68,7 @@ pub(super) struct Tool {
     pub(super) run_in: &'static str,
     /// The variables to set, or to remove.
     pub(super) environment: &'static [(&'static str, Option<&'static str>)],
-    /// Its caches on disk do not survive parallel runs.
+    /// Held while the tool runs, since its caches on disk do not survive parallel runs.
     pub(super) turn: Mutex<()>,
 }
 

@@ -50,7 +50,7 @@ pub(super) struct Pipeline {
 pub(super) struct Entry {
     /// The only route, served at the root.
     pub(super) own_route: Option<Arc<str>>,
-    /// Its number.
+    /// The listener's number.
     pub(super) listener: usize,
     pub(super) transport: Transport,
 }

@@ -63,21 +63,21 @@ pub(super) struct Element {
 /// The role of a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Text {
-    /// It has no role.
+    /// Text without a role.
     Ignored,
-    /// It may be a URL below a base.
+    /// Perhaps a URL below a base.
     Url,
-    /// It may be a URL below a base, or a search that names some.
+    /// Perhaps a URL below a base, or a search that names such URLs.
     Search,
-    /// It may be a query that names URLs below a base.
+    /// Perhaps a query that names URLs below a base.
     Condition,
-    /// It may be a URL below a base, if the document is of this kind.
+    /// Perhaps a URL below a base, if the document is of this kind.
     UrlIn(Kind),
-    /// It names the type of the resource.
+    /// The type of the resource.
     ResourceType,
-    /// It names the type of the Bundle.
+    /// The type of the Bundle.
     BundleType,
-    /// It marks the status of an export or import, which alone has it.
+    /// Marks the status of an export or import. No other document has it.
     TransactionTime,
 }
 

@@ -11,7 +11,7 @@ use super::listener::Stream;
 pub(super) enum PeerSocket {
     /// A process holds it.
     Held,
-    /// It was closed, or its process has ended.
+    /// The socket was closed, or its process has ended.
     Closed,
     /// The system has no socket of these addresses. It may be remote or behind NAT; a kernel without
     /// `tcp_diag` finds none at all.

@@ -36,7 +36,7 @@ pub(super) struct IdleConnections {
     ready: Vec<Idle<Box<Wire>>>,
     /// The one that has rested longest is at the front.
     held_back: VecDeque<(Instant, Idle<Box<Wire>>)>,
-    /// Who takes the next one.
+    /// The requests that wait for a connection, in order.
     waiting: VecDeque<oneshot::Sender<Box<Wire>>>,
     distrusted_until: Option<Instant>,
 }

@@ -68,7 +68,7 @@ enum Place {
 /// A connection for one request.
 pub(super) struct Leased {
     pub(super) connection: Connection,
-    /// It has served before, so that the server may be closing it right now.
+    /// The connection has served before, so that the server may be closing it right now.
     pub(super) is_reused: bool,
 }
 

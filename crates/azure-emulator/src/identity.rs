@@ -40,7 +40,7 @@ pub struct ManagedIdentity {
     traffic: Traffic,
     faults: Faults,
     entra: Arc<Entra>,
-    /// What App Service wants to see in `X-IDENTITY-HEADER`.
+    /// The value that App Service expects in `X-IDENTITY-HEADER`.
     header: String,
     state: Mutex<State>,
 }

@@ -72,7 +72,7 @@ pub const OAUTH_ORIGIN: &str = "https://oauth.demo.example";
 pub const OAUTH_CLIENT_ID: &str = "demo:client";
 /// The secret of [`OAUTH_CLIENT_ID`]; opens nothing outside this process.
 pub const OAUTH_CLIENT_SECRET: &str = "demo+secret% not for use";
-/// What the other authorization server lets clients register with.
+/// The software statement with which clients register at the other authorization server.
 pub const SOFTWARE_STATEMENT: &str = "e30.e30.demo-software-statement";
 /// The only tenant.
 pub const TENANT: &str = "c0ffee00-0000-4000-8000-00000000d3a0";
@@ -93,7 +93,7 @@ pub const IDENTITY_OBJECT_ID: &str = "0b1ec7ed-0000-4000-8000-00000000d3a0";
 pub const IDENTITY_RESOURCE_ID: &str = "/subscriptions/5ca1ab1e-0000-4000-8000-00000000d3a0/\
      resourcegroups/demo/providers/Microsoft.ManagedIdentity/userAssignedIdentities/demo";
 
-/// What ALPN offers to clients.
+/// The protocols that ALPN offers to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Http {
     /// `h2` and `http/1.1`; a client without ALPN gets HTTP/1.1.

@@ -1,4 +1,4 @@
-//! What a service saw: counters that tests can wait on, and the latest requests.
+//! The traffic of a service: counters that tests can wait on, and the latest requests.
 
 use std::{
     collections::VecDeque,

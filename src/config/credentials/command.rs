@@ -26,7 +26,7 @@ pub(in crate::config) const KIND: Kind = Kind {
 pub struct Command {
     /// The program; looked up on PATH when it is a bare name.
     pub program: PathBuf,
-    /// Its arguments.
+    /// The program's arguments.
     pub arguments: Vec<String>,
     /// How long one call may take. Default 60 s.
     pub timeout: Duration,

@@ -10,7 +10,7 @@ pub struct Kind {
     pub name: &'static str,
     /// The keys that it needs, as the user writes them. `None` if it works without any.
     pub(in crate::config) required: Option<&'static str>,
-    /// Its tokens are for one audience, which the route must have.
+    /// Tokens are for one audience, which the route must have.
     pub(in crate::config) needs_audience: bool,
     /// The keys that hold no secret, so that an error may show their values.
     pub(in crate::config) harmless: &'static [&'static str],

@@ -60,9 +60,9 @@ impl Word for SmartAlgorithm {
 /// Where a SMART client finds its token endpoint.
 #[derive(Debug, Clone)]
 pub enum SmartEndpoint {
-    /// It is known.
+    /// Written in the configuration.
     TokenUrl(EndpointUrl),
-    /// It is in `{issuer}/.well-known/smart-configuration`.
+    /// Found in `{issuer}/.well-known/smart-configuration`.
     Issuer(ServiceUrl),
 }
 

@@ -19,7 +19,7 @@ const ADMIN_PORT: u16 = 8081;
 pub(super) struct Listeners {
     pub(super) listen: Vec<Listen>,
     pub(super) admin: Option<SocketAddr>,
-    /// Those of single routes.
+    /// The listeners of single routes.
     own: Vec<Listen>,
 }
 

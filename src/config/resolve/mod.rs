@@ -61,7 +61,7 @@ pub fn load_admin(flags: &Overrides, env: &Env<'_>) -> Result<Option<SocketAddr>
     })
 }
 
-/// What `resolve` makes of the file, with flags and environment laid over it.
+/// Reads the file, lays flags and environment over it, and passes both to `resolve`.
 fn read_all<T>(
     read: impl Fn(&Path) -> io::Result<Vec<u8>>,
     flags: &Overrides,

@@ -100,7 +100,7 @@ fn value<T>(
     Read::new(report.accept(at.place, key, parse(&at.value)), at.place)
 }
 
-/// The rest of the route's table stays.
+/// Replaces the upstream of a route, and leaves its other keys alone.
 fn upstream(name: &str, at: &At<String>, file: &mut File, report: &mut Report) {
     let key = format!("routes.{name}.upstream");
     let upstream = value(&key, at, report, ServiceUrl::parse);

@@ -13,7 +13,7 @@ use crate::config::{
 /// A URL that secrets are sent to.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
-    /// Its key, or another name of it.
+    /// The key in backticks, or another name of the endpoint.
     pub(super) name: String,
     /// The key's value can be changed to https.
     pub(super) is_written: bool,

@@ -51,12 +51,12 @@ impl Word for HttpVersion {
         &[("auto", Self::Auto), ("1", Self::Http1), ("2", Self::Http2)];
 }
 
-/// What becomes of links to the upstream and to the proxy.
+/// Whether links are rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkMode {
-    /// They are rewritten to lead through the proxy.
+    /// Links lead through the proxy.
     Rewrite,
-    /// They stay as they are.
+    /// Links stay as they are.
     Keep,
 }
 

@@ -21,7 +21,7 @@ pub(super) enum Environment {
     Certificate(ClientCertificate),
     /// The variables name an application that cannot sign in.
     Unusable(CredentialError),
-    /// They name none.
+    /// The variables name no application.
     Incomplete(CredentialError),
 }
 

@@ -13,11 +13,11 @@ pub(super) struct Failure {
 /// How far a source got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is not there.
+    /// Absent: try the next source.
     Absent,
-    /// It is there, but need not be meant.
+    /// Present, but perhaps not meant for this proxy: try the next source.
     Found,
-    /// It is meant: no other may take its place.
+    /// Explicitly configured: report its error instead of falling back.
     Final,
 }
 

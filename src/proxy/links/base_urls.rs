@@ -21,9 +21,9 @@ use crate::{
 /// The ports of the listeners.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ports {
-    /// Those that serve every route.
+    /// Listeners that serve every route.
     pub shared: Vec<u16>,
-    /// Those that serve one route, by its name.
+    /// Listeners that serve one route, by its name.
     pub own: BTreeMap<Arc<str>, u16>,
     /// All of them speak TLS, or none does.
     pub is_tls: bool,
@@ -32,7 +32,7 @@ pub(crate) struct Ports {
 /// The kind of listener that a request came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::proxy) struct ListenerKind {
-    /// It serves one route, at the root.
+    /// The listener serves one route, at the root.
     pub(in crate::proxy) is_own: bool,
     pub(in crate::proxy) is_tls: bool,
 }

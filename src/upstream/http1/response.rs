@@ -25,7 +25,7 @@ pub struct Head {
     pub reason: Option<ReasonPhrase>,
     /// The length of the body.
     pub length: Length,
-    /// There is no body, by the rules (RFC 9110, sections 9.3.2, 15.3.5, 15.3.6 and 15.4.5) or by a length of 0.
+    /// Whether there is no body, by the rules (RFC 9110, sections 9.3.2, 15.3.5, 15.3.6 and 15.4.5) or by a length of 0.
     pub is_bodiless: bool,
     /// Whether the connection may take another request.
     pub keeps_alive: bool,

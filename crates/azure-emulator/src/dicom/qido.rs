@@ -134,7 +134,7 @@ fn result(
     within: &Selection<'_>,
     level: &str,
 ) -> Map<String, Json> {
-    // What the path already says is not repeated, as at the real service.
+    // Attributes that the path names are not repeated, as at the real service.
     let mut tags: BTreeSet<u32> = match level {
         "studies" => STUDY_TAGS.into(),
         "series" => SERIES_TAGS.into(),

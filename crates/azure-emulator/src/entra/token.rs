@@ -132,7 +132,7 @@ impl Entra {
         Ok(reply)
     }
 
-    /// Who the client is, by its secret or its assertion.
+    /// Identifies the client by its secret or its assertion.
     fn authenticate(&self, base: &str, request: &TokenRequest) -> Result<String, EntraError> {
         if let Some(assertion) = request.field("client_assertion") {
             return self.check_assertion(base, request, assertion);

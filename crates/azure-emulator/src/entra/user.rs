@@ -14,7 +14,7 @@ use super::{
 
 /// The object id of [`USER`].
 const USER_ID: &str = "0b1ec700-0000-4000-8000-00000000d3a0";
-/// What `az` calls itself; like all public clients it has no secret.
+/// The client id of `az`, which has no secret, like all public clients.
 const AZURE_CLI: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
 /// The claims of a token for an application that acts for the user.

@@ -14,7 +14,7 @@ use super::{
     store::Found,
 };
 
-/// What an interaction answers, before it becomes HTTP or a bundle's entry.
+/// The result of an interaction, before it becomes HTTP or a bundle's entry.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) resource: Option<Value>,

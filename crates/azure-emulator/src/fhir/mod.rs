@@ -37,7 +37,7 @@ use super::{
     traffic::{RequestBody, Traffic},
 };
 
-/// What the service writes and reads.
+/// The media type that the service reads and writes.
 const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
 /// The largest body accepted.
 const BODY_CAP: usize = 64 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! What a SMART server checks of a client's assertion
+//! Checks a client's assertion as a SMART server does
 //! (hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html).
 
 use super::{

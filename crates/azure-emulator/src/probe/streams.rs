@@ -37,7 +37,7 @@ fn cut(offset: u64) -> usize {
     usize::try_from(offset % PATTERN_SIZE as u64).expect("less than the pattern's length")
 }
 
-/// What a stream does after its last byte.
+/// The end of a stream.
 enum End {
     /// Ends as announced.
     Clean,
