@@ -87,7 +87,7 @@ pub async fn run_then<E: fmt::Display>(
     let mut running = start(config, Clock::default()).await?;
     started(&running);
     while signals.next().await == Asked::Reload {
-        // A file system that does not answer must not keep the process from its end.
+        // A file system that does not respond must not keep the process from its end.
         tokio::select! {
             read = reading::read_again(reload.clone(), running.clock.now()) => match read {
                 Ok((config, connections, warnings)) => {
@@ -217,7 +217,7 @@ fn announce(config: &Config, warnings: &[String]) {
 
 impl Running {
     /// Serves with another configuration from now on, all of it or nothing. Connections and running
-    /// requests stay; every token is asked for anew. What a running process cannot change is told.
+    /// requests stay; every token is requested anew. A warning names the changes that need a restart.
     pub fn reload(&mut self, config: &Config) {
         match upstream::Connections::new(&config.network) {
             Ok(connections) => {
@@ -360,7 +360,7 @@ impl Running {
     }
 
     /// Stops accepting and waits until running requests have finished or the drain time is over. The
-    /// admin address answers until then.
+    /// admin address responds until then.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.serving.join_next().await.is_some() {}

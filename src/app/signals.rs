@@ -25,7 +25,7 @@ pub(super) enum Asked {
 }
 
 impl Signals {
-    /// Waits until the process is asked to stop.
+    /// Waits for a signal to stop.
     pub(super) async fn stop(&mut self) {
         while self.next().await != Asked::Stop {}
     }

@@ -128,7 +128,7 @@ impl Response {
         })
     }
 
-    /// Whether something between here and the service has answered: it speaks no HTML, but for what
+    /// Whether something between here and the service has responded: the service writes no HTML, except what
     /// its front end says of failures.
     fn comes_from_between(&self, route: &Route) -> bool {
         match self.status {

@@ -1,4 +1,4 @@
-//! `ahds-proxy run`: serve until told to stop.
+//! `ahds-proxy run`: serves until a signal to stop.
 
 use std::process::ExitCode;
 

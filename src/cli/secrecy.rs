@@ -18,6 +18,6 @@ pub(super) fn seal_memory() {
     }
 }
 
-/// Windows writes no dump unless an administrator has asked for it.
+/// Windows writes no dump unless an administrator has enabled it.
 #[cfg(not(unix))]
 pub(super) fn seal_memory() {}

@@ -153,7 +153,7 @@ pub(super) struct Report {
     pub(super) needed_secrets: Vec<NeededSecret>,
     /// The URLs that it sends secrets to, by their keys.
     pub(super) endpoints: Vec<(String, ServiceUrl)>,
-    /// Every key the reader asked for, so that a test can demand each to be documented.
+    /// Every key that was looked up, so that a test can demand each to be documented.
     #[cfg(test)]
     pub(super) asked: BTreeSet<String>,
 }
@@ -222,7 +222,7 @@ impl Report {
             .ok()
     }
 
-    /// A path of the file: relative ones are meant from the file's own folder, so that a
+    /// A path of the file: relative ones start at the file's own folder, so that a
     /// configuration works from wherever the proxy is started.
     pub(super) fn resolve_path(&self, path: &str) -> PathBuf {
         match self.source.as_ref().and_then(|s| s.path.parent()) {

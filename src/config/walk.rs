@@ -184,7 +184,7 @@ impl<'t> Item<'t> {
     }
 }
 
-/// A table of the file. Keys nobody asked for are reported by [`Table::finish`].
+/// A table of the file. [`Table::finish`] reports the keys that were not looked up.
 pub(super) struct Table<'t> {
     /// The full name, empty for the file itself.
     pub(super) path: String,
@@ -266,7 +266,7 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// Reports every key that was never asked for, and hides its value unless a misspelt key
+    /// Reports every key that was not looked up, and hides its value unless a misspelt key
     /// tells that it is no secret.
     pub(super) fn finish(self, report: &mut Report) {
         for (key, value) in self.entries {

@@ -24,7 +24,7 @@ pub enum Reason {
     Absent,
     /// A person has to act: sign in, correct a secret, register an application.
     NeedsAction,
-    /// A person is being asked to sign in: to ask again costs nothing, and works as soon as they have.
+    /// A person has a prompt to sign in. A retry costs nothing, and works as soon as they have.
     Waiting,
     /// The next attempt may work, as after a network failure, a busy issuer or a timeout.
     Transient,

@@ -14,7 +14,7 @@ static CHILDREN: Mutex<Children> = Mutex::new(Children {
     own: BTreeSet::new(),
     starting: 0,
 });
-/// Told of the end of each start.
+/// Notified at the end of each start.
 static STARTED: Notify = Notify::const_new();
 
 struct Children {

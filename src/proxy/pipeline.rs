@@ -234,7 +234,7 @@ impl Pipeline {
     }
 }
 
-/// Waits for the route's token. A request that the service answers for everybody goes without one, unless
+/// Waits for the route's token. A request to a public endpoint goes without one, unless
 /// there is one already.
 async fn authenticate(
     route: &Route,

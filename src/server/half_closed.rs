@@ -1,7 +1,7 @@
 //! Tells whether a client that has ended its sending side has left or waits for its response.
 //!
 //! TCP does not tell the two apart until something is sent, and some clients would read anything
-//! sent early as the response. So the system is asked about the client's own socket now and then.
+//! sent early as the response. So the state of the client's own socket is read from the system now and then.
 //! Where it knows nothing, the client is assumed to wait: if it has left, writing the response
 //! shows it. A client whose body stays incomplete is assumed to have left.
 //!

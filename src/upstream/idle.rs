@@ -16,7 +16,7 @@ use super::http1::{Condition, Wire};
 const HOLD_BACK: Duration = Duration::from_millis(200);
 /// So many connections may rest; one more, and the oldest can serve early.
 const MAX_HELD_BACK: usize = 64;
-/// How long an origin that sent what nobody asked for gets no connection back.
+/// How long no connection to an origin is reused after it sent unrequested bytes.
 const DISTRUST: Duration = Duration::from_secs(600);
 
 /// An open connection that no request needs.
@@ -157,7 +157,7 @@ impl IdleConnections {
         }
     }
 
-    /// The origin sent what nobody asked for.
+    /// The origin sent unrequested bytes.
     pub(super) fn distrust(&mut self) {
         self.ready.clear();
         self.held_back.clear();

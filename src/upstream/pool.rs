@@ -259,7 +259,7 @@ impl Shared {
         tokio::spawn(async move {
             let opened = pool.open().await;
             pool.state.lock().is_growing = false;
-            // A failure is told to whoever has no connection at all.
+            // A failure matters only to a request that has no connection at all.
             if let Ok(connection) = opened {
                 pool.keep(connection);
             }

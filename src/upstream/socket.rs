@@ -25,9 +25,9 @@ use tokio::{
 pub(super) struct Socket {
     stream: TcpStream,
     is_write_closed: bool,
-    /// Read, and not asked for yet. Takes memory while a large answer comes.
+    /// Bytes read ahead of their reader. Takes memory while a large response comes.
     ahead: BytesMut,
-    /// The last read got all that was asked for: there is more.
+    /// The last read filled its buffer: there is more.
     has_more: bool,
     /// The other side sends no more.
     has_ended: bool,

@@ -21,7 +21,7 @@ pub(in crate::config) const KIND: Kind = Kind {
 pub struct ManagedIdentity {
     /// The user-assigned identity; the system-assigned one when absent.
     pub identity: Option<UserAssigned>,
-    /// The base of IMDS, which is then asked whatever the variables of other platforms say. Default:
+    /// The base of IMDS, which then goes before the variables of other platforms. Default:
     /// `AZURE_POD_IDENTITY_AUTHORITY_HOST`, else `http://169.254.169.254`.
     pub endpoint: Option<ServiceUrl>,
 }

@@ -42,7 +42,7 @@ impl Eq for GivenSecret {}
 
 impl SecretRef {
     /// The secret now, without white space around it. It fits on one line, so that it can stand in a
-    /// header. A file that does not answer is given up in time.
+    /// header. A file system that does not respond causes an error in time.
     pub async fn read(&self) -> Result<SecretString, SecretRefError> {
         self.on_one_line(self.read_text().await?)
     }

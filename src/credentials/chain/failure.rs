@@ -22,7 +22,7 @@ pub(super) enum Standing {
 }
 
 impl Standing {
-    /// Of a source that need not be meant.
+    /// The standing of a source that is perhaps not meant for this proxy.
     pub(super) fn of(error: &CredentialError) -> Self {
         match error.reason {
             Reason::Absent => Self::Absent,

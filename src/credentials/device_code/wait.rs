@@ -108,7 +108,7 @@ impl Session {
         });
     }
 
-    /// The next one who needs a token hears why, or is shown another code.
+    /// The next caller that needs a token gets the reason, or another code.
     fn give_up(&self, prompt: &Prompt, failed: Option<CredentialError>) {
         let mut state = self.state.lock();
         let ended = state

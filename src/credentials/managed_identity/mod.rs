@@ -56,7 +56,7 @@ impl ManagedIdentity {
     }
 
     /// Whether this machine seems to have an identity: a variable says so, or the instance
-    /// metadata service answers within a second.
+    /// metadata service responds within a second.
     pub(super) async fn probe(&self) -> Result<(), CredentialError> {
         match self.source.as_ref().map_err(Clone::clone)? {
             Source::Imds(imds) => imds.probe(&self.context).await,

@@ -26,7 +26,7 @@ struct Granted {
     expires_in: Option<u64>,
 }
 
-/// The token in a response. `start` is when it was asked for.
+/// The token in a response. `start` is the time of the request.
 pub(super) fn read_token(
     response: &Response,
     start: SystemTime,

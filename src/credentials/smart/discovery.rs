@@ -28,7 +28,7 @@ struct Configuration {
 }
 
 impl Discovery {
-    /// The token endpoint of a server, asked for when it is not known.
+    /// The token endpoint of a server, requested when it is not known.
     pub(super) async fn token_url(
         &self,
         issuer: &ServiceUrl,

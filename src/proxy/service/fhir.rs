@@ -39,7 +39,7 @@ pub(super) fn interaction(method: &Method, path: &str) -> Interaction {
     }
 }
 
-/// Whether a service answers without a token. A spelling that is not listed here gets one, so that no
+/// Whether a service responds without a token. A spelling that is not listed here gets one, so that no
 /// other resource is ever requested without.
 fn is_public(method: &Method, path: &str) -> bool {
     // Services take `/metadata/` for `/metadata`.

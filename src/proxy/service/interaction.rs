@@ -9,7 +9,7 @@ pub(in crate::proxy) struct Interaction {
     /// The resource type, `Patient` or `studies`, from a fixed list, or `-`: all of the path that may be
     /// logged.
     pub(in crate::proxy) resource: &'static str,
-    /// The service answers everybody, so the request works before anyone has signed in.
+    /// The endpoint is public, so the request works before anyone has signed in.
     pub(in crate::proxy) is_public: bool,
     /// The request changes nothing at the service.
     pub(in crate::proxy) is_read: bool,

@@ -5,7 +5,7 @@ use http_body::Body;
 
 const TE: HeaderValue = HeaderValue::from_static("TE");
 
-/// How the server is told where a request's body ends (RFC 9112, section 6).
+/// How a request marks the end of its body (RFC 9112, section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     Length(u64),

@@ -42,7 +42,7 @@ use super::{
 
 /// The largest request body accepted by an endpoint.
 const BODY_CAP: usize = 256 * 1024;
-/// The requests that a throttled server lets through.
+/// The time between two requests that a throttled server lets through.
 const THROTTLE: Duration = Duration::from_secs(1);
 
 /// The emulated authorization server, and the handle to its behaviour.
