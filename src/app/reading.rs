@@ -46,7 +46,7 @@ pub(super) async fn read_again<E: fmt::Display>(
     };
     let late = |_| {
         format!(
-            "its files were not read within {} s; see that their file system answers, then send SIGHUP again",
+            "its files were not read within {} s; see that their file system responds, then send SIGHUP again",
             TIME_LIMIT.as_secs()
         )
     };

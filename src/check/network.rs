@@ -32,7 +32,7 @@ pub(super) async fn resolve(connections: &Connections, origin: &Origin, route: &
             Outcome::ok(addresses.join(", "))
         }
         Err(ConnectError::Timeout { after, .. }) => Outcome::failed(
-            format!("no name server answered within {} s", after.as_secs_f32()),
+            format!("no name server responded within {} s", after.as_secs_f32()),
             "Check the network, VPN and name servers of this machine.",
         ),
         Err(_) => Outcome::failed(
@@ -154,7 +154,7 @@ fn distrust(reason: &CertificateError, host: &str, route: &str) -> (String, Stri
         Error::NotValidForName | Error::NotValidForNameContext { .. } => (
             format!("the certificate is not for {host}"),
             format!(
-                "Check `upstream` in [routes.{route}] and network.resolve: another server answers \
+                "Check `upstream` in [routes.{route}] and network.resolve: another server responds \
                  at this address."
             ),
         ),
@@ -164,7 +164,7 @@ fn distrust(reason: &CertificateError, host: &str, route: &str) -> (String, Stri
         ),
         Error::UnknownIssuer => (
             "the certificate's issuer is not trusted".to_owned(),
-            "If a TLS-inspecting proxy of your organisation or a private CA issued it, set ca_file in \
+            "If a TLS-inspecting proxy of your organization or a private CA issued it, set ca_file in \
              [network] to that CA's certificate (PEM). If not, do not trust this server."
                 .to_owned(),
         ),

@@ -95,7 +95,7 @@ impl<'a> Probe<'a> {
 
 fn broken(target: &str, error: &SendError) -> Outcome {
     let remedy = match error {
-        SendError::Protocol => "Check host and port of `upstream`: this is no HTTP server.",
+        SendError::Protocol => "Check host and port of `upstream`: this is not an HTTP server.",
         _ => {
             "Try again in a moment. If it stays so, a firewall or proxy on the way breaks connections \
              off."

@@ -31,7 +31,7 @@ impl Response {
             _ if self.comes_from_between(route) => self.name_intruder(route),
             status if status.is_success() => Outcome::ok(self.seen()),
             StatusCode::UNAUTHORIZED => Outcome::ok(format!(
-                "{}: the service answers, but not without a token",
+                "{}: the service responds, but not without a token",
                 self.seen()
             )),
             StatusCode::FORBIDDEN => forbidden::from_here(&self.seen(), self.is_html(), route),
@@ -75,7 +75,7 @@ impl Response {
                 format!("{seen}: the service sends callers elsewhere"),
                 format!(
                     "Set `upstream` in [routes.{name}] to the service's own URL, since redirects are \
-                     passed on, never followed. If it is that, a captive portal has answered: sign in to \
+                     passed on, never followed. If it is that, a captive portal has responded: sign in to \
                      this network in a browser."
                 ),
             ),
@@ -141,7 +141,7 @@ impl Response {
     fn name_intruder(&self, route: &Route) -> Outcome {
         Outcome::failed(
             format!(
-                "{}: a proxy or captive portal has answered in the service's place",
+                "{}: a proxy or captive portal has responded in the service's place",
                 self.seen()
             ),
             format!(

@@ -32,9 +32,9 @@ pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCod
     let trouble = match runtime::block_on(async { timeout(TIMEOUT, ask(address)).await })? {
         Ok(Ok(None)) => return Ok(ExitCode::SUCCESS),
         Ok(Ok(Some(reasons))) => format!("not ready: {}", reasons.trim_end()),
-        Ok(Err(error)) => format!("no answer from {address}: {error}"),
+        Ok(Err(error)) => format!("no response from {address}: {error}"),
         Err(_) => format!(
-            "no answer from {address} within {} s",
+            "no response from {address} within {} s",
             TIMEOUT.as_secs_f32()
         ),
     };

@@ -53,7 +53,7 @@ impl Response {
         } else if self.status.is_success() {
             (
                 Reason::Transient,
-                format!("Check `{key}`, and that no captive portal answers in its place."),
+                format!("Check `{key}`, and that no captive portal responds in its place."),
             )
         } else if self.status.is_redirection() {
             (

@@ -30,7 +30,8 @@ pub(super) struct Timeouts {
     pub(super) idle: Duration,
 }
 
-/// The state that both bodies of an exchange share with the wait for the response's head.
+/// The state that both bodies of an exchange share with the wait for the response's head, and the replay
+/// buffer of the request's body.
 #[derive(Debug)]
 pub(super) struct Progress {
     start: Instant,
@@ -113,12 +114,12 @@ impl Progress {
     }
 
     /// The request's body, if all of it has come and is buffered.
-    pub(super) fn replayable_body(&self) -> Option<Vec<Bytes>> {
+    pub(super) fn buffered_body(&self) -> Option<Vec<Bytes>> {
         self.replay.whole()
     }
 
     /// Waits for all of the request's body. `None` if it is too large for the buffer or stops coming.
-    pub(super) async fn whole_body(&self) -> Option<Vec<Bytes>> {
+    pub(super) async fn wait_for_body(&self) -> Option<Vec<Bytes>> {
         loop {
             tokio::select! {
                 biased;

@@ -30,9 +30,9 @@ const MIN_WAIT: Duration = Duration::from_millis(100);
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-ms-retry-after-ms");
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
-/// Replaces the token that the upstream has refused, or fetches one for a request that had none, and sends
-/// the request again. `None` if there is no other token or the body cannot be sent again: the client then
-/// gets the refusal.
+/// Replaces the token that the upstream has refused, or fetches the first one for a request to a public
+/// endpoint, and sends the request again. `None` if there is no other token or the body cannot be sent
+/// again: the client then gets the 401. If the fetch fails, the client gets a 503 that says why.
 pub(super) async fn with_new_token(
     route: &Route,
     request: &mut Request<()>,
@@ -48,7 +48,7 @@ pub(super) async fn with_new_token(
     let Some(token) = token else {
         return Ok(None);
     };
-    let Some(body) = progress.whole_body().await else {
+    let Some(body) = progress.wait_for_body().await else {
         return Ok(None);
     };
     authorize(request, &token);

@@ -75,7 +75,7 @@ pub(super) async fn send(
             if reason == RetryReason::IdleTimeout && !is_safe && !progress.is_just_sent() {
                 return None;
             }
-            let upload = match progress.replayable_body() {
+            let upload = match progress.buffered_body() {
                 Some(body) => UploadBody::whole(body, None),
                 None if reason == RetryReason::Unprocessed => resume(lent, progress).await?,
                 None => return None,

@@ -251,3 +251,38 @@ static CONDITION: Element = Element {
     text: Text::Condition,
     ..ANYTHING
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rewrite::word::Word;
+
+    /// A longer name would be recognized only where no chunk cuts it.
+    #[test]
+    fn every_name_fits_into_a_word() {
+        fn check(element: &'static Element, seen: &mut Vec<*const Element>) -> usize {
+            if seen.contains(&std::ptr::from_ref(element)) {
+                return 0;
+            }
+            seen.push(element);
+            for (name, _) in element.members {
+                assert!(name.len() <= Word::LONGEST, "{name}");
+            }
+            let members = element.members.iter().map(|(_, element)| *element);
+            let inner = members.chain(element.items).chain(element.others);
+            element.members.len() + inner.map(|inner| check(inner, seen)).sum::<usize>()
+        }
+        let plans = [
+            Plan::FhirResponse,
+            Plan::SmartConfiguration,
+            Plan::DicomStore,
+            Plan::DicomOperation,
+            Plan::Request,
+        ];
+        let names: usize = plans
+            .iter()
+            .map(|plan| check(plan.root(), &mut Vec::new()))
+            .sum();
+        assert!(names > 30, "{names} names only");
+    }
+}

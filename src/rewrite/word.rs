@@ -8,8 +8,9 @@ pub(super) struct Word {
 }
 
 impl Word {
-    /// Length of the longest word in the list, `transaction-response`.
-    const LONGEST: usize = 20;
+    /// Length of the longest word in the list, `transaction-response`. The names of elements in
+    /// `plan.rs` must be no longer.
+    pub(super) const LONGEST: usize = 20;
 
     pub(super) fn push(&mut self, character: u8) {
         // One byte more than the longest word, so that a longer text equals no word.

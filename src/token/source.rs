@@ -246,7 +246,7 @@ impl Source {
         }
         let source = self.clone();
         tokio::spawn(async move {
-            // `acquire` stores and logs the error; the token in use stays in use.
+            // The fetch has stored and logged its error. The token in use stays in use.
             let _ = source.fetch(generation).await;
             source.renewing.store(false, Ordering::Release);
         });
@@ -372,13 +372,15 @@ impl Source {
     fn may_replace(&self, generation: u64) -> bool {
         let mut replaced = self.replaced.lock();
         let now = Instant::now();
-        let is_due = replaced.is_none_or(|(last, at)| {
-            last == generation || now.duration_since(at) >= REPLACEMENT_PAUSE
-        });
-        if is_due && replaced.is_none_or(|(last, _)| last != generation) {
-            *replaced = Some((generation, now));
+        match *replaced {
+            // Another caller's attempt, which may have failed.
+            Some((last, _)) if last == generation => true,
+            Some((_, at)) if now.duration_since(at) < REPLACEMENT_PAUSE => false,
+            _ => {
+                *replaced = Some((generation, now));
+                true
+            }
         }
-        is_due
     }
 
     fn drop_token(&self, generation: u64) {

@@ -246,7 +246,7 @@ async fn says_what_is_wrong_and_what_to_do_before_it_asks() {
         (
             certificate(&ec, 2100).pem(),
             Some(ec.serialize_pem()),
-            "is no RSA key",
+            "is not an RSA key",
             "openssl genpkey",
         ),
         (

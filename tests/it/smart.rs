@@ -354,7 +354,7 @@ async fn a_key_that_is_not_registered_or_not_for_the_algorithm_is_no_way_in() {
 
     let stage = start(setup("ES384", &by_url(), rsa_key()), rsa_key()).await;
     let complaint = partner::complaint(&stage).await;
-    let what = "smart.pem is no elliptic curve key on P-384, which ES384 needs";
+    let what = "smart.pem is not an elliptic curve key on P-384, which ES384 needs";
     assert!(complaint.contains(what), "{complaint}");
     assert!(complaint.contains("openssl genpkey"), "{complaint}");
     assert!(partner::requests(&stage, "/token").is_empty());

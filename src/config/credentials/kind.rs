@@ -12,7 +12,8 @@ pub struct Kind {
     pub(in crate::config) required: Option<&'static str>,
     /// Tokens are for one audience, which the route must have.
     pub(in crate::config) needs_audience: bool,
-    /// The keys that hold no secret, so that an error may show their values.
+    /// The keys that never contain a secret, so that an error may show their values. A key that one kind
+    /// lists is shown for all kinds.
     pub(in crate::config) harmless: &'static [&'static str],
     /// The way to another token.
     pub sign_in: SignIn,

@@ -90,7 +90,7 @@ kinds! {
     OAuth2(Box<OAuth2>) = oauth2;
     /// SMART Backend Services (hl7.org/fhir/smart-app-launch/backend-services.html).
     SmartBackendServices(SmartBackendServices) = smart_backend_services;
-    /// A token that the user provides, never renewed.
+    /// A token that the user provides.
     Static(Static) = static_token;
     /// Entra's client credentials grant with a token that Kubernetes issued.
     WorkloadIdentity(WorkloadIdentity) = workload_identity;

@@ -1,4 +1,4 @@
-//! `static`: a token that the user provides, never renewed.
+//! `static`: a token that the user provides.
 
 use super::kind::{Kind, SignIn};
 use crate::config::{SecretRef, keys::keys};

@@ -43,7 +43,7 @@ impl Prompt {
             CredentialError::new(
                 Reason::Transient,
                 "the response to the request for a device code is not a device code",
-                "Check that the authority is Microsoft Entra ID and that no captive portal answers in its place.",
+                "Check that the authority is Microsoft Entra ID and that no captive portal responds in its place.",
             )
         })
     }

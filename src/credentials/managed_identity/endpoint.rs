@@ -22,7 +22,7 @@ pub(super) fn base(variable: &str, text: &str) -> Result<ServiceUrl, CredentialE
         )
     };
     let url = ServiceUrl::parse(text.trim())
-        .map_err(|error| refuse(format!("is no address: {}", error.message)))?;
+        .map_err(|error| refuse(format!("is not a valid address: {}", error.message)))?;
     if url.is_secure() || url.is_link_local() {
         return Ok(url);
     }

@@ -90,11 +90,11 @@ impl Imds {
         let message = match timeout(PROBE, asked).await {
             Ok(Ok(response)) if self.is_service(&response) => return Ok(()),
             Ok(Ok(_)) => {
-                format!("what answers at {host} is not Azure's instance metadata service")
+                format!("the server at {host} is not Azure's instance metadata service")
             }
             Ok(Err(_)) => format!("no instance metadata service can be reached at {host}"),
             Err(_) => format!(
-                "no instance metadata service answered at {host} within {} s",
+                "no instance metadata service responded at {host} within {} s",
                 PROBE.as_secs()
             ),
         };

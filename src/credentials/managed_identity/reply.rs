@@ -35,7 +35,7 @@ pub(super) fn read_token(
         CredentialError::new(
             Reason::Transient,
             "the managed identity endpoint's response is not a token",
-            "Check that nothing else answers in its place, such as a captive portal.",
+            "Check that nothing else responds in its place, such as a captive portal.",
         )
     };
     let granted: Granted = serde_json::from_slice(&response.body).map_err(|_| no_token())?;

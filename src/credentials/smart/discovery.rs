@@ -78,7 +78,7 @@ impl Configuration {
         })?;
         let url = EndpointUrl::parse(url).map_err(|_| {
             refuse(
-                "names a token_endpoint that is no https URL without a query",
+                "names a token_endpoint that is not an https URL without a query",
                 "Ask the server's owner for the right one, and write it as `token_url` in place of `issuer`."
                     .to_owned(),
             )

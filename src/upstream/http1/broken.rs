@@ -9,7 +9,7 @@ pub enum Broken {
     #[error("the connection was closed")]
     Closed,
     /// The server does not keep to RFC 9112, or to our limits.
-    #[error("what came is not HTTP/1.1")]
+    #[error("the received bytes are not HTTP/1.1")]
     Protocol,
     /// The connection failed.
     #[error(transparent)]

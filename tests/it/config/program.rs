@@ -154,7 +154,7 @@ fn the_program_finds_a_key_that_its_algorithm_cannot_use() {
         ("RS384", "bits, which RS384 needs"),
         (
             "ES384",
-            "is no elliptic curve key on P-384, which ES384 needs",
+            "is not an elliptic curve key on P-384, which ES384 needs",
         ),
     ] {
         let config = format!(

@@ -149,7 +149,7 @@ async fn healthcheck_tells_ready_from_not_ready() {
     drop(scene);
     let output = health(&admin.to_string()).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("no answer from"));
+    assert!(text(&output.stderr).contains("no response from"));
 }
 
 #[tokio::test]
