@@ -175,8 +175,8 @@ impl Io {
         self.poll_deadline(cx, deadline)
     }
 
-    /// Aborts the connection with a TCP RST, so that a truncated response cannot be mistaken for a
-    /// complete one.
+    /// Aborts the connection, by dropping it with a linger time of zero: the system sends a TCP RST, so
+    /// that a truncated response cannot be mistaken for a complete one.
     pub(super) fn reset(self) {
         if let Some(stream) = self.stream.tcp() {
             // Without the RST, as over a Unix socket, the client sees an orderly end.
