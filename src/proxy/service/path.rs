@@ -12,9 +12,15 @@ pub(super) fn is_read_method(method: &Method) -> bool {
 
 /// The percent-decoded segments of a path behind its first slash. Some may be empty.
 pub(super) fn segments(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    path.split('/')
-        .skip(1)
-        .map(|segment| percent_decode_str(segment).decode_utf8_lossy())
+    // Most paths need no decoding, which would cost more than all that is done with the segments.
+    let is_encoded = path.contains('%');
+    path.split('/').skip(1).map(move |segment| {
+        if is_encoded {
+            percent_decode_str(segment).decode_utf8_lossy()
+        } else {
+            Cow::Borrowed(segment)
+        }
+    })
 }
 
 /// The first of `names`, which are in byte order, in the start of a path. A DICOM path begins with a
