@@ -140,11 +140,11 @@ impl Pipeline {
             progress,
             timers: &self.timers,
         };
-        let (request, upload) = self
-            .prepare(&exchange, located, &interaction, head, body)
-            .await?;
+        let (mut request, body_rewrite) = exchange.prepare(located, &interaction, head)?;
+        let client = ClientBody::new(body, exchange.progress.clone(), self.limits.request_body);
+        let upload = exchange.upload(&mut request, client, body_rewrite).await?;
         let first_response = exchange.send(&request, upload).await?;
-        let final_response = exchange.retry(request, first_response).await?;
+        let final_response = exchange.retry(&mut request, first_response).await?;
         let (response_head, download) = exchange.relay(final_response)?;
         log.set_head(
             response_head.status,
@@ -188,47 +188,6 @@ impl Pipeline {
         permit.ok_or_else(|| Failure::too_many_requests(self.limits.requests))
     }
 
-    /// Makes what the upstream gets: its own name, our token, its own base URLs in links, and the rest as
-    /// it came.
-    async fn prepare(
-        &self,
-        exchange: &Exchange<'_>,
-        located: Located<'_>,
-        interaction: &Interaction,
-        head: request::Parts,
-        body: RequestBody,
-    ) -> Result<(Request<()>, UploadBody), Failure> {
-        let route = exchange.route;
-        let links = exchange.links.as_deref();
-        let query = head.uri.query();
-        let rewritten_query = links.and_then(|links| links.in_query(query?));
-        let target = route.target(located.rest(&head), rewritten_query.as_deref().or(query))?;
-        let body_rewrite = links
-            .filter(|_| exchange.has_body)
-            .and_then(|links| links.in_request_body(route.kind, &head, interaction));
-        let mut request = send::upstream_request(route, head, target, exchange.token.as_deref());
-        if let Some(links) = links {
-            links.in_request_headers(exchange.response_links, request.headers_mut());
-        }
-        let client = ClientBody::new(
-            body,
-            exchange.progress.clone(),
-            self.limits.request_body.limit(),
-        );
-        let upload = match body_rewrite {
-            None => UploadBody::new(client),
-            // Boxed: few requests need the room that this future takes.
-            Some(body_rewrite) => {
-                let headers = request.headers_mut();
-                let progress = &exchange.progress;
-                let rewriting =
-                    body::rewrite(client, &body_rewrite, headers, progress, &self.timers);
-                Box::pin(rewriting).await?
-            }
-        };
-        Ok((request, upload))
-    }
-
     fn no_such_route(&self) -> Failure {
         Failure::no_such_route(self.routes.iter().map(|route| route.prefix()))
     }
@@ -270,6 +229,45 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
+    /// Makes the request that the upstream gets: its own name, our token, its own base URLs in links, and
+    /// the rest as it came. Returns how to rewrite the links in its body.
+    fn prepare(
+        &self,
+        located: Located<'_>,
+        interaction: &Interaction,
+        head: request::Parts,
+    ) -> Result<(Request<()>, Option<links::BodyRewrite>), Failure> {
+        let route = self.route;
+        let links = self.links.as_deref();
+        let query = head.uri.query();
+        let rewritten_query = links.and_then(|links| links.in_query(query?));
+        let target = route.target(located.rest(&head), rewritten_query.as_deref().or(query))?;
+        let body_rewrite = links
+            .filter(|_| self.has_body)
+            .and_then(|links| links.in_request_body(route.kind, &head, interaction));
+        let mut request = send::upstream_request(route, head, target, self.token.as_deref());
+        if let Some(links) = links {
+            links.in_request_headers(self.response_links, request.headers_mut());
+        }
+        Ok((request, body_rewrite))
+    }
+
+    /// Makes the body that the upstream gets, and corrects the headers that describe it.
+    async fn upload(
+        &self,
+        request: &mut Request<()>,
+        client: ClientBody,
+        body_rewrite: Option<links::BodyRewrite>,
+    ) -> Result<UploadBody, Failure> {
+        let Some(rewrite) = body_rewrite else {
+            return Ok(UploadBody::new(client));
+        };
+        let headers = request.headers_mut();
+        let rewriting = body::rewrite(client, &rewrite, headers, &self.progress, self.timers);
+        // Boxed: few requests need the room that this future takes.
+        Ok(Box::pin(rewriting).await?)
+    }
+
     async fn send(
         &self,
         request: &Request<()>,
@@ -278,18 +276,17 @@ impl Exchange<'_> {
         send(self.route, request, upload, &self.progress, self.timers).await
     }
 
-    /// Sends a request again whose token was refused or whose service is busy. Both futures are boxed, since
-    /// few requests need the room that they take.
+    /// Sends a request again whose token was refused or whose service is busy.
     async fn retry(
         &self,
-        mut request: Request<()>,
+        request: &mut Request<()>,
         first_response: UpstreamResponse,
     ) -> Result<UpstreamResponse, Failure> {
         let mut response = first_response;
         if response.status() == StatusCode::UNAUTHORIZED {
             let retrying = retry::with_new_token(
                 self.route,
-                &mut request,
+                request,
                 self.token.as_ref(),
                 &self.progress,
                 self.timers,
@@ -299,7 +296,7 @@ impl Exchange<'_> {
             }
         }
         let may_wait = self.route.retry_throttled && !self.has_body;
-        if may_wait && retry::is_throttled(self.route, &request, &response) {
+        if may_wait && retry::is_throttled(self.route, request, &response) {
             let retrying =
                 retry::after_waiting(self.route, request, response, &self.progress, self.timers);
             response = Box::pin(retrying).await?;

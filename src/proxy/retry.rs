@@ -71,7 +71,7 @@ pub(super) fn is_throttled(
 /// Sends a request without a body again after the wait that a busy service asks for, a few times.
 pub(super) async fn after_waiting(
     route: &Route,
-    mut request: Request<()>,
+    request: &mut Request<()>,
     first_response: UpstreamResponse,
     progress: &Progress,
     timers: &Timers,
@@ -91,11 +91,11 @@ pub(super) async fn after_waiting(
         if request.headers().contains_key(header::AUTHORIZATION) {
             // The token may have expired meanwhile.
             let token = route.source.token().await?;
-            authorize(&mut request, &token);
+            authorize(request, &token);
         }
         progress.moved();
         let upload = UploadBody::whole(Vec::new(), None);
-        response = send(route, &request, upload, progress, timers).await?;
+        response = send(route, request, upload, progress, timers).await?;
     }
     Ok(response)
 }

@@ -17,7 +17,7 @@ use super::super::{
     headers,
     progress::{Late, Progress},
 };
-use crate::server::RequestBody;
+use crate::{config::ByteSize, server::RequestBody};
 
 /// The client's body, which reports each step to the progress of its exchange.
 #[derive(Debug)]
@@ -56,12 +56,12 @@ impl ClientBody {
     pub(in crate::proxy) fn new(
         client: RequestBody,
         progress: Arc<Progress>,
-        limit: Option<u64>,
+        limit: ByteSize,
     ) -> Self {
         Self {
             client,
             progress,
-            limit: limit.unwrap_or(u64::MAX),
+            limit: limit.limit().unwrap_or(u64::MAX),
             unread: VecDeque::new(),
         }
     }
