@@ -1,6 +1,6 @@
-//! The access log: one event for each request, written when its last byte has been sent or its client has
-//! left. An event holds a resource type from a fixed list and nothing else of the path, and nothing of the
-//! query.
+//! The access log: one event for each request, written when the last byte of the response has been
+//! sent or the client has left. Of the path, an event contains only a resource type from a fixed
+//! list. It contains nothing of the query.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use super::{
     request_id::{self, RequestId},
 };
 
-/// Logged as the status when the client left before there was one (nginx's number for it).
+/// The logged status of a request whose client left before there was a response, as nginx logs it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// The end of an exchange.
@@ -27,7 +27,7 @@ pub(super) enum Outcome {
     /// The proxy responded by itself.
     Refused,
     ClientLeft,
-    /// The proxy stopped before the end.
+    /// The proxy stopped before the end of the response.
     CutOff,
     UpstreamBrokeOff,
     UpstreamStalled,
@@ -58,7 +58,7 @@ pub(super) struct LogEntry {
     progress: Option<Arc<Progress>>,
     upstream_time: Option<Duration>,
     request_id: Option<HeaderValue>,
-    /// The proxy cuts off the requests that still run.
+    /// Whether the proxy is stopping at once and cuts off all requests in flight.
     is_cut_off: Arc<AtomicBool>,
     outcome: Outcome,
 }
@@ -89,7 +89,8 @@ impl LogEntry {
         self.progress = Some(progress.clone());
     }
 
-    /// Notes the head of an upstream's response, which came `upstream_time` after the request was ready.
+    /// Notes the head of an upstream's response, which came `upstream_time` after the request was
+    /// ready.
     pub(super) fn set_head(
         &mut self,
         status: StatusCode,

@@ -1,5 +1,5 @@
-//! The cheap checks of a request, before anything is done for it: a small enough head and body, a method and a
-//! framing that can be forwarded. The framing of the response is checked here, too.
+//! Cheap checks of a request before the proxy does any work for it: the size of head and body, the
+//! method and the framing. The framing of the response is checked here, too.
 
 use http::{HeaderMap, HeaderName, Method, header, request::Parts};
 use http_body::Body as _;
@@ -7,8 +7,8 @@ use http_body::Body as _;
 use super::{failure::Failure, headers, route::Route, service::Interaction};
 use crate::server::{CutTarget, RequestBody};
 
-/// Checks the size of the head. hyper reads heads up to twice the limit, so that all but the most absurd get
-/// this response.
+/// Checks the size of the head. hyper reads heads up to twice the limit, so that all but extremely
+/// large heads get this response.
 pub(super) fn head_size(head: &Parts, limit: usize) -> Result<(), Failure> {
     let line = head.method.as_str().len()
         + head
@@ -27,7 +27,8 @@ pub(super) fn head_size(head: &Parts, limit: usize) -> Result<(), Failure> {
     }
 }
 
-/// Refuses a target with a raw `#`. To cut it off there would widen a search or a delete.
+/// Refuses a target with a raw `#`. A target that is cut off there would widen a search or a
+/// delete.
 pub(super) fn target(head: &Parts) -> Result<(), Failure> {
     match head.extensions.get::<CutTarget>() {
         Some(CutTarget) => Err(Failure::fragment()),
@@ -42,7 +43,7 @@ pub(super) fn method(
     has_body: bool,
 ) -> Result<(), Failure> {
     let method = &head.method;
-    // RFC 9110, section 9.3.8: no credentials in TRACE.
+    // A TRACE request must not carry credentials (RFC 9110, section 9.3.8).
     if matches!(*method, Method::TRACE | Method::CONNECT) {
         return Err(Failure::method_not_supported());
     }
@@ -100,7 +101,8 @@ pub(super) fn response_transfer_coding(headers: &HeaderMap) -> Result<(), Failur
     }
 }
 
-/// The chunks are decoded by now; another coding would be lost with the header that names it.
+/// Whether the body is readable without `Transfer-Encoding`. The chunks are decoded before this
+/// check, and the header is dropped, so nothing would name another coding.
 fn is_chunked_at_most(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     codings.all(|coding| {

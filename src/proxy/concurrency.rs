@@ -1,11 +1,12 @@
-//! The limit on requests in flight (`limits.requests`), shared out so that no route and no listener uses all of
-//! it: with several, a quarter is reserved in equal parts, each for one of them. A single one has all of it.
+//! The limit on requests in flight (`limits.requests`). With several routes, a quarter of the
+//! permits is reserved for them in equal parts, so that no route uses all of them. A single route
+//! has all permits. Listeners share the permits by the same rule.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// One part in this many is reserved.
+/// The divisor of the limit that gives the reserved part.
 const RESERVED_PART: usize = 4;
 
 /// The permits of all routes and all listeners.
@@ -26,7 +27,7 @@ pub(super) struct Permit {
 #[derive(Debug)]
 struct Shares {
     common: Arc<Semaphore>,
-    /// The permits reserved for each.
+    /// The permits reserved for each route or listener, by its number.
     own: Vec<Arc<Semaphore>>,
 }
 
@@ -38,8 +39,8 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// A permit for a request of this route through this listener, each by its number. `None` if there is none
-    /// left for them.
+    /// Takes a permit for a request to this route through this listener, each by its number. `None`
+    /// if no permit is left for them.
     pub(super) fn acquire(&self, route: usize, listener: usize) -> Option<Permit> {
         let listener_permit = match self.listeners.own.len() {
             0 | 1 => None,
@@ -88,7 +89,7 @@ mod tests {
         assert_eq!(takes(1024, 1), (1024, 0));
         assert_eq!(takes(1024, 2), (896, 128));
         assert_eq!(takes(1024, 4), (832, 64));
-        // Too few to share.
+        // A limit that is too small to share.
         assert_eq!(takes(1, 2), (1, 0));
         assert_eq!(takes(8, 2), (7, 1));
     }

@@ -1,7 +1,9 @@
-//! The proxy's own error responses: what happened and what to do, in the format that the route's clients read.
+//! The proxy's own error responses: the error and its remedy, in the format that the route's
+//! clients read.
 //!
-//! FHIR routes send an `OperationOutcome` (hl7.org/fhir/R4/operationoutcome.html), the others problem+json (RFC
-//! 9457). Each has a `Proxy-Status` header (RFC 9209). None holds a path, a query, an id or a token.
+//! FHIR routes send an `OperationOutcome` (hl7.org/fhir/R4/operationoutcome.html), other routes
+//! problem+json (RFC 9457). Each response has a `Proxy-Status` header (RFC 9209). No response
+//! contains a path, a query, an id or a token.
 
 use std::{borrow::Cow, io, time::Duration};
 
@@ -383,7 +385,7 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// At least one second: zero would invite clients to retry at once.
+/// Rounds up to at least one second, since zero would invite clients to retry at once.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + 1
 }

@@ -1,6 +1,6 @@
-//! The callers that are let in. A web page that the user happens to visit must not become an authorized caller
-//! through an open local port: neither by a name that resolves to loopback (DNS rebinding) nor by a cross-site
-//! request.
+//! Decides which callers may use the proxy. A web page that the user happens to visit must not
+//! become an authorized caller through a local port, neither by a name that resolves to loopback
+//! (DNS rebinding) nor by a cross-site request.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -51,7 +51,7 @@ pub(super) enum Caller {
     Local,
     /// A page of an allowed origin, which the response must name.
     Page(HeaderValue),
-    /// A browser that asks whether a page may send a request. The proxy responds by itself.
+    /// A CORS preflight of a page of an allowed origin. The proxy responds by itself.
     Preflight(HeaderValue),
 }
 
@@ -64,8 +64,8 @@ impl Guard {
         }
     }
 
-    /// Checks the Host and the Origin of a request. `has_pages` is set for a web application behind the proxy,
-    /// whose pages may request more of it.
+    /// Checks the Host and the Origin of a request. `has_pages` is set for a web application behind
+    /// the proxy, whose own pages may send it requests.
     pub(super) fn check(
         &self,
         head: &Parts,
@@ -88,12 +88,15 @@ impl Guard {
 
     /// Checks the name by which the client calls the proxy.
     ///
-    /// A target in absolute form (`GET http://localhost/fhir/Patient`) wins over Host, which must be there and well
-    /// formed but is ignored (RFC 9112, section 3.2.2): a forward proxy in between may be called by it. That opens
-    /// nothing to a page whose own name resolves to loopback. Its browser sends that name in the target or in Host,
-    /// and the one that is used, for links too, has been checked. A scheme that the listener does not speak is
-    /// refused, and so is CONNECT, whose target is another host's. Over HTTP/2 without TLS the scheme may be `https`,
-    /// where a gateway has terminated TLS. Over a Unix socket any name will do.
+    /// The name in a target in absolute form (`GET http://localhost/fhir/Patient`) takes precedence
+    /// over Host. The Host header must be present and well formed, but its name is ignored (RFC
+    /// 9112, section 3.2.2), since it may name a forward proxy in between. A page whose own name
+    /// resolves to loopback gains nothing by this: its browser sends that name in the target or in
+    /// Host, and the name that the proxy uses, for links too, is the one that is checked here.
+    ///
+    /// A scheme that the listener does not speak is refused, and so is CONNECT, whose target is
+    /// another host. Over HTTP/2 without TLS the scheme may be `https`, since a gateway may have
+    /// terminated TLS. Over a Unix socket any name is accepted.
     fn check_host(&self, head: &Parts, transport: Transport) -> Result<Authority, Failure> {
         let is_tls = transport == Transport::Tls;
         let mut hosts = head.headers.get_all(header::HOST).iter();
@@ -138,8 +141,9 @@ impl Guard {
         is_loopback(host) || self.hosts.iter().any(|allowed| is_named(host, allowed))
     }
 
-    /// Checks the page that sends a request. A browser names it by Origin or, where there is none, as with a GET of the
-    /// proxy's own page, by Sec-Fetch-Site (w3.org/TR/fetch-metadata).
+    /// Checks the page that sends a request. A browser names the page in Origin. A request without
+    /// Origin, such as a GET of the proxy's own page, has Sec-Fetch-Site
+    /// (w3.org/TR/fetch-metadata).
     fn check_origin(
         &self,
         head: &Parts,
@@ -148,7 +152,8 @@ impl Guard {
         has_pages: bool,
     ) -> Result<Caller, Failure> {
         let headers = &head.headers;
-        // Most requests come from programs, which send none of these headers: one look instead of several.
+        // Most requests come from programs, which send none of these headers. One pass over the
+        // names is cheaper than a look-up for each header.
         let has_metadata = headers.keys().any(|name| name.as_str().starts_with("se"));
         if has_metadata
             && (headers.contains_key(SERVICE_WORKER)
@@ -211,7 +216,7 @@ fn all(headers: &HeaderMap, name: HeaderName, value: &[u8]) -> bool {
     values.peek().is_some() && values.all(|found| found.as_bytes() == value)
 }
 
-/// The origin of the proxy's pages, as a browser writes it that calls the proxy by this name.
+/// The origin of the proxy's pages, as a browser that calls the proxy by this name writes it.
 fn own_origin(transport: Transport, name: &Authority) -> String {
     let (scheme, port) = match transport {
         Transport::Tls => ("https", ":443"),
@@ -222,7 +227,8 @@ fn own_origin(transport: Transport, name: &Authority) -> String {
     format!("{scheme}://{name}")
 }
 
-/// Every browser's `User-Agent` begins with this word, and no tool's does.
+/// Whether the caller is a browser. Every browser's `User-Agent` begins with this word, and no
+/// tool's does.
 fn is_browser(headers: &HeaderMap) -> bool {
     let agent = headers.get(header::USER_AGENT);
     agent.is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
@@ -246,13 +252,14 @@ fn parse(host: &HeaderValue) -> Option<Authority> {
     checked(Authority::try_from(host.as_bytes()).ok()?)
 }
 
-/// Checks the port, which `Authority` does not.
+/// Returns the authority if its port is valid, which `Authority` does not check.
 fn checked(authority: Authority) -> Option<Authority> {
     let port = authority.as_str().strip_prefix(authority.host());
     (authority.as_str().contains('@') || port.is_some_and(is_port)).then_some(authority)
 }
 
-/// Empty, a colon and a number, or a colon alone (RFC 3986, section 3.2.3).
+/// Whether a text is a port: empty, a colon and a number, or a colon alone (RFC 3986, section
+/// 3.2.3).
 fn is_port(text: &str) -> bool {
     text.is_empty()
         || text.strip_prefix(':').is_some_and(|port| {
@@ -261,7 +268,8 @@ fn is_port(text: &str) -> bool {
         })
 }
 
-/// `localhost`, 127.0.0.0/8 or `[::1]`. With a dot at the end it is a DNS name like any other.
+/// Whether a host is `localhost`, in 127.0.0.0/8 or `[::1]`. `localhost.` with a dot at the end is
+/// a DNS name like any other.
 fn is_loopback(host: &str) -> bool {
     if host.eq_ignore_ascii_case("localhost") {
         return true;

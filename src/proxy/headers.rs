@@ -1,4 +1,5 @@
-//! The headers that do not pass, and those that the proxy sets. All others pass untouched, both ways.
+//! The headers that do not pass, and those that the proxy sets. All other headers pass unchanged in
+//! both directions.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
@@ -7,13 +8,13 @@ use http::{
 
 use crate::upstream;
 
-/// No script, no form, and an origin of its own (w3.org/TR/CSP3).
+/// Gives a document an opaque origin, and forbids scripts and forms (w3.org/TR/CSP3).
 const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox");
 const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
-/// Removes the headers that must not reach the upstream: credentials of the client's own, notes between
-/// proxies, and those of the client's connection (RFC 9110, section 7.6.1).
+/// Removes the headers that must not reach the upstream: the client's own credentials, headers
+/// between proxies, and those of the client's connection (RFC 9110, section 7.6.1).
 pub(super) fn strip_request(headers: &mut HeaderMap) {
     let wants_trailers =
         list(headers, header::TE).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
@@ -23,16 +24,17 @@ pub(super) fn strip_request(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes trailers that would not pass as headers, and those that mean something only before the body (RFC
-/// 9110, section 6.5.1).
+/// Removes trailers that would not pass as headers, and those that have a meaning only before the
+/// body (RFC 9110, section 6.5.1).
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     strip(trailers, |name| {
         is_unwanted(name) || is_of_the_message(name) || speaks_of_its_origin(name)
     });
 }
 
-/// Removes the headers of the upstream's connection, those that a browser would apply to the proxy's address,
-/// and a `Content-Length` where none is allowed (RFC 9110, section 8.6): HTTP/2 clients reject a 204 with one.
+/// Removes the headers of the upstream's connection, those that a browser would apply to the
+/// proxy's address, and a `Content-Length` where none is allowed (RFC 9110, section 8.6). HTTP/2
+/// clients reject a 204 with a `Content-Length`.
 pub(super) fn strip_response(status: StatusCode, headers: &mut HeaderMap) {
     strip(headers, |name| {
         is_hop_by_hop(name) || speaks_of_its_origin(name)
@@ -42,8 +44,8 @@ pub(super) fn strip_response(status: StatusCode, headers: &mut HeaderMap) {
     }
 }
 
-/// Sandboxes a stored document that is opened at the proxy's address: a script in it would have the proxy's
-/// origin, and could read every patient. Images and, in today's browsers, PDF still show.
+/// Sandboxes a stored document that is opened at the proxy's address. Without this, a script in it
+/// would have the proxy's origin, and could read every patient. Browsers still show images and PDF.
 pub(super) fn confine(headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_SECURITY_POLICY, SANDBOX);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
@@ -54,14 +56,14 @@ pub(super) fn announce_end(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
-/// RFC 9111, section 5.2.2.6.
+/// Whether `Cache-Control` has `no-transform` (RFC 9111, section 5.2.2.6).
 pub(super) fn forbids_transformation(headers: &HeaderMap) -> bool {
     list(headers, header::CACHE_CONTROL)
         .any(|directive| directive.eq_ignore_ascii_case(b"no-transform"))
 }
 
-/// Removes all headers with an unwanted name. It looks once at each header there is, not for each name that
-/// there might be.
+/// Removes all headers with an unwanted name. One pass over the present headers is cheaper than a
+/// look-up for each unwanted name.
 pub(super) fn remove_all(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     for name in names(headers, unwanted) {
         headers.remove(name);
@@ -114,8 +116,8 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// A header that no request may have. An underscore counts as a hyphen, as it does for gateways that pass
-/// headers on as variables (RFC 3875, section 4.1.18).
+/// Whether a header must not reach the upstream. An underscore counts as a hyphen, since gateways
+/// that pass headers on as variables do not distinguish the two (RFC 3875, section 4.1.18).
 fn is_unwanted(name: &HeaderName) -> bool {
     match with_hyphens(name) {
         None => is_hop_by_hop(name) || is_private(name) || is_override(name),
@@ -123,7 +125,7 @@ fn is_unwanted(name: &HeaderName) -> bool {
     }
 }
 
-/// `None` for a name without underscores.
+/// The name with hyphens in place of underscores. `None` for a name without underscores.
 fn with_hyphens(name: &HeaderName) -> Option<HeaderName> {
     let name = name.as_str();
     let plain = name.contains('_').then(|| name.replace('_', "-"))?;
@@ -138,14 +140,14 @@ fn is_private(name: &HeaderName) -> bool {
         || name.as_str().starts_with("proxy-")
 }
 
-/// A header by which some gateways let a request stand for another method or URL. No list has all of them, but
-/// their names are alike.
+/// Whether some gateways take the method or URL of a request from this header. No list of such
+/// headers is complete, but their names are alike.
 pub(super) fn is_override(name: &HeaderName) -> bool {
     if let Some(name) = with_hyphens(name) {
         return is_override(&name);
     }
     let name = name.as_str();
-    // Most names end here, at less cost than a search.
+    // This test excludes most names, and costs less than a search in the name.
     b"-hmx".contains(&name.as_bytes()[0])
         && (name.contains("override")
             || name.contains("-original-")
@@ -157,8 +159,8 @@ pub(super) fn is_override(name: &HeaderName) -> bool {
             ))
 }
 
-/// A header that a browser applies to the address that it called: the proxy's, with all its routes and all
-/// other servers on this host.
+/// Whether a browser applies a header to the whole origin or host that it called: to all routes of
+/// the proxy, or to all servers on this host.
 fn speaks_of_its_origin(name: &HeaderName) -> bool {
     matches!(
         *name,
@@ -200,7 +202,7 @@ fn speaks_of_its_origin(name: &HeaderName) -> bool {
     ) || name.as_str().starts_with("access-control-")
 }
 
-/// A header that says how to read and handle a message.
+/// Whether a header says how to read and handle a message.
 fn is_of_the_message(name: &HeaderName) -> bool {
     matches!(
         *name,

@@ -1,5 +1,5 @@
-//! The proxy itself: [`pipeline`] takes one request from its head to the head of its response, in named
-//! steps; each other file is one part of that.
+//! The proxy itself. [`pipeline`] takes one request from its head to the head of its response, in
+//! named steps. Each other file is one part of a step.
 
 mod access_log;
 mod body;
@@ -43,9 +43,9 @@ pub(crate) use route::Route;
 /// Serves the requests of all routes, or of one. Clones share everything.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxy {
-    /// A request keeps the configuration it began with when another one takes over.
+    /// The pipeline of the current configuration. A request in flight keeps the one it began with.
     current: Arc<RwLock<Arc<Pipeline>>>,
-    /// Tells every running request, whichever configuration it began with, that the proxy gives it up.
+    /// Set when the proxy cuts off all requests in flight, whichever configuration they began with.
     is_cut_off: Arc<AtomicBool>,
     entry: Entry,
 }
@@ -93,8 +93,8 @@ impl Proxy {
         *self.current.write() = pipeline;
     }
 
-    /// Notes that the requests still running are cut off now, so that the log does not say that their
-    /// clients left.
+    /// Notes that the requests in flight are cut off now. Without this, the access log would say
+    /// that their clients left.
     pub(crate) fn cut_off(&self) {
         self.is_cut_off.store(true, Ordering::Relaxed);
     }

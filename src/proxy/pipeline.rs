@@ -1,5 +1,6 @@
-//! One request, from its head to the head of its response: locate its route, admit it, authenticate, prepare
-//! what the upstream gets, send, retry, relay. The body of the response follows by itself ([`DownloadBody`]).
+//! One request, from its head to the head of its response, in these steps: locate, admit,
+//! authenticate, prepare, send, retry, relay. [`DownloadBody`] then streams the body of the
+//! response.
 
 use std::sync::{Arc, atomic::AtomicBool};
 
@@ -32,7 +33,7 @@ use crate::{
     upstream::SendError,
 };
 
-/// Everything that requests need of one configuration.
+/// The parts of one configuration that requests need.
 #[derive(Debug)]
 pub(super) struct Pipeline {
     routes: Vec<Arc<Route>>,
@@ -48,7 +49,7 @@ pub(super) struct Pipeline {
 /// The listener that a request came through.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Entry {
-    /// The only route, served at the root.
+    /// The route that the listener serves alone, at the root.
     pub(super) own_route: Option<Arc<str>>,
     /// The listener's number.
     pub(super) listener: usize,
@@ -81,7 +82,7 @@ impl Pipeline {
         self.listeners
     }
 
-    /// Serves one request. An error is a response too.
+    /// Serves one request. An error becomes a response.
     pub(super) async fn run(
         &self,
         entry: &Entry,
@@ -168,7 +169,7 @@ impl Pipeline {
         }
     }
 
-    /// Refuses a request that must not go on, before anything costs much, and counts it.
+    /// Makes the cheap checks, and counts the request against `limits.requests`.
     fn admit(
         &self,
         entry: &Entry,
@@ -193,8 +194,8 @@ impl Pipeline {
     }
 }
 
-/// Waits for the route's token. A request to a public endpoint goes without one, unless
-/// there is one already.
+/// Waits for the route's token. A request to a public endpoint does not wait: it gets the token in
+/// use, or none.
 async fn authenticate(
     route: &Route,
     interaction: &Interaction,
@@ -205,7 +206,8 @@ async fn authenticate(
     Ok(Some(route.source.token().await?))
 }
 
-/// The links to rewrite, by the name that the client calls the proxy. `None` where the route keeps them.
+/// The links to rewrite, with the proxy's name as the client called it. `None` if the route keeps
+/// links as they are.
 fn links(entry: &Entry, route: &Route, head: &request::Parts) -> Option<Arc<Links>> {
     let listener = ListenerKind {
         is_own: entry.own_route.is_some(),
@@ -215,7 +217,7 @@ fn links(entry: &Entry, route: &Route, head: &request::Parts) -> Option<Arc<Link
     Some(base_urls.links(head, listener))
 }
 
-/// One exchange with the upstream, and all that its response depends on.
+/// One exchange with the upstream.
 struct Exchange<'a> {
     route: &'a Route,
     links: Option<Arc<Links>>,
@@ -229,8 +231,8 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// Makes the request that the upstream gets: its own name, our token, its own base URLs in links, and
-    /// the rest as it came. Returns how to rewrite the links in its body.
+    /// Makes the request that the upstream gets, with the upstream's name, the token and the
+    /// upstream's base URLs in links. Returns how to rewrite the links in its body.
     fn prepare(
         &self,
         located: Located<'_>,
@@ -264,7 +266,7 @@ impl Exchange<'_> {
         };
         let headers = request.headers_mut();
         let rewriting = body::rewrite(client, &rewrite, headers, &self.progress, self.timers);
-        // Boxed: few requests need the room that this future takes.
+        // Boxed, since few requests need this future, and all would carry the memory for it.
         Ok(Box::pin(rewriting).await?)
     }
 
@@ -276,7 +278,7 @@ impl Exchange<'_> {
         send(self.route, request, upload, &self.progress, self.timers).await
     }
 
-    /// Sends a request again whose token was refused or whose service is busy.
+    /// Sends the request again if its token was refused, or if the service is throttled.
     async fn retry(
         &self,
         request: &mut Request<()>,
@@ -304,8 +306,8 @@ impl Exchange<'_> {
         Ok(response)
     }
 
-    /// Makes the response that the client gets: without what belongs to the upstream's connection, with
-    /// links that lead back to the proxy.
+    /// Makes the response that the client gets, without the headers of the upstream's connection
+    /// and with links that lead back to the proxy.
     fn relay(&self, response: UpstreamResponse) -> Result<(response::Parts, Download), Failure> {
         let (mut head, body) = response.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -318,8 +320,8 @@ impl Exchange<'_> {
             headers::confine(&mut head.headers);
         }
         if !body.takes_request() {
-            // The rest of the request is not read from the client either, whose connection ends with
-            // this response.
+            // The proxy does not read the rest of the request from the client either, so the
+            // client's connection ends with this response.
             headers::announce_end(&mut head.headers);
         }
         if head.status == StatusCode::UNAUTHORIZED {
@@ -351,10 +353,10 @@ impl Exchange<'_> {
     }
 }
 
-/// An upstream's response, and all that must last as long as its body.
+/// An upstream's response, with the values that must live as long as its body.
 struct Relayed {
     head: response::Parts,
-    /// The client gets nothing but the head.
+    /// The client gets only the head.
     is_head: bool,
     download: Download,
     progress: Arc<Progress>,
@@ -389,7 +391,7 @@ impl ErrorFormat {
     fn respond(self, failure: Failure, log: LogEntry) -> Response<ResponseBody> {
         let mut response = failure.into_response(self.kind);
         if self.is_head {
-            // hyper would send the body all the same over HTTP/2.
+            // Over HTTP/2, hyper would send the body in spite of HEAD.
             let length = response.body().len().into();
             response
                 .headers_mut()

@@ -1,5 +1,5 @@
-//! The progress of one exchange: the bytes that have moved so far, and the deadline for the next ones. There
-//! is no total timeout: an upload of hours is fine while bytes move.
+//! The progress of one exchange: the bytes that have moved so far, and the deadline for the next
+//! bytes. There is no total timeout: an upload may take hours while bytes move.
 
 use std::{
     future::poll_fn,
@@ -17,21 +17,22 @@ use tokio::{
 
 use super::{minimum_rate::MinimumRate, replay::ReplayBuffer, timers::Timers};
 
-/// For this long after the last byte of a request, a 408 may still be about the idle connection. It is longer
-/// than any round trip, and shorter than any time that a server waits for the rest of a request.
+/// The time after the last byte of a request in which a 408 may still be about the idle connection.
+/// It is longer than any round trip, and shorter than the time that any server waits for the rest
+/// of a request.
 const CROSSING: Duration = Duration::from_secs(1);
 
 /// The timeouts of `[network]`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
-    /// From the request's end to the response's head.
+    /// The time from the request's end to the response's head.
     pub(super) response: Duration,
-    /// Without a byte in either direction.
+    /// The time without a byte in either direction.
     pub(super) idle: Duration,
 }
 
-/// The state that both bodies of an exchange share with the wait for the response's head, and the replay
-/// buffer of the request's body.
+/// The state that both bodies of an exchange share with the wait for the response's head, and the
+/// replay buffer of the request's body.
 #[derive(Debug)]
 pub(super) struct Progress {
     start: Instant,
@@ -84,8 +85,8 @@ impl Progress {
         self.uploaded.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
-    /// Buffers a part of the body in case it must be sent again. Trailers cannot be buffered, and with them
-    /// the whole body is given up.
+    /// Adds a part of the body to the replay buffer, in case it must be sent again. The buffer
+    /// takes no trailers, so a body with trailers is dropped from it.
     pub(super) fn buffer(&self, data: Option<&Bytes>) {
         match data {
             Some(data) => self.replay.push(data),
@@ -93,7 +94,7 @@ impl Progress {
         }
     }
 
-    /// Whether a message that crossed the end of the request on the wire may still arrive.
+    /// Whether a response that crossed the end of the request on the way may still arrive.
     pub(super) fn is_just_sent(&self) -> bool {
         self.last_moved_at().elapsed() < CROSSING
     }
@@ -138,13 +139,13 @@ impl Progress {
         self.replay.stop();
     }
 
-    /// The start of a request's body whose rest has not been read. `None` if it is not buffered.
+    /// The buffered start of a body whose rest has not been read. `None` if it is not buffered.
     pub(super) fn resume(&self) -> Option<Vec<Bytes>> {
         self.replay.resume()
     }
 
-    /// The time at which the exchange has stood still for too long, or its client has been too slow, if
-    /// nothing moves until then.
+    /// The deadline for the next bytes: the end of the idle timeout, or the time at which the
+    /// client is below the minimum rate.
     pub(super) fn idle_deadline(&self) -> Instant {
         let idle = self.last_moved_at() + self.timeouts.idle;
         self.minimum_rate
@@ -152,7 +153,8 @@ impl Progress {
             .map_or(idle, |slow| idle.min(slow))
     }
 
-    /// Waits for `future` for as long as bytes move. It ends with the response's head, or before.
+    /// Waits for `future`, which ends with the response's head or before, for as long as bytes
+    /// move.
     pub(super) async fn while_moving<T>(
         &self,
         timers: &Timers,
@@ -167,12 +169,13 @@ impl Progress {
             }
             loop {
                 let (deadline, late) = self.head_deadline();
-                // Another limit holds from the request's end on.
+                // The request's end has moved the deadline.
                 if deadline < due {
                     due = deadline;
                     timer.reset(due);
                 }
-                // Polled without a coop budget: a future that is always ready would use it up first.
+                // Polled without a coop budget, since a future that is always ready would exhaust
+                // the budget before the timer is polled.
                 ready!(pin!(unconstrained(&mut timer)).poll(cx));
                 if deadline <= Instant::now() {
                     return Poll::Ready(Err(late));
@@ -184,7 +187,7 @@ impl Progress {
         .await
     }
 
-    /// The end of the wait for a response's head, as things stand, and the party that is late then.
+    /// The current deadline for the response's head, and the party that is late at that time.
     fn head_deadline(&self) -> (Instant, Late) {
         if self.is_sent.load(Ordering::Relaxed) {
             let timeout = self.timeouts.response;
