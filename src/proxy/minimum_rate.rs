@@ -1,8 +1,8 @@
-//! The minimum rate at which a client must send a body to keep its request in flight. An idle timeout alone
-//! lets one byte a minute keep a request in flight for ever.
+//! The minimum rate at which a client must send a body to keep its request in flight. With an idle
+//! timeout alone, a client could keep a request in flight for ever by one byte a minute.
 //!
-//! Responses need no such rule. The system takes more of one only when a third of its send buffer is free,
-//! and an HTTP/2 stream must take 16 KiB within the idle timeout.
+//! Responses need no minimum rate. The system takes more bytes of a response only when a third of
+//! its send buffer is free, and an HTTP/2 stream must take 16 KiB within the idle timeout.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -11,14 +11,15 @@ use std::{
 
 use tokio::time::Instant;
 
-/// A client must send this many bytes for each [`PATIENCE`] that the proxy waits for it: on average 68
-/// bytes a second, a tenth of what an old modem sends. Kestrel asks for 240, Apache's `mod_reqtimeout` for 500.
+/// The bytes that a client must send for each [`PATIENCE`] that the proxy waits for it: on average
+/// 68 bytes a second, a tenth of the rate of an old modem. Kestrel requires 240, Apache's
+/// `mod_reqtimeout` 500.
 const LEAST: u64 = 4096;
 /// The time for [`LEAST`] bytes, unless the idle timeout is longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The time that the proxy has waited for a client to send bytes. Time in which the upstream takes none does
-/// not count.
+/// The time that the proxy has waited for a client to send bytes. It does not include the time in
+/// which the upstream takes no bytes.
 #[derive(Debug)]
 pub(super) struct MinimumRate {
     start: Instant,
@@ -42,7 +43,7 @@ impl MinimumRate {
         }
     }
 
-    /// Notes that the client has no more bytes for now.
+    /// Notes that the proxy waits for the client's next bytes.
     pub(super) fn wait(&self) {
         if self.waits_since.load(Ordering::Relaxed) == 0 {
             let since = self.elapsed() + 1;
@@ -62,7 +63,7 @@ impl MinimumRate {
         }
     }
 
-    /// Notes that nobody waits for the client any more.
+    /// Notes that the proxy no longer waits for the client.
     pub(super) fn stop_waiting(&self) {
         let since = self.waits_since.load(Ordering::Relaxed);
         if since > 0 {
@@ -73,8 +74,8 @@ impl MinimumRate {
         }
     }
 
-    /// The time at which the client is too slow, if it sends nothing until then. `None` while nobody waits
-    /// for it.
+    /// The time at which a client that sends nothing more is too slow. `None` while the proxy does
+    /// not wait for the client.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let since = self.waits_since.load(Ordering::Relaxed).checked_sub(1)?;
         let waited = Duration::from_millis(self.waited.load(Ordering::Relaxed));
@@ -121,7 +122,7 @@ mod tests {
             (1, second * 59, minute, true),
             (60, second, minute, true),
             (LEAST / 2, second * 31, minute, true),
-            // A longer idle timeout was chosen for clients with longer pauses.
+            // A longer idle timeout allows longer pauses.
             (LEAST, minute * 9, minute * 10, false),
             (1, minute * 9, minute * 10, true),
             // A shorter idle timeout does not change the rate.

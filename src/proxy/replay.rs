@@ -1,5 +1,5 @@
-//! The replay buffer: a small request body, kept to be sent again with another token, or to an upstream that
-//! did not process it.
+//! The replay buffer: a small request body, kept in case the request is sent again, with another
+//! token or to an upstream that did not process it.
 
 use std::mem;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// The most bytes that are buffered. A larger body cannot be sent again.
+/// The size of the buffer. A larger body cannot be sent again.
 pub(super) const LIMIT: usize = 64 << 10;
 
 /// The buffer of one request. Its bytes are shared with the body that is being sent.
@@ -24,7 +24,7 @@ enum State {
         length: usize,
     },
     Whole(Vec<Bytes>),
-    /// Nobody reads the body any more; another connection may yet.
+    /// No connection reads the body now. Another connection may do so later.
     Stopped {
         chunks: Vec<Bytes>,
         length: usize,

@@ -1,5 +1,5 @@
-//! The id of a request in the log: the client's or the upstream's `X-Request-Id`, else a number of the proxy's
-//! own, which is not sent anywhere.
+//! The id of a request in the access log: the client's or the upstream's `X-Request-Id`, else a
+//! number that the proxy chooses and sends nowhere.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 const NAME: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Starts at a random number, so that two runs of the program do not use the same ones.
+/// The next number. The first is random, so that two runs of the program use different numbers.
 static NEXT: LazyLock<AtomicU64> =
     LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(0_u8)));
 
@@ -44,7 +44,7 @@ impl fmt::Display for RequestId<'_> {
     }
 }
 
-/// A given id that is a UUID. Any other might say something about a patient.
+/// The given id, if it is a UUID. Any other text might say something about a patient.
 pub(super) fn given(headers: &HeaderMap) -> Option<HeaderValue> {
     headers
         .get(NAME)

@@ -1,5 +1,5 @@
-//! Retries by status: with a new token after a 401, and after a wait if the service is throttled. A
-//! 401 that remains gets an explanation of its challenge.
+//! Retries by status: with a new token after a 401, and after a wait if the service throttles
+//! requests. A 401 that asks for more than a token gets an explanation of its challenge.
 
 use std::{
     sync::Arc,
@@ -19,20 +19,23 @@ use super::{
 };
 use crate::{token::Token, upstream::retry_after};
 
-/// The longest wait for a busy service in all: after that the client is better off knowing.
+/// The longest time to wait for a throttled service in all. A client that waits longer should know
+/// why.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-/// The number of retries for a service that asks for hardly any time, again and again.
+/// The number of retries, in case a service repeatedly names a very short time.
 const MAX_RETRIES: usize = 10;
-/// The shortest wait, so that a service that asks for no time at all does not get all retries at once.
+/// The shortest wait, so that a service that names a time of zero does not get all retries at once.
 const MIN_WAIT: Duration = Duration::from_millis(100);
 
-/// The wait in milliseconds. Services that send this header round `Retry-After` up to whole seconds.
+/// The header that names the wait in milliseconds. Services that send it round `Retry-After` up to
+/// whole seconds.
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-ms-retry-after-ms");
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
-/// Replaces the token that the upstream has refused, or fetches the first one for a request to a public
-/// endpoint, and sends the request again. `None` if there is no other token or the body cannot be sent
-/// again: the client then gets the 401. If the fetch fails, the client gets a 503 that says why.
+/// Replaces the token that the upstream refused, and sends the request again. A request to a public
+/// endpoint may have gone out without a token, and gets the first one. `None` if there is no other
+/// token or the body cannot be sent again: the client then gets the 401. If the fetch fails, the
+/// client gets a 503 that says why.
 pub(super) async fn with_new_token(
     route: &Route,
     request: &mut Request<()>,
@@ -44,7 +47,7 @@ pub(super) async fn with_new_token(
         Some(refused) => route.source.replace(refused).await?,
         None => Some(route.source.token().await?),
     };
-    // The next request profits from a new token even if this one cannot be sent again.
+    // Even if this request cannot be sent again, the next request uses the new token.
     let Some(token) = token else {
         return Ok(None);
     };
@@ -58,7 +61,7 @@ pub(super) async fn with_new_token(
     Ok(Some(response))
 }
 
-/// Whether a busy service asks for a request, which changes nothing, to be sent again later.
+/// Whether a throttled service names a time to wait, and the request is one that changes nothing.
 pub(super) fn is_throttled(
     route: &Route,
     request: &Request<()>,
@@ -68,7 +71,8 @@ pub(super) fn is_throttled(
         && wait(response, route.source.now()).is_some()
 }
 
-/// Sends a request without a body again after the wait that a busy service asks for, a few times.
+/// Sends a request without a body again after the wait that a throttled service names, up to
+/// [`MAX_RETRIES`] times.
 pub(super) async fn after_waiting(
     route: &Route,
     request: &mut Request<()>,
@@ -85,7 +89,7 @@ pub(super) async fn after_waiting(
             break;
         };
         time_left = left;
-        // Frees its connection.
+        // Frees the response's connection before the wait.
         drop(response);
         sleep(wait).await;
         if request.headers().contains_key(header::AUTHORIZATION) {
@@ -100,7 +104,7 @@ pub(super) async fn after_waiting(
     Ok(response)
 }
 
-/// The wait that a busy service asks for. `None` if it is not busy, or names no time.
+/// The wait that a throttled service names. `None` if it is not throttled, or names no time.
 fn wait(response: &UpstreamResponse, received: SystemTime) -> Option<Duration> {
     if !matches!(
         response.status(),
@@ -119,8 +123,8 @@ fn milliseconds(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Adds the remedy to a 401 that asks for more than a token: a claims challenge
-/// (learn.microsoft.com/entra/identity-platform/claims-challenge). The response is the service's, so no
-/// `error` is named (RFC 9209, section 2.1).
+/// (learn.microsoft.com/entra/identity-platform/claims-challenge). The response is the service's,
+/// so the header has no `error` (RFC 9209, section 2.1).
 pub(super) fn explain_challenge(route: &Route, headers: &mut HeaderMap) {
     if !is_claims_challenge(headers) {
         return;
@@ -134,7 +138,7 @@ pub(super) fn explain_challenge(route: &Route, headers: &mut HeaderMap) {
          run: az logout, then az login{scope}; as an application, ask an administrator"
     );
     tracing::warn!(route = &*route.name, "{details}");
-    // An audience has no character that would end the string.
+    // An audience contains no character that would end the quoted string.
     if let Ok(value) = HeaderValue::from_str(&format!("ahds-proxy; details=\"{details}\"")) {
         headers.append(PROXY_STATUS, value);
     }

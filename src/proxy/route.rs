@@ -11,7 +11,7 @@ use crate::{
     upstream::Pool,
 };
 
-/// A route of the configuration, and everything that its requests need.
+/// A route of the configuration, with the parts that its requests need.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(super) name: Arc<str>,
@@ -56,13 +56,14 @@ impl Route {
         self.prefix.as_str()
     }
 
-    /// The part of `path` behind the prefix. `None` if the path does not belong to this route.
+    /// The part of `path` after the prefix. `None` if the path does not belong to this route.
     pub(super) fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
         let rest = path.strip_prefix(self.prefix.as_str())?;
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
     }
 
-    /// The request target on the upstream: path and query, byte for byte, behind the upstream's own path.
+    /// The request target on the upstream: the upstream's own path, then `rest` and the query byte
+    /// for byte.
     pub(super) fn target(&self, rest: &str, query: Option<&str>) -> Result<Uri, Failure> {
         let path = if rest.is_empty() && self.base_path.is_empty() {
             "/"
@@ -95,13 +96,14 @@ pub(super) struct Located<'a> {
 }
 
 impl Located<'_> {
-    /// The path behind the route's prefix.
+    /// The path after the route's prefix.
     pub(super) fn rest<'h>(&self, head: &'h Parts) -> &'h str {
         &head.uri.path()[self.rest_at..]
     }
 }
 
-/// Finds the route with this name, for a listener of its own: the whole path is the upstream's.
+/// Finds the route with this name, for a listener that serves only this route. The whole path is
+/// the upstream's.
 pub(super) fn by_name<'a>(routes: &'a [Arc<Route>], name: &str, path: &str) -> Option<Located<'a>> {
     let number = routes.iter().position(|route| &*route.name == name)?;
     path.starts_with('/').then_some(Located {
@@ -132,9 +134,12 @@ pub(super) fn check_path(rest: &str) -> Result<(), Failure> {
     }
 }
 
-/// Whether some server might read a path as leading out of its prefix. That is a dot segment, plain or percent-encoded
-/// once or twice, between slashes or backslashes, plain or encoded; a raw backslash; or a NUL, at which some servers cut
-/// the path off.
+/// Whether some server might read a path as leading out of its prefix. Such a path contains
+///
+/// - a dot segment, plain or percent-encoded once or twice, between slashes or backslashes, plain
+///   or encoded;
+/// - a raw backslash;
+/// - a NUL, at which some servers cut the path off.
 fn leaves_its_prefix(path: &str) -> bool {
     let bytes = path.as_bytes();
     if !bytes.iter().any(|byte| matches!(byte, b'.' | b'%' | b'\\')) {

@@ -1,5 +1,5 @@
-//! Sends one request to the upstream. Sends it again if the upstream says that it did not process
-//! it.
+//! Sends one request to the upstream, and makes its body once more if the request has to be sent
+//! again.
 
 use std::{pin::pin, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::{
 /// An upstream's response, with its body still to come.
 pub(super) type UpstreamResponse = Response<upstream::ResponseBody>;
 
-/// The head that the upstream gets: `target`, our token, and the client's headers that may pass.
+/// The head that the upstream gets: `target`, the token, and the client's headers that may pass.
 pub(super) fn upstream_request(
     route: &Route,
     head: Parts,
@@ -53,7 +53,7 @@ pub(super) fn authorize(request: &mut Request<()>, token: &Token) {
         .insert(header::AUTHORIZATION, authorization);
 }
 
-/// Sends a request and waits for the response's head as long as bytes move.
+/// Sends a request and waits for the response's head for as long as bytes move.
 pub(super) async fn send(
     route: &Route,
     head: &Request<()>,
@@ -89,11 +89,12 @@ pub(super) async fn send(
     Ok(sent?)
 }
 
-/// A connection that has turned a request away drops its body at once.
+/// The time to wait for a body to come back. A connection that did not process a request drops the
+/// request's body at once.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The body of a request that was turned away before all of it had come: the buffered start, and the rest
-/// that the connection gives back.
+/// The body of a request that the upstream did not process, and of which only the start has come:
+/// the buffered start, and the rest that the connection gives back.
 async fn resume(
     lent: &Mutex<Option<oneshot::Receiver<Upload>>>,
     progress: &Progress,

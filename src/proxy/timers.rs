@@ -1,5 +1,5 @@
-//! Timers that are reused. To reset one costs next to nothing; to register and remove one for each request
-//! costs more than to find the request's route.
+//! Timers that are reused, since resetting a timer is nearly free. Registering and removing one for
+//! each request costs more than finding the request's route.
 
 use std::{
     pin::Pin,
@@ -9,7 +9,8 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The number of spare timers. Each keeps the task alive that used it last.
+/// The number of spare timers. It is bounded, since each timer keeps the memory of the task that
+/// used it last.
 const SPARE: usize = 64;
 
 /// The spare timers.
@@ -96,7 +97,7 @@ mod tests {
         assert_eq!(timers.0.lock().len(), 1);
         timers.at(start + second * 3).await;
         assert_eq!(start.elapsed().as_secs(), 3);
-        // Timers that have fired, and that are due sooner than before.
+        // Reuses timers that have fired, and sets deadlines earlier than before.
         timers.at(start + second * 9).await;
         drop(timers.at(start + second * 60));
         timers.at(start + second * 10).await;

@@ -25,14 +25,14 @@ pub(in crate::proxy) struct ClientBody {
     client: RequestBody,
     pub(super) progress: Arc<Progress>,
     limit: u64,
-    /// Frames that were read, and are to be read again.
+    /// Frames that were read ahead and put back.
     unread: VecDeque<Frame<Bytes>>,
 }
 
-/// Why a request's body broke off.
+/// The reason why a request's body broke off.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::proxy) enum UploadError {
-    /// The client went away or broke HTTP's rules.
+    /// The client left, or sent bytes that are not valid HTTP.
     #[error("the client's body broke off")]
     Client(#[source] hyper::Error),
     /// The body is larger than `limits.request_body`.
@@ -41,7 +41,7 @@ pub(in crate::proxy) enum UploadError {
     /// The body is not compressed as `Content-Encoding` says.
     #[error("the client's body cannot be decompressed")]
     Content(#[source] io::Error),
-    /// The body did not arrive in time to be read before it is sent.
+    /// The body, which has to be read before it is sent, did not arrive in time.
     #[error("the client's body stopped")]
     Late(Late),
 }
@@ -100,7 +100,8 @@ impl Body for ClientBody {
         if let Some(frame) = this.unread.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        // A few bytes may hold thousands of frames, many of them empty.
+        // A few bytes may contain thousands of frames, many of them empty. Without a budget, they
+        // would keep other tasks waiting.
         let budget = ready!(poll_proceed(cx));
         let polled = Pin::new(&mut this.client).poll_frame(cx);
         if polled.is_ready() {

@@ -1,4 +1,4 @@
-//! Rewrites a body that is held in memory, and tells whether anything in it changed.
+//! Rewrites a body that is in memory, and finds out whether anything in it changes.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
@@ -20,7 +20,7 @@ pub(super) enum Comparison {
     Same,
     /// The whole new content.
     Changed(Bytes),
-    /// Something changes, in more content than the replay buffer holds.
+    /// Something changes, and the content is larger than the replay buffer.
     ChangedAndLarge,
 }
 
@@ -64,20 +64,20 @@ pub(super) async fn rewrite_compressed(
         }
         comparer.read(&data);
         comparer.written(&rewriter.push(&data));
-        // A small body may hold so much content that other tasks would wait for long.
+        // A small compressed body may contain so much content that other tasks would wait for long.
         consume_budget().await;
     }
     comparer.written(&rewriter.finish());
     Ok(comparer.finish())
 }
 
-/// Compares the rewriter's output with its input, as far as both have come.
+/// Compares the rewriter's output with its input, piece by piece.
 #[derive(Default)]
 struct Comparer {
     /// Input that the rewriter has not written yet.
     pending: BytesMut,
     differs: bool,
-    /// All of the output, while it is small.
+    /// The whole output, while it is small.
     output: BytesMut,
     is_large: bool,
 }
@@ -107,7 +107,7 @@ impl Comparer {
     }
 
     fn finish(self) -> Comparison {
-        // Input that was never written would be a difference, too.
+        // Input that the rewriter never wrote is a difference, too.
         if !self.differs && self.pending.is_empty() {
             Comparison::Same
         } else if self.is_large {

@@ -13,7 +13,8 @@ use super::{
     client::{ClientBody, UploadError},
 };
 
-/// A decompressed body, whose content may not exceed `limits.request_body` either.
+/// A decompressed body. `limits.request_body` also limits its content, since a small compressed
+/// body may contain very much.
 #[derive(Debug)]
 pub(in crate::proxy) struct DecompressedClient {
     body: Decompressed<ClientBody>,

@@ -30,10 +30,10 @@ pub(in crate::proxy) enum Download {
     Decompressed(Box<Rewritten<Decompressed<upstream::ResponseBody>>>),
 }
 
-/// Why a response's body broke off. The client sees its connection or stream end early.
+/// The reason why a response's body broke off. The client's connection or stream then ends early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DownloadError {
-    /// The upstream broke off.
+    /// The upstream broke the body off.
     #[error("the upstream's body broke off")]
     Upstream(#[source] BodyError),
     /// The body is not compressed as `Content-Encoding` says.
@@ -71,8 +71,8 @@ impl Download {
         }
     }
 
-    /// Whether all of the data is out. Over HTTP/2 the end may come in a frame of its own, which an HTTP/1.1
-    /// server does not wait for where the length is known.
+    /// Whether all data has been read. Over HTTP/2 the end may come in a frame of its own, but an
+    /// HTTP/1.1 server does not read on to it if the length is known.
     pub(in crate::proxy) fn is_all_out(&self) -> bool {
         self.is_end_stream() || self.size_hint().exact() == Some(0)
     }

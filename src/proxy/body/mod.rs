@@ -1,5 +1,5 @@
-//! Both bodies of an exchange, streamed frame by frame: nothing piles up, and a peer that stops reading
-//! stops the other side.
+//! Both bodies of an exchange, streamed frame by frame. Memory is constant, and the proxy reads
+//! from a sender only as fast as the receiver takes the bytes.
 
 mod client;
 mod comparison;

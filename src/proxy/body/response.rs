@@ -34,7 +34,7 @@ pub(crate) enum ResponseBody {
     Upstream(DownloadBody),
 }
 
-/// The upstream's body, and all that must last until its end.
+/// The upstream's body, with the values that must live until its end.
 #[derive(Debug)]
 pub(crate) struct DownloadBody {
     upstream: Download,

@@ -19,9 +19,10 @@ use super::{
 
 /// Makes the body that the upstream gets, and corrects the headers that describe it.
 ///
-/// A small body is read first. It is sent with a `Content-Length` and, if nothing in it changes, as it came,
-/// compressed or not. The length of a larger body, or of one without a length, is known only at its end: it is
-/// sent without one, and decompressed.
+/// A small body is read before it is sent. It goes out with a `Content-Length`, and if nothing in
+/// it changes, as it came, compressed or not. The new length of a larger body, or of a body of
+/// unknown length, is known only at its end. Such a body goes out without a `Content-Length`, and
+/// decompressed.
 pub(in crate::proxy) async fn rewrite(
     mut client: ClientBody,
     rewrite: &BodyRewrite,

@@ -1,5 +1,5 @@
-//! A body whose links are rewritten while it streams past. The rewriter holds back as few bytes as it can, a
-//! reader that stops also stops the sender, and trailers pass.
+//! A body whose links are rewritten while it streams past. The rewriter holds back as few bytes as
+//! it can, a reader that stops also stops the sender, and trailers pass.
 
 use std::{
     pin::Pin,
@@ -19,7 +19,7 @@ pub(in crate::proxy) struct Rewritten<B: Body> {
     body: B,
     /// `None` once the body has ended.
     rewriter: Option<Rewriter>,
-    /// Comes once all bytes that were held back are out.
+    /// The error of the body, returned after all bytes that were held back.
     failure: Option<B::Error>,
     trailers: Option<HeaderMap>,
 }
@@ -34,7 +34,7 @@ impl<B: Body> Rewritten<B> {
         }
     }
 
-    /// The body before it is rewritten.
+    /// The body without rewriting.
     pub(in crate::proxy) fn inner(&self) -> &B {
         &self.body
     }
@@ -106,7 +106,7 @@ mod tests {
         let (from, to) = (url("http://localhost"), url("https://h.example"));
         let bases = Arc::new(Bases::new([(&from, &to)]));
         let rewriter = Rewriter::Json(JsonRewriter::new(Plan::Request, bases));
-        // The start of a URL that does not go on.
+        // The text ends within the start of a URL.
         let text = b"[\"http://localhost/a\",\"http://lo";
         let etag = (header::ETAG, HeaderValue::from_static("\"1\""));
         let mut trailers = HeaderMap::from_iter([etag.clone()]);

@@ -23,24 +23,25 @@ use super::{
 #[derive(Debug)]
 pub(in crate::proxy) struct UploadBody {
     upload: Upload,
-    /// Gets the rest of the body back if the connection drops it before its end.
+    /// The receiver of the rest, if the connection drops the body before its end.
     owner: Option<oneshot::Sender<Upload>>,
 }
 
 #[derive(Debug)]
 pub(in crate::proxy) enum Upload {
-    /// As the client sends it. Boxed: most requests have no body, and need no room for it.
+    /// The body as the client sends it. Boxed, since most requests have no body and need no memory
+    /// for it.
     Plain(Box<ClientBody>),
     /// With its links rewritten.
     Rewritten(Box<Rewritten<ClientBody>>),
     /// Decompressed, with its links rewritten.
     Decompressed(Box<Rewritten<DecompressedClient>>),
-    /// All of it, in memory.
+    /// A body that is wholly in memory.
     Whole {
         chunks: vec::IntoIter<Bytes>,
         trailers: Option<Box<HeaderMap>>,
     },
-    /// The buffered start, and the rest that comes after it.
+    /// The buffered start, and the rest that follows it.
     Resumed {
         start: vec::IntoIter<Bytes>,
         rest: Box<Upload>,
@@ -86,7 +87,7 @@ impl UploadBody {
         .into()
     }
 
-    /// Continues a body that came back, behind its buffered start.
+    /// A body that a connection gave back, with its buffered start.
     pub(in crate::proxy) fn resumed(start: Vec<Bytes>, rest: Upload) -> Self {
         let rest = match rest {
             Upload::Resumed { rest, .. } => rest,
@@ -96,7 +97,7 @@ impl UploadBody {
         Upload::Resumed { start, rest }.into()
     }
 
-    /// Returns the body, and the receiver of its rest, should a connection take less than all of it.
+    /// Returns the body, and a receiver that gets its rest if a connection does not take all of it.
     pub(in crate::proxy) fn lend(mut self) -> (Self, oneshot::Receiver<Upload>) {
         let (owner, back) = oneshot::channel();
         self.owner = Some(owner);

@@ -9,7 +9,7 @@ pub(in crate::proxy) enum Coding {
     Deflate,
 }
 
-/// One coding, or several, that cannot be decoded.
+/// A coding that cannot be decoded, or several codings.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::proxy) struct UnknownCoding;
 

@@ -1,4 +1,5 @@
-//! Decompresses bytes piece by piece. A small piece may stand for a large one, which comes out in parts.
+//! Decompresses bytes piece by piece. A small piece may decompress to a large one, which comes out
+//! in parts.
 
 use std::{
     io::{self, Write as _},
@@ -10,20 +11,21 @@ use flate2::{Decompress, FlushDecompress, Status, write::MultiGzDecoder};
 
 use super::Coding;
 
-/// The most bytes that come out at once.
+/// The largest part that comes out at once.
 const PART: usize = 32 << 10;
 
 #[derive(Debug)]
 pub(super) enum Decoder {
     Gzip(MultiGzDecoder<Vec<u8>>),
-    /// The first bytes of `deflate` tell which of its two formats it has.
+    /// The first bytes of `deflate`, which show the one of its two formats.
     DeflateStart(Vec<u8>),
-    /// By hand: the write adapters of flate2 take a truncated stream for a whole one.
+    /// Decoded without flate2's write adapters, which would accept a truncated stream as a whole
+    /// one.
     Deflate {
         inflate: Decompress,
         output: Vec<u8>,
     },
-    /// The content has ended; bytes behind it are ignored.
+    /// The content has ended. Bytes after it are ignored.
     Ended,
 }
 
@@ -42,7 +44,7 @@ impl Decoder {
                 let taken = decoder.write(input)?;
                 input.advance(taken);
                 if input.is_empty() {
-                    // The next input may be long in coming.
+                    // The next input may take long, so the bytes that are decoded go out now.
                     decoder.flush()?;
                 }
             }
@@ -84,7 +86,7 @@ impl Decoder {
 
     /// The bytes that were decoded before a failure.
     pub(super) fn salvage(&mut self) -> Bytes {
-        // Fails again, but writes what it has before that.
+        // Fails again, but writes the decoded bytes before that.
         let _ = self.finish();
         self.take()
     }
@@ -98,12 +100,12 @@ impl Decoder {
     }
 }
 
-/// RFC 1950, section 2.2.
+/// Whether two bytes begin a zlib stream (RFC 1950, section 2.2).
 fn is_zlib(method: u8, flags: u8) -> bool {
     method & 0x0f == 8 && method >> 4 <= 7 && u16::from_be_bytes([method, flags]).is_multiple_of(31)
 }
 
-/// Returns whether the stream is at its end. Otherwise either all of the input is taken, or the part is full.
+/// Returns whether the stream is at its end. If not, either the input is empty or the part is full.
 fn inflate_part(
     inflate: &mut Decompress,
     input: &mut Bytes,

@@ -1,5 +1,5 @@
-//! Decompresses a body so that links in it can be rewritten. The proxy sends `Accept-Encoding: identity`; this
-//! is for upstreams that compress anyway, and for clients that compress what they send.
+//! Decompresses a body so that links in it can be rewritten. This is for clients that compress
+//! bodies, and for upstreams that compress in spite of the proxy's `Accept-Encoding: identity`.
 
 mod coding;
 mod decoder;
@@ -18,7 +18,7 @@ use tokio::task::coop::poll_proceed;
 
 use decoder::Decoder;
 
-/// Why a decompressed body broke off.
+/// The reason why a decompressed body broke off.
 #[derive(Debug)]
 pub(super) enum DecompressError<E> {
     /// The compressed body broke off.
@@ -36,9 +36,9 @@ pub(super) struct Decompressed<B: Body> {
     input: Bytes,
     /// The compressed body has ended.
     has_ended: bool,
-    /// The decoder has nothing more to give.
+    /// The decoder has written all of its output.
     is_finished: bool,
-    /// Comes once all that could be decoded is out.
+    /// The error, returned after all bytes that could be decoded.
     failure: Option<DecompressError<B::Error>>,
     trailers: Option<Frame<Bytes>>,
 }
@@ -94,7 +94,8 @@ impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Decompressed<B> {
         let this = &mut *self;
         loop {
             let decoded = if !this.input.is_empty() {
-                // A few bytes may stand for many, or for nothing after much work.
+                // A few bytes may decompress to very many, or to none after much work. Without a
+                // budget, they would keep other tasks waiting.
                 ready!(poll_proceed(cx)).made_progress();
                 this.decoder.write(&mut this.input)
             } else if !this.has_ended {

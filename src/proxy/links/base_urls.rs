@@ -1,8 +1,8 @@
 //! The base URLs by which clients call the proxy, and those of the services behind them.
 //!
-//! A response names the proxy as its request did. A request may name it in any way that it can be called, since a
-//! reference learnt by one name may be sent by another; and it may name any route, since a resource of one service
-//! refers to the other.
+//! A response names the proxy as its request did. A request may contain any name of the proxy,
+//! since a client may get a reference by one name and send it by another. It may also contain the
+//! base URL of any route, since a resource of one service may refer to another service.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -37,7 +37,8 @@ pub(in crate::proxy) struct ListenerKind {
     pub(in crate::proxy) is_tls: bool,
 }
 
-/// The number of names to remember. Clients use one or two; a caller who makes up more must not fill the memory.
+/// The number of names to remember. Clients use one or two, and a caller that invents names must
+/// not exhaust the memory.
 const MAX_REMEMBERED: usize = 8;
 
 /// The base URLs of one route whose links are rewritten.
@@ -53,7 +54,7 @@ struct All {
     routes: Vec<Served>,
     /// The prefixes of routes whose links are kept, below those of others.
     kept: Vec<String>,
-    /// The base URLs that are known beforehand, each with that of its upstream.
+    /// The base URLs that are known without a request, each with that of its upstream.
     known: Vec<(ServiceUrl, ServiceUrl)>,
 }
 
@@ -72,7 +73,7 @@ struct Recent {
 }
 
 impl BaseUrls {
-    /// For each route of the configuration. `None` where links are kept.
+    /// Makes the base URLs of each route of the configuration. `None` for a route that keeps links.
     pub(crate) fn of_routes(config: &Config, ports: &Ports) -> Vec<Option<Self>> {
         let allowed = config.security.allowed_hosts.iter();
         let allowed = allowed.map(|host| {
@@ -93,7 +94,8 @@ impl BaseUrls {
         for route in &config.routes {
             if route.links == LinkMode::Keep {
                 places.push(None);
-                // Its base URL lies below another one, and must not be taken for a part of that.
+                // Without this, URLs of a route below another one would be rewritten as URLs of the
+                // other route.
                 if lies_below_another(route, config) {
                     for (port, prefix) in listeners(route, ports) {
                         let names = hosts
@@ -155,7 +157,7 @@ impl BaseUrls {
         let route = &self.all.routes[self.place];
         let prefix = if is_own { "" } else { &route.prefix };
         let called = base(is_tls, host, None, prefix);
-        // A name that is not a URL leaves links as they are. The guard lets none through.
+        // A name that makes no valid URL leaves links as they are. The guard refuses such names.
         let ours = route.public_url.as_ref().or(called.as_ref());
         let ours = ours.unwrap_or(&route.upstream).clone();
 
@@ -212,7 +214,8 @@ fn host(head: &Parts) -> &str {
     host.strip_suffix(':').unwrap_or(host)
 }
 
-/// A base URL of the proxy. Where something before the proxy speaks TLS, `public_url` says so.
+/// A base URL of the proxy. `public_url` takes its place where a gateway in front of the proxy
+/// terminates TLS.
 fn base(is_tls: bool, host: &str, port: Option<u16>, prefix: &str) -> Option<ServiceUrl> {
     let scheme = if is_tls { "https" } else { "http" };
     let url = match port {

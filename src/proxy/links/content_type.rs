@@ -1,4 +1,4 @@
-//! The content types whose bodies may hold links.
+//! The content types whose bodies may contain links.
 
 use http::{HeaderMap, header};
 
@@ -8,7 +8,7 @@ pub(in crate::proxy) enum ContentType {
     Json,
     FhirJson,
     DicomJson,
-    /// A patch, for example.
+    /// JSON of no named standard, such as a patch.
     OtherJson,
     /// XML of no named standard, such as a patch.
     Xml,
@@ -16,8 +16,8 @@ pub(in crate::proxy) enum ContentType {
     Form,
 }
 
-/// FHIR servers accept the general types (hl7.org/fhir/R4/http.html#mime-type), and older ones have other names
-/// (hl7.org/fhir/DSTU2/http.html#mime-type).
+/// The known names. FHIR servers accept the general types (hl7.org/fhir/R4/http.html#mime-type),
+/// and older servers use other names (hl7.org/fhir/DSTU2/http.html#mime-type).
 const KNOWN: [(&str, ContentType); 12] = [
     ("application/json", ContentType::Json),
     ("text/json", ContentType::Json),
@@ -34,7 +34,7 @@ const KNOWN: [(&str, ContentType); 12] = [
 ];
 
 impl ContentType {
-    /// The content type of a body in UTF-8.
+    /// The content type of a body. `None` for a body that is not in UTF-8 or cannot contain links.
     pub(in crate::proxy) fn of(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
         let mut parts = text.split(';').map(str::trim);
@@ -47,7 +47,8 @@ impl ContentType {
     }
 }
 
-/// A type that names only its syntax (RFC 6839). Web pages and pictures are not resources.
+/// The content type that the suffix of a name shows (RFC 6839), except for web pages and pictures,
+/// which are not resources.
 fn other(name: &str) -> Option<ContentType> {
     let name = name.to_ascii_lowercase();
     if name

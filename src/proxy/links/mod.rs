@@ -29,7 +29,7 @@ const RESPONSE_MODIFIED: HeaderName = HeaderName::from_static("response-modified
 const IN_REQUESTS: HeaderValue = HeaderValue::from_static("rewrote proxy base URLs");
 const IN_RESPONSES: HeaderValue = HeaderValue::from_static("rewrote service base URLs");
 
-/// The base URLs to exchange in one exchange.
+/// The base URLs to replace in one exchange.
 #[derive(Debug)]
 pub(in crate::proxy) struct Links {
     responses: Arc<Bases>,
@@ -68,10 +68,10 @@ impl BodyRewrite {
 }
 
 impl Links {
-    /// The service is at `theirs`, and the client calls it by `ours`. `requests` leads from every name of the proxy to
-    /// the service behind it.
+    /// The service is at `theirs`, and the client calls it by `ours`. `requests` leads from every
+    /// name of the proxy to the service behind it.
     pub(in crate::proxy) fn new(theirs: &ServiceUrl, ours: &ServiceUrl, requests: Bases) -> Self {
-        // A service behind a gateway that terminates TLS may not know that it is called with https.
+        // A service behind a gateway that terminates TLS may write http into its links.
         let plain = theirs.to_string().replacen("https://", "http://", 1);
         let port = format!(
             "{}:443{}",
@@ -88,14 +88,15 @@ impl Links {
         }
     }
 
-    /// Rewrites a query. `None` if it does not name the proxy.
+    /// Rewrites a query. `None` if it does not contain a URL of the proxy.
     pub(in crate::proxy) fn in_query(&self, query: &str) -> Option<String> {
         let changed = self.requests.rewrite_query(query.as_bytes())?;
         String::from_utf8(changed).ok()
     }
 
-    /// Rewrites the headers of a request that hold URLs. A response whose links are rewritten by `plan` must not be
-    /// compressed, and must be whole: the client counts the bytes of the rewritten one.
+    /// Rewrites the request headers that contain URLs. With a `plan`, it also requests a response
+    /// that is whole and not compressed: a range would count the bytes of the original, and the
+    /// client counts those of the rewritten response.
     pub(in crate::proxy) fn in_request_headers(&self, plan: Option<Plan>, headers: &mut HeaderMap) {
         if plan.is_some() {
             headers.insert(header::ACCEPT_ENCODING, UNCOMPRESSED);
@@ -107,7 +108,7 @@ impl Links {
         change(headers, |name, value| match name {
             "if-none-exist" => bases.rewrite_condition(value),
             "content-location" | "destination" => bases.rewrite_search(value),
-            // This header holds a resource.
+            // This header contains a resource.
             "x-provenance" => {
                 let mut rewriter = JsonRewriter::new(Plan::Request, bases.clone());
                 let start = rewriter.push(&Bytes::copy_from_slice(value));
@@ -117,8 +118,8 @@ impl Links {
         });
     }
 
-    /// How to rewrite the body of a request. `None` if it cannot hold the proxy's URLs, or has a coding that only
-    /// the service may know.
+    /// How to rewrite the body of a request. `None` if it cannot contain the proxy's URLs, or has a
+    /// coding that the proxy cannot decode.
     pub(in crate::proxy) fn in_request_body(
         &self,
         kind: RouteKind,
@@ -148,7 +149,7 @@ impl Links {
         })
     }
 
-    /// Rewrites the headers of a response that hold URLs of the service.
+    /// Rewrites the response headers that contain URLs of the service.
     pub(in crate::proxy) fn in_response_headers(&self, headers: &mut HeaderMap) {
         change(headers, |name, value| match name {
             "location" | "content-location" => self.in_location(value),
@@ -157,7 +158,8 @@ impl Links {
         });
     }
 
-    /// Rewrites a URL, or an absolute path, which would lead out of the route's prefix.
+    /// Rewrites a URL or an absolute path. Without the route's prefix, the path would lead to
+    /// another route or to none.
     fn in_location(&self, value: &[u8]) -> Option<Vec<u8>> {
         if !value.starts_with(b"/") || value.starts_with(b"//") {
             return self.responses.rewrite_url(value);
@@ -184,7 +186,8 @@ impl Links {
 }
 
 /// Removes headers that describe the original bytes (length, encoding, digests) and adds
-/// `response-modified-ahds-proxy`: whether anything changes is not known until the end of the body.
+/// `response-modified-ahds-proxy`. The header is added even if nothing changes, since that is known
+/// only at the end of the body.
 pub(in crate::proxy) fn mark_response(headers: &mut HeaderMap) {
     headers::remove_all(headers, |name| {
         is_of_the_bytes(name) || *name == header::ACCEPT_RANGES
@@ -192,8 +195,8 @@ pub(in crate::proxy) fn mark_response(headers: &mut HeaderMap) {
     headers.insert(RESPONSE_MODIFIED, IN_RESPONSES);
 }
 
-/// Removes headers that describe the original bytes and adds `request-modified-ahds-proxy`: the body is rewritten, and
-/// no longer compressed.
+/// Removes headers that describe the original bytes and adds `request-modified-ahds-proxy`, since
+/// the body is rewritten and no longer compressed.
 pub(in crate::proxy) fn mark_request(headers: &mut HeaderMap) {
     headers::remove_all(headers, is_of_the_bytes);
     headers.insert(REQUEST_MODIFIED, IN_REQUESTS);
@@ -219,11 +222,11 @@ fn is_of_the_bytes(name: &HeaderName) -> bool {
 
 fn response_format(plan: Plan, head: &response::Parts) -> Option<Format> {
     let is_result = match plan {
-        // The response to an upload of which nothing was stored lists the failures.
+        // A 409 is the response to an upload of which nothing was stored. It lists the failures.
         Plan::DicomStore => head.status.is_success() || head.status == StatusCode::CONFLICT,
         _ => head.status.is_success(),
     };
-    // A part of a body does not show its place in the document.
+    // A part of a body does not show which elements its strings belong to.
     let is_part = head.status == StatusCode::PARTIAL_CONTENT
         || head.headers.contains_key(header::CONTENT_RANGE);
     let is_empty = head.status == StatusCode::NO_CONTENT;
@@ -239,7 +242,7 @@ fn response_format(plan: Plan, head: &response::Parts) -> Option<Format> {
     }
 }
 
-/// Replaces the value of each header that `rewrite` returns another one for.
+/// Replaces the value of each header for which `rewrite` returns a new value.
 fn change(headers: &mut HeaderMap, rewrite: impl Fn(&str, &[u8]) -> Option<Vec<u8>>) {
     for (name, value) in headers.iter_mut() {
         let changed = rewrite(name.as_str(), value.as_bytes()).map(Bytes::from);

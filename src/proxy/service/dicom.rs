@@ -8,7 +8,7 @@ use super::{
 };
 use crate::rewrite::Plan;
 
-/// In byte order.
+/// The resources that may be logged, in byte order.
 const RESOURCES: &[&str] = &[
     "changefeed",
     "export",
@@ -32,7 +32,7 @@ pub(super) fn interaction(method: &Method, path: &str) -> Interaction {
     }
 }
 
-/// The health check, and the `OpenAPI` document, of which there is one for each version.
+/// Whether a path is the health check, or the `OpenAPI` document of a version.
 fn is_public(path: &str) -> bool {
     let Some(path) = path.strip_prefix('/') else {
         return false;
@@ -42,7 +42,7 @@ fn is_public(path: &str) -> bool {
 }
 
 fn response(method: &Method, path: &str) -> Option<Plan> {
-    // A version comes first, and a partition where there are any.
+    // A version comes first, then a partition if the service has partitions.
     let mut segments = segments(path).filter(|segment| !segment.is_empty()).take(5);
     let noun = segments.find(|segment| {
         matches!(

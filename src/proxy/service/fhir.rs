@@ -10,8 +10,8 @@ use super::{
 };
 use crate::rewrite::Plan;
 
-/// Operations that FHIR or Azure define as reads (hl7.org/fhir/R4/operationslist.html). Any other may
-/// write or start a job even if it is called by GET, as `$export` does.
+/// Operations that FHIR or Azure define as reads (hl7.org/fhir/R4/operationslist.html). Any other
+/// operation may write or start a job even by GET, as `$export` does.
 const SAFE_OPERATIONS: [&str; 13] = [
     "$everything",
     "$expand",
@@ -39,10 +39,10 @@ pub(super) fn interaction(method: &Method, path: &str) -> Interaction {
     }
 }
 
-/// Whether a service responds without a token. A spelling that is not listed here gets one, so that no
-/// other resource is ever requested without.
+/// Whether a service responds without a token. Only the spellings listed here are public, so that
+/// the proxy never requests another resource without a token.
 fn is_public(method: &Method, path: &str) -> bool {
-    // Services take `/metadata/` for `/metadata`.
+    // Services accept `/metadata/` for `/metadata`.
     let Some(path) = path.strip_prefix('/') else {
         return false;
     };
@@ -59,8 +59,8 @@ fn is_public(method: &Method, path: &str) -> bool {
     is_read_method(method) && (is_listed || definition.is_some_and(is_name))
 }
 
-/// Whether a request changes nothing at the service. An operation that is not known may change
-/// something, however it is encoded.
+/// Whether a request changes nothing at the service. An unknown operation may change something,
+/// however its name is encoded.
 pub(super) fn is_read(method: &Method, path: &str) -> bool {
     if is_read_method(method) {
         !path.contains(['$', '%']) || segments(path).all(|segment| is_safe(&segment))
@@ -69,8 +69,8 @@ pub(super) fn is_read(method: &Method, path: &str) -> bool {
     }
 }
 
-/// A segment that names no operation, or one that only reads. Some servers decode it twice, or drop
-/// parameters behind a semicolon.
+/// Whether a segment names no operation, or an operation that only reads. Some servers decode a
+/// segment twice, or drop parameters after a semicolon.
 fn is_safe(segment: &str) -> bool {
     let twice = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
     [segment, &twice].into_iter().all(|segment| {
@@ -79,12 +79,13 @@ fn is_safe(segment: &str) -> bool {
     })
 }
 
-/// A search by POST (hl7.org/fhir/R4/http.html#search), which carries its parameters in a form.
+/// Whether a request is a search by POST (hl7.org/fhir/R4/http.html#search), which has its
+/// parameters in a form.
 pub(super) fn is_search(method: &Method, path: &str) -> bool {
     *method == Method::POST && segments(path).last().is_some_and(|last| last == "_search")
 }
 
-/// Whether a path has one of the three forms of a search, and nothing else in it.
+/// Whether a path has exactly one of the three forms of a search.
 fn is_plain_search(path: &str) -> bool {
     let segments: Vec<Cow<'_, str>> = segments(path).collect();
     let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
@@ -102,16 +103,18 @@ fn is_type(segment: &str) -> bool {
     starts_as_type(segment) && segment.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
-/// hl7.org/fhir/R4/datatypes.html#id.
+/// Whether a segment is a resource id (hl7.org/fhir/R4/datatypes.html#id).
 fn is_id(segment: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
     (1..=64).contains(&segment.len()) && segment.bytes().all(is_allowed)
 }
 
-/// `None` where the body is a stored resource: one that is read, or echoed when it is written, belongs
-/// to the user, even if it is a Bundle that looks like a response.
+/// The links in the response to a request. `None` where the body is a stored resource. A resource
+/// that is read, or returned after a write, is the user's data, even if it is a Bundle that looks
+/// like a response.
 fn response(method: &Method, path: &str) -> Option<Plan> {
-    // The service's base may lie below the upstream. Its own paths start with a type or in `_$.`.
+    // The service's base may lie below the upstream's path. The service's own paths begin with a
+    // type or with one of `_$.`.
     let mut segments = segments(path)
         .filter(|segment| !segment.is_empty())
         .skip_while(|segment| {
@@ -128,14 +131,14 @@ fn response(method: &Method, path: &str) -> Option<Plan> {
     };
     let is_rewritten = match *method {
         Method::GET | Method::HEAD => !is_stored,
-        // A batch, a search or an operation; otherwise a resource is created.
+        // A batch, a search or an operation. Every other POST creates a resource.
         Method::POST => {
             first[0].is_none()
                 || self::segments(path)
                     .last()
                     .is_none_or(|last| is_special(&last))
         }
-        // The capability statement, of servers that know this older way to request it.
+        // Older servers respond to OPTIONS with the capability statement.
         Method::OPTIONS => true,
         _ => false,
     };
@@ -146,13 +149,14 @@ fn starts_as_type(segment: &str) -> bool {
     segment.starts_with(|first: char| first.is_ascii_uppercase())
 }
 
-/// `_history`, `$export` and the like; no type or id begins so.
+/// Whether a segment is one such as `_history` or `$export`. No type or id begins with these
+/// characters.
 fn is_special(segment: &str) -> bool {
     segment.starts_with(['_', '$'])
 }
 
-/// In byte order: FHIR's interactions on the whole system, the resource types of R4
-/// (hl7.org/fhir/R4/resourcelist.html), and those that R5 adds.
+/// The resources that may be logged, in byte order: FHIR's interactions on the whole system, the
+/// resource types of R4 (hl7.org/fhir/R4/resourcelist.html), and those that R5 adds.
 const RESOURCES: &[&str] = &[
     "$export",
     "$import",

@@ -13,12 +13,12 @@ use crate::config::RouteKind;
 pub(super) use interaction::Interaction;
 
 impl Interaction {
-    /// Reads a request to a service of `kind`. `path` is the part behind the route's prefix.
+    /// Reads a request to a service of `kind`. `path` is the part after the route's prefix.
     pub(super) fn of(kind: RouteKind, method: &Method, path: &str) -> Self {
         match kind {
             RouteKind::Fhir => fhir::interaction(method, path),
             RouteKind::Dicom => dicom::interaction(method, path),
-            // An unknown service may be a FHIR server, whose operations are the more dangerous ones.
+            // An unknown service may be a FHIR server, so the rules for FHIR's operations apply.
             RouteKind::Http => Self {
                 resource: "-",
                 is_public: false,
@@ -36,7 +36,8 @@ mod tests {
     use crate::rewrite::Plan;
     use RouteKind::{Dicom, Fhir, Http};
 
-    /// As short as a table needs: `p` for public, `r` for read, `s` for search.
+    /// The resource, the flags and the plan. The flags are `p` for public, `r` for read, `s` for
+    /// search.
     fn of(kind: RouteKind, request: &str) -> (&'static str, String, Option<Plan>) {
         let (method, path) = request.split_once(' ').expect("a method and a path");
         let method = method.parse().expect("a method");
