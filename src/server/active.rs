@@ -32,7 +32,7 @@ struct State {
     is_reading_head: AtomicBool,
     is_stopped: AtomicBool,
     all_sent: AtomicBool,
-    /// The target of the last head: one of the constants below.
+    /// The state of the last head's target: one of the constants below.
     target: AtomicU8,
     /// The cut targets of all heads so far, over HTTP/2.
     cut: CutTargets,
@@ -41,12 +41,13 @@ struct State {
     idleness: Arc<Idleness>,
 }
 
-/// The request's line was not inspected, since the client did not wait for the response before it.
+/// The request's line was not inspected, since the client sent it before it got the previous
+/// response.
 const UNSEEN: u8 = 0;
 const WHOLE: u8 = 1;
 const CUT: u8 = 2;
 
-/// The order in which idle connections give up their places: the least goes first.
+/// The order in which idle connections are closed: the least comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Idle {
     /// Whether a request has begun to come, or the first one has not come yet.
@@ -128,7 +129,7 @@ impl Active {
         self.0.is_reading_head.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that every byte of the responses that have ended is sent.
+    /// Notes that all bytes of the responses that have ended are sent.
     pub(super) fn flushed(&self) {
         if !self.all_sent() && !self.any() {
             self.0.all_sent.store(true, Ordering::SeqCst);
@@ -136,12 +137,12 @@ impl Active {
         }
     }
 
-    /// Whether every byte of the responses so far is sent, and none is due.
+    /// Whether all bytes of the responses so far are sent, and no response is due.
     pub(super) fn all_sent(&self) -> bool {
         self.0.all_sent.load(Ordering::SeqCst)
     }
 
-    /// Notes that bytes of a response are on their way.
+    /// Notes that the first bytes of a response have been written.
     pub(super) fn response_begun(&self) {
         self.0.awaits_response.store(false, Ordering::Relaxed);
     }

@@ -1,11 +1,11 @@
-//! Logs why TLS handshakes fail, and the remedy, in the proxy's own words: a client chooses the
-//! text of its certificate.
+//! Logs why TLS handshakes fail, and the remedy. The log contains no text of the client's
+//! certificate, since the client chooses it.
 
 use rustls::{AlertDescription as Alert, CertificateError, Error};
 
 use super::log_limit::LogLimit;
 
-/// Logs failed handshakes. It limits the lines, since a client may try again and again.
+/// Logs failed handshakes. The number of lines is limited, since a client may try repeatedly.
 #[derive(Debug, Default)]
 pub(super) struct HandshakeLog(LogLimit);
 
@@ -59,7 +59,7 @@ fn reason_and_remedy(error: &Error) -> (&'static str, &'static str) {
 fn certificate_reason_and_remedy(problem: &CertificateError) -> (&'static str, &'static str) {
     use CertificateError as Bad;
     match problem {
-        // Only the signature tells a CA from another of its name.
+        // Only the signature distinguishes two CAs of the same name.
         Bad::UnknownIssuer | Bad::BadSignature => (
             "no CA in `security.tls.client_ca` has signed the client's certificate",
             "Give the client a certificate that one of them has signed, or add its CA to the file, \

@@ -1,5 +1,5 @@
 //! Ends a connection on the server's initiative, in an orderly way and without losing a request
-//! that comes at that moment.
+//! that arrives at that moment.
 
 use std::{pin::pin, time::Duration};
 
@@ -38,14 +38,15 @@ pub(super) async fn close_requested(
 }
 
 impl Closing {
-    /// Whether there is time for an orderly end. A request that came at the same moment gets its
+    /// Whether there is time for an orderly end. A request that arrived at the same moment gets its
     /// response in any case.
     pub(super) fn is_orderly(&self, active: &Active) -> bool {
         !matches!(self, Self::Evicted { permit: None }) || active.any()
     }
 
-    /// Drives a connection to its end. Returns `None` if that does not come in time. A request in
-    /// flight has no time limit; a client that is still sending afterwards has [`LINGER`].
+    /// Drives a connection to its end. Returns `None` if the end does not come in time. A request
+    /// in flight has no time limit here. A client that is still sending after its response has
+    /// [`LINGER`].
     pub(super) async fn end<T>(
         &self,
         connection: impl Future<Output = T>,
@@ -105,7 +106,7 @@ mod tests {
         }
     }
 
-    /// However long the request takes, the client then has time to read the response.
+    /// The client has time to read the response, however long the request takes.
     #[tokio::test(start_paused = true)]
     async fn a_request_that_comes_at_the_last_moment_keeps_its_connection() {
         for duration in [ORDERLY_END / 2, ORDERLY_END * 60] {

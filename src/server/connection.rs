@@ -112,7 +112,7 @@ pub(super) async fn run<H: Handler>(
         };
         if closing.is_orderly(&active) {
             connection.as_mut().graceful_shutdown();
-            // An error only ends the connection, and the client has seen it too.
+            // An error only ends the connection, and the client notices that, too.
             let _ = closing
                 .end(write_progress.drive(&mut connection), &active)
                 .await;
@@ -146,26 +146,29 @@ pub(super) async fn run<H: Handler>(
     }
 }
 
-/// Ends a failed HTTP/1.1 connection, so that the client learns what happened.
+/// Ends a failed HTTP/1.1 connection, so that the client can tell a broken response from a complete
+/// one.
 async fn end_broken(mut io: Io, write_progress: &WriteProgress) {
     if io.too_slow()
         && let Some(response) = refused_head::refuse(StatusCode::REQUEST_TIMEOUT, None)
     {
         // hyper closes such a connection without a response. Only one write is tried, since the
-        // client has been slow enough.
+        // client has already been too slow.
         let _ = io.write_all(&response).await;
         let _ = io.shutdown().await;
     } else if write_progress.has_broken_off() {
         if write_progress.ends_with_connection() {
             io.reset();
         } else {
-            // A client that is still sending must not lose the part of the response that came.
+            // Without this, a client that is still sending would lose the part of the response that
+            // was written.
             let _ = io.shutdown().await;
         }
     }
 }
 
-/// Reads until it is clear whether the client speaks HTTP/2. Returns no bytes if it sent none.
+/// Reads until the bytes show whether the client speaks HTTP/2. Returns no bytes if the client sent
+/// none.
 async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Bytes> {
     let mut first = BytesMut::with_capacity(4096);
     loop {

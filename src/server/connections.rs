@@ -1,7 +1,7 @@
-//! The open connections, and their limit. An idle connection, which has no request in flight, never
-//! keeps a new one out: when every place is taken, one is closed. Connections between two requests
-//! go first, the longest idle of them before the others. Connections whose first request has not
-//! come, or whose next head has begun to come, follow.
+//! The open connections, and their limit. An idle connection has no request in flight. When every
+//! place is taken, a new connection closes an idle one. Connections between two requests go first,
+//! the longest idle before the others. Connections whose first request has not come, or whose next
+//! head has begun to come, follow.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The number of connections beyond the limit that may take a moment to close in an orderly way.
-/// More are cut off.
+/// Any others are cut off.
 pub const CLOSING: usize = 16;
 
 /// The places for connections of one or several listeners. Clones share them.
@@ -52,12 +52,12 @@ pub(super) struct Member {
     id: u64,
     pub(super) active: Active,
     evicted: oneshot::Receiver<()>,
-    /// The place is released when the socket is closed, or is about to be.
+    /// The place of the connection. It is released when the socket is closed, or about to be.
     place: Option<OwnedSemaphorePermit>,
 }
 
 impl Connections {
-    /// Creates places for `limit` connections. When they do not suffice, the log gives `remedy`.
+    /// Creates places for `limit` connections. The log gives `remedy` when they do not suffice.
     pub fn new(limit: usize, remedy: &'static str) -> Self {
         Self(Arc::new(State {
             limit,
@@ -140,12 +140,12 @@ impl Member {
     /// Completes once the connection has to end.
     pub(super) async fn evicted(&mut self) {
         if (&mut self.evicted).await.is_err() {
-            // Nobody is left who could claim the place.
+            // No sender is left that could claim the place.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Permits a short orderly end, from which on the place is free. `None` if too many others are
+    /// Frees the place, and permits a short orderly end. `None` if too many other connections are
     /// closing.
     pub(super) fn closing(&mut self) -> Option<OwnedSemaphorePermit> {
         let permit = self

@@ -1,9 +1,9 @@
-//! Tells whether a client that has ended its sending side has left or waits for its response.
+//! Decides whether a client that has ended its sending side has left or waits for its response.
 //!
-//! TCP does not tell the two apart until something is sent, and some clients would read anything
-//! sent early as the response. So the state of the client's own socket is read from the system now and then.
-//! Where it knows nothing, the client is assumed to wait: if it has left, writing the response
-//! shows it. A client whose body stays incomplete is assumed to have left.
+//! TCP does not show the difference until bytes are sent, and some clients would read any early
+//! bytes as the response. So the state of the client's own socket is read from the system now and
+//! then. If the system does not know it, the client is assumed to wait: if it has left, writing the
+//! response fails. A client whose body stays incomplete is assumed to have left.
 //!
 //! Without it, hyper drops the request of a waiting client, and
 //! `a_client_that_waits_gets_its_answer_and_nothing_before_it` in `tests/it/half_closed.rs` fails.
@@ -16,10 +16,11 @@ use tokio::time::Instant;
 
 use super::{listener::Stream, peer_socket::PeerSocket};
 
-/// A client that ends its sending side may close the socket right after.
+/// The time before the first check, since a client that ends its sending side may close the socket
+/// right after.
 const FIRST_CHECK: Duration = Duration::from_millis(20);
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// The time to read the part of a body that has arrived.
+/// The time in which the handler may read the part of a body that has arrived.
 const BODY_GRACE: Duration = Duration::from_secs(1);
 
 /// The state of a client that has ended its sending side.
@@ -51,7 +52,7 @@ impl HalfClosed {
                 false
             }
             PeerSocket::Closed => true,
-            // The system found it before, and has forgotten it since.
+            // The system found the socket before and does not now, so it has been closed.
             PeerSocket::NotFound => self.was_held,
             PeerSocket::Unknown => false,
         };

@@ -7,7 +7,7 @@ use http_body::Body;
 
 use super::request_body::RequestBody;
 
-/// Handles requests. It never fails: an error is a response too.
+/// Handles requests. A handler never fails, since an error is a response, too.
 pub trait Handler: Clone + Send + Sync + 'static {
     /// The response's body.
     type Body: Body<
@@ -23,7 +23,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
         self
     }
 
-    /// Handles one request. The future is dropped when the client goes away.
+    /// Handles one request. The future is dropped when the client leaves.
     fn handle(
         self,
         request: Request<RequestBody>,

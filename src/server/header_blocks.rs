@@ -1,13 +1,13 @@
 //! Finds the header blocks in the bytes that an HTTP/2 client sends (RFC 9113, sections 4 and 6),
-//! however the bytes are cut. It skips all other frames. A frame that h2 would refuse is an error.
-//! This file goes with `http2_targets`.
+//! however the bytes are cut, and skips all other frames. A frame that h2 would refuse is an error.
+//! Delete this file with `http2_targets`.
 
 use std::borrow::Cow;
 
 use super::hpack::Malformed;
 
 const HEADERS: u8 = 1;
-/// Clients must not send `PUSH_PROMISE`, and h2 ends the connection (section 8.4).
+/// A frame that clients must not send: h2 ends the connection (section 8.4).
 const PUSH_PROMISE: u8 = 5;
 const CONTINUATION: u8 = 9;
 
@@ -15,7 +15,7 @@ const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 
-/// "PRI * HTTP/2.0..." (section 3.4).
+/// The length of the connection preface, "PRI * HTTP/2.0..." (section 3.4).
 const PREFACE: usize = 24;
 const HEAD: usize = 9;
 
@@ -39,7 +39,7 @@ enum Next {
     Payload(Head),
 }
 
-/// The head of a frame that carries a block or a part of one.
+/// The head of a frame that contains a block or a part of one.
 #[derive(Debug, Clone, Copy)]
 struct Head {
     length: usize,
@@ -147,7 +147,8 @@ impl Head {
         if self.is_headers && self.flags & PRIORITY != 0 {
             let (dependency, rest) = fragment.split_first_chunk().ok_or(Malformed)?;
             if u32::from_be_bytes(*dependency) & (!0 >> 1) == self.stream {
-                // h2 resets the stream without reading the block, and its table differs from then on.
+                // h2 resets the stream without reading the block, so its table and this one would
+                // differ from then on.
                 return Err(Malformed);
             }
             // The weight.

@@ -1,8 +1,8 @@
 //! Reads the `:path` of HTTP/2 header blocks (HPACK, RFC 7541).
 //!
-//! The dynamic table must change as the receiver's does, so every field is read; of all other
-//! fields only the sizes are kept. A block that h2 would refuse is an error, and ends the reading.
-//! This file goes with `http2_targets`.
+//! The dynamic table must change as the receiver's does, so every field is read. Of the fields
+//! other than `:path`, only the sizes are kept. A block that h2 would refuse is an error, and ends
+//! the reading. Delete this file with `http2_targets`.
 
 mod huffman;
 
@@ -16,7 +16,7 @@ pub(super) use huffman::encode;
 const MAX_TABLE: usize = 4096;
 /// The part of an entry's size that is not text (RFC 7541, section 4.1).
 const OVERHEAD: usize = 32;
-/// The number of bytes of an integer behind its prefix. h2 reads as many.
+/// The largest number of bytes of an integer after its prefix, as in h2.
 const MAX_INTEGER: usize = 4;
 /// The memory for texts that is kept from block to block.
 const SPARE: usize = 4096;

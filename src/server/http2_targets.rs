@@ -1,7 +1,7 @@
 //! Inspects the request targets of an HTTP/2 connection before h2 does.
 //!
 //! h2 silently cuts a target off at a raw `#`, so a search or a delete would reach further than
-//! requested. Only the bytes of the connection show it. They are read, never changed.
+//! requested. Only the bytes of the connection show the `#`. They are read, never changed.
 //!
 //! Without it, `a_raw_number_sign_is_refused_in_whatever_way_it_is_sent` in
 //! `tests/it/raw_http2_targets.rs` fails. Delete it, with `header_blocks` and `hpack`, once h2
@@ -17,11 +17,11 @@ use super::{
     hpack::{Malformed, PathReader},
 };
 
-/// The number of cut targets that are remembered. A client that sends more of them has every
-/// request refused.
+/// The number of cut targets that are remembered. If a client sends more, all of its requests are
+/// refused.
 const MAX_CUT: usize = 32;
 
-/// The targets of one connection that h2 does not pass on as they were sent.
+/// The targets of one connection that h2 cuts off.
 #[derive(Debug)]
 pub struct Http2Targets {
     blocks: HeaderBlocks,
@@ -76,7 +76,7 @@ impl Http2Targets {
 /// The cut targets, as the requests of the connection see them.
 #[derive(Debug, Default)]
 pub(super) struct CutTargets {
-    /// Whether there is anything to compare with. Most connections only check this.
+    /// Whether there is any cut target to compare with. Most connections only check this.
     is_any: AtomicBool,
     known: Mutex<Known>,
 }

@@ -1,18 +1,19 @@
 //! The byte stream under a connection, with the deadlines that hyper lacks.
 //!
-//! A client must send its first byte, and then each head, in time. It may idle between requests for
-//! a while, and must keep taking bytes of a response. A client that is still sending when a
-//! connection ends is read from for a moment: closing earlier would make the system discard the
-//! response (RFC 9112, section 9.6).
+//! A client must send its first byte, and then each head, in time. It may be idle between requests
+//! for a while, and must keep taking bytes of a response. If a client is still sending when its
+//! connection ends, the server reads on for a moment. An earlier close would make the system
+//! discard the response (RFC 9112, section 9.6).
 //!
-//! Without it, slow and silent clients keep their places for ever, and `tests/it/slow_clients.rs`
-//! fails. Delete the deadlines once hyper has timeouts for heads that end with 408, for idle
-//! connections and for writes.
+//! Without the deadlines, slow and silent clients keep their places for ever, and
+//! `tests/it/slow_clients.rs` fails. Delete the deadlines once hyper has timeouts for heads that
+//! end with 408, for idle connections and for writes.
 //!
 //! hyper responds to a head that it cannot read with a bare status. While no response is due, its
-//! writes can only be such a refusal, which is replaced by a response that says how to correct the
-//! request. Without it, `a_head_that_cannot_be_read_is_refused_with_a_text` in `tests/it/limits.rs`
-//! fails. Delete it once hyper lets the server provide this response.
+//! writes can only be such a refusal. It is replaced by a response that says how to correct the
+//! request. Without this, `a_head_that_cannot_be_read_is_refused_with_a_text` in
+//! `tests/it/limits.rs` fails. Delete the replacement once hyper lets the server provide this
+//! response.
 
 use std::{
     io,
@@ -32,11 +33,13 @@ use super::{
     listener::Stream, refused_head, target::RequestLine, write_progress::WriteProgress,
 };
 
-/// The longest time that a client still sending is read from after its response.
+/// The longest time for which the server reads on from a client that is still sending after its
+/// response.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 /// The number of bytes up to which a write is joined into one piece.
 const JOINED: usize = 2048;
-/// The longest time that a client that sends nothing is read from after its response.
+/// The longest time for which the server reads on from a client that sends nothing after its
+/// response.
 pub(super) const LINGER_QUIET: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -66,8 +69,9 @@ pub(super) struct Io {
     too_slow: bool,
 }
 
-/// A limit above the bytes that h2 takes of a header block: at least 7 frames of 16 KiB, and those
-/// that `max_head` fills with a quarter more. Past `max_head`, h2 responds with 431 and reads on.
+/// A limit above the number of bytes that h2 accepts in a header block: at least 7 frames of 16
+/// KiB, and the frames that `max_head` fills, with a quarter more. Beyond `max_head`, h2 responds
+/// with 431 and reads on.
 fn max_block(max_head: usize) -> usize {
     max_head.saturating_mul(2).max(128 << 10)
 }
@@ -145,7 +149,7 @@ impl Io {
         self.inspect(bytes);
     }
 
-    /// Looks for targets that hyper does not show as they were sent.
+    /// Looks for targets that hyper would cut off.
     fn inspect(&mut self, bytes: &[u8]) {
         if let Some(targets) = &mut self.targets {
             if targets.read(bytes) {
@@ -156,7 +160,7 @@ impl Io {
         }
     }
 
-    /// Completes if the client is late. It is called when there is nothing to read.
+    /// Completes if the client is late. To be called when there is nothing to read.
     ///
     /// hyper does not read again when a response ends. The timer therefore stays set during a
     /// response, and determines later how long the client has been idle.
@@ -175,17 +179,17 @@ impl Io {
         self.poll_deadline(cx, deadline)
     }
 
-    /// Aborts the connection, by dropping it with a linger time of zero: the system sends a TCP RST, so
-    /// that a truncated response cannot be mistaken for a complete one.
+    /// Aborts the connection by dropping it with a linger time of zero. The system then sends a TCP
+    /// RST, so that the client cannot take a truncated response for a complete one.
     pub(super) fn reset(self) {
         if let Some(stream) = self.stream.tcp() {
-            // Without the RST, as over a Unix socket, the client sees an orderly end.
+            // If this fails, the client sees an orderly end, as it does over a Unix socket.
             let _ = stream.set_zero_linger();
         }
     }
 
-    /// Hides the end of the client's bytes from hyper, which would drop the request, for as long as
-    /// the client may be waiting for its response.
+    /// Hides the end of the client's bytes from hyper for as long as the client may be waiting for
+    /// its response. hyper would otherwise drop the request.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.ended = true;
         if self.half_closed.is_none() {
@@ -261,8 +265,8 @@ impl Io {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Writes a refusal with a text in place of hyper's bare one, which `own` begins. Returns
-    /// `None` if hyper writes the response to a request.
+    /// Writes a refusal with a text in place of hyper's bare status, which begins with `own`.
+    /// Returns `None` if hyper writes the response to a request.
     fn poll_refusal(&mut self, cx: &mut Context<'_>, own: &[u8]) -> Option<Poll<io::Result<()>>> {
         if !self.reads_heads || !self.active.all_sent() {
             return None;
@@ -310,8 +314,8 @@ impl Io {
     }
 }
 
-/// Joins short `bufs` into one piece: a head and a small body cost less to copy and `send` than to
-/// write as two.
+/// Joins short `bufs` into one piece, since one copied piece costs less to send than a head and a
+/// small body in two.
 fn join<'a>(bufs: &[io::IoSlice<'_>], joined: &'a mut [u8; JOINED]) -> Option<&'a [u8]> {
     let mut end = 0;
     for buf in bufs {
@@ -369,7 +373,7 @@ impl AsyncWrite for Io {
         if self.linger.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             // A client that was idle when the server stopped has sent nothing, so an early close
-            // cannot cost it a response.
+            // loses no response.
             self.ended |= self.active.is_stopped();
         }
         ready!(self.poll_linger(cx));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// hyper reads in chunks of this size and takes no smaller limit for a head.
+/// The smallest limit for a head. hyper reads in chunks of this size and accepts no smaller limit.
 pub const MIN_HEAD: usize = 8192;
 
 /// The flow-control window of an HTTP/2 stream, in bytes.
@@ -18,7 +18,7 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// The time after which a client that takes no byte of a response is cut off.
     pub write_timeout: Duration,
-    /// The number of bytes of a request's head that are read. Past it the server responds with 431
-    /// by itself.
+    /// The largest head of a request that is read. Beyond it, the server responds with 431 by
+    /// itself.
     pub max_head: usize,
 }

@@ -33,7 +33,7 @@ pub enum Listener {
     Unix(UnixListener, SocketFile),
 }
 
-/// The reason why an address cannot be listened on.
+/// The reason why an address cannot be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another process listens there.
@@ -71,7 +71,7 @@ impl BindError {
     }
 }
 
-/// The standard library has no kind for this error.
+/// Whether the system has no such address family. The standard library has no kind for this error.
 #[cfg(unix)]
 fn is_unsupported_family(reason: &io::Error) -> bool {
     reason.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
@@ -94,7 +94,7 @@ impl Listener {
     }
 
     /// Binds a Unix socket that only this user may connect to. It replaces a socket file on which
-    /// nobody listens any more.
+    /// no process listens.
     #[cfg(unix)]
     pub fn unix(path: PathBuf) -> Result<Self, BindError> {
         let shown = format!("unix:{}", path.display());
@@ -167,12 +167,12 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     let (stream, _) = listener.accept().await?;
-    // It fails if the client has already gone, which is not the listener's fault.
+    // This fails if the client has already left, which the connection notices by itself.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
-/// A connection as the system hands it over.
+/// A connection as the system accepted it.
 #[derive(Debug)]
 pub(super) enum Accepted {
     Plain(Stream),
@@ -190,7 +190,7 @@ impl Accepted {
         stream.peer_addr().ok().map(|address| address.ip())
     }
 
-    /// Makes the connection ready for reading. It waits for the client without a timeout.
+    /// Makes the connection ready for reading. Waits for the client without a timeout.
     pub(super) async fn open(self) -> io::Result<Stream> {
         match self {
             Self::Plain(stream) => Ok(stream),
@@ -203,12 +203,13 @@ impl Accepted {
     }
 }
 
-/// The file of a Unix socket. Dropping it removes the file, unless another has taken its place.
+/// The file of a Unix socket. Dropping it removes the file, unless another file has taken its
+/// place.
 #[cfg(unix)]
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
-    /// The device and inode number, which tell the file from another of its name.
+    /// The device and inode number, which distinguish the file from another of the same name.
     identity: (u64, u64),
 }
 
@@ -219,7 +220,8 @@ impl SocketFile {
         Ok(Self { path, identity })
     }
 
-    /// The file at `path`, if it is a socket that nobody listens on. Nothing else is ever replaced.
+    /// The file at `path`, if it is a socket on which no process listens. No other file is
+    /// replaced.
     fn abandoned(path: &Path) -> Option<Self> {
         use std::os::unix::{fs::FileTypeExt as _, net::UnixStream};
         let file = std::fs::symlink_metadata(path).ok()?;
@@ -244,7 +246,7 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         let found = std::fs::symlink_metadata(&self.path);
         if found.is_ok_and(|file| identity(&file) == self.identity) {
-            // Nothing can be done if the folder is no longer writable.
+            // This fails if the folder is no longer writable. The file then stays.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -281,7 +283,7 @@ impl Stream {
     }
 }
 
-/// Does the same with the stream of each kind.
+/// Makes the same call on the stream of each kind.
 macro_rules! each {
     ($connection:expr, $stream:ident => $call:expr) => {
         match $connection.get_mut() {

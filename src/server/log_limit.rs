@@ -1,4 +1,4 @@
-//! Keeps a client that repeats itself from filling the log.
+//! Keeps a client that repeats an error from filling the log.
 
 use std::time::Duration;
 

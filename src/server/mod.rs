@@ -1,9 +1,9 @@
-//! Listeners and the connections they accept. Nothing here knows of proxying: a service is a
+//! Listeners and the connections that they accept. Nothing here depends on proxying: a service is a
 //! function from a request to a response.
 //!
-//! hyper and h2 parse HTTP. The files that work around them say in their headers what breaks
-//! without them, which test shows it, and when they can be deleted: `half_closed`, `http2_targets`,
-//! `io`, `request_body`, `stream_timeout`, `target`, `write_progress`.
+//! hyper and h2 parse HTTP. These files work around them: `half_closed`, `http2_targets`, `io`,
+//! `request_body`, `stream_timeout`, `target`, `write_progress`. The header of each says what
+//! breaks without it, which test shows that, and when it can be deleted.
 
 mod active;
 mod broken_handshake;

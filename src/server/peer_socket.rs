@@ -1,7 +1,8 @@
-//! Tells whether a process still holds the client's own socket, without sending anything.
+//! Finds out whether a process still holds the client's own socket, without sending anything.
 //!
-//! Linux knows it of every socket on this machine: of TCP by `sock_diag(7)`, of Unix sockets by
-//! `poll(2)`. Other sockets are unknown. This file goes with `half_closed`.
+//! Linux shows the state of every socket on this machine: `sock_diag(7)` that of TCP sockets,
+//! `poll(2)` that of Unix sockets. The state of other sockets is unknown. Delete this file with
+//! `half_closed`.
 
 use super::listener::Stream;
 
@@ -16,7 +17,7 @@ pub(super) enum PeerSocket {
     /// The system has no socket of these addresses. It may be remote or behind NAT; a kernel without
     /// `tcp_diag` finds none at all.
     NotFound,
-    /// The system cannot tell.
+    /// The system does not show the state.
     Unknown,
 }
 
@@ -43,7 +44,8 @@ fn tcp(stream: &tokio::net::TcpStream) -> std::io::Result<PeerSocket> {
     sock_diag::query(stream.peer_addr()?, stream.local_addr()?)
 }
 
-/// `HUP` means that both directions have ended. A peer that only sends no more ends one.
+/// Reads the state of a Unix socket. `HUP` means that both directions have ended. A peer that only
+/// stops sending ends one direction.
 #[cfg(target_os = "linux")]
 fn unix(stream: &tokio::net::UnixStream) -> std::io::Result<PeerSocket> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -82,7 +84,8 @@ mod sock_diag {
     const AF_INET: u8 = 2;
     const AF_INET6: u8 = 10;
     const IPPROTO_TCP: u8 = 6;
-    /// A listener's state. The kernel returns one on the port if it finds no connection.
+    /// The state of a listener. The kernel returns the listener on the port if it finds no
+    /// connection.
     const TCP_LISTEN: u8 = 10;
 
     /// Looks up the one socket whose own address is `peer` and that is connected to `local`.
@@ -129,7 +132,7 @@ mod sock_diag {
         request
     }
 
-    /// Reads a reply. `None` if it is not a valid one, or is an error other than ENOENT.
+    /// Reads a reply. `None` if it is not valid, or is an error other than ENOENT.
     fn read(reply: &[u8]) -> Option<PeerSocket> {
         let number = |at: usize| {
             let bytes = reply.get(at..at + 4)?;
@@ -144,7 +147,7 @@ mod sock_diag {
         if kind != SOCK_DIAG_BY_FAMILY {
             return None;
         }
-        // `struct inet_diag_msg`: the state, and last the inode. A uid is before it, at 64.
+        // `struct inet_diag_msg` has the state at 1, a uid at 64, and the inode at its end.
         let state = *reply.get(HEADER + 1)?;
         let inode = number(HEADER + 68)?;
         Some(match (state, inode) {

@@ -1,12 +1,12 @@
-//! The response to a client whose head never became a request: too slow, too long or malformed.
+//! The response to a head that is too slow, too long or malformed, and never became a request.
 //!
-//! The route is not known, so this is problem+json (RFC 9457) with `Proxy-Status` (RFC 9209), as
-//! for any path without a route. The connection ends with it.
+//! The route is not known, so the response is problem+json (RFC 9457) with `Proxy-Status` (RFC
+//! 9209), as for any path without a route. The connection ends with the response.
 
 use bytes::Bytes;
 use http::StatusCode;
 
-/// The largest number of headers. No client sends as many; hyper allocates room for each.
+/// The largest number of headers. hyper allocates memory for each, and no client sends this many.
 pub(super) const MAX_HEADERS: usize = 256;
 
 /// Returns the whole response and logs the refusal. `None` if `status` is not that of a refused

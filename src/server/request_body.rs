@@ -1,8 +1,8 @@
-//! A request's body, and its end when nobody reads the rest.
+//! A request's body, and its end if the handler does not read the rest.
 //!
 //! Over HTTP/2, hyper resets a stream whose request is not read to its end, and some clients (curl
-//! 7.88) then discard the response. So the rest is read and dropped for a moment, as HTTP/1.1 does
-//! before it closes a connection. For a larger request the response comes first, and then
+//! 7.88) then discard the response. So the rest is read and dropped for a moment, as over HTTP/1.1
+//! before a connection is closed. For a larger request the response comes first, and then
 //! `RST_STREAM` with `NO_ERROR` (RFC 9113, section 8.1).
 //!
 //! Without it, `a_small_request_is_read_to_its_end_whoever_answers_it` in
@@ -32,10 +32,11 @@ use super::{
 /// The body of a request, as it comes from the client.
 #[derive(Debug)]
 pub struct RequestBody {
-    /// `Some` until the drop.
+    /// The body from hyper. `None` only while this value is dropped.
     incoming: Option<Incoming>,
     is_http2: bool,
-    /// Over HTTP/1.1, if there is a body: the connection, which learns whether the body is awaited.
+    /// The connection of an HTTP/1.1 request with a body, which is notified whether the handler
+    /// waits for more of the body.
     active: Option<Active>,
 }
 

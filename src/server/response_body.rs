@@ -1,4 +1,4 @@
-//! A response body that ends its request when it ends.
+//! A response body whose end is also the end of its request.
 
 use std::{
     pin::Pin,

@@ -1,4 +1,4 @@
-//! Accepts connections, and drains them at the end.
+//! Accepts connections, and drains them when the server stops.
 
 use std::{io::ErrorKind, time::Duration};
 
@@ -16,8 +16,8 @@ use super::{
 /// The pause after `accept` failed for lack of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts connections until `stop` turns true, then gives running requests `drain` to finish.
-/// Afterwards the remaining ones are cut off.
+/// Accepts connections until `stop` turns true. Requests in flight then have `drain` to finish, and
+/// those that remain are cut off.
 pub async fn serve<H: Handler>(
     listener: Listener,
     handler: H,
@@ -37,8 +37,8 @@ pub async fn serve<H: Handler>(
         };
         match accepted {
             Ok(accepted) => {
-                // Only after `accept`: a listener without clients must not take a place from
-                // another.
+                // Taken only after `accept`, so that a listener without clients takes no place from
+                // another listener.
                 let member = tokio::select! {
                     biased;
                     () = stopped(&mut stop) => break,
@@ -63,7 +63,7 @@ pub async fn serve<H: Handler>(
                         "a connection could not be accepted: {error}"
                     );
                 }
-                // Frees the file descriptor that may be missing.
+                // Frees a file descriptor, in case one was missing.
                 connections.evict();
                 sleep(ACCEPT_PAUSE).await;
             }

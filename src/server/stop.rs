@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// Completes once `stop` turns true, or once nobody is left who could set it.
+/// Completes once `stop` turns true, or once its sender is dropped.
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }

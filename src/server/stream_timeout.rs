@@ -1,12 +1,12 @@
-//! Resets HTTP/2 streams whose client takes no byte of the response in time.
+//! Resets an HTTP/2 stream if its client takes no byte of the response in time.
 //!
 //! While a client keeps its flow-control window closed, hyper does not poll the body, so a timer
 //! inside the body would never fire. The task of the stream watches the deadline instead. Dropping
 //! that task resets the stream and frees the response.
 //!
-//! Without it, a client that reads nothing holds a response and its upstream connection for ever:
-//! `an_http2_client_that_reads_nothing_is_cut_off` in `tests/it/slow_clients.rs` fails. Delete it
-//! once hyper has a write timeout for streams.
+//! Without it, a client that reads nothing keeps a response and its upstream connection for ever,
+//! and `an_http2_client_that_reads_nothing_is_cut_off` in `tests/it/slow_clients.rs` fails. Delete
+//! it once hyper has a write timeout for streams.
 
 use std::{
     future::poll_fn,
@@ -36,8 +36,8 @@ tokio::task_local! {
 #[derive(Debug)]
 struct Progress {
     start: Instant,
-    /// Milliseconds from `start` to the last piece handed out, plus one; 0 while no piece is on its
-    /// way.
+    /// Milliseconds from `start` to the last piece handed out, plus one; 0 while hyper has no
+    /// piece.
     handed_out: AtomicU64,
 }
 
@@ -58,7 +58,7 @@ impl Progress {
     }
 }
 
-/// Runs streams, each until it ends or its client has taken nothing for `timeout`.
+/// Runs each stream until it ends or its client has taken nothing for `timeout`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StreamExecutor {
     pub(super) timeout: Duration,
@@ -102,7 +102,7 @@ async fn until_late(stream: impl Future<Output = ()>, progress: Arc<Progress>, t
     .await;
 }
 
-/// A body that tells the task of its stream when it hands out bytes.
+/// A body that notes in the progress of its stream when it hands out bytes.
 #[derive(Debug)]
 pub(super) struct TimedBody<B> {
     body: B,
@@ -115,7 +115,7 @@ impl<B> TimedBody<B> {
     pub(super) fn new(body: B) -> Self {
         let progress = PROGRESS.try_with(Arc::clone).ok();
         if let Some(progress) = &progress {
-            // If the window was never open, the body is never polled.
+            // The time starts now, since the body is never polled if the window never opens.
             progress.hand_out();
         }
         Self {

@@ -9,15 +9,15 @@
 use http::{Request, uri::PathAndQuery};
 use memchr::{memchr, memchr3};
 
-/// Marks, in a request's extensions, that its target holds or may have held a raw `#`, which RFC
-/// 9112, section 3.2, does not allow.
+/// Marks, in a request's extensions, that the target contains or may have contained a raw `#`,
+/// which is not allowed (RFC 9112, section 3.2).
 #[derive(Debug, Clone, Copy)]
 pub struct CutTarget;
 
 /// Whether the target is provably whole, for a request whose line was not inspected. Target and
-/// fields are slices of the memory that they were read into, so their distance shows whether
-/// anything stood between them. It is `false` where the client wrote unusual spaces, or the parser
-/// has copied.
+/// fields are slices of the memory that they were read into, so their distance shows whether any
+/// bytes stood between them. `false` if the client wrote unusual spaces, or if the parser copied
+/// the bytes.
 pub(super) fn is_whole<B>(request: &Request<B>) -> bool {
     let target = request.uri().path_and_query().map(PathAndQuery::as_str);
     let (Some(target), Some((name, value))) = (target, request.headers().iter().next()) else {
@@ -32,13 +32,13 @@ pub(super) fn is_whole<B>(request: &Request<B>) -> bool {
 #[derive(Debug)]
 pub(super) struct RequestLine {
     state: State,
-    /// A character that no target may hold.
+    /// A character in the target that no target may contain.
     forbidden: Option<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Before the line. Line ends before a request are not part of it (RFC 9112, section 2.2).
+    /// Before the request line. Line ends before it are not part of it (RFC 9112, section 2.2).
     Before,
     Inside {
         is_cut: bool,

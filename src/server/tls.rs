@@ -16,7 +16,7 @@ use super::{broken_handshake::HandshakeLog, refused_head};
 /// The first byte of every TLS record of a handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// The longest time that a refused client may go on sending.
+/// The longest time for which a refused client may go on sending.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// The TLS configuration of listeners. Clones share it.
@@ -47,7 +47,7 @@ impl Tls {
         TlsAcceptor::from(self.0.config.read().clone())
     }
 
-    /// Performs the handshake. It waits for the client without a timeout.
+    /// Performs the handshake. Waits for the client without a timeout.
     pub(super) async fn handshake(
         &self,
         mut stream: TcpStream,
@@ -64,7 +64,7 @@ impl Tls {
             Err(failed) => failed,
         };
         tracing::debug!("a TLS handshake failed: {error}");
-        // A client that only went away was not refused.
+        // A client that only left was not refused.
         if let Some(reason) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
             self.0.handshake_log.refused(reason);
             linger(&mut stream).await?;
@@ -73,14 +73,15 @@ impl Tls {
     }
 }
 
-/// Tells a client that speaks HTTP here to use TLS, rather than breaking its connection.
+/// Responds to a client that speaks plain HTTP that it has to use TLS. Without this, the client
+/// would only see a broken connection.
 async fn refuse(stream: &mut TcpStream) -> io::Result<()> {
     stream.write_all(&refused_head::not_tls()).await?;
     linger(stream).await
 }
 
-/// Waits until the last bytes have arrived. An earlier close, with bytes of the client unread,
-/// would make the system discard them (RFC 9112, section 9.6).
+/// Waits until the client has the response. An earlier close, with bytes of the client unread,
+/// would make the system discard the response (RFC 9112, section 9.6).
 async fn linger(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     let _ = timeout(LINGER, copy(stream, &mut sink())).await;

@@ -1,11 +1,11 @@
-//! Sends the client the part that came of a response that breaks off.
+//! Sends the client the part of a response that came before the response broke off.
 //!
-//! When a body fails, hyper throws away the bytes it has not written yet, even the response's head.
-//! So the failure is held back until the connection has written all bytes before it.
+//! When a body fails, hyper discards the bytes that it has not written yet, even the response's
+//! head. So the failure is held back until the connection has written all bytes before it.
 //!
-//! Without it, a client sees no response where the upstream broke off midway:
+//! Without it, a client may get no response if the upstream breaks off midway, and
 //! `what_there_is_comes_and_then_the_connection_ends` in `tests/it/broken_answers.rs` fails. Delete
-//! it once hyper writes its buffer before it ends a connection over a failed body.
+//! it once hyper writes its buffer before it ends a connection whose body failed.
 
 use std::{
     pin::Pin,
@@ -19,7 +19,7 @@ use std::{
 use http::Version;
 use parking_lot::Mutex;
 
-/// The write progress of one connection, as far as broken responses need it.
+/// The write progress of one connection, which decides when a broken response may fail.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WriteProgress(Arc<State>);
 
@@ -27,7 +27,7 @@ pub(super) struct WriteProgress(Arc<State>);
 struct State {
     /// Whether the system has not taken the last write yet.
     is_blocked: AtomicBool,
-    /// Whether the end of the connection ends the response, as it does for HTTP/1.0.
+    /// Whether the end of the connection marks the end of the response, as in HTTP/1.0.
     ends_with_connection: AtomicBool,
     has_broken_off: AtomicBool,
     /// Number of polls of the connection that have begun. Only its own task counts.
@@ -35,9 +35,9 @@ struct State {
     rounds: Mutex<Rounds>,
 }
 
-/// The polls of a connection, as rounds of writing. Bytes handed to a connection are written at its
-/// next poll. If the client is slow, they are written before the first later poll that leaves
-/// nothing to write.
+/// The polls of a connection, counted as rounds of writing. Bytes handed to a connection are
+/// written at its next poll. If the client is slow, the bytes are written by the end of the first
+/// later poll that leaves nothing to write.
 #[derive(Debug, Default)]
 struct Rounds {
     /// The last poll that left nothing to write.
@@ -65,7 +65,7 @@ impl WriteProgress {
             let round = self.0.begun.load(Ordering::Relaxed) + 1;
             self.0.begun.store(round, Ordering::Relaxed);
             let polled = Pin::new(&mut *connection).poll(cx);
-            // A failure that comes up during this poll has the connection polled once more.
+            // If a failure occurs during this poll, the connection is polled once more.
             if polled.is_pending()
                 && self.has_broken_off()
                 && !self.0.is_blocked.load(Ordering::Relaxed)
@@ -95,8 +95,8 @@ impl WriteProgress {
     /// failure.
     pub(super) fn break_off(&self) -> Moment {
         self.0.has_broken_off.store(true, Ordering::Release);
-        // The bytes handed to the connection went through a lock of hyper's or through the task
-        // that counts, so this count is not older than they are.
+        // The bytes reached the connection through a lock of hyper's or through the task that
+        // counts, so this count is not older than the bytes.
         let moment = Moment(self.0.begun.load(Ordering::Relaxed));
         let connection = self.0.rounds.lock().connection.clone();
         if let Some(connection) = connection {

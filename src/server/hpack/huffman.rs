@@ -1,7 +1,7 @@
 //! The Huffman code of HPACK strings (RFC 7541, section 5.2 and Appendix B).
 //!
 //! The code is canonical: codes of one length are consecutive and in the order of their symbols, and
-//! longer codes follow shorter ones. The lengths are therefore the whole table.
+//! longer codes follow shorter ones. The table therefore needs only the lengths.
 
 /// The bytes are not a Huffman code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ const SHORTEST: u32 = 5;
 const LONGEST: u32 = 30;
 const CODE: Code = Code::new();
 
-/// The symbols in the order of their codes, and where the codes of each length lie.
+/// The symbols in the order of their codes, and the range of the codes of each length.
 struct Code {
     symbols: [u8; LENGTHS.len()],
     ranges: [Range; (LONGEST - SHORTEST + 1) as usize],
