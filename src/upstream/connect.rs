@@ -1,4 +1,5 @@
-//! One connection to another host: resolve, connect, TLS, all within one time limit.
+//! Opens one connection to another host: resolves the name, connects and performs the TLS
+//! handshake, all within one timeout.
 
 use std::{
     collections::HashMap,
@@ -35,7 +36,7 @@ const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
 pub struct Resolved {
     /// Never empty.
     pub addresses: Vec<SocketAddr>,
-    /// Whether `network.resolve` names the address, rather than a name server.
+    /// Whether the address comes from `network.resolve`, not from a name server.
     pub is_override: bool,
 }
 
@@ -91,7 +92,7 @@ impl Connector {
         }
     }
 
-    /// A connector that records the certificate that it is shown, and its witness.
+    /// A connector that records the server's certificate, and the record.
     pub(super) fn witnessed(&self) -> (Self, Arc<Witness>) {
         let (tls, witness) = tls::witnessed(&self.tls, self.shared.verifier.clone());
         let connector = Self {
@@ -106,7 +107,7 @@ impl Connector {
         self.in_time(origin, self.connect_to(origin)).await
     }
 
-    /// The addresses that connections to `origin` would go to.
+    /// The addresses to which connections to `origin` go.
     pub(super) async fn resolve(&self, origin: &Origin) -> Result<Resolved, ConnectError> {
         let (host, port) = (origin.host(), origin.port());
         if let Some(address) = self.shared.resolve.get(&(host.to_owned(), port)) {
@@ -167,7 +168,8 @@ impl Connector {
     async fn tcp(&self, origin: &Origin) -> Result<Socket, ConnectError> {
         let key = (origin.host().to_owned(), origin.port());
         let destination = match self.shared.resolve.get(&key) {
-            // An endpoint that its platform or another server names.
+            // Plain http leads to another machine. A platform or another server named this
+            // endpoint, so no check of the configuration has seen it.
             Some(address) if !origin.is_tls() && !Network::is_near(*address) => {
                 let host = origin.to_string();
                 return Err(ConnectError::Exposed { host });
@@ -188,7 +190,7 @@ impl Connector {
                 let mut cause = error.source();
                 while let Some(inner) = cause {
                     if let Some(reason) = inner.downcast_ref::<io::Error>() {
-                        // A failure of getaddrinfo carries no errno; a refused connection does.
+                        // A failed connection has an errno, a failure of getaddrinfo has none.
                         if reason.raw_os_error().is_some() {
                             return ConnectError::Tcp {
                                 host: origin.to_string(),

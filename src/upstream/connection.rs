@@ -30,14 +30,14 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that takes requests.
 #[derive(Debug)]
 pub(super) enum Connection {
-    /// Takes one request at a time.
+    /// HTTP/1.1, which takes one request at a time.
     Http1(Box<Wire>),
-    /// Takes many.
+    /// HTTP/2, which takes many requests at a time.
     Http2(Http2),
 }
 
-/// Clones share the connection. Its other end is a task of its own, which ends when the last clone is
-/// dropped and nothing is under way.
+/// An HTTP/2 connection. Clones share it. A task of its own drives the connection, and ends when
+/// the last clone is dropped and no request is in flight.
 #[derive(Debug, Clone)]
 pub(super) struct Http2 {
     sender: http2::SendRequest<Watched>,
@@ -51,7 +51,7 @@ struct Usage {
 }
 
 impl Http2 {
-    /// Requests on this connection now.
+    /// The number of requests in flight on this connection.
     pub(super) fn load(&self) -> usize {
         self.usage.in_flight.load(Ordering::Relaxed)
     }
@@ -65,13 +65,13 @@ impl Http2 {
         self.sender.is_closed()
     }
 
-    /// Whether the last stream that got a verdict was refused.
+    /// Whether the last stream that was accepted or refused was refused.
     pub(super) fn is_refusing(&self) -> bool {
         self.usage.is_refusing.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_refusing(&self, is_refusing: bool) {
-        // Read first, since requests share it and hardly ever change it.
+        // Read before it is written, since requests share the flag and rarely change it.
         if self.is_refusing() != is_refusing {
             self.usage.is_refusing.store(is_refusing, Ordering::Relaxed);
         }
@@ -81,21 +81,21 @@ impl Http2 {
         self.usage.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns how many are left.
+    /// Removes a request, and returns the number of those that are left.
     pub(super) fn remove_request(&self) -> usize {
         self.usage.in_flight.fetch_sub(1, Ordering::Relaxed) - 1
     }
 }
 
 impl Http2 {
-    /// Sends a request whose target is path and query alone. Comes back with the request when not a
+    /// Sends a request whose target is path and query alone. The error contains the request if no
     /// byte of it has been written.
     pub(super) async fn send(
         &mut self,
         mut request: Request<Watched>,
         origin: &Origin,
     ) -> Result<Response<Incoming>, TrySendError<Request<Watched>>> {
-        // Here :authority stands for it, and nginx refuses both.
+        // In HTTP/2, `:authority` takes the place of Host, and nginx refuses a request with both.
         request.headers_mut().remove(header::HOST);
         let target = request.uri().path_and_query();
         let uri = origin.uri(target.unwrap_or(&PathAndQuery::from_static("/")));
@@ -105,7 +105,8 @@ impl Http2 {
     }
 }
 
-/// Opens a connection: HTTP/2 where the server chose it by ALPN or where nothing else is wanted.
+/// Opens a connection: HTTP/2 if the server chose it by ALPN, or if the configuration allows only
+/// it.
 pub(super) async fn open(
     connector: &Connector,
     origin: &Origin,

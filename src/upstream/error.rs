@@ -1,10 +1,10 @@
-//! The errors on the way to another host. No text holds a URL's path or query.
+//! The errors of requests to other hosts. No text contains a URL's path or query.
 
 use std::{error::Error as _, io, time::Duration};
 
 use super::request_body::SourceError;
 
-/// Why connections cannot be made at all; found at start.
+/// The reason why no connection can be made at all. It shows at start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// No trusted root certificate was found.
@@ -15,13 +15,13 @@ pub enum StartError {
     Roots(rustls::Error),
 }
 
-/// Why no connection could be made.
+/// The reason why no connection was made.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The name did not resolve.
     #[error("the host name {0} does not resolve; check it, the network and any private DNS zone")]
     Dns(String),
-    /// Nothing accepted the connection.
+    /// No address accepted the connection.
     #[error("{host} does not accept connections: {reason}")]
     Tcp {
         /// Host and port.
@@ -40,7 +40,7 @@ pub enum ConnectError {
         /// The error of rustls.
         reason: rustls::CertificateError,
     },
-    /// TLS failed otherwise.
+    /// TLS failed for another reason.
     #[error("TLS with {host} failed: {reason}")]
     Tls {
         /// Host and port.
@@ -48,7 +48,7 @@ pub enum ConnectError {
         /// The error of rustls or of the system.
         reason: io::Error,
     },
-    /// Plain http to another machine, where an override leads.
+    /// `network.resolve` leads plain http to another machine.
     #[error(
         "network.resolve leads {host} to another machine, and plain http would show tokens and \
          secrets on the way; use https, or a loopback address in network.resolve"
@@ -57,7 +57,7 @@ pub enum ConnectError {
         /// Host and port.
         host: String,
     },
-    /// Not done within `network.connect_timeout`.
+    /// The connection was not ready within `network.connect_timeout`.
     #[error("{host} did not accept a connection within {}s", .after.as_secs_f32())]
     Timeout {
         /// Host and port.
@@ -67,19 +67,20 @@ pub enum ConnectError {
     },
 }
 
-/// Why a request got no response head.
+/// The reason why a request got no response head.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// No connection.
+    /// No connection was made.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The connection ended before a response head.
     #[error("the connection was closed before a response came")]
     Closed,
-    /// The server says that it processed nothing of the request, which could not be sent again.
+    /// The server says that it did not process the request, and the request could not be sent
+    /// again.
     #[error("the server turned the request away unprocessed; it is safe to send it again")]
     Unprocessed,
-    /// The response was not HTTP.
+    /// The response was not valid HTTP.
     #[error("its response was not valid HTTP")]
     Protocol,
     /// The request's own body broke off, for the reason that its producer gives.
@@ -95,9 +96,9 @@ pub(super) enum StreamError {
     GoingAway,
     /// The server reset the stream with `REFUSED_STREAM`, unprocessed (RFC 9113, section 8.7).
     Refused,
-    /// The connection ended without a word on the request, which may have been processed.
+    /// The connection ended without a verdict. The request may have been processed.
     Lost,
-    /// Anything else. The request may have been processed.
+    /// Any other error. The request may have been processed.
     Failed,
 }
 
@@ -106,7 +107,8 @@ impl StreamError {
         let mut cause = error.source();
         while let Some(inner) = cause {
             if let Some(error) = inner.downcast_ref::<h2::Error>() {
-                // h2 closes only the streams above GOAWAY's last one with the server's own GOAWAY.
+                // h2 reports the server's own GOAWAY only on streams above the last one that it
+                // names.
                 return if error.is_go_away() && error.is_remote() {
                     Self::GoingAway
                 } else if error.is_reset()
@@ -123,7 +125,7 @@ impl StreamError {
             }
             cause = inner.source();
         }
-        // A user's error is one of hyper's own tasks, which ended with the connection.
+        // A user error comes from one of hyper's own tasks, which ended with the connection.
         if error.is_canceled() || error.is_closed() || error.is_user() {
             Self::Lost
         } else {

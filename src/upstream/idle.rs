@@ -1,9 +1,12 @@
 //! HTTP/1.1 connections between two requests (RFC 9112, section 9.3).
 //!
-//! Bytes that a server sends beyond its response, such as a body behind a 204, would be read as the
-//! response to the next request, which may be another client's. So a connection on which something
-//! has come is closed; one is held back for 200 ms after a response without a body, or one that began
-//! before its request was sent; and an origin that sent unasked bytes gets no reuse for 10 minutes.
+//! Bytes that a server sends after its response, such as a body after a 204, would be read as the
+//! response to the next request, which may be another client's. Three rules prevent this:
+//!
+//! - A connection on which bytes have come without a request is closed.
+//! - A connection is held back for 200 ms after a response without a body, and after a response
+//!   that began before its request was sent.
+//! - No connection to an origin that sent such bytes is reused for 10 minutes.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -11,30 +14,31 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::http1::{Condition, Wire};
 
-/// The time that a late body takes to come, after Nagle's algorithm and a delayed ACK at worst (RFC
+/// The longest time that a late body takes to arrive, with Nagle's algorithm and a delayed ACK (RFC
 /// 9293, section 3.8.6.3).
 const HOLD_BACK: Duration = Duration::from_millis(200);
-/// So many connections may rest; one more, and the oldest can serve early.
+/// The number of connections that are held back. Beyond it, the oldest serves early.
 const MAX_HELD_BACK: usize = 64;
-/// How long no connection to an origin is reused after it sent unrequested bytes.
+/// The time for which no connection to an origin is reused after it sent unrequested bytes.
 const DISTRUST: Duration = Duration::from_secs(600);
 
 /// An open connection that no request needs.
 #[derive(Debug)]
 pub(super) struct Idle<C> {
     pub(super) connection: C,
-    /// How many sweeps there had been.
+    /// The number of sweeps before the connection became idle.
     pub(super) since: u64,
 }
 
 /// The idle HTTP/1.1 connections to one origin.
 #[derive(Debug)]
 pub(super) struct IdleConnections {
-    /// Names the origin in the log.
+    /// The name of the origin in the log.
     origin: String,
-    /// The one used last is at the end, and is taken first, so that the others can go.
+    /// The connections that can serve now. The last one that was used is at the end and is taken
+    /// first, so that surplus connections stay idle and are closed.
     ready: Vec<Idle<Box<Wire>>>,
-    /// The one that has rested longest is at the front.
+    /// The connections that are held back, the longest first.
     held_back: VecDeque<(Instant, Idle<Box<Wire>>)>,
     /// The requests that wait for a connection, in order.
     waiting: VecDeque<oneshot::Sender<Box<Wire>>>,
@@ -85,8 +89,8 @@ impl IdleConnections {
         receiver
     }
 
-    /// Takes back a connection that has served a request. If it need not rest, the request that has waited
-    /// longest gets it.
+    /// Takes back a connection that has served a request. Unless it is held back, the request that
+    /// has waited longest gets it.
     pub(super) fn put_back(&mut self, mut idle: Idle<Box<Wire>>) {
         if !self.accepts(&mut idle.connection) {
             return;
@@ -99,7 +103,8 @@ impl IdleConnections {
             if waiting.is_closed() {
                 continue;
             }
-            // The runtime has not waited since the response's last bytes, and knows of no others.
+            // The runtime has not polled the system since the response's last bytes, so only a
+            // system call shows further bytes.
             if !self.is_quiet(&mut idle.connection, true) {
                 self.waiting.push_front(waiting);
                 return;
@@ -126,8 +131,8 @@ impl IdleConnections {
         true
     }
 
-    /// Whether nothing has come over a connection since its last response. `look` asks the system
-    /// itself, which costs a call; without it, only news that the runtime has had is known.
+    /// Whether no byte has come over a connection since its last response. With `look`, a system
+    /// call checks this. Without it, only bytes that the runtime knows of count.
     fn is_quiet(&mut self, connection: &mut Wire, look: bool) -> bool {
         match connection.condition(look) {
             Condition::Quiet => true,
@@ -139,8 +144,8 @@ impl IdleConnections {
         }
     }
 
-    /// Closes the connections that have been idle since `oldest` or longer, and those that are of no
-    /// use any more.
+    /// Closes the connections that have been idle since `oldest` or longer, and those that can
+    /// serve no request.
     pub(super) fn sweep(&mut self, oldest: u64) {
         let mut is_caught = false;
         let mut is_good = |idle: &mut Idle<Box<Wire>>| {
@@ -157,7 +162,7 @@ impl IdleConnections {
         }
     }
 
-    /// The origin sent unrequested bytes.
+    /// Notes that the origin sent unrequested bytes.
     pub(super) fn distrust(&mut self) {
         self.ready.clear();
         self.held_back.clear();

@@ -1,4 +1,4 @@
-//! Looks at a server without a request: at the addresses of its name, and at its certificate.
+//! Inspects a server without a request: the addresses of its name, and its certificate.
 
 use rustls::ProtocolVersion;
 
@@ -8,31 +8,31 @@ use crate::{config::HttpVersion, x509::Certificate};
 /// The result of a TLS handshake.
 #[derive(Debug)]
 pub struct Session {
-    /// For people, for example `TLS 1.3`.
+    /// The version as people read it, for example `TLS 1.3`.
     pub version: &'static str,
     /// Whether the server chose HTTP/2 by ALPN.
     pub is_http2: bool,
-    /// The server's; `None` if it cannot be read, though it was trusted.
+    /// The server's certificate. `None` if it was trusted, but cannot be read.
     pub certificate: Option<Certificate>,
 }
 
-/// Why there is no session, and what the server presented, if it came to that.
+/// A failed handshake, and the certificate if the server presented one.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Rejected {
-    /// Why.
+    /// The reason of the failure.
     pub error: ConnectError,
-    /// Not trusted: anyone may have made it.
+    /// The certificate. It is not trusted, so anyone may have made it.
     pub certificate: Option<Certificate>,
 }
 
 impl Connections {
-    /// Where connections to `origin` would go.
+    /// The addresses to which connections to `origin` go.
     pub async fn resolve(&self, origin: &Origin) -> Result<Resolved, ConnectError> {
         self.connector.resolve(origin).await
     }
 
-    /// Connects as a pool would, and hangs up. `None` without TLS.
+    /// Connects as a pool does, and closes the connection. `None` without TLS.
     pub async fn inspect(
         &self,
         origin: &Origin,

@@ -1,7 +1,7 @@
 //! Connections to other hosts: the services behind the routes, and the endpoints that issue tokens.
 //!
-//! [`Connections`] is made once and holds what all pools share; a [`Pool`] keeps connections to one
-//! origin and sends requests over them. Redirects are never followed.
+//! [`Connections`] is made once and contains the parts that all pools share. A [`Pool`] keeps
+//! connections to one origin and sends requests over them. Redirects are never followed.
 
 mod connect;
 mod connection;
@@ -55,7 +55,7 @@ impl Connections {
         Pool::new(self.connector.speaking(version), origin, version)
     }
 
-    /// Pools for origins that are not known beforehand.
+    /// Pools for origins that are known only when a request is sent.
     pub fn pools(&self) -> Pools {
         Pools::new(self.connector.speaking(HttpVersion::Auto))
     }

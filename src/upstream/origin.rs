@@ -13,7 +13,7 @@ pub struct Origin {
     scheme: Scheme,
     authority: Authority,
     host_header: HeaderValue,
-    /// In lower case, IPv6 without brackets.
+    /// The host in lower case, an IPv6 address without brackets.
     host: String,
     port: u16,
 }
@@ -24,7 +24,7 @@ impl Origin {
     pub fn new(scheme: Scheme, authority: Authority) -> Self {
         let default_port = if scheme == Scheme::HTTPS { 443 } else { 80 };
         let port = authority.port_u16().unwrap_or(default_port);
-        // RFC 9110, section 4.2.3: the default port is left out.
+        // The default port is omitted (RFC 9110, section 4.2.3).
         let host_header = if port == default_port {
             HeaderValue::from_str(authority.host())
         } else {
@@ -43,7 +43,7 @@ impl Origin {
         }
     }
 
-    /// `None` when the URI is not absolute.
+    /// The origin of a URI. `None` if the URI is not absolute.
     pub(super) fn of(uri: &Uri) -> Option<Self> {
         Some(Self::new(uri.scheme()?.clone(), uri.authority()?.clone()))
     }
@@ -69,7 +69,7 @@ impl Origin {
         &self.host_header
     }
 
-    /// An absolute URI, as HTTP/2 and name resolution take it.
+    /// An absolute URI, as HTTP/2 and name resolution need it.
     pub(super) fn uri(&self, target: &PathAndQuery) -> Uri {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());

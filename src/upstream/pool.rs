@@ -25,11 +25,11 @@ use super::{
 };
 use crate::config::HttpVersion;
 
-/// Idle connections are closed well before a load balancer's four minutes: when so many sweeps have
-/// found them idle.
+/// The number of sweeps after which an idle connection is closed. This is well before the four
+/// minutes after which a load balancer drops it.
 const IDLE_SWEEPS: u64 = 4;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(20);
-/// Requests that share one HTTP/2 connection before another one is opened.
+/// The number of requests that share one HTTP/2 connection before another one is opened.
 const REQUESTS_PER_CONNECTION: usize = 64;
 const HTTP2_CONNECTIONS: usize = 4;
 
@@ -45,7 +45,7 @@ pub(super) struct Shared {
     connector: Connector,
     version: HttpVersion,
     state: Mutex<State>,
-    /// Held while a connection is opened whose protocol is not known.
+    /// Locked while a connection is opened whose protocol is not known.
     opening: tokio::sync::Mutex<()>,
 }
 
@@ -68,7 +68,7 @@ enum Place {
 /// A connection for one request.
 pub(super) struct Leased {
     pub(super) connection: Connection,
-    /// The connection has served before, so that the server may be closing it right now.
+    /// The connection has served a request, so the server may be closing it right now.
     pub(super) is_reused: bool,
 }
 
@@ -113,7 +113,7 @@ impl Shared {
     pub(super) async fn lease(self: &Arc<Self>) -> Result<Leased, SendError> {
         match self.take_or_queue() {
             Some(Place::Served(connection)) => Ok(Leased::reused(connection)),
-            // Boxed, since most requests would only carry the room for it about.
+            // Boxed, since most requests do not need the memory for it.
             place => Box::pin(self.open_lease(place)).await,
         }
     }
@@ -124,8 +124,8 @@ impl Shared {
         Ok(Leased::fresh(connection))
     }
 
-    /// For a request that a connection has refused: another connection that refuses nothing, else a new
-    /// one while there are few, else any.
+    /// Finds another connection for a request that one has refused: a connection that does not
+    /// refuse requests, else a new one while there are few, else any.
     pub(super) async fn lease_other_than(
         self: &Arc<Self>,
         refusing: &Http2,
@@ -133,7 +133,8 @@ impl Shared {
         if let Some(other) = self.other_than(refusing, false) {
             return Ok(other);
         }
-        // One at a time, so that all who are refused together share the one that is opened.
+        // Opened one at a time, so that requests that are refused together share the new
+        // connection.
         let opening = self.opening.lock().await;
         if let Some(other) = self.other_than(refusing, false) {
             return Ok(other);
@@ -150,8 +151,8 @@ impl Shared {
         }
     }
 
-    /// The least busy HTTP/2 connection but for `refusing`, and for others that refuse unless they are
-    /// wanted too.
+    /// The least busy HTTP/2 connection except for `refusing`. Other connections that refuse
+    /// requests count only with `or_refusing`.
     fn other_than(&self, refusing: &Http2, or_refusing: bool) -> Option<Leased> {
         let state = self.state.lock();
         let open = state.http2.iter().map(|idle| &idle.connection);
@@ -197,7 +198,8 @@ impl Shared {
         }
     }
 
-    /// Opens a connection, and keeps it for others should one become idle first or the caller leave.
+    /// Opens a connection, or takes one that becomes idle first. The opened one is then kept for
+    /// other requests, also if the caller leaves.
     async fn open_or_wait(
         self: &Arc<Self>,
         idle: oneshot::Receiver<Box<Wire>>,
@@ -281,7 +283,7 @@ impl Shared {
         }
     }
 
-    /// Takes in a connection nobody is waiting for.
+    /// Keeps a connection that no request waits for.
     fn keep(self: &Arc<Self>, connection: Connection) {
         self.register(&connection);
         if let Connection::Http1(connection) = connection {
@@ -289,13 +291,13 @@ impl Shared {
         }
     }
 
-    /// Takes no HTTP/1.1 connection back for a while, since what comes over it need not be a response
-    /// to its last request.
+    /// Stops the reuse of HTTP/1.1 connections for a while, since the server sends bytes that
+    /// belong to no response.
     pub(super) fn distrust(&self) {
         self.state.lock().idle.distrust();
     }
 
-    /// Takes a request off an HTTP/2 connection.
+    /// Notes that a request on an HTTP/2 connection has ended.
     pub(super) fn release(&self, connection: &Http2) {
         if connection.remove_request() > 0 {
             return;
@@ -308,14 +310,14 @@ impl Shared {
         }
     }
 
-    /// Takes no more requests to an HTTP/2 connection that refused one, since the server is about to
+    /// Keeps later requests off an HTTP/2 connection that refused one, since the server is about to
     /// close it.
     pub(super) fn forget(&self, connection: &Http2) {
         let mut state = self.state.lock();
         state.http2.retain(|idle| !idle.connection.is(connection));
     }
 
-    /// Closes connections that have been idle for too long, from now until there are none.
+    /// Starts to close connections that have been idle for too long, until no connection is left.
     fn sweep(self: &Arc<Self>, state: &mut State) {
         if state.is_swept {
             return;

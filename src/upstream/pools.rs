@@ -12,7 +12,7 @@ use super::{
 };
 use crate::config::HttpVersion;
 
-/// A pool for each origin that requests with an absolute URI turn out to go to.
+/// A pool for each origin to which a request with an absolute URI has been sent.
 #[derive(Debug)]
 pub struct Pools {
     connector: Connector,
@@ -27,7 +27,7 @@ impl Pools {
         }
     }
 
-    /// As [`Pool::send`], for a request with an absolute URI.
+    /// Sends a request with an absolute URI, as [`Pool::send`] does.
     pub async fn send(
         &self,
         mut head: Request<()>,

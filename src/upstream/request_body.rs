@@ -1,4 +1,5 @@
-//! The body of a request, whatever produces it. Connections, pools and responses need not know the type.
+//! The body of a request, without the type of its producer. Connections, pools and responses
+//! therefore do not depend on that type.
 
 use std::{
     fmt,
@@ -12,14 +13,14 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use parking_lot::Mutex;
 
-/// Why a request's body broke off. The producer's own error, which can be downcast.
+/// The reason why a request's body broke off. It is the producer's own error, and can be downcast.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of a request.
 pub struct RequestBody(Option<UnsyncBoxBody<Bytes, SourceError>>);
 
 impl RequestBody {
-    /// No body at all, which costs nothing.
+    /// No body, which needs no allocation.
     pub fn empty() -> Self {
         Self(None)
     }
@@ -40,7 +41,7 @@ impl From<Bytes> for RequestBody {
     }
 }
 
-/// Without the bytes, which are a patient's.
+/// Omits the bytes, which may be patient data.
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestBody").finish_non_exhaustive()
@@ -71,9 +72,9 @@ impl Body for RequestBody {
     }
 }
 
-/// A body whose error can be read after it has been handed over. hyper resets an HTTP/2 stream whose
-/// request body fails, and drops the error; without this, a client's broken upload would be reported as the
-/// upstream's fault (`tests/it/limits.rs`).
+/// A body whose error can be read after hyper has taken the body. hyper resets an HTTP/2 stream
+/// whose request body fails, and drops the error. Without this, a client's broken upload would be
+/// reported as an error of the upstream, and `tests/it/limits.rs` fails.
 #[derive(Debug)]
 pub(super) struct Watched {
     body: RequestBody,
@@ -104,7 +105,7 @@ impl Watched {
     }
 }
 
-/// The error itself is in the [`ErrorSlot`].
+/// The error that hyper gets. The producer's error is in the [`ErrorSlot`].
 #[derive(Debug, thiserror::Error)]
 #[error("the request's body broke off")]
 pub(super) struct BrokeOff;

@@ -16,12 +16,12 @@ use super::{
     lease::Lease,
 };
 
-/// A response's body. Its connection takes no other request before its end, and is closed if it is
-/// dropped before.
+/// A response's body. An HTTP/1.1 connection takes no other request before the end of the body, and
+/// is closed if the body is dropped before that.
 pub struct ResponseBody(State);
 
 enum State {
-    /// Nothing, or all of it.
+    /// The whole rest of the body, which may be empty.
     Whole(Bytes),
     Http1(BodyReader),
     Early(EarlyBody),
@@ -31,7 +31,7 @@ enum State {
     },
 }
 
-/// Why a response's body broke off.
+/// The reason why a response's body broke off.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct BodyError(#[from] Cause);
@@ -69,7 +69,7 @@ impl ResponseBody {
     }
 }
 
-/// Without the bytes, which are a patient's.
+/// Omits the bytes, which may be patient data.
 impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseBody").finish_non_exhaustive()
@@ -84,7 +84,8 @@ impl Body for ResponseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FrameResult>> {
         let http1 = |broken| BodyError(Cause::Http1(broken));
-        // A few bytes may hold thousands of frames, many of them empty.
+        // A few bytes may contain thousands of frames, many of them empty. Without a budget, they
+        // would keep other tasks waiting.
         let budget = ready!(poll_proceed(cx));
         let polled = match &mut self.0 {
             State::Whole(body) => {
@@ -94,7 +95,8 @@ impl Body for ResponseBody {
             State::Http1(reader) => {
                 let frame = reader.poll_frame(cx).map_err(http1);
                 if reader.is_end() {
-                    // The pool gets the connection back now, however long this body is kept.
+                    // Dropped now, so that the pool gets the connection back however long this body
+                    // is kept.
                     self.0 = State::Whole(Bytes::new());
                 }
                 frame

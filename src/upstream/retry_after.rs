@@ -4,14 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, header};
 
-/// `Retry-After` (RFC 9110, section 10.2.3) in either form; no time at all for a date that is over.
+/// Reads `Retry-After` (RFC 9110, section 10.2.3) in either form. A date in the past gives zero.
 ///
-/// A date is measured from the response's own `Date`, so that a clock that is wrong, theirs or ours,
-/// changes nothing. `received` stands in where there is none.
+/// A date is measured from the response's own `Date`, so that a wrong clock on either side changes
+/// nothing. `received` takes the place of a missing `Date`.
 pub fn retry_after(headers: &HeaderMap, received: SystemTime) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More than can be counted is for ever.
+        // A number that is too large for `u64` means for ever.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = httpdate::parse_http_date(text).ok()?;

@@ -14,26 +14,32 @@ use super::{
     response_body::ResponseBody,
 };
 
-/// Connections that one request may try. A server that takes twenty requests a connection, and gets
-/// a hundred at once, turns the last of them away four times.
+/// The number of connections that one request may try. A server that takes twenty requests a
+/// connection, and gets a hundred at once, refuses the last of them four times.
 const ATTEMPTS: usize = 8;
 
 impl Pool {
     /// Sends a request, whose target is path and query alone, and waits for the response's head.
     ///
     /// A request that the server certainly did not process goes to another connection, whatever its
-    /// method: one of which nothing was written, one that HTTP/2 says was not processed (RFC 9113,
-    /// sections 6.8 and 8.7), and one sent on an idle connection just as the server closed it with 408
-    /// (RFC 9110, section 15.5.9). A safe request without a body is also sent a second time if its
-    /// connection ends before a byte of a response (RFC 9110, section 9.2.2). `rebuild` makes the body
-    /// once more, or says that it cannot.
+    /// method. It is
+    ///
+    /// - a request of which no byte was written;
+    /// - a request that the server says it did not process, by HTTP/2 (RFC 9113, sections 6.8 and
+    ///   8.7);
+    /// - a request that crossed a 408, by which the server closed the idle connection (RFC 9110,
+    ///   section 15.5.9).
+    ///
+    /// A safe request without a body is also sent a second time if its connection ends before a
+    /// byte of a response (RFC 9110, section 9.2.2). `rebuild` makes the body once more, or returns
+    /// `None` if it cannot.
     pub async fn send<F: Future<Output = Option<RequestBody>> + Send>(
         &self,
         head: &Request<()>,
         mut body: RequestBody,
         rebuild: impl Fn(RetryReason) -> F,
     ) -> Result<Response<ResponseBody>, SendError> {
-        // Boxed, since most requests would only carry the room for it about.
+        // Boxed, since most requests do not need the memory for it.
         let rebuild = |reason| Box::pin(rebuild(reason));
         let mut may_repeat = head.method().is_safe() && body.is_end_stream();
         let mut leased = self.shared.lease().await?;
@@ -54,7 +60,8 @@ impl Pool {
                     Some(anew) => {
                         drop(response);
                         body = anew;
-                        // Idle connections often end together, so the next one would do no better.
+                        // Idle connections often end together, so another idle one would probably
+                        // fail, too.
                         leased = Box::pin(self.shared.fresh()).await?;
                         continue;
                     }
@@ -98,7 +105,7 @@ impl Pool {
     ) -> Result<Response<ResponseBody>, NoResponse> {
         let wire = match leased.connection {
             Connection::Http1(wire) => wire,
-            // Boxed, since most requests would only carry the room for it about.
+            // Boxed, since most requests do not need the memory for it.
             Connection::Http2(connection) => {
                 return Box::pin(self.over_http2(connection, head, body)).await;
             }
@@ -109,7 +116,7 @@ impl Pool {
             Ok(response) => return Ok(response.map(ResponseBody::http1)),
             Err(no_response) => no_response,
         };
-        // The rest of an earlier response.
+        // Garbled bytes on a reused connection are the rest of an earlier response.
         let is_late = leased.is_reused && no_response.is_garbled;
         if is_late {
             self.shared.distrust();
@@ -164,7 +171,7 @@ impl Pool {
     }
 }
 
-/// Why a request is sent again.
+/// The reason why a request is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryReason {
     /// The server says that it did not process the request.
@@ -184,13 +191,15 @@ struct NoResponse {
 
 /// The part of a request that may have reached its server.
 enum Sent {
-    /// None of it; here is its body.
+    /// No byte of it. Contains the body, which is unread.
     Nothing(RequestBody),
-    /// The server says that it processed none of it, and ends the connection.
+    /// An unknown part. The server says that it did not process the request, and ends the
+    /// connection.
     Unprocessed,
-    /// The server says that it processed none of it, on this connection, which stays.
+    /// An unknown part. The server says that it did not process the request on this connection,
+    /// which stays open.
     Refused(Box<Http2>),
-    /// Perhaps all of it, and not a byte of a response came.
+    /// Perhaps all of it. No byte of a response came.
     Lost,
     /// Perhaps all of it.
     Perhaps,

@@ -25,9 +25,9 @@ use tokio::{
 pub(super) struct Socket {
     stream: TcpStream,
     is_write_closed: bool,
-    /// Bytes read ahead of their reader. Takes memory while a large response comes.
+    /// Bytes read ahead of their reader. The buffer has memory only while a large response comes.
     ahead: BytesMut,
-    /// The last read filled its buffer: there is more.
+    /// The last read filled its buffer, so more bytes have probably been received.
     has_more: bool,
     /// The other side sends no more.
     has_ended: bool,
@@ -46,19 +46,19 @@ impl Socket {
         }
     }
 
-    /// Whether the other side has stopped to take what is written.
+    /// Whether the other side no longer takes the bytes that are written.
     pub(super) fn is_write_closed(&self) -> bool {
         self.is_write_closed
     }
 
-    /// Whether nothing has been received that was not read, as far as is known.
+    /// Whether all received bytes that are known have been read.
     pub(super) fn is_quiet(&self) -> bool {
         let readable = self.stream.try_io(Interest::READABLE, || Ok(()));
         self.ahead.is_empty() && !self.has_ended && readable.is_err()
     }
 
-    /// Reads what has been received by now, past the runtime, which only knows what it heard when it
-    /// last waited. One call of the system.
+    /// Reads the bytes that have been received by now, by one system call. The runtime only knows
+    /// of bytes that came before it last polled the system.
     pub(super) fn look(&mut self) {
         let mut received = [0; 512];
         match (&*SockRef::from(&self.stream)).read(&mut received) {
@@ -74,7 +74,8 @@ impl Socket {
         let read = pin!(self.stream.read_buf(&mut self.ahead)).poll(cx);
         self.has_more = !self.ahead.is_empty();
         if !self.has_more {
-            // The next connection can use it, while it is still in the processor's cache.
+            // Freed, so that the next connection can use the memory while it is in the processor's
+            // cache.
             self.ahead = BytesMut::new();
         }
         read.map_ok(|_| ())
@@ -146,7 +147,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        // TLS hands over one record at a time most often, and `send` costs less than `writev`.
+        // TLS usually writes one record at a time, and `send` costs less than `writev`.
         if let [buf] = bufs {
             return self.poll_write(cx, buf);
         }

@@ -1,9 +1,9 @@
 //! The byte stream under a connection to another host.
 //!
-//! A server that takes no more bytes would hold two writers for ever, and the request's body with
-//! them: hyper's task of an HTTP/2 connection, and an upload whose response came early. This stream
-//! therefore fails once nothing has moved in either direction for `network.idle_timeout`. Requests
-//! that wait for a response have deadlines of their own.
+//! Two kinds of writers have no deadline of their own: hyper's task of an HTTP/2 connection, and an
+//! upload whose response came early. A server that takes no more bytes would keep them, and the
+//! request's body, for ever. This stream therefore fails once no byte has moved in either direction
+//! for `network.idle_timeout`.
 
 use std::{
     io,
@@ -22,7 +22,8 @@ use tokio_util::either::Either;
 
 use super::socket::Socket;
 
-/// So that a request's own idle limit, which makes for a better response, passes first.
+/// The time by which a request's own idle deadline, whose error response is more exact, passes
+/// first.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A connection, encrypted or (on loopback) plain.
@@ -30,7 +31,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Stream {
     io: Io,
     idle_timeout: Duration,
-    /// Runs while there is something to write and no room for it.
+    /// The timer of a write for which the socket has no room.
     stall_timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -54,7 +55,7 @@ impl Stream {
         }
     }
 
-    /// How long nothing may move.
+    /// The time without a byte in either direction after which the stream fails.
     pub(super) fn idle_timeout(&self) -> Duration {
         self.idle_timeout
     }
@@ -67,7 +68,7 @@ impl Stream {
         }
     }
 
-    /// `None` without TLS.
+    /// The version of TLS. `None` without TLS.
     pub(super) fn tls_version(&self) -> Option<ProtocolVersion> {
         match &self.io {
             Io::Left(_) => None,
@@ -75,7 +76,7 @@ impl Stream {
         }
     }
 
-    /// Whether nothing has been received that was not read.
+    /// Whether all received bytes that are known have been read.
     pub(super) fn is_quiet(&self) -> bool {
         let has_data = match &self.io {
             Io::Left(_) => false,
@@ -84,7 +85,7 @@ impl Stream {
         !has_data && self.socket().is_quiet()
     }
 
-    /// Reads what has been received by now.
+    /// Reads the bytes that have been received by now.
     pub(super) fn look(&mut self) {
         match &mut self.io {
             Io::Left(socket) => socket.look(),
@@ -92,7 +93,7 @@ impl Stream {
         }
     }
 
-    /// Whether the other side has stopped to take what is written.
+    /// Whether the other side no longer takes the bytes that are written.
     pub(super) fn is_write_closed(&self) -> bool {
         self.socket().is_write_closed()
     }
@@ -131,7 +132,7 @@ impl AsyncRead for Stream {
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_ready() && self.stall_timer.is_some() {
             self.stall_timer = None;
-            // The write that waits has to start a new timer.
+            // Wakes the write that waits, which has to start a new timer.
             cx.waker().wake_by_ref();
         }
         read

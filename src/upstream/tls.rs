@@ -1,4 +1,4 @@
-//! Which servers are trusted: the system's roots and `network.ca_file`. It cannot be switched off.
+//! Verifies servers by the system's roots and `network.ca_file`. No setting switches this off.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use rustls_platform_verifier::Verifier;
 use super::StartError;
 use crate::config::{HttpVersion, Network};
 
-/// Whom to trust.
+/// The verifier of all connections.
 pub(super) fn verifier(network: &Network) -> Result<Arc<Verifier>, StartError> {
     Verifier::new_with_extra_roots(network.extra_roots.iter().cloned(), provider())
         .map(Arc::new)
@@ -34,7 +34,7 @@ pub(super) fn client_config(verifier: Arc<Verifier>) -> Result<ClientConfig, Sta
         .with_no_client_auth())
 }
 
-/// Remembers what a server presents, and leaves the judgement to the real verifier.
+/// Records the certificate that a server presents, and leaves the decision to the real verifier.
 #[derive(Debug)]
 pub(super) struct Witness {
     verifier: Arc<Verifier>,
@@ -89,8 +89,8 @@ impl ServerCertVerifier for Witness {
     }
 }
 
-/// A copy of `config` that trusts whom `verifier` trusts and tells what it saw. It resumes no
-/// session, since then no certificate is presented.
+/// A copy of `config` that trusts the same servers as `verifier` and records their certificates. It
+/// resumes no session, since a server presents no certificate then.
 pub(super) fn witnessed(
     config: &ClientConfig,
     verifier: Arc<Verifier>,

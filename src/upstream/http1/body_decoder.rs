@@ -18,12 +18,12 @@ pub enum BodyDecoder {
     Chunked(ChunkedDecoder),
     /// All bytes until the connection is closed.
     UntilClose,
-    /// Nothing; the body has ended.
+    /// The body has ended.
     Nothing,
 }
 
 impl BodyDecoder {
-    /// A whole body of this length.
+    /// A decoder for a whole body of this length.
     pub fn new(length: Length) -> Self {
         match length {
             Length::Known(0) => Self::Nothing,
@@ -46,7 +46,8 @@ impl BodyDecoder {
         }
     }
 
-    /// Takes the next part from the received bytes. `None` at the end, and where more must be received first.
+    /// Takes the next part from the received bytes. `None` at the end, and while more bytes must be
+    /// received first.
     pub fn take(&mut self, received: &mut BytesMut) -> Result<Option<Frame<Bytes>>, Broken> {
         let frame = match self {
             Self::Nothing => None,
@@ -77,7 +78,8 @@ impl BodyDecoder {
         Ok(frame)
     }
 
-    /// Notes that the connection was closed. That ends some bodies, and truncates others.
+    /// Notes that the connection was closed. This ends a body without a length, and truncates
+    /// others.
     pub fn close(&mut self) -> Result<(), Broken> {
         if !matches!(self, Self::UntilClose) {
             return Err(Broken::Closed);

@@ -54,8 +54,8 @@ impl BodyReader {
         self.settle();
     }
 
-    /// Frees the connection once it has nothing left of the request or the response. More bytes than the
-    /// response may have come over it; the pool looks for them.
+    /// Returns the connection to its pool once the request is sent and the response received. The
+    /// pool checks whether more bytes than the response have come over the connection.
     fn settle(&mut self) {
         if self.is_request_sent && self.is_end() && self.keeps_alive {
             self.wire.set_reusable();

@@ -1,14 +1,14 @@
-//! The reason why a response did not come to its end.
+//! The reason why a response is incomplete.
 
 use std::io;
 
-/// Why a response did not come to its end.
+/// The reason why a response is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
     /// The server closed the connection.
     #[error("the connection was closed")]
     Closed,
-    /// The server does not keep to RFC 9112, or to our limits.
+    /// The response breaks RFC 9112, or exceeds a limit.
     #[error("the received bytes are not HTTP/1.1")]
     Protocol,
     /// The connection failed.

@@ -8,7 +8,7 @@ use super::{Broken, response::may_be_complete};
 /// The longest line at the start of a chunk, with its extensions, in bytes.
 const MAX_LINE: usize = 4 << 10;
 const MAX_TRAILERS: usize = 64;
-/// In bytes.
+/// The largest trailer section, in bytes.
 const MAX_TRAILER_SECTION: usize = 16 << 10;
 
 /// Finds the chunks in the received bytes.
@@ -23,7 +23,7 @@ enum Next {
     Data(u64),
     /// The line end after a chunk.
     LineEnd,
-    /// This number of bytes does not hold all of them.
+    /// The trailers. This number of bytes is known not to contain all of them.
     Trailers(usize),
     Nothing,
 }
@@ -34,7 +34,7 @@ pub(super) enum Found {
     Data(Bytes),
     Trailers(HeaderMap),
     End,
-    /// More must be received first.
+    /// More bytes must be received first.
     Incomplete,
 }
 
@@ -75,7 +75,7 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Whether the body has ended, by the bytes received so far.
+    /// Whether the body ends within the bytes received so far.
     pub(super) fn ends_with(&mut self, received: &mut BytesMut) -> bool {
         const LAST: &[u8] = b"\r\n0\r\n\r\n";
         if self.next == Next::LineEnd && received[..] == *LAST {
@@ -125,7 +125,8 @@ impl ChunkedDecoder {
     }
 }
 
-/// Takes the line at the start of a chunk. A recipient ignores extensions that it does not know.
+/// Takes the line at the start of a chunk, and returns the size of the chunk. Unknown extensions
+/// are ignored.
 fn take_size(received: &mut BytesMut) -> Result<Option<u64>, Broken> {
     let end = memchr::memchr(b'\n', &received[..received.len().min(MAX_LINE)]);
     let Some(end) = end else {
@@ -156,7 +157,8 @@ mod tests {
 
     use super::*;
 
-    /// The data and the trailers of what comes in such pieces, and how many bytes are left of them.
+    /// The data and the trailers of a body that comes in these pieces, and the number of bytes
+    /// after it.
     fn decode(pieces: &[&[u8]]) -> Result<Option<(Vec<u8>, HeaderMap, usize)>, Broken> {
         let mut chunks = ChunkedDecoder::new();
         let mut received = BytesMut::new();

@@ -1,5 +1,5 @@
-//! A response that begins before its request has been sent. Its reader may pause for any time, and the request must
-//! go on meanwhile, so a task of its own drives both.
+//! A response that begins before its request has been sent. Its reader may pause for any time, but
+//! the request must go on, so a task of its own drives both.
 
 use std::{
     future::poll_fn,
@@ -14,14 +14,14 @@ use super::{Broken, body_reader::BodyReader, upload::Upload};
 
 type FrameResult = Result<Frame<Bytes>, Broken>;
 
-/// A frame for the reader, or only the news that there are no more.
+/// A frame for the reader, or only the note that it was the last.
 #[derive(Debug)]
 struct Part {
     frame: Option<FrameResult>,
     is_last: bool,
 }
 
-/// The body of such a response.
+/// The body of a response that began before its request was sent.
 #[derive(Debug)]
 pub(in super::super) struct EarlyBody {
     parts: mpsc::Receiver<Part>,
@@ -39,7 +39,7 @@ impl EarlyBody {
             return Poll::Ready(None);
         }
         let Some(part) = ready!(self.parts.poll_recv(cx)) else {
-            // Without a last part the task was lost, which does not end the response.
+            // Without a last part, the task has ended early, and the response is incomplete.
             return Poll::Ready(Some(Err(Broken::Closed)));
         };
         self.is_end = part.is_last;
@@ -84,12 +84,12 @@ pub(super) fn start(reader: BodyReader, upload: Upload) -> EarlyBody {
 
 struct Both {
     reader: BodyReader,
-    /// `None` once it is sent or has failed.
+    /// The rest of the request. `None` once it is sent or has failed.
     upload: Option<Upload>,
 }
 
 impl Both {
-    /// Ends early where the client has left; the connection is closed then.
+    /// Drives both. Returns early if the client has left, which closes the connection.
     async fn run(mut self, client: mpsc::Sender<Part>) -> Option<()> {
         while !self.reader.is_end() {
             let permit = tokio::select! {
@@ -104,15 +104,16 @@ impl Both {
             permit.send(Part { frame, is_last });
         }
         drop(client);
-        // A server that is about to close reads no more of the request.
+        // A server that is about to close the connection reads no more of the request.
         if self.reader.keeps_alive() {
             self.finish_upload().await;
         }
         Some(())
     }
 
-    /// Sends the rest of the request, until no part of it has come for as long as a connection may be idle:
-    /// nobody else watches it any more. The stream itself watches a server that takes no more.
+    /// Sends the rest of the request. Gives up if no part of it comes within the idle timeout,
+    /// since no other timer watches the client by now. The stream itself notices a server that
+    /// takes no bytes.
     async fn finish_upload(&mut self) {
         let limit = self.reader.wire().idle_timeout();
         while let Some(upload) = &self.upload {
@@ -130,7 +131,7 @@ impl Both {
         self.reader.poll_frame(cx)
     }
 
-    /// Ready once the request is sent, or has failed: then only its response is still of use.
+    /// Ready once the request is sent or has failed. Only its response matters then.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(upload) = &mut self.upload {
             let sent = ready!(upload.poll(self.reader.wire(), cx));

@@ -1,6 +1,6 @@
-//! An HTTP/1.1 client (RFC 9112) that runs in the task of the request. Nothing is handed to another task and back,
-//! which takes much of a general client's time for a small response. HTTP/2, whose requests share a connection, has
-//! hyper's tasks.
+//! An HTTP/1.1 client (RFC 9112) that runs in the task of the request. Passing a request to another
+//! task and back takes much of a general client's time for a small response. HTTP/2, whose requests
+//! share a connection, uses hyper's tasks.
 
 mod body_decoder;
 mod body_reader;
@@ -37,7 +37,7 @@ pub(super) use wire::{Condition, Wire};
 
 /// A response's body.
 pub(super) enum Body {
-    /// All of it has been received.
+    /// The whole body has been received.
     Whole(Bytes),
     Coming(BodyReader),
     /// The response began before its request was sent.
@@ -48,7 +48,7 @@ pub(super) enum Body {
 #[derive(Debug)]
 pub(super) struct NoResponse {
     pub(super) error: SendError,
-    /// The connection ended before a byte of a response. The server may have acted all the same.
+    /// The connection ended before a byte of a response. The server may have acted on the request.
     pub(super) is_silent: bool,
     /// The first bytes that came are not HTTP.
     pub(super) is_garbled: bool,
@@ -107,7 +107,7 @@ pub(super) fn is_idle_timeout<T>(response: &Response<T>) -> bool {
 struct Exchange<'a> {
     wire: &'a mut Wire,
     parser: HeadParser<'a>,
-    /// `None` once it is sent.
+    /// The request. `None` once it is sent.
     upload: Option<Upload>,
 }
 

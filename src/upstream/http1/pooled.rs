@@ -13,10 +13,10 @@ pub(in super::super) trait WirePool: Send + Sync {
     fn put_back(self: Arc<Self>, wire: Box<Wire>);
 }
 
-/// A connection for one request. On drop it goes back to its pool if nothing of the request or the response
-/// is left on it, and is closed otherwise.
+/// A connection for one request. On drop it goes back to its pool if the request is sent and the
+/// response received, and is closed otherwise.
 pub(in super::super) struct PooledWire {
-    /// `None` only while it is dropped.
+    /// The connection. `None` only while this value is dropped.
     wire: Option<Box<Wire>>,
     pool: Arc<dyn WirePool>,
     is_reusable: bool,
@@ -31,7 +31,7 @@ impl PooledWire {
         }
     }
 
-    /// Lets the connection go back to its pool.
+    /// Notes that the connection may go back to its pool.
     pub(super) fn set_reusable(&mut self) {
         self.is_reusable = true;
     }

@@ -1,11 +1,11 @@
-//! How a request's head is written (RFC 9112, section 3).
+//! Writes the head of a request (RFC 9112, section 3).
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use http_body::Body;
 
 const TE: HeaderValue = HeaderValue::from_static("TE");
 
-/// How a request marks the end of its body (RFC 9112, section 6).
+/// The mark of the end of a request's body (RFC 9112, section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     Length(u64),
@@ -38,7 +38,7 @@ pub(super) fn write_head(
             write_field(name, value, out);
         }
         if *name == header::TE {
-            // RFC 9110, section 10.1.4.
+            // A sender of TE names it in Connection (RFC 9110, section 10.1.4).
             write_field(&header::CONNECTION, &TE, out);
         }
     }
@@ -61,7 +61,7 @@ pub(super) fn write_field(name: &HeaderName, value: &HeaderValue, out: &mut Vec<
     out.extend_from_slice(b"\r\n");
 }
 
-/// A request of these methods tells its length though it has no body (RFC 9110, section 8.6).
+/// Whether a request of this method has a length even if it has no body (RFC 9110, section 8.6).
 fn expects_content(method: &Method) -> bool {
     [Method::POST, Method::PUT, Method::PATCH].contains(method)
 }

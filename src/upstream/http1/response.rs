@@ -1,4 +1,4 @@
-//! How a response's head is read, and how long its body is (RFC 9112, sections 4 and 6.3).
+//! Reads the head of a response, and the length of its body (RFC 9112, sections 4 and 6.3).
 
 use std::mem::MaybeUninit;
 
@@ -9,7 +9,7 @@ use hyper::ext::ReasonPhrase;
 use super::{super::list_field::members, Broken};
 
 const MAX_HEADERS: usize = 256;
-/// In bytes, and as many again for the interim responses before it.
+/// The largest head in bytes. The interim responses before it may have as many again.
 const MAX_HEAD: usize = 256 << 10;
 
 /// The head of a response.
@@ -19,13 +19,14 @@ pub struct Head {
     pub status: StatusCode,
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
-    /// All header fields, minus `Content-Length` where `Transfer-Encoding` overrides it.
+    /// All header fields, except for a `Content-Length` that `Transfer-Encoding` overrides.
     pub headers: HeaderMap,
     /// The reason phrase, if it is not the usual one of the status.
     pub reason: Option<ReasonPhrase>,
     /// The length of the body.
     pub length: Length,
-    /// Whether there is no body, by the rules (RFC 9110, sections 9.3.2, 15.3.5, 15.3.6 and 15.4.5) or by a length of 0.
+    /// Whether the response has no body, by the method or status (RFC 9110, sections 9.3.2, 15.3.5,
+    /// 15.3.6 and 15.4.5) or by a length of 0.
     pub is_bodiless: bool,
     /// Whether the connection may take another request.
     pub keeps_alive: bool,
@@ -46,7 +47,7 @@ pub enum Length {
 #[derive(Debug)]
 pub struct HeadParser<'a> {
     method: &'a Method,
-    /// The number of bytes that do not hold a whole head.
+    /// The number of bytes that are known not to contain a whole head.
     seen: usize,
     has_begun: bool,
     /// The number of bytes of interim responses so far.
@@ -54,7 +55,7 @@ pub struct HeadParser<'a> {
 }
 
 impl<'a> HeadParser<'a> {
-    /// For the response to a request of this method.
+    /// Creates a parser for the response to a request of this method.
     pub fn new(method: &'a Method) -> Self {
         Self {
             method,
@@ -64,8 +65,8 @@ impl<'a> HeadParser<'a> {
         }
     }
 
-    /// Takes the final response's head from the received bytes, and interim responses before it (RFC 9110, section
-    /// 15.2). `None` while the head is incomplete.
+    /// Takes the final response's head from the received bytes, with the interim responses before
+    /// it (RFC 9110, section 15.2). `None` while the head is incomplete.
     pub fn take(&mut self, received: &mut BytesMut) -> Result<Option<Head>, Broken> {
         loop {
             if received.len() == self.seen {
@@ -116,7 +117,7 @@ fn take_head(
     let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut parsed = httparse::Response::new(&mut []);
     let mut config = httparse::ParserConfig::default();
-    // A proxy takes such spaces away (RFC 9112, section 5.1).
+    // A proxy removes such spaces (RFC 9112, section 5.1).
     config.allow_spaces_after_header_name_in_responses(true);
     let outcome = config.parse_response_with_uninit_headers(&mut parsed, received, &mut fields);
     let length = match outcome.map_err(|_| Broken::Protocol)? {
@@ -155,7 +156,8 @@ fn head(
     reason: Option<ReasonPhrase>,
     method: &Method,
 ) -> Result<Head, Broken> {
-    // With room for headers that are added later: to grow costs more than everything else here.
+    // The capacity includes headers that are added later, since growing the map costs more than all
+    // other work here.
     let mut headers = HeaderMap::with_capacity(spans.len() + 4);
     let mut length = None;
     let mut codings: Option<HeaderValue> = None;
@@ -171,7 +173,7 @@ fn head(
             if length.replace(told).is_some_and(|before| before != told) {
                 return Err(Broken::Protocol);
             }
-            // A repeated number is passed on once.
+            // A length that is repeated in a list is passed on once.
             let is_list = value.as_bytes().contains(&b',');
             let value = if is_list { told.into() } else { value };
             headers.insert(name, value);
@@ -191,7 +193,8 @@ fn head(
             return Err(Broken::Protocol);
         }
         if headers.remove(header::CONTENT_LENGTH).is_some() {
-            // A sender of both may have been tricked: the bytes that follow may belong to another response.
+            // A response with both headers may be an attempt at response splitting, so the bytes
+            // after it may not be the next response.
             keeps_alive = false;
         }
         if is_chunked(&codings) {
@@ -221,7 +224,7 @@ fn has_no_body(status: StatusCode, method: &Method) -> bool {
         || status == StatusCode::NOT_MODIFIED
 }
 
-/// Reads a length. A list of equal numbers is that number.
+/// Reads a length. A list of equal numbers counts as that number.
 fn told_length(value: &HeaderValue) -> Option<u64> {
     let mut numbers = members(value).map(number);
     let first = numbers.next()??;
@@ -249,8 +252,8 @@ fn is_chunked(codings: &HeaderValue) -> bool {
     last.is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
 }
 
-/// Whether a section of header fields may end in these bytes. Without this check, a section that comes byte by byte
-/// would be parsed anew for each.
+/// Whether a section of header fields may end in these bytes. Without this check, a section that
+/// comes byte by byte would be parsed again for each byte.
 pub(super) fn may_be_complete(bytes: &[u8]) -> bool {
     let mut line_ends = memchr::memchr_iter(b'\n', bytes);
     line_ends.any(|at| matches!(&bytes[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]))

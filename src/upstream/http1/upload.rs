@@ -1,4 +1,4 @@
-//! Sends a request: its head, then its body as it comes.
+//! Sends a request: the head, then the body as it comes.
 
 use std::{
     io,
@@ -26,18 +26,18 @@ pub(super) struct Upload {
     data: Option<Bytes>,
     end: &'static [u8],
     is_all_read: bool,
-    /// Parts of the body so far.
+    /// The number of parts of the body so far.
     parts: u64,
 }
 
-/// Why a request was not written to its end.
+/// The reason why a request was not written to its end.
 #[derive(Debug)]
 pub(super) enum UploadError {
     Body(SourceError),
     Io(io::Error),
 }
 
-/// A body has another length than its head says.
+/// The body has another length than the head says.
 #[derive(Debug, thiserror::Error)]
 #[error("the request's body does not have the length of its head")]
 struct WrongLength;
@@ -72,14 +72,14 @@ impl Upload {
         self.parts
     }
 
-    /// Writes as much as there is. Ready once all of the request is written.
+    /// Writes the bytes that have come. Ready once the whole request is written.
     pub(super) fn poll(
         &mut self,
         wire: &mut Wire,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), UploadError>> {
         loop {
-            // So that the head and the start of the body are written together.
+            // Read first, so that the head and the start of the body are written together.
             let is_waiting = self.data.is_none() && !self.is_all_read && self.read(wire, cx)?;
             match &mut self.data {
                 Some(data) => ready!(wire.poll_write(cx, data, &mut self.end)),
@@ -99,7 +99,7 @@ impl Upload {
         }
     }
 
-    /// Asks for more of the body. Returns whether it is still to come.
+    /// Reads the next part of the body. Returns whether it is still to come.
     fn read(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Result<bool, UploadError> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => return Ok(true),

@@ -23,10 +23,10 @@ const LARGEST_READ: usize = 64 << 10;
 /// The memory that a buffer may keep between two requests.
 const KEPT: usize = 16 << 10;
 
-/// A connection that one request at a time uses.
+/// A connection for one request at a time.
 pub(in super::super) struct Wire {
     stream: Stream,
-    /// Bytes that were read and not taken yet.
+    /// Bytes that were read, but not taken yet.
     pub(super) received: BytesMut,
     /// The buffer for a request's head, and for the frame around a chunk of its body.
     pub(super) framed: Framed,
@@ -39,13 +39,13 @@ pub(in super::super) struct Wire {
 pub(in super::super) enum Condition {
     /// Nothing has been received.
     Quiet,
-    /// The server closes it.
+    /// The server has closed it.
     Closed,
     /// The server has sent bytes that belong to no request.
     Unsolicited,
 }
 
-/// The response of a server that closes an idle connection (RFC 9110, section 15.5.9).
+/// The start of the response of a server that closes an idle connection (RFC 9110, section 15.5.9).
 const IDLE_TIMEOUTS: [&[u8]; 2] = [b"HTTP/1.1 408", b"HTTP/1.0 408"];
 
 /// Bytes to be written. The first of them may be written already.
@@ -91,7 +91,8 @@ impl Wire {
         })
     }
 
-    /// Checks whether the next request can use the connection. `look` asks the system as well as the runtime.
+    /// Checks whether the next request can use the connection. With `look`, a system call checks
+    /// for bytes that the runtime does not know of yet.
     pub(in super::super) fn condition(&mut self, look: bool) -> Condition {
         if self.stream.is_write_closed() {
             return Condition::Closed;
@@ -103,7 +104,8 @@ impl Wire {
             if self.stream.is_quiet() {
                 return Condition::Quiet;
             }
-            // TLS also receives records without data. A task without a coop budget must not take them for silence.
+            // TLS also receives records without data. Polled without a coop budget, since an
+            // exhausted budget would look like silence.
             let mut cx = Context::from_waker(Waker::noop());
             let received = unconstrained(poll_fn(|cx| self.poll_receive(cx)));
             match pin!(received).poll(&mut cx) {
@@ -122,7 +124,7 @@ impl Wire {
         }
     }
 
-    /// Whether bytes were received and not taken.
+    /// Whether bytes were received, but not taken.
     pub(in super::super) fn has_received(&self) -> bool {
         !self.received.is_empty()
     }
@@ -192,14 +194,14 @@ impl Wire {
     }
 }
 
-/// Without the bytes, which may hold a token or a patient's data.
+/// Omits the bytes, which may contain a token or a patient's data.
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").finish_non_exhaustive()
     }
 }
 
-/// Sends the TLS `close_notify` (RFC 8446, section 6.1), if that takes no waiting.
+/// Sends the TLS `close_notify` (RFC 8446, section 6.1), if the socket takes it at once.
 impl Drop for Wire {
     fn drop(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
