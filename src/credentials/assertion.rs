@@ -46,8 +46,8 @@ impl Algorithm {
     /// The key it needs.
     fn key(self) -> &'static str {
         match self {
-            Self::Ps256 | Self::Rs384 => "RSA key of 2048 to 8192 bits",
-            Self::Es384 => "elliptic curve key on P-384",
+            Self::Ps256 | Self::Rs384 => "an RSA key of 2048 to 8192 bits",
+            Self::Es384 => "an elliptic curve key on P-384",
         }
     }
 
@@ -115,7 +115,7 @@ impl SigningKey {
             CredentialError::new(
                 Reason::NeedsAction,
                 format!(
-                    "the private key in {place} is no {}, which {} needs",
+                    "the private key in {place} is not {}, which {} needs",
                     algorithm.key(),
                     algorithm.name()
                 ),
@@ -355,14 +355,14 @@ mod tests {
             (
                 &p256,
                 Algorithm::Es384,
-                "no elliptic curve key on P-384",
+                "not an elliptic curve key on P-384",
                 "P-384",
             ),
-            (&p256, Algorithm::Ps256, "no RSA key", "rsa_keygen_bits"),
+            (&p256, Algorithm::Ps256, "not an RSA key", "rsa_keygen_bits"),
             (
                 &rsa,
                 Algorithm::Es384,
-                "no elliptic curve key on P-384",
+                "not an elliptic curve key on P-384",
                 "P-384",
             ),
         ];

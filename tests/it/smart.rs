@@ -217,19 +217,19 @@ const DISCOVERIES: &[(u16, &str, &str, &str)] = &[
     (
         200,
         r#"{"token_endpoint":"http://login.example/token"}"#,
-        "no https URL",
+        "not an https URL",
         "write it as `token_url`",
     ),
     (
         200,
         r#"{"token_endpoint":"/token"}"#,
-        "no https URL",
+        "not an https URL",
         "write it as `token_url`",
     ),
     (
         200,
         r#"{"token_endpoint":"https://u:hunter2@login.example/token"}"#,
-        "no https URL",
+        "not an https URL",
         "write it as `token_url`",
     ),
     (
