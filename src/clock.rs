@@ -1,7 +1,7 @@
 //! The wall clock, which decides whether a token has expired.
 //!
-//! Monotonic clocks stop while a laptop sleeps, but tokens still expire. Tests move this clock to
-//! show the effect of a sleep, or of a clock set back, on a running proxy.
+//! A monotonic clock stops while a laptop sleeps, but tokens still expire. Tests move this clock to
+//! show the effect of a sleep, or of a clock that is set back, on a running proxy.
 
 use std::{
     sync::{

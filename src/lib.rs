@@ -1,7 +1,8 @@
 //! The authenticating reverse proxy for Azure Health Data Services.
 //!
-//! Unauthenticated local requests for `/fhir/*` and `/dicom/*` come in. The proxy attaches a bearer token for the
-//! right audience, forwards each request to `*.azurehealthcareapis.com`, and streams the response back.
+//! The proxy takes unauthenticated local requests for `/fhir/*` and `/dicom/*`. It attaches a
+//! bearer token for the right audience, forwards each request to `*.azurehealthcareapis.com`, and
+//! streams the response back.
 //!
 //! # Layout
 //!
@@ -13,14 +14,14 @@
 //! | 7 | `app` | the parts wired together; signals and drain |
 //! | 6 | `admin`, `check` | health and status; the checks between a route and its service |
 //! | 5 | `proxy` | the pipeline of one request, in named steps |
-//! | 4 | `server` | listeners, connection limits, graceful shutdown; knows nothing of proxying |
+//! | 4 | `server` | listeners, connection limits, graceful shutdown; nothing about proxying |
 //! | 3 | `token` | the token cache: one fetch per key, renewal ahead of expiry |
 //! | 2 | `credentials` | one file for each way to get a token |
 //! | 1 | `upstream`, `telemetry`, `rewrite` | connections to other hosts; logs; links in bodies and headers |
 //! | 0 | `config`, `clock`, `x509` | values valid by construction; the wall clock; certificates |
 //!
-//! Public modules are those that the program, the tests, the benchmarks and the fuzz targets use. This is not a library
-//! for others.
+//! Public modules are those that the program, the tests, the benchmarks and the fuzz targets use.
+//! This crate is not a library for other projects.
 
 mod admin;
 pub mod app;

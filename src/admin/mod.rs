@@ -1,7 +1,7 @@
 //! The admin address: whether the process is alive, whether it can serve, and with which tokens.
 //!
 //! `/livez` and `/readyz` respond under any host name that a probe uses. Reasons and `/status` are
-//! shown only under the names that the proxy itself accepts. No response holds a token.
+//! shown only under the names that the proxy itself accepts. No response contains a token.
 
 use std::{
     fmt::Write as _,
@@ -116,7 +116,8 @@ impl Admin {
         if reasons.is_empty() {
             return text(StatusCode::OK, "ok\n");
         }
-        // The reasons name tenants and credentials, which web pages and strangers must not see.
+        // The reasons name tenants and credentials, which web pages and other machines must not
+        // see.
         if !self.is_local || serving.guard.refusal(head).is_some() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n");
         }
@@ -215,7 +216,7 @@ impl RouteStatus {
     }
 }
 
-/// The state of a token, never the token.
+/// The state of a token, without the token.
 #[derive(Serialize)]
 struct TokenStatus {
     credential: Arc<str>,

@@ -1,4 +1,4 @@
-//! The listeners: those that serve every route, and those of single routes.
+//! Binds the listeners: those that serve every route, and those that serve one.
 
 use std::sync::Arc;
 
@@ -8,21 +8,23 @@ use crate::{
     server::{BindError, Listener, Tls},
 };
 
-/// A bound address, and the route that it serves alone, if it does.
+/// A bound address.
 #[derive(Debug)]
 pub(super) struct BoundListener {
     pub(super) listener: Listener,
-    /// Listeners that let in the same callers have the same number, counted from 0.
+    /// The number of the listener, counted from 0. Listeners for the same callers have the same
+    /// number.
     pub(super) number: usize,
+    /// The route that the listener serves alone. `None` if it serves every route.
     pub(super) route: Option<Arc<str>>,
 }
 
-/// All of them, those of every route first.
+/// All listeners. Those that serve every route come first.
 #[derive(Debug)]
 pub(super) struct BoundListeners(pub(super) Vec<BoundListener>);
 
 impl BoundListeners {
-    /// Binds every address; those of TCP speak TLS where there is a certificate.
+    /// Binds every address. TCP addresses speak TLS if there is a certificate.
     pub(super) async fn open(config: &Config, tls: Option<&Tls>) -> Result<Self, BindError> {
         let shared = config.listen.iter().map(|listen| (listen, None));
         let own = config.routes.iter().filter_map(|route| {
@@ -51,7 +53,7 @@ impl BoundListeners {
         self.0.iter().map(|bound| &bound.listener)
     }
 
-    /// How many of them let in callers of their own.
+    /// The number of groups of listeners with different callers.
     pub(super) fn numbers(&self) -> usize {
         self.0
             .iter()
@@ -60,7 +62,7 @@ impl BoundListeners {
             .unwrap_or(0)
     }
 
-    /// The ports that clients may name; a Unix socket has none.
+    /// The ports that clients may name. A Unix socket has none.
     pub(super) fn ports(&self) -> Ports {
         let is_tls = self.listeners().any(Listener::is_tls);
         let mut ports = Ports {
@@ -93,7 +95,8 @@ async fn bind(listen: &Listen, tls: Option<&Tls>) -> Result<Listener, BindError>
     }
 }
 
-/// A caller that reaches one loopback address reaches them all.
+/// The number of a new listener. All loopback addresses share a number, since a caller that reaches
+/// one reaches all.
 fn number(bound_listeners: &[BoundListener], listener: &Listener) -> usize {
     let is_loopback = |listener: &Listener| {
         let address = listener.socket_address();

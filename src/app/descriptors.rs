@@ -1,19 +1,20 @@
-//! File descriptors. Each client connection takes one, and so does each connection to a service: a
-//! process that accepts more clients than it has descriptors for can serve none of them.
+//! Fits the limits to the file descriptors that the system allows. Each client connection and each
+//! connection to a service needs one. A process whose clients use up all descriptors can open no
+//! connection to a service, and so serves none of them.
 
 use crate::{config::Limits, server};
 
-/// Connections to the admin address, which has few callers.
+/// The limit on connections to the admin address, which has few callers.
 pub(super) const ADMIN_CONNECTIONS: usize = 64;
-/// For the admin address, connections that are closing there and elsewhere, and token fetches,
-/// listeners, files and programs that print tokens.
+/// The descriptors for all other uses: the admin address, connections that are closing, token
+/// fetches, listeners, files, and programs that print tokens.
 const RESERVE: usize = ADMIN_CONNECTIONS + 2 * server::CLOSING + 64;
 
 const REMEDY: &str = "Raise the hard limit for open files (LimitNOFILE= of a systemd unit, --ulimit nofile= of a \
                       container, ulimit -Hn of a shell), or lower limits.connections and limits.requests.";
 
-/// The limits that there are descriptors for. Raises the soft limit of the process as far as they
-/// need and the hard limit allows; tells in the log where that does not suffice.
+/// Returns the limits for which descriptors suffice. Raises the soft limit of the process as far as
+/// `wanted` needs and the hard limit allows. If that does not suffice, the log says so.
 pub(super) fn fit(wanted: &Limits) -> Limits {
     let needed = wanted.connections + wanted.requests + RESERVE;
     let Some(available) = raise(needed) else {
@@ -35,8 +36,8 @@ pub(super) fn fit(wanted: &Limits) -> Limits {
     }
 }
 
-/// The numbers of connections and requests that so many descriptors suffice for. A request over its
-/// own connection needs two, so that connections get at least half of what is left to share.
+/// The numbers of connections and requests for which the available descriptors suffice. A request
+/// needs one for its connection and one for the service, so connections get at least half.
 fn share(connections: usize, requests: usize, available: usize) -> (usize, usize) {
     let shared = available - RESERVE.min(available / 2);
     let connections = connections.min((shared / 2).max(shared.saturating_sub(requests)));
@@ -44,7 +45,8 @@ fn share(connections: usize, requests: usize, available: usize) -> (usize, usize
     (connections.max(1), requests.max(1))
 }
 
-/// The number of descriptors that the process may have, if it is less than needed.
+/// Raises the limit, and returns the number of descriptors that the process may have if it is less
+/// than needed.
 #[cfg(unix)]
 fn raise(needed: usize) -> Option<usize> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -55,8 +57,8 @@ fn raise(needed: usize) -> Option<usize> {
     if is_enough(limit.current) {
         return None;
     }
-    // Not further than needed: programs that print tokens inherit it, and some of them walk through
-    // every descriptor that they may have.
+    // Raised only as far as needed, since programs that print tokens inherit the limit, and some of
+    // them iterate over every descriptor that it allows.
     let raised = Rlimit {
         current: Some(limit.maximum.map_or(needed, |maximum| maximum.min(needed))),
         ..limit

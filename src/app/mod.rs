@@ -1,4 +1,4 @@
-//! The composition root: makes the parts, joins them, and takes them down again.
+//! The composition root: makes the parts, wires them together, and stops them.
 
 mod bound_listeners;
 mod descriptors;
@@ -27,20 +27,22 @@ pub use reading::Reload;
 use signals::{Asked, Signals};
 pub use warnings::warnings;
 
-/// A client must send a head within this time of its first byte.
+/// The time from the first byte of a head to its end.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longer than what most clients keep an idle connection for, so that they close it first.
+/// The time for which a connection may be idle. It is longer than that of most clients, so that the
+/// client closes the connection first.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
-/// The admin address has few callers, which are near and ask for little.
+/// The timeouts of the admin address, which has few callers, and these are near and send small
+/// requests.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the proxy did not start.
+/// The reason why the proxy did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address is taken or does not exist.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// No connection could ever be made.
+    /// No connection to another host can be made.
     #[error(transparent)]
     Upstream(#[from] upstream::StartError),
     /// The system does not let the process listen to signals.
@@ -67,8 +69,8 @@ pub struct Running {
     background: JoinSet<()>,
 }
 
-/// Serves until SIGTERM or SIGINT and drains. A second signal ends it at once. On SIGHUP the
-/// configuration comes from `reload` again.
+/// Serves until SIGTERM or SIGINT, then drains. A second signal ends the drain at once. On SIGHUP,
+/// `reload` reads the configuration again.
 pub async fn run<E: fmt::Display>(
     config: &Config,
     reload: impl Reload<E>,
@@ -76,7 +78,7 @@ pub async fn run<E: fmt::Display>(
     run_then(config, reload, |_| ()).await
 }
 
-/// As [`run`], and calls `started` once every address is bound.
+/// Does the same as [`run`], and calls `started` once every address is bound.
 pub async fn run_then<E: fmt::Display>(
     config: &Config,
     reload: impl Reload<E>,
@@ -111,7 +113,7 @@ pub async fn run_then<E: fmt::Display>(
     Ok(())
 }
 
-/// Binds every address, starts to fetch the first tokens and serves.
+/// Binds every address, starts to fetch the first tokens, and serves in the background.
 pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ahds-proxy starts");
     let tls = config.security.tls.as_ref();
@@ -166,7 +168,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     Ok(running)
 }
 
-/// The keys in which two configurations differ and which are read at start only.
+/// The keys that are read at start only, and in which two configurations differ.
 fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
     let mut keys = Vec::new();
     let mut compare = |key, is_same: bool| {
@@ -197,7 +199,7 @@ fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
     keys
 }
 
-/// Tells which routes are served, and what clients will stumble over.
+/// Logs the routes, and the warnings about the configuration.
 fn announce(config: &Config, warnings: &[String]) {
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -216,8 +218,9 @@ fn announce(config: &Config, warnings: &[String]) {
 }
 
 impl Running {
-    /// Serves with another configuration from now on, all of it or nothing. Connections and running
-    /// requests stay; every token is requested anew. A warning names the changes that need a restart.
+    /// Serves with another configuration from now on. If it cannot be served, the old one stays as
+    /// a whole. Connections and requests in flight stay, and new tokens are fetched. The log names
+    /// the changes that need a restart.
     pub fn reload(&mut self, config: &Config) {
         match upstream::Connections::new(&config.network) {
             Ok(connections) => {
@@ -343,13 +346,12 @@ impl Running {
         }
     }
 
-    /// Every address listened on, as `ip:port` or `https://ip:port` with the real port, or
-    /// `unix:/path`.
+    /// The listeners, as `ip:port` or `https://ip:port` with the real port, or as `unix:/path`.
     pub fn addresses(&self) -> &[String] {
         &self.addresses
     }
 
-    /// The TCP addresses among them.
+    /// The addresses of the TCP listeners.
     pub fn socket_addresses(&self) -> &[SocketAddr] {
         &self.socket_addresses
     }
@@ -359,8 +361,8 @@ impl Running {
         self.admin_address
     }
 
-    /// Stops accepting and waits until running requests have finished or the drain time is over. The
-    /// admin address responds until then.
+    /// Stops accepting connections, and waits until the requests in flight have finished or the
+    /// drain time is over. The admin address responds until then.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.serving.join_next().await.is_some() {}

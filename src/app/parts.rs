@@ -1,4 +1,4 @@
-//! The parts that a configuration is made into. A reload makes them anew.
+//! The parts that are built from a configuration. A reload builds new parts.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,8 +19,8 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// One credential for each name, one token source for each credential and audience, one pool for
-    /// each upstream and HTTP version, however many routes share them.
+    /// Builds one credential for each name, one token source for each credential and audience, and
+    /// one pool for each upstream and HTTP version. Routes share them.
     pub(super) fn new(
         config: &Config,
         connections: &Connections,

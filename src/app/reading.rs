@@ -17,16 +17,15 @@ use crate::{config::Config, upstream::Connections};
 
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// A few at a time, for each that does not come back holds a thread.
+/// The number of reads at a time. It is small, since each read that does not return keeps a thread.
 static READING: Semaphore = Semaphore::const_new(4);
 
-/// Reads the configuration.
+/// The function that reads the configuration.
 pub trait Reload<E>: Fn() -> Result<Config, E> + Clone + Send + 'static {}
 
 impl<E, F: Fn() -> Result<Config, E> + Clone + Send + 'static> Reload<E> for F {}
 
-/// The configuration, its connections with their trust roots, and what to warn of. An error is told in
-/// one line.
+/// Reads the configuration, its trust roots, and its warnings. An error is one line of text.
 pub(super) async fn read_again<E: fmt::Display>(
     reload: impl Reload<E>,
     now: SystemTime,

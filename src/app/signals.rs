@@ -16,7 +16,7 @@ pub(super) struct Signals {
     hangup: Signal,
 }
 
-/// The request of a signal.
+/// The meaning of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     Stop,
@@ -33,7 +33,7 @@ impl Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// From now on these signals no longer end the process by themselves.
+    /// Starts to listen. From now on, these signals no longer end the process by themselves.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -42,7 +42,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) -> Asked {
         tokio::select! {
             _ = self.terminate.recv() => Asked::Stop,

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{config::Config, credentials, x509::Certificate};
 
-/// Each with what to do. It waits for the file system.
+/// Returns the warnings, each with its remedy. Blocks on the file system.
 pub fn warnings(config: &Config, now: SystemTime) -> Vec<String> {
     let secrets = config.secret_files.iter();
     let secrets = secrets.filter_map(|path| writable_secret(path));
@@ -20,7 +20,8 @@ pub fn warnings(config: &Config, now: SystemTime) -> Vec<String> {
     all
 }
 
-/// Clients judge the certificate, by their own clocks.
+/// Warns of a server certificate that is not valid now. It is only a warning, since clients decide
+/// by their own clocks.
 fn certificate(config: &Config, now: SystemTime) -> Option<String> {
     let tls = config.security.tls.as_ref()?;
     let certificate = Certificate::from_der(tls.certificate.clone())?;
@@ -57,7 +58,8 @@ fn writable_secret(path: &Path) -> Option<String> {
     ))
 }
 
-/// A program is looked for in all folders of PATH before its own, too.
+/// Warns of a program that every user can replace. The program is also looked up in the folders of
+/// PATH before its own, so these count, too.
 fn writable_program(program: &Path) -> Option<String> {
     let shown = program.display();
     let path = env::var_os("PATH").unwrap_or_default();
@@ -81,7 +83,7 @@ fn writable_program(program: &Path) -> Option<String> {
     ))
 }
 
-/// By the mode of the file or folder that `path` leads to.
+/// Whether the mode of a file or folder lets every user write. Symbolic links are followed.
 #[cfg(unix)]
 fn is_writable_by_all(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
@@ -89,7 +91,7 @@ fn is_writable_by_all(path: &Path) -> bool {
         .is_ok_and(|about| about.permissions().mode() & 0o002 != 0)
 }
 
-/// Whether only its owner may replace a file in this folder.
+/// Whether only the owner of a file in this folder may replace the file.
 #[cfg(unix)]
 fn is_sticky(folder: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;

@@ -11,7 +11,7 @@ pub(super) struct Caller<'a> {
     /// The kind of credential that gave the token.
     pub(super) kind: &'static str,
     pub(super) claims: &'a Claims,
-    /// The service has refused an anonymous request with 403.
+    /// Whether the service has refused an anonymous request with 403.
     pub(super) is_closed: bool,
     pub(super) now: SystemTime,
 }

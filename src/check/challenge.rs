@@ -4,10 +4,11 @@ use http::{HeaderMap, header};
 
 use crate::config::Tenant;
 
-/// The challenge's words are not repeated, since nothing keeps a service from quoting the token in them.
+/// The parts of a challenge that are understood. Its text is never shown, since a service may quote
+/// the token in it.
 #[derive(Debug, Default)]
 pub(super) struct Challenge {
-    /// From `authorization_uri`.
+    /// The tenant in `authorization_uri`.
     pub(super) tenant: Option<Tenant>,
     pub(super) blames: Option<Blame>,
 }
@@ -32,14 +33,14 @@ impl Challenge {
         }
     }
 
-    /// Whether the service blames this, or does not say what it blames.
+    /// Whether the service names this cause, or names none.
     pub(super) fn may_mean(&self, blame: Blame) -> bool {
         self.blames.is_none_or(|blamed| blamed == blame)
     }
 }
 
 impl Blame {
-    /// The words of Microsoft.IdentityModel, which both services use.
+    /// Reads the texts of `Microsoft.IdentityModel`, which both services use.
     fn of(description: &str) -> Option<Self> {
         let text = description.to_ascii_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
@@ -63,7 +64,8 @@ fn parameter<'a>(challenge: &'a str, name: &str) -> Option<&'a str> {
     rest.split_once('"').map(|(value, _)| value)
 }
 
-/// The first segment of an authority's path, where it is a tenant's id: a token names no other.
+/// The first segment of an authority's path, if it is a tenant's id. A token names its tenant only
+/// by the id, so a name could not be compared.
 fn tenant_of(url: &str) -> Option<Tenant> {
     let (_, rest) = url.split_once("://")?;
     let segment = rest.split('/').nth(1)?;

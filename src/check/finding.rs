@@ -16,14 +16,14 @@ pub(crate) enum Event {
 /// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// The route's name. `None` if it concerns all of them.
+    /// The route's name. `None` for a finding about all routes.
     pub route: Option<String>,
     /// The subject of the check.
     pub check: Check,
     /// The result.
     pub status: Status,
-    /// The observation. It never holds a token or the body of a response; it may hold any character that the other
-    /// side sent.
+    /// The observation. It never contains a token or the body of a response, but may contain any
+    /// character that the other side sent.
     pub detail: String,
     /// The remedy, if one is needed.
     pub remedy: Option<String>,
@@ -66,9 +66,9 @@ impl Check {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
-    /// As it should be.
+    /// The check found no problem.
     Ok,
-    /// Something has to be done.
+    /// The check found a problem that has a remedy.
     Failed,
     /// The check could not be done, or does not apply.
     Skipped,

@@ -3,10 +3,11 @@
 use super::{Outcome, caller::Caller, resource::Resource};
 use crate::config::{Route, RouteKind};
 
-/// An empty scope would stand for the whole subscription.
+/// The error of the command if the id of the resource is empty. Without it, the empty scope would
+/// be the whole subscription.
 const NOT_FOUND: &str = "not in this subscription: az account set --subscription NAME";
 
-/// The service takes no requests from here, whoever sends them.
+/// The service refuses all requests from this network.
 pub(super) fn from_here(seen: &str, is_html: bool, route: &Route) -> Outcome {
     let domain = route.upstream.azure_domain();
     let remedy = if domain.is_some() {
@@ -30,7 +31,7 @@ pub(super) fn from_here(seen: &str, is_html: bool, route: &Route) -> Outcome {
     )
 }
 
-/// The service takes requests from here, and the token, but not this request of its holder.
+/// The service accepts this network and the token, but not this request of its holder.
 pub(super) fn to_the_caller(seen: &str, caller: &Caller<'_>) -> Outcome {
     let claims = caller.claims;
     let identity = claims.identity.as_deref();

@@ -1,7 +1,7 @@
 //! `check --online`: follows each route up to its service, from DNS to roles.
 //!
-//! A check that fails skips only the checks that depend on it. Response bodies are never read,
-//! since they contain patient data.
+//! After a check that fails, only the checks that depend on it are skipped. Response bodies are
+//! never read, since they contain patient data.
 
 mod caller;
 mod challenge;
@@ -28,7 +28,7 @@ use self::{caller::Caller, finding::Outcome, probe::Probe, response::Response};
 
 pub(crate) use finding::{Check, Event, Finding, Status};
 
-/// Checks every route, one after the other. Fails where no connection could be made to any.
+/// Checks the routes one after the other. Fails if no connection can be made at all.
 pub(crate) async fn run(
     config: &Config,
     clock: &Clock,
@@ -54,7 +54,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// The way along one route.
+/// The checks of one route.
 struct Walk<'a> {
     config: &'a Config,
     route: &'a Route,

@@ -1,4 +1,4 @@
-//! Below HTTP: where a route's host is, whether it takes connections, and its certificate.
+//! Checks a route below HTTP: the addresses of its host, the connection and the certificate.
 
 use std::net::IpAddr;
 
@@ -46,7 +46,7 @@ pub(super) async fn resolve(connections: &Connections, origin: &Origin, route: &
     }
 }
 
-/// Where private endpoints are (RFC 1918, RFC 4193).
+/// Whether an address may be that of a private endpoint (RFC 1918, RFC 4193).
 fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.is_private(),
@@ -88,7 +88,7 @@ fn whose(certificate: &Certificate) -> String {
     )
 }
 
-/// In UTC.
+/// The day of a time in UTC.
 fn day(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d").to_string()
 }
@@ -168,7 +168,7 @@ fn distrust(reason: &CertificateError, host: &str, route: &str) -> (String, Stri
              [network] to that CA's certificate (PEM). If not, do not trust this server."
                 .to_owned(),
         ),
-        // Two CAs of one name: one was made anew, as the demo does at each start.
+        // Two CAs have the same name. The demo, for example, makes a new CA at each start.
         Error::BadSignature => (
             "the certificate is not of the trusted CA with its issuer's name".to_owned(),
             "Set ca_file in [network] to the CA's present certificate (PEM). If it is that already, do \

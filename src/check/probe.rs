@@ -13,7 +13,7 @@ use crate::{
     upstream::{Connections, Origin, Pool, RequestBody, SendError},
 };
 
-/// A user at a terminal does not wait for as long as a proxy's clients may.
+/// The timeout of a request. It is short, since a user waits at a terminal.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends requests to the service behind a route.
@@ -37,7 +37,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// `None` where every request needs a token.
+    /// Sends a request without a token. `None` if every request to the service needs one.
     pub(super) async fn anonymous(&self) -> Option<Result<Response, Outcome>> {
         let target = anonymous_target(self.route)?;
         Some(self.get(target, None).await)
@@ -120,7 +120,7 @@ fn anonymous_target(route: &Route) -> Option<String> {
     }
 }
 
-/// A request that costs little, changes nothing and needs the role that reading needs.
+/// The target of a request that costs little, changes nothing and needs the role for reading.
 fn authorized_target(route: &Route) -> String {
     let base = route.upstream.base_path();
     match route.kind {

@@ -11,7 +11,8 @@ pub(super) struct Resource {
 }
 
 impl Resource {
-    /// From the host's name: `workspace-service.fhir.…`, where a workspace's name has no hyphen.
+    /// Reads the names from the host: `workspace-service.fhir.…`. The name of a workspace has no
+    /// hyphen.
     pub(super) fn of(upstream: &ServiceUrl, kind: RouteKind) -> Option<Self> {
         let host = upstream.host();
         let name = host.strip_suffix(upstream.azure_domain()?)?;
@@ -33,13 +34,13 @@ impl Resource {
         })
     }
 
-    /// A command that prints its resource id, which holds names that no URL has.
+    /// A command that prints the resource id, which contains names that are not in the URL.
     pub(super) fn id_command(&self) -> String {
         let Self { kind, name } = self;
         format!("az resource list --resource-type {kind} --query \"[?name=='{name}'].id\" -o tsv")
     }
 
-    /// A command that prints whom its tokens are for.
+    /// A command that prints the audience of the resource's tokens.
     pub(super) fn audience_command(&self) -> String {
         let id = self.id_command();
         format!("az resource show --ids \"$({id})\" --query properties.authenticationConfiguration")

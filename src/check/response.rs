@@ -49,7 +49,7 @@ impl Response {
                 forbidden::from_here(&self.seen(), self.is_html(), route)
             }
             StatusCode::FORBIDDEN => forbidden::to_the_caller(&self.seen(), caller),
-            // Nobody knows what an unknown service has at its root.
+            // An unknown service need not have anything at its root.
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
                 if route.kind == RouteKind::Http =>
             {
@@ -62,7 +62,7 @@ impl Response {
         }
     }
 
-    /// The request and its response's status.
+    /// The request, and the status of the response.
     fn seen(&self) -> String {
         format!("GET {}: {}", self.target, self.status.as_u16())
     }
@@ -128,8 +128,8 @@ impl Response {
         })
     }
 
-    /// Whether something between here and the service has responded: the service writes no HTML, except what
-    /// its front end says of failures.
+    /// Whether a proxy on the way to the service has responded. The service itself writes no HTML,
+    /// except for the error pages of its front end.
     fn comes_from_between(&self, route: &Route) -> bool {
         match self.status {
             StatusCode::PROXY_AUTHENTICATION_REQUIRED

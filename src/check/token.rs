@@ -15,7 +15,7 @@ use crate::{
 
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 
-/// Asks for a token, and waits for whoever has to sign in for it.
+/// Requests a token. If a person has to sign in first, waits for the sign-in.
 pub(super) async fn get(
     source: &Arc<Source>,
     tell: &mut dyn FnMut(Event),
@@ -38,7 +38,7 @@ pub(super) async fn get(
     }
 }
 
-/// Everything about a token but the token.
+/// Describes a token without showing it.
 pub(super) fn describe(token: &Token, source: &Source, now: SystemTime) -> Outcome {
     let claims = &token.claims;
     let mut parts = vec![source.status().kind.to_owned()];
@@ -66,7 +66,7 @@ pub(super) fn describe(token: &Token, source: &Source, now: SystemTime) -> Outco
     Outcome::ok(parts.join(", "))
 }
 
-/// In UTC, to the second.
+/// A time in UTC, to the second.
 pub(super) fn second(time: SystemTime) -> Timestamp {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_secs())

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::config::{self, DICOM_AUDIENCE, RouteKind, SignIn};
 
-/// The leeway that services commonly give.
+/// The clock skew that services commonly tolerate.
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 /// Compares a refused token with the route, the challenge and the clocks.
@@ -29,7 +29,8 @@ pub(super) fn explain(seen: &str, headers: &HeaderMap, caller: &Caller<'_>) -> O
 
 type Explained = Option<(String, String)>;
 
-/// Clocks first: by one that is wrong, any token may look expired or alive.
+/// Compares the token's times with the clocks. This comes first, since by a wrong clock any token
+/// may look expired or valid.
 fn wrong_time(challenge: &Challenge, headers: &HeaderMap, caller: &Caller<'_>) -> Explained {
     if !challenge.may_mean(Blame::Time) {
         return None;
@@ -112,7 +113,7 @@ fn wrong_tenant(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
         Some(SignIn::Machine) => format!(
             "A managed identity has tokens of its own tenant only; use an application of tenant {wanted}."
         ),
-        // A source of `auto` that no kind configures.
+        // `environment` is a source of `auto` that is not a kind by itself.
         None if kind == "environment" => {
             format!("Set AZURE_TENANT_ID to {wanted}, and use an application of that tenant.")
         }

@@ -1,6 +1,6 @@
-//! Writes log lines to stderr without ever making a request wait for whoever reads them. A line
-//! goes into a buffer in memory, and a thread writes the buffer. A line that does not fit is
-//! dropped and counted, and the count is logged once stderr is read again.
+//! Writes log lines to stderr so that no request ever waits for the reader of stderr. A line goes
+//! into a buffer in memory, and a thread writes the buffer. A line that does not fit is dropped and
+//! counted, and the count is logged once stderr is read again.
 //!
 //! The thread pauses after each write, so that under load one wake-up and one write serve many
 //! lines.
@@ -15,13 +15,13 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Size of the buffer in bytes: room for some five thousand lines.
+/// The size of the buffer in bytes, for some five thousand lines.
 const CAPACITY: usize = 1 << 20;
 /// The memory that an empty buffer keeps.
 const SPARE: usize = 64 << 10;
-/// The longest time that a line waits for others.
+/// The time for which a line waits for more lines.
 const REST: Duration = Duration::from_millis(5);
-/// The longest time that the end of the process waits for the reader.
+/// The longest time for which the end of the process waits for the reader.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 static BUFFER: Buffer = Buffer {
@@ -41,13 +41,13 @@ thread_local! {
 
 struct Buffer {
     state: Mutex<State>,
-    /// Signals that there are lines, or that all of them are written.
+    /// Notified when lines are added, and when all of them are written.
     changed: Condvar,
 }
 
 struct State {
     lines: Vec<u8>,
-    /// Number of dropped lines not yet logged.
+    /// The number of dropped lines that is not logged yet.
     dropped: u64,
     /// Lines are dropped until the writer has logged how many are missing.
     is_full: bool,
@@ -66,8 +66,8 @@ pub(super) fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until every line is written, but not long: a reader that has stopped must not keep the
-/// process from ending.
+/// Waits until every line is written, but only for [`PATIENCE`]: a reader that has stopped must not
+/// keep the process from ending.
 pub(crate) fn finish() {
     let end = Instant::now() + PATIENCE;
     let mut state = BUFFER.state.lock();
@@ -116,8 +116,8 @@ impl Buffer {
         }
     }
 
-    /// Logs how many lines are missing once stderr takes lines again. Lines that come meanwhile are
-    /// dropped, so that the count stands where they are missing.
+    /// Logs the number of missing lines once stderr takes lines again. Lines that come before that
+    /// are dropped, so that the count stands at the place of the gap.
     fn account_for(&self, lost: u64) {
         let mut state = self.state.lock();
         if lost > 0 {

@@ -1,7 +1,7 @@
 //! Log lines on stderr, as text or JSON.
 //!
-//! Only this crate's own events are ever written. At their lower levels, libraries log URLs and
-//! header blocks, which here are patient data and tokens. No filter can switch them on.
+//! Only this crate's own events are ever written. At low levels, libraries log URLs and header
+//! blocks, which contain patient data and tokens. No filter can switch their events on.
 
 use std::{
     env,
@@ -63,8 +63,8 @@ pub(crate) fn init(log: &Log) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Logs the place of a panic, which ends one request or connection. Its message may quote patient
-/// data, so it is not logged.
+/// Logs the place of a panic, which ends one request or connection. The message of the panic may
+/// quote patient data, so it is not logged.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     tracing::error!(

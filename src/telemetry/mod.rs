@@ -1,4 +1,4 @@
-//! Logging. No line, at any level, holds a token, a query string, a resource id or a UID.
+//! Logging. No line, at any level, contains a token, a query string, a resource id or a UID.
 
 pub(crate) mod lines;
 pub(crate) mod log;

@@ -1,7 +1,7 @@
 //! Log lines for people: `time LEVEL message key=value …`.
 //!
-//! The formatter is fast, since every request costs a line. It escapes control characters, so that
-//! text from outside cannot start a line of its own.
+//! The formatter is fast, since every request writes a line. It escapes control characters, so that
+//! text from outside cannot begin a line of its own.
 
 use std::{
     cell::RefCell,
@@ -62,7 +62,7 @@ fn color(level: Level) -> u8 {
 }
 
 thread_local! {
-    /// The last second and its text: most lines share the second of the line before.
+    /// The last second and its text, since most lines have the same second as the line before.
     static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
 }
 

@@ -9,8 +9,8 @@ use crate::credentials::{CredentialError, Reason};
 
 const FIRST: Duration = Duration::from_secs(1);
 const MAX: Duration = Duration::from_secs(30);
-/// The longest pause while a person must act. After signing in or correcting a secret, the person
-/// should not wait long to see it work.
+/// The longest pause while a person must act. A person who has signed in or corrected a secret
+/// should not wait long for it to work.
 const MAX_AFTER_ACTION: Duration = Duration::from_secs(3);
 
 /// The longest `Retry-After` of an issuer that is followed.
@@ -25,8 +25,8 @@ pub(super) struct FailedFetch {
 }
 
 impl FailedFetch {
-    /// Doubles the previous pause, up to a bound that depends on who must act. An issuer that names
-    /// a time gets at least that, up to [`MAX_RETRY_AFTER`].
+    /// Doubles the previous pause, up to a bound that depends on whether a person must act. If the
+    /// issuer names a time, the pause is at least that long, up to [`MAX_RETRY_AFTER`].
     pub(super) fn after(previous: Option<&Self>, error: CredentialError) -> Self {
         let count = previous.map_or(0, |previous| previous.count.saturating_add(1));
         let max = match error.reason {
@@ -50,8 +50,7 @@ impl FailedFetch {
         }
     }
 
-    /// The time until the next attempt is worthwhile. A credential that waits for a person is
-    /// polled.
+    /// The time until the next attempt. A credential that waits for a person is polled.
     pub(super) fn retry_in(&self) -> Duration {
         match self.error.reason {
             Reason::Waiting => self.error.retry_after.unwrap_or(FIRST).max(FIRST),

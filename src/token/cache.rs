@@ -1,7 +1,7 @@
 //! The cache of all tokens. Each credential and audience has at most one fetch at a time.
 //!
-//! moka holds the tokens, shares one fetch among all waiting callers (`try_get_with`) and drops
-//! expired tokens. Its key is the credential, the audience and a generation that rises with each
+//! moka keeps the tokens, shares one fetch among all waiting callers (`try_get_with`) and drops
+//! expired tokens. The key is the credential, the audience and a generation that rises with each
 //! new token.
 
 use std::{
@@ -27,8 +27,8 @@ pub(crate) struct TokenCache {
     sources: BTreeMap<(Arc<str>, Option<String>), Arc<Source>>,
 }
 
-/// Gives moka the lifetime of a token. The wall clock decides it once, when the token is stored;
-/// moka's monotonic clock counts it down.
+/// Gives moka the lifetime of a token. The wall clock decides the lifetime when the token is
+/// stored. moka's monotonic clock then counts it down.
 struct Remaining {
     clock: Clock,
 }

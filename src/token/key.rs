@@ -10,7 +10,7 @@ use moka::future::Cache;
 use super::Token;
 use crate::config::Audience;
 
-/// The moka cache that holds the tokens of the process.
+/// The moka cache with the tokens of the process.
 pub(super) type Tokens = Cache<Key, Arc<Token>>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,8 +23,7 @@ pub(super) struct Key {
 pub(super) struct Name {
     pub(super) credential: Arc<str>,
     pub(super) audience: Option<Audience>,
-    /// The hash of credential and audience. It is computed once, since every request looks its
-    /// token up.
+    /// The hash of credential and audience, which is computed once and used for each look-up.
     hash: u64,
 }
 

@@ -22,17 +22,17 @@ pub(crate) use source::{Source, SourceStatus, Unavailable};
 /// A token ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Token {
-    /// `Bearer …`, marked sensitive: never printed, never indexed by HPACK. Header values are not
-    /// wiped from memory when dropped.
+    /// `Bearer …`, marked sensitive, so that it is never printed and never indexed by HPACK. Header
+    /// values are not wiped from memory when dropped.
     pub authorization: HeaderValue,
-    /// Deadline by the wall clock, so that a machine that slept does not send an expired token.
+    /// The deadline by the wall clock, so that a machine that slept does not send an expired token.
     pub expires_on: SystemTime,
     /// Whether the issuer stated the expiry. If not, it is an assumption.
     pub states_expiry: bool,
-    /// Deadline by the monotonic clock, so that setting the wall clock back cannot extend a token's
-    /// life. `None` if it is too far away for the clock.
+    /// The deadline by the monotonic clock, so that setting the wall clock back cannot extend a
+    /// token's life. `None` if it is too far away for the clock.
     expires_at: Option<Instant>,
-    /// Time at which to fetch the next token.
+    /// The time at which to fetch the next token.
     pub renew_on: SystemTime,
     /// The claims about the holder, for display.
     pub claims: Claims,
@@ -80,9 +80,10 @@ fn is_b64token(text: &str) -> bool {
 /// The shortest use of a token before it is renewed, whatever its issuer says.
 const MIN_USE: Duration = Duration::from_secs(1);
 
-/// The time at which to renew a token: with a fifth of its life left, so that five-minute tokens
-/// are not renewed on each request and hour-long ones survive an outage of minutes. Jitter of up to
-/// a tenth of that margin keeps proxies that started together from renewing together.
+/// The time at which to renew a token, usually with a fifth of its life left. This margin keeps
+/// five-minute tokens from being renewed on each request, and lets hour-long ones survive an outage
+/// of minutes. Jitter of up to a tenth of the margin keeps proxies that started together from
+/// renewing together.
 fn renew_on(access: &AccessToken, now: SystemTime) -> SystemTime {
     let remaining = access.expires_on.duration_since(now).unwrap_or_default();
     let margin = remaining / 5;

@@ -1,12 +1,12 @@
 //! The token in use for one credential and one audience. A background task renews it ahead of
-//! expiry. While renewal fails, it stays in use until it really expires.
+//! expiry. While renewal fails, the old token stays in use until it expires.
 //!
-//! Every caller that needs the next token joins one shared fetch, be it a renewal or many requests
-//! behind an expired token. The fetch runs in its own task, so that a caller that gives up does not
-//! stop it for the others.
+//! Every caller that needs the next token joins one shared fetch: the renewal, and the requests
+//! that wait after the token has expired. The fetch runs in its own task, so that a caller that
+//! gives up does not stop it for the others.
 //!
-//! The current token is kept outside moka, since a look-up in moka costs a request as much as
-//! writing it does. Both deadlines are checked at each use.
+//! The current token is kept outside moka, since a look-up in moka costs as much as writing a
+//! request. Both deadlines are checked at each use.
 
 use std::{
     sync::{
@@ -31,7 +31,7 @@ use crate::{
 
 /// The interval at which the wall clock is checked between renewals.
 const TICK: Duration = Duration::from_secs(15);
-/// The pause between background attempts while a person has to act before one can work.
+/// The pause between background attempts that fail until a person acts.
 const UNATTENDED_PAUSE: Duration = Duration::from_secs(30);
 /// The pause after a credential returned the token that is already in use.
 const SAME_TOKEN_PAUSE: Duration = Duration::from_secs(30);
@@ -77,7 +77,7 @@ pub(crate) struct SourceStatus {
     pub credential: Arc<str>,
     /// The kind of the credential in use.
     pub kind: &'static str,
-    /// The audience of its tokens.
+    /// The audience of the tokens.
     pub audience: Option<Audience>,
     /// The token in use, if there is one that has not expired.
     pub token: Option<Arc<Token>>,
@@ -85,7 +85,7 @@ pub(crate) struct SourceStatus {
     pub last_error: Option<CredentialError>,
 }
 
-/// Turns a panic of the credential into a failed fetch with a pause after it.
+/// On drop, turns a panic of the credential into a failed fetch with a pause after it.
 struct OnPanic<'a> {
     source: &'a Source,
     previous: Option<&'a FailedFetch>,
@@ -140,7 +140,7 @@ impl Source {
                 return Ok(token);
             }
         }
-        // Boxed, since most requests do not fetch and would only carry its space.
+        // Boxed, since most requests do not fetch and need no memory for it.
         Box::pin(self.fetch(generation)).await
     }
 
@@ -155,8 +155,9 @@ impl Source {
         token.is_alive(self.clock.now()).then_some(token)
     }
 
-    /// Returns a token in place of one that a service has refused. `None` if there is no other: the
-    /// credential returns the refused one, or another token has just been replaced.
+    /// Returns a token in place of one that a service has refused. `None` if there is no other
+    /// token, since the credential returns the refused one, or since a token has been replaced
+    /// shortly before.
     pub(crate) async fn replace(
         self: &Arc<Self>,
         refused: &Token,
@@ -205,7 +206,7 @@ impl Source {
         }
     }
 
-    /// The audience of its tokens.
+    /// The audience of the tokens.
     pub(crate) fn audience(&self) -> Option<&Audience> {
         self.name.audience.as_ref()
     }
@@ -286,7 +287,7 @@ impl Source {
                 });
             }
         }
-        // Without it, every waiting caller would in turn retry a credential that panics.
+        // Without this, each waiting caller in turn would retry a credential that panics.
         let on_panic = OnPanic {
             source: self,
             previous: previous.as_ref(),
@@ -300,7 +301,7 @@ impl Source {
             }
             Err(error) => {
                 let failure = FailedFetch::after(previous.as_ref(), error);
-                // A credential that waits for a person has logged that itself.
+                // A credential that waits for a person has logged the prompt itself.
                 if failure.error.reason != Reason::Waiting {
                     tracing::warn!(
                         credential = &*self.name.credential,
@@ -321,7 +322,7 @@ impl Source {
     }
 
     async fn request(&self) -> Result<Arc<Token>, CredentialError> {
-        // Boxed, since the largest kind of credential decides its size.
+        // Boxed, since the size is that of the largest kind of credential.
         let access = Box::pin(self.credential.token(self.name.audience.as_ref())).await?;
         let now = self.clock.now();
         if access.expires_on <= now {
@@ -373,7 +374,7 @@ impl Source {
         let mut replaced = self.replaced.lock();
         let now = Instant::now();
         match *replaced {
-            // Another caller's attempt, which may have failed.
+            // The caller joins the attempt of another caller, or repeats it if it failed.
             Some((last, _)) if last == generation => true,
             Some((_, at)) if now.duration_since(at) < REPLACEMENT_PAUSE => false,
             _ => {

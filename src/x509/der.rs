@@ -1,4 +1,4 @@
-//! Reads DER (X.690), as far as walking through a certificate needs it.
+//! Reads DER (X.690), as far as reading a certificate needs it.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
@@ -23,7 +23,7 @@ impl<'a> Element<'a> {
             (usize::from(length), rest)
         } else {
             let (octets, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
-            // No certificate has four gigabytes, and an indefinite length is not DER.
+            // No certificate is larger than four gigabytes, and DER has no indefinite length.
             if octets.is_empty() || octets.len() > 4 {
                 return None;
             }
@@ -45,8 +45,8 @@ impl<'a> Element<'a> {
     }
 }
 
-/// Reads a time, written `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ`. Two digits are a year from 1950 to
-/// 2049.
+/// Reads a time, written `YYMMDDhhmmssZ` or `YYYYMMDDhhmmssZ`. A year of two digits lies between
+/// 1950 and 2049.
 pub(super) fn time(element: &Element<'_>) -> Option<Timestamp> {
     let text = std::str::from_utf8(element.content).ok()?;
     let century = match element.tag {

@@ -16,10 +16,10 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use self::der::{Element, INTEGER, SEQUENCE};
 
-/// `[0] EXPLICIT`, which holds the version.
+/// The tag `[0] EXPLICIT`, whose content is the version.
 const VERSION: u8 = 0xa0;
 
-/// A certificate. Its signature is not checked: that is up to those who trust it.
+/// A certificate. Its signature is not verified here.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     der: CertificateDer<'static>,
@@ -64,17 +64,17 @@ impl Certificate {
         })
     }
 
-    /// The subject; empty if only an extension names it. It may hold any characters.
+    /// The subject; empty if only an extension names it. It may contain any characters.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// The issuer. It may hold any characters.
+    /// The issuer. It may contain any characters.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// The end of its validity.
+    /// The end of the validity.
     pub fn not_after(&self) -> Timestamp {
         self.not_after
     }
@@ -89,18 +89,18 @@ impl Certificate {
         STANDARD.encode(&self.der)
     }
 
-    /// Whether the certificate is for this public key. The key's bits end the field that holds
-    /// them.
+    /// Whether the certificate is for this public key. The bits of the key are the end of the
+    /// field.
     pub fn is_for(&self, public_key: &[u8]) -> bool {
         self.public_key.ends_with(public_key)
     }
 
-    /// The start of its validity, if it is still to come.
+    /// The start of the validity, if it is in the future.
     pub fn begins(&self, now: SystemTime) -> Option<Timestamp> {
         (now < SystemTime::from(self.not_before)).then_some(self.not_before)
     }
 
-    /// The end of its validity, if it has passed.
+    /// The end of the validity, if it is in the past.
     pub fn ended(&self, now: SystemTime) -> Option<Timestamp> {
         (SystemTime::from(self.not_after) < now).then_some(self.not_after)
     }
@@ -166,7 +166,8 @@ CgYIKoZIzj0EAwIDSAAwRQIhAOhgtYfsjmT1DfIEQ/Cn3bWwKhxMKywgSoiP+lx8
             for byte in [0x00, 0x7f, 0x80, 0x84, 0xff] {
                 let mut changed = der.clone();
                 changed[at] = byte;
-                // It must not panic. Whether a changed byte is valid does not matter here.
+                // Reading must not panic. Whether the changed certificate is valid does not matter
+                // here.
                 let _ = Certificate::from_der(CertificateDer::from(changed));
             }
         }

@@ -2,8 +2,9 @@
 
 use super::der::{Element, OBJECT_IDENTIFIER, SEQUENCE, SET};
 
-/// The OIDs 2.5.4.3 and 2.5.4.10 (RFC 5280, appendix A.1).
+/// The OID 2.5.4.3 (RFC 5280, appendix A.1).
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+/// The OID 2.5.4.10 (RFC 5280, appendix A.1).
 const ORGANIZATION: &[u8] = &[0x55, 0x04, 0x0a];
 const BMP_STRING: u8 = 0x1e;
 
@@ -16,7 +17,8 @@ pub(super) fn of(name: &Element<'_>) -> String {
     }
 }
 
-/// Returns the first value of a type. A `Name` is a sequence of sets of pairs of type and value.
+/// Returns the first value of a type. A `Name` is a sequence of sets, whose elements are pairs of
+/// type and value.
 fn attribute(name: &Element<'_>, wanted: &[u8]) -> Option<String> {
     let mut next = Element::first(name.content);
     while let Some(set) = next {
