@@ -1,4 +1,5 @@
-//! The link rewriter alone, over a search answer as Azure writes it: `cargo bench --bench rewrite`.
+//! Measures the link rewriter alone, with a search response as Azure writes it: `cargo bench
+//! --bench rewrite`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The properties of the link rewriter, the HTTP/1.1 client and the reader of HTTP/2 targets that hold for any input.
+//! The properties that the link rewriter, the HTTP/1.1 client and the reader of HTTP/2 targets have
+//! for any input.
 //!
 //! `cargo +nightly fuzz run json` (or `xml`, `values`, `response`, `targets`) looks for an input that breaks one.
 

@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// Of the environment, only what says where to listen and what to log: a demo must not pick up an
-/// upstream.
+/// The environment variables that the demo uses: those for listeners and the log. A demo must not
+/// use an upstream from the environment.
 const VARIABLES: &[&str] = &[
     "AHDS_PROXY_LISTEN",
     "AHDS_PROXY_ADMIN",
@@ -39,8 +39,9 @@ pub(super) fn demo(flags: &Overrides) -> Result<ExitCode, ExitCode> {
     runtime::block_on(serve(config))?
 }
 
-/// Whoever names a service or a file expects it to be used: a listener without the file's TLS would
-/// be a surprise. Variables may be another project's and are passed over.
+/// Refuses flags that name a service or a file, since the demo would not use it. A listener without
+/// the file's TLS, for example, would be a surprise. Variables may belong to another project, and
+/// are ignored.
 fn only_its_own(flags: &Overrides) -> Result<(), ConfigErrors> {
     let problems: Vec<Problem> = [
         ("--config", flags.config.is_some()),
@@ -83,7 +84,7 @@ async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {
     let reload = move || Ok::<_, std::convert::Infallible>(unchanged.clone());
     let serving = app::run_then(&config, reload, |running| {
         let invitation = invitation(running);
-        // Whoever reads it may not be there yet.
+        // Printed on another thread, since the reader of stdout may not read yet.
         tokio::task::spawn_blocking(move || print(&invitation));
     });
     serving.await.map_err(|error| failed(&error))?;

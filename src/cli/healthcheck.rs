@@ -1,4 +1,4 @@
-//! `ahds-proxy healthcheck`: asks `/readyz` of a running proxy, for images without a shell.
+//! `ahds-proxy healthcheck`: requests `/readyz` of a running proxy, for images without a shell.
 
 use std::{
     error::Error,
@@ -18,7 +18,8 @@ use super::{
     runtime,
 };
 
-/// Below the three seconds that a container's health check commonly has.
+/// The timeout of the request. It is below the three seconds that a container's health check
+/// commonly has.
 const TIMEOUT: Duration = Duration::from_millis(2500);
 
 pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCode> {
@@ -42,7 +43,7 @@ pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCod
     Err(ExitCode::FAILURE)
 }
 
-/// The address to call: a listener on every address is reached on loopback.
+/// The address to call. A listener on all addresses is called on loopback.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -52,14 +53,14 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// `None` when ready, else the reasons.
+/// Requests `/readyz`. Returns `None` if the proxy is ready, else the reasons.
 async fn ask(address: SocketAddr) -> Result<Option<String>, Box<dyn Error>> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let request = Request::get("/readyz")
-        // The proxy gives its reasons to callers of this machine.
+        // The proxy shows its reasons only under its own names.
         .header("host", "localhost")
         .body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;

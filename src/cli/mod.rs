@@ -1,7 +1,7 @@
 //! The command line: the only place that prints and exits.
 //!
-//! stdout carries the result, stderr everything else. Exit codes: 0 done, 1 failed while running, 2 bad usage or bad
-//! configuration.
+//! Results go to stdout, all other output to stderr. Exit codes: 0 done, 1 failed while running, 2
+//! bad usage or bad configuration.
 
 mod args;
 mod check;
@@ -28,7 +28,8 @@ use crate::{
     telemetry,
 };
 
-/// The whole program: reads the process's arguments and environment, returns its exit code.
+/// The whole program. Reads the arguments and the environment of the process, and returns the exit
+/// code.
 pub fn main() -> ExitCode {
     secrecy::seal_memory();
     let Args { settings, command } = Args::parse();
@@ -58,7 +59,7 @@ pub fn main() -> ExitCode {
     done.unwrap_or_else(|code| code)
 }
 
-/// The process's configuration. Its problems have been printed when this fails.
+/// Loads the configuration of the process. If this fails, the problems have been printed.
 fn load(flags: &Overrides) -> Result<Config, ExitCode> {
     config::load(flags, &environment).map_err(|errors| refused(&errors))
 }

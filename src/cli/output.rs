@@ -1,4 +1,4 @@
-//! The output of every command: stdout carries the result, stderr everything else.
+//! The output of every command. Results go to stdout, all other output to stderr.
 
 use std::{fmt, io::Write as _, process::ExitCode};
 
@@ -9,7 +9,7 @@ use crate::{
     telemetry,
 };
 
-/// The exit code for bad usage or a bad configuration; nothing was started.
+/// The exit code for bad usage or a bad configuration. No listener has been opened then.
 pub(super) const USAGE: u8 = 2;
 
 pub(super) fn refused(errors: &ConfigErrors) -> ExitCode {
@@ -17,8 +17,8 @@ pub(super) fn refused(errors: &ConfigErrors) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-/// A variable of the environment. One that is not UTF-8 stays recognizably wrong, and is refused where it is
-/// parsed.
+/// Reads an environment variable. A value that is not UTF-8 gets replacement characters, so that
+/// parsing refuses it.
 pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
@@ -31,7 +31,7 @@ pub(super) fn logging(config: &Config) -> Result<(), ExitCode> {
     })
 }
 
-/// Writes a result to stdout. A reader that has left, as in `… | head -1`, has seen enough.
+/// Writes a result to stdout. It is no error if the reader has left, as in `… | head -1`.
 pub(super) fn print(text: &str) -> ExitCode {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,7 +43,7 @@ pub(super) fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Writes a result to stdout as JSON. The order of its keys is that of the type.
+/// Writes a result to stdout as JSON, with the keys in the order of the type.
 pub(super) fn print_json(result: &impl Serialize) -> ExitCode {
     print(&to_json(result))
 }
@@ -53,7 +53,7 @@ pub(super) fn to_json(result: &impl Serialize) -> String {
     format!("{}\n", json.expect("text and numbers are JSON"))
 }
 
-/// Writes a line to stderr, behind those of the log. A closed stderr is ignored.
+/// Writes a line to stderr, after the lines of the log. A closed stderr is ignored.
 pub(super) fn complain(text: &dyn fmt::Display) {
     telemetry::lines::finish();
     let _ = writeln!(std::io::stderr().lock(), "{text}");

@@ -1,4 +1,4 @@
-//! `ahds-proxy run`: serves until a signal to stop.
+//! `ahds-proxy run`: serves until a signal stops it.
 
 use std::process::ExitCode;
 

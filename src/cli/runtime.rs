@@ -1,4 +1,4 @@
-//! The runtime of every command that talks to a network.
+//! The runtime of every command that uses the network.
 
 use std::process::ExitCode;
 
@@ -6,8 +6,8 @@ use tokio::runtime::Builder;
 
 use super::output::complain;
 
-/// Runs a future on this thread. One thread serves all requests: per request it costs a tenth to a
-/// fifth less than several threads that hand work to each other.
+/// Runs a future on this thread. One thread serves all requests, which costs a tenth to a fifth
+/// less per request than several threads that pass work to each other.
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, ExitCode> {
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -19,7 +19,7 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, ExitCode
             ExitCode::FAILURE
         })?;
     let result = runtime.block_on(future);
-    // A name that is still being resolved must not hold up the end.
+    // A name that is still being resolved must not delay the end of the process.
     runtime.shutdown_background();
     Ok(result)
 }

@@ -1,7 +1,8 @@
-//! Keeps this process's memory, which holds tokens and patient data, from files and from other processes.
+//! Keeps this process's memory, which contains tokens and patient data, out of files and from other
+//! processes.
 
-/// Forbids core dumps, and on Linux also that another process of the same user reads this one's memory.
-/// A system that does not know one of them goes without.
+/// Forbids core dumps. On Linux, it also forbids other processes of the same user to read this
+/// process's memory. If a system does not support one of these, it is omitted.
 #[cfg(unix)]
 pub(super) fn seal_memory() {
     use rustix::process::{Resource, Rlimit, setrlimit};
@@ -18,6 +19,6 @@ pub(super) fn seal_memory() {
     }
 }
 
-/// Windows writes no dump unless an administrator has enabled it.
+/// Does nothing. Windows writes no dump unless an administrator has enabled it.
 #[cfg(not(unix))]
 pub(super) fn seal_memory() {}

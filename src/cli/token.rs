@@ -1,4 +1,4 @@
-//! `ahds-proxy token`: one token, for scripts that call the service by themselves.
+//! `ahds-proxy token`: prints one token, for scripts that call the service directly.
 
 use std::{
     fmt,
@@ -59,7 +59,7 @@ async fn fetch(config: &Config, route: &Route) -> Result<AccessToken, ExitCode> 
     loop {
         match credential.token(route.audience.as_ref()).await {
             Ok(token) => return Ok(token),
-            // A process that ended here would take the sign-in with it.
+            // The process waits, since the sign-in would be lost with it.
             Err(error) if error.reason == Reason::Waiting => {
                 let pause = error.retry_after.unwrap_or(Duration::from_secs(1));
                 if shown.as_ref() != Some(&error) {
@@ -73,8 +73,8 @@ async fn fetch(config: &Config, route: &Route) -> Result<AccessToken, ExitCode> 
     }
 }
 
-/// The shape of `az account get-access-token`, so that scripts can swap one for the other: keys in the
-/// order of the alphabet, and only those whose value is known.
+/// The JSON of `az account get-access-token`, so that scripts can use either command. The keys are
+/// in alphabetical order, and only those with a known value are present.
 #[derive(Serialize)]
 struct AzAnswer<'a> {
     #[serde(rename = "accessToken")]
@@ -105,7 +105,7 @@ fn as_az_prints_it(token: &AccessToken, keys: &config::Credential) -> String {
     to_json(&answer)
 }
 
-/// The subscription that the token was requested for, if it is an id: az prints no names.
+/// The subscription for which the token was requested, if it is an id. az prints no names.
 fn subscription_id(keys: &config::Credential) -> Option<&str> {
     let config::Credential::AzureCli(keys) = keys else {
         return None;
@@ -115,7 +115,8 @@ fn subscription_id(keys: &config::Credential) -> Option<&str> {
     keys.subscription.as_deref().filter(is_id)
 }
 
-/// Of a machine's own zone, without saying so, and of a whole second: `expires_on` has no more.
+/// A local time as az writes it, without its zone. It is a whole second, since `expires_on` is one,
+/// too.
 fn local_time(seconds: u64, zone: &TimeZone) -> String {
     let end = i64::try_from(seconds)
         .ok()

@@ -1,17 +1,17 @@
-//! The AADSTS codes of Microsoft Entra ID, and what its users can do about each
+//! The AADSTS codes of Microsoft Entra ID, and the remedy for each
 //! (learn.microsoft.com/entra/identity-platform/reference-error-codes).
 //!
-//! The descriptions that come with them are not shown: they change, and may name people.
+//! Entra's own descriptions of the codes are not shown, since they change and may name people.
 
 use super::{CredentialError, Reason, http::TRY_AGAIN, requester::Requester};
 use crate::config::Audience;
 
-/// The first-party application that FHIR tokens are for, whichever service they name.
+/// The first-party application that accepts FHIR tokens, whichever service they name.
 const HEALTHCARE_APIS: (&str, &str) = (
     "Azure Healthcare APIs",
     "4f6778d8-5aef-43dc-a1ff-b073724b9495",
 );
-/// The one that the DICOM audience belongs to.
+/// The first-party application to which the DICOM audience belongs.
 const API_FOR_DICOM: (&str, &str) = (
     "Azure API for DICOM",
     "75e725bf-66ce-4cea-9b9a-5c4caae57f33",
@@ -32,7 +32,7 @@ fn needs_action(message: impl Into<String>, remedy: impl Into<String>) -> Meanin
     }
 }
 
-/// The number behind `AADSTS` in a message.
+/// The number after `AADSTS` in a message.
 pub(super) fn find_code(message: &str) -> Option<u64> {
     let (_, rest) = message.split_once("AADSTS")?;
     let digits = rest
@@ -41,7 +41,8 @@ pub(super) fn find_code(message: &str) -> Option<u64> {
     rest[..digits].parse().ok()
 }
 
-/// Explains a code. `sign_in` is the remedy where somebody must sign in again, and empty where nobody can.
+/// Explains a code. `sign_in` is the remedy if a person must sign in again, and is empty if no
+/// person can.
 pub(super) fn explain(code: u64, requester: &Requester<'_>, sign_in: &str) -> CredentialError {
     let meaning = of_the_service(code)
         .or_else(|| of_the_tenant(code, requester))

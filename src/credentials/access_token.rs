@@ -7,26 +7,26 @@ use secrecy::SecretString;
 /// An access token.
 #[derive(Debug, Clone)]
 pub struct AccessToken {
-    /// The text behind `Bearer `.
+    /// The text after `Bearer `.
     pub secret: SecretString,
-    /// The end of its life, by the wall clock.
+    /// The end of the token's life, by the wall clock.
     pub expires_on: SystemTime,
-    /// The time to ask for the next one.
+    /// The time to request the next token.
     pub renewal: Renewal,
 }
 
 /// The time to renew a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
-    /// With a fifth of its life left, counted from the moment it was received.
+    /// When a fifth of the token's life is left, counted from the moment it was received.
     Proportional,
-    /// With a fifth of its life left, but never with more than this: its source would only return the same
-    /// token again.
+    /// When a fifth of the token's life is left, but not while more than this is left. The source
+    /// would return the same token until then.
     NotBefore(Duration),
-    /// At the time the issuer named (`refresh_in`).
+    /// At the time that the issuer named (`refresh_in`).
     At(SystemTime),
-    /// At this time. Its source does not state an expiry; the one here is assumed, and not shown to users.
+    /// At this time. The source states no expiry. The one here is assumed, and not shown to users.
     Assumed(SystemTime),
-    /// Its source has no other.
+    /// Never, since the source has no other token.
     Never,
 }

@@ -1,5 +1,5 @@
-//! Client assertions: JWTs by which a client proves who it is with a private key instead of a
-//! secret (RFC 7523, section 3; RFC 7515 for the signature).
+//! Client assertions: JWTs with which a client authenticates by a private key instead of a secret
+//! (RFC 7523, section 3; RFC 7515 for the signature).
 
 use std::{
     fmt,
@@ -23,7 +23,7 @@ use super::{CredentialError, Reason};
 /// The form's `client_assertion_type` (RFC 7523, section 2.2).
 pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// How an assertion is signed (RFC 7518, section 3.1).
+/// The algorithm that signs an assertion (RFC 7518, section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Algorithm {
     /// RSASSA-PSS with SHA-256.
@@ -43,7 +43,7 @@ impl Algorithm {
         }
     }
 
-    /// The key it needs.
+    /// The kind of key that the algorithm needs, for messages.
     fn key(self) -> &'static str {
         match self {
             Self::Ps256 | Self::Rs384 => "an RSA key of 2048 to 8192 bits",
@@ -64,7 +64,7 @@ impl Algorithm {
     }
 }
 
-/// A private key and the one algorithm it signs with.
+/// A private key, and the one algorithm with which it signs.
 #[derive(Debug)]
 pub(super) struct SigningKey {
     algorithm: Algorithm,
@@ -78,8 +78,8 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// Reads the first private key of a PEM text: PKCS#8, PKCS#1 or SEC 1. `place` says where the
-    /// text is from.
+    /// Reads the first private key of a PEM text: PKCS#8, PKCS#1 or SEC 1. `place` names the source
+    /// of the text in messages.
     pub(super) fn from_pem(
         pem: &str,
         place: &dyn fmt::Display,
@@ -128,7 +128,8 @@ impl SigningKey {
         Ok(Self { algorithm, pair })
     }
 
-    /// As it stands inside a certificate: a PKCS#1 `RSAPublicKey`, or an uncompressed point.
+    /// The public key in the form of a certificate: a PKCS#1 `RSAPublicKey`, or an uncompressed
+    /// point.
     pub(super) fn public_key(&self) -> &[u8] {
         match &self.pair {
             Pair::Rsa(pair, _) => pair.public_key().as_ref(),
@@ -136,7 +137,7 @@ impl SigningKey {
         }
     }
 
-    /// A compact JWS of these claims. `header` says which key it is; `alg` and `typ` are added.
+    /// A compact JWS of these claims. `header` identifies the key. `alg` and `typ` are added to it.
     pub(super) fn sign(&self, mut header: Map<String, Value>, claims: &Value) -> String {
         header.insert("alg".to_owned(), self.algorithm.name().into());
         header.insert("typ".to_owned(), "JWT".into());
@@ -175,8 +176,8 @@ fn rsa_pair(key: &PrivateKeyDer<'_>) -> Option<rsa::KeyPair> {
     }
 }
 
-/// The claims of an assertion: `client_id` says of itself, to the token endpoint `audience`, who
-/// it is, once and from `now` on for `lifetime`.
+/// The claims of an assertion by which `client_id` authenticates at the token endpoint `audience`.
+/// It is valid once, and from `now` on for `lifetime`.
 pub(super) fn claims(
     client_id: &str,
     audience: &str,
@@ -198,7 +199,7 @@ pub(super) fn claims(
     })
 }
 
-/// A `jti` that nobody can guess: servers refuse one that they have seen before.
+/// A `jti` that nobody can guess. Servers refuse a `jti` that they have seen before.
 fn token_id() -> String {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes).expect("the system has random numbers, which TLS needs as well");

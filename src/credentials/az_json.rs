@@ -1,4 +1,4 @@
-//! The JSON of `az account get-access-token`, which other programs print too.
+//! The JSON of `az account get-access-token`, which other programs print, too.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,12 +6,12 @@ use jiff::{civil, tz::TimeZone};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-/// One such response.
+/// The output of `az account get-access-token`.
 #[derive(Debug, Deserialize)]
 pub(super) struct AzOutput {
     #[serde(rename = "accessToken")]
     pub(super) access_token: SecretString,
-    /// Seconds since the epoch; since Azure CLI 2.54.
+    /// Seconds since the epoch. Azure CLI prints it since version 2.54.
     expires_on: Option<serde_json::Value>,
     /// Local time without a zone.
     #[serde(rename = "expiresOn")]
@@ -19,13 +19,13 @@ pub(super) struct AzOutput {
 }
 
 impl AzOutput {
-    /// The response that starts here, whatever follows it.
+    /// Reads the response at the start of a text. Other text may follow it.
     pub(super) fn starting(text: &[u8]) -> Option<Self> {
         let mut values = serde_json::Deserializer::from_slice(text).into_iter();
         values.next()?.ok()
     }
 
-    /// When the token ends, if the response says so.
+    /// The expiry of the token, if the response states it.
     pub(super) fn expires_on(&self, now: SystemTime) -> Option<SystemTime> {
         self.expires_on.as_ref().and_then(epoch).or_else(|| {
             let local = self.expires_on_local.as_deref()?;
@@ -39,9 +39,9 @@ fn epoch(value: &serde_json::Value) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-/// `2030-01-02 03:04:05.000000` in a zone. Where the clock is set back and a time comes twice, the
-/// earlier one counts while it lies ahead: to renew too early does no harm, but a token that has
-/// just been handed out has not expired an hour ago.
+/// Reads a time such as `2030-01-02 03:04:05.000000` in a zone. When the clock is set back, a time
+/// occurs twice. The earlier one counts if it is in the future, since an early renewal does no
+/// harm. If it is in the past, the later one counts, since a new token has not expired yet.
 fn local_time(text: &str, zone: &TimeZone, now: SystemTime) -> Option<SystemTime> {
     let local: civil::DateTime = text.parse().ok()?;
     let ambiguous = zone.to_ambiguous_zoned(local);

@@ -1,4 +1,4 @@
-//! `azure-cli`: the token of whoever is signed in with `az login`, from
+//! `azure-cli`: the token of the user who is signed in with `az login`, from
 //! `az account get-access-token`.
 
 use std::{ffi::OsString, time::SystemTime};
@@ -31,7 +31,7 @@ pub(super) static AZ: Tool = Tool {
     turn: Mutex::const_new(()),
 };
 
-/// How many opening braces are tried; `az` prints few.
+/// The number of opening braces that are tried. `az` prints few.
 const MAX_NOTICES: usize = 64;
 
 /// The Azure CLI's signed-in account.
@@ -85,8 +85,8 @@ impl AzureCli {
         arguments
     }
 
-    /// Sorts the output of `az` by the few texts that stay the same between versions. The output is never shown or
-    /// logged, since it can hold codes and account names.
+    /// Classifies the output of `az` by the few texts that stay the same between versions. The
+    /// output is never shown or logged, since it may contain codes and account names.
     fn failed(&self, finished: &Finished, audience: &Audience, advice: &Advice) -> CredentialError {
         let stderr = String::from_utf8_lossy(&finished.stderr);
         let says = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
@@ -140,7 +140,7 @@ impl AzureCli {
         AZ.failed(finished, advice)
     }
 
-    /// For what a sign-in without this audience would not settle.
+    /// The remedy for a failure that needs a sign-in for this audience.
     fn sign_in_again(&self, audience: &Audience) -> String {
         let tenant = match &self.keys.tenant {
             Some(tenant) => format!(" --tenant {tenant}"),
@@ -155,7 +155,8 @@ impl AzureCli {
 
 fn read(stdout: &[u8], advice: &Advice) -> Result<AccessToken, CredentialError> {
     let unreadable = |message: &str| AZ.unreadable(message, "az upgrade", advice);
-    // Extensions and a wrapped az print notices around the response, with braces or without.
+    // Extensions, and programs that wrap az, print notices around the response, with or without
+    // braces.
     let response = stdout
         .iter()
         .enumerate()

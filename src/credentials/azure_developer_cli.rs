@@ -1,4 +1,4 @@
-//! `azure-developer-cli`: the token of whoever is signed in with `azd auth login`, from
+//! `azure-developer-cli`: the token of the user who is signed in with `azd auth login`, from
 //! `azd auth token`.
 
 use std::{ffi::OsString, time::SystemTime};
@@ -44,7 +44,7 @@ pub(super) struct AzureDeveloperCli {
 #[derive(Deserialize)]
 struct Response {
     token: SecretString,
-    /// RFC 3339.
+    /// The expiry, as RFC 3339 writes it.
     #[serde(rename = "expiresOn")]
     expires_on: String,
 }
@@ -91,8 +91,8 @@ impl AzureDeveloperCli {
         arguments
     }
 
-    /// `azd` writes its errors as plain text or as lines of JSON, depending on its version; neither is
-    /// shown or logged.
+    /// Classifies the output of `azd`, which is plain text or lines of JSON, depending on the
+    /// version. The output is never shown or logged.
     fn failed(&self, finished: &Finished, audience: &Audience, advice: &Advice) -> CredentialError {
         let stderr = String::from_utf8_lossy(&finished.stderr);
         let says = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
@@ -143,7 +143,7 @@ impl AzureDeveloperCli {
 
 fn read(stdout: &[u8], advice: &Advice) -> Result<AccessToken, CredentialError> {
     let unreadable = |message: &str| AZD.unreadable(message, "https://aka.ms/azd-install", advice);
-    // Notices may come first, and the response may be spread over lines.
+    // Notices may precede the response, and the response may have several lines.
     let response: Response = stdout
         .split(|byte| *byte == b'\n')
         .find_map(|line| serde_json::from_slice(line).ok())

@@ -1,4 +1,4 @@
-//! `azure-powershell`: the token of whoever is signed in with `Connect-AzAccount`, from
+//! `azure-powershell`: the token of the user who is signed in with `Connect-AzAccount`, from
 //! `Get-AzAccessToken` of the Az.Accounts module.
 
 use std::{
@@ -74,7 +74,7 @@ impl AzurePowerShell {
             .run(&self.children, path, &arguments, self.keys.timeout, &advice)
             .await?;
         let stdout = String::from_utf8_lossy(&finished.stdout);
-        // Terminals' control sequences may come before it on the same line.
+        // Control sequences for terminals may precede the mark on its line.
         let said = stdout
             .lines()
             .find_map(|line| Some(line.split_once(MARK)?.1.trim_end()));
@@ -114,7 +114,7 @@ impl AzurePowerShell {
                 });
             }
             ["token", ..] => unreadable(advice),
-            // Many machines have PowerShell, few the module: for `auto` there is nothing to use here.
+            // Many machines have PowerShell without the module, so `auto` skips this source.
             ["no-module"] => CredentialError::new(
                 Reason::Absent,
                 "PowerShell has no module Az.Accounts",
@@ -157,7 +157,8 @@ fn unreadable(advice: &Advice) -> CredentialError {
     )
 }
 
-/// Neither an audience nor a tenant can hold a quote, so that nothing ends its string.
+/// The script that prints a token. Neither an audience nor a tenant can contain a quote, so they
+/// cannot end their strings in the script.
 fn script(audience: &Audience, tenant: Option<&Tenant>) -> String {
     let tenant = tenant.map_or("", Tenant::as_str);
     let mut script = String::new();
@@ -169,7 +170,7 @@ fn script(audience: &Audience, tenant: Option<&Tenant>) -> String {
     script
 }
 
-/// As `-EncodedCommand` wants it: base64 of UTF-16LE.
+/// Encodes a script for `-EncodedCommand`: base64 of UTF-16LE.
 fn encode(script: &str) -> String {
     let bytes: Vec<u8> = script.encode_utf16().flat_map(u16::to_le_bytes).collect();
     STANDARD.encode(bytes)
@@ -191,7 +192,7 @@ mod tests {
         let audience = Audience::parse(&long).expect("an audience");
         let tenant = Tenant::parse("72f988bf-86f1-41af-91ab-2d7cd011db47").expect("a tenant");
         let encoded = encode(&script(&audience, Some(&tenant)));
-        // Windows' CreateProcess takes 32767 characters, but a .cmd in between only 8191.
+        // `CreateProcess` of Windows takes 32767 characters, but a .cmd file in between only 8191.
         assert!(encoded.len() < 8000, "{}", encoded.len());
     }
 }

@@ -1,5 +1,6 @@
-//! Runs another program for a token: without a shell, with stdin closed, from a directory that nobody else can
-//! write to, without the secrets of this process. A program that takes too long is ended with its children.
+//! Runs another program for a token: without a shell, with stdin closed, in a directory that no
+//! other user can write to, without the secrets of this process. A program that takes too long is
+//! ended with its children.
 
 use std::{
     collections::BTreeSet,
@@ -22,15 +23,17 @@ use tokio::{
 use super::reaper;
 use crate::config::files;
 
-/// The variables that no other program gets to see. The environment belongs to the whole process, and so does
-/// this list: a variable that a reload no longer names still holds its secret.
+/// The variables that no other program gets. The list belongs to the whole process, as the
+/// environment does: a variable that the configuration no longer names after a reload still
+/// contains its secret.
 static WITHHELD: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 
-/// More than any token with all that is printed around it.
+/// The largest output. It is larger than any token with the text around it.
 const MAX_OUTPUT: u64 = 1 << 20;
-/// How long a program has to end by itself after SIGTERM.
+/// The time for a program to end by itself after SIGTERM.
 const TERMINATE: Duration = Duration::from_secs(2);
-/// How long output may trail behind the program's end, when a child of its own still holds the pipe.
+/// The time to wait for output after the program's end. A child of the program may keep the pipe
+/// open.
 const TRAILING_OUTPUT: Duration = Duration::from_millis(500);
 
 /// A program that ran to its end.
@@ -42,7 +45,7 @@ pub(super) struct Finished {
     pub(super) stderr: Vec<u8>,
 }
 
-/// Why a program did not run to its end.
+/// The reason why a program did not run to its end.
 #[derive(Debug)]
 pub(super) enum SubprocessError {
     NotFound(PathBuf),
@@ -58,14 +61,14 @@ pub(super) struct Call<'a> {
     pub(super) arguments: &'a [OsString],
     /// The variables to set, or to remove.
     pub(super) environment: &'a [(&'a str, Option<&'a str>)],
-    /// The time that it may run, from its start.
+    /// The longest time that the program may run.
     pub(super) limit: Duration,
-    /// Held while it runs: the calls that share it run one at a time.
+    /// Locked while the program runs, so that calls with the same lock run one at a time.
     pub(super) turn: &'a Mutex<()>,
 }
 
-/// Runs other programs. It is made with the variables that hold secrets, so that no program can be run before
-/// they are withheld.
+/// Runs other programs. Its constructor takes the variables that contain secrets, so that no
+/// program can be run before they are withheld.
 #[derive(Debug, Clone)]
 pub(super) struct Children(());
 
@@ -96,7 +99,7 @@ pub(super) async fn find(program: &Path) -> Result<Option<PathBuf>, SubprocessEr
 /// that the directory a user happens to stand in is never searched.
 pub(super) fn find_now(program: &Path) -> Option<PathBuf> {
     if program.is_absolute() || program.components().count() != 1 {
-        // It is run from another directory than this process.
+        // Made absolute, since the program runs in another directory than this process.
         return std::path::absolute(program).ok();
     }
     let names = file_names(program);
@@ -117,7 +120,7 @@ fn file_names(program: &Path) -> Vec<PathBuf> {
     if program.extension().is_some() {
         return vec![program.to_owned()];
     }
-    // Without the extension it may be a script for another shell, as with az.
+    // A file without an extension may be a script for another shell, as that of az.
     ["exe", "cmd", "bat"]
         .map(|extension| program.with_extension(extension))
         .into()
@@ -156,7 +159,8 @@ async fn run(call: Call<'_>) -> Result<Finished, SubprocessError> {
     }
     #[cfg(unix)]
     command.process_group(0);
-    // The system reads the program before it lets go of the thread.
+    // Started on another thread, since the system reads the file of the program before `spawn`
+    // returns.
     let started = files::in_time(call.program, move |_| reaper::spawn(&mut command)).await;
     let (mut child, _awaited) = started.map_err(|reason| match reason.kind() {
         io::ErrorKind::NotFound => SubprocessError::NotFound(call.program.to_owned()),
@@ -198,7 +202,7 @@ async fn collect(child: &mut Child) -> io::Result<Finished> {
                 child.wait().await?
             }
             status = child.wait() => {
-                // Whatever it printed is in the pipes by now.
+                // The whole output of the program is in the pipes by now.
                 let _ = timeout(TRAILING_OUTPUT, &mut reading).await;
                 status?
             }
@@ -218,7 +222,7 @@ async fn collect(child: &mut Child) -> io::Result<Finished> {
 async fn read(from: Option<impl AsyncRead + Unpin>, to: &mut Vec<u8>) -> io::Result<()> {
     let Some(mut from) = from else { return Ok(()) };
     (&mut from).take(MAX_OUTPUT + 1).read_to_end(to).await?;
-    // Past the limit keep the pipe moving, so that the program can end.
+    // Output beyond the limit is read and dropped, so that the program can end.
     tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
     Ok(())
 }
@@ -233,8 +237,8 @@ fn safe_directory() -> PathBuf {
     env::var_os("SYSTEMROOT").map_or_else(|| PathBuf::from("C:\\Windows"), PathBuf::from)
 }
 
-/// A child's process group: ended as a whole unless the child ran to its end. Also ended when the
-/// proxy stops while it waits.
+/// A child's process group. On drop, the whole group is ended, unless the child ran to its end.
+/// This also happens if the proxy stops while it waits for the child.
 struct Group {
     #[cfg(unix)]
     leader: Option<rustix::process::Pid>,
@@ -257,12 +261,12 @@ impl Group {
 
     fn signal(&self, signal: rustix::process::Signal) {
         if let Some(leader) = self.leader {
-            // It can only fail when the group is gone, which is what is wanted.
+            // This can only fail if the group has already ended.
             let _ = rustix::process::kill_process_group(leader, signal);
         }
     }
 
-    /// SIGTERM, two seconds, SIGKILL for the whole group; the child is reaped.
+    /// Ends the whole group by SIGTERM, and after two seconds by SIGKILL. Reaps the child.
     async fn end(&mut self, child: &mut Child) {
         self.signal(rustix::process::Signal::TERM);
         tokio::select! {

@@ -1,10 +1,10 @@
-//! The claims of a token about its holder, for people to read. No decision depends on them: tokens are opaque to
-//! clients, and nothing here verifies a signature.
+//! The claims of a token about its holder, for display. No decision depends on them, since tokens
+//! are opaque to clients and no signature is verified here.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, de::IgnoredAny};
 
-/// The tenant and identity named in a token, where it is a JWT that names them.
+/// The claims of a token. All are empty if the token is not a JWT.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
     /// `tid`.
@@ -15,7 +15,7 @@ pub struct Claims {
     pub expires_on: Option<u64>,
     /// `aud`.
     pub audiences: Vec<String>,
-    /// `oid`: whom roles are assigned to.
+    /// `oid`, the id to which roles are assigned.
     pub object_id: Option<String>,
     /// `roles`, of an application.
     pub roles: Vec<String>,
@@ -37,7 +37,7 @@ struct Payload {
     roles: OneOrMany,
 }
 
-/// RFC 7519, section 4.1.3: one value may stand without its brackets.
+/// A list, or one value without brackets (RFC 7519, section 4.1.3).
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
@@ -63,7 +63,7 @@ impl From<OneOrMany> for Vec<String> {
 }
 
 impl Claims {
-    /// Reads the payload of a JWT (RFC 7519, section 3); of anything else, nothing.
+    /// Reads the payload of a JWT (RFC 7519, section 3). Other text has no claims.
     pub fn of(token: &str) -> Self {
         let payload = token
             .split('.')

@@ -23,9 +23,9 @@ use crate::{
     x509::Certificate,
 };
 
-/// For applications that trust a subject name and issuer rather than one certificate.
+/// The variable for applications that trust a subject name and issuer, not one certificate.
 const SEND_CHAIN_VARIABLE: &str = "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN";
-/// Entra takes assertions that end within ten minutes.
+/// The lifetime of an assertion. Entra accepts assertions that end within ten minutes.
 const LIFETIME: Duration = Duration::from_secs(600);
 
 /// An application that signs in with a certificate.
@@ -46,7 +46,7 @@ impl ClientCertificate {
     }
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
-        // The life of a token starts while its response is still on its way.
+        // Taken before the request, since the life of a token starts before its response arrives.
         let start = self.clock.now();
         let identity = Identity::read(&self.keys, start).await?;
 
@@ -80,7 +80,7 @@ impl ClientCertificate {
     }
 }
 
-/// Whether the files are there, and a certificate and its key are in them.
+/// Checks that the files exist and contain a certificate and its key.
 pub(super) async fn check(
     keys: &config::ClientCertificate,
     clock: &Clock,
@@ -88,7 +88,7 @@ pub(super) async fn check(
     Identity::read(keys, clock.now()).await.map(drop)
 }
 
-/// A certificate, the others in its file, and its key.
+/// A certificate, the other certificates in its file, and its key.
 #[derive(Debug)]
 struct Identity {
     certificate: Certificate,
@@ -126,7 +126,7 @@ impl Identity {
                      file, openssl x509 -inform DER -in app.cer -out app.pem for DER.",
                 )
             })?;
-        // The order is the user's: the certificate is the one that the key belongs to.
+        // The certificates may be in any order. The application's is the one for the key.
         let Some(index) = chain
             .iter()
             .position(|certificate| certificate.is_for(key.public_key()))
@@ -152,7 +152,7 @@ impl Identity {
         Ok(identity)
     }
 
-    /// Entra would refuse it too, but would not say why.
+    /// Refuses a certificate that has expired. Entra would refuse it, too, but without the reason.
     fn check_not_ended(
         &self,
         keys: &config::ClientCertificate,

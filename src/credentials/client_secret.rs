@@ -50,7 +50,7 @@ impl ClientSecret {
             client_id: Some(&self.keys.client_id),
             audience,
         };
-        // The life of a token starts while its response is still on its way.
+        // Taken before the request, since the life of a token starts before its response arrives.
         let start = self.clock.now();
         let response = self.endpoints.post_form(&url, &form).await?;
         entra::read_token(&response, &requester, start)

@@ -20,10 +20,10 @@ use crate::{
     config::{self, Audience},
 };
 
-/// Tells the program which token is wanted.
+/// The variable that names the audience of the token to the program.
 const AUDIENCE_VARIABLE: &str = "AHDS_PROXY_AUDIENCE";
 
-/// How long a token that says nothing of its end is used.
+/// The assumed lifetime of a token without an expiry.
 const OPAQUE_LIFETIME: Duration = Duration::from_secs(300);
 
 /// Another program.
@@ -86,12 +86,12 @@ impl Command {
         Ok(AccessToken {
             secret,
             expires_on,
-            // Behind the program there may well be one of the tools.
+            // The program may itself call one of the tools, which return a cached token.
             renewal: tool::RENEWAL,
         })
     }
 
-    /// Never the arguments: they are the user's own, secrets perhaps included.
+    /// The name of the program in messages. It omits the arguments, which may contain secrets.
     fn name(&self) -> String {
         format!("the program {}", self.keys.program.display())
     }
@@ -127,7 +127,7 @@ impl Command {
     }
 }
 
-/// The token and its end, or what is wrong with the output.
+/// Reads the token and its expiry. The error says what is wrong with the output.
 fn read(stdout: &[u8], now: SystemTime) -> Result<(SecretString, SystemTime), &'static str> {
     let text = str::from_utf8(stdout).map_err(|_| "printed something that is not text")?;
     let text = text.trim();
@@ -147,9 +147,9 @@ fn read(stdout: &[u8], now: SystemTime) -> Result<(SecretString, SystemTime), &'
     Ok((SecretString::from(text), end(text, now)?))
 }
 
-/// When a token ends: a JWT says so itself.
+/// The expiry of a token, which a JWT contains.
 fn end(token: &str, now: SystemTime) -> Result<SystemTime, &'static str> {
-    // A sentence is an error message, and `null` is what jq prints for a key that is not there.
+    // Text with spaces is an error message, and jq prints `null` for a missing key.
     if token == "null" || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("printed something that is not a token");
     }

@@ -3,7 +3,7 @@
 use super::{children::Children, http::IdentityEndpoints};
 use crate::clock::Clock;
 
-/// The parts that every credential is made with.
+/// The parts from which every credential is made.
 #[derive(Debug, Clone)]
 pub(super) struct Context {
     pub(super) endpoints: IdentityEndpoints,

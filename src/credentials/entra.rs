@@ -49,8 +49,8 @@ struct Denied {
     error_description: String,
 }
 
-/// Reads the token in a response of the token endpoint, or the reason why there is none. The request was sent at
-/// `start`.
+/// Reads the token in a response of the token endpoint, or the reason why there is none. The
+/// request was sent at `start`.
 pub(super) fn read_token(
     response: &Response,
     requester: &Requester<'_>,
@@ -75,8 +75,8 @@ pub(super) fn error_of(response: &Response) -> String {
     denied.error
 }
 
-/// Explains a response without a token. `sign_in` is the remedy where somebody must sign in again, and empty where
-/// nobody can.
+/// Explains a response without a token. `sign_in` is the remedy if a person must sign in again, and
+/// is empty if no person can.
 pub(super) fn denied(
     response: &Response,
     requester: &Requester<'_>,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Why a credential gave no token, and what its owner can do. Any caller of the proxy may read it: it holds no
-/// secret, no token and no raw output of another program.
+/// The reason why a credential gave no token, and the remedy. Any caller of the proxy may read it,
+/// so it contains no secret, no token and no raw output of another program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}. {remedy}")]
 pub struct CredentialError {
@@ -13,20 +13,21 @@ pub struct CredentialError {
     pub remedy: String,
     /// The kind of failure.
     pub reason: Reason,
-    /// The wait that the issuer asks for before the next attempt.
+    /// The wait before the next attempt, if the issuer names one.
     pub retry_after: Option<Duration>,
 }
 
 /// The kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// This source does not exist on this machine: no such program, no such variables.
+    /// This source does not exist on this machine, for example since a program is not installed.
     Absent,
     /// A person has to act: sign in, correct a secret, register an application.
     NeedsAction,
-    /// A person has a prompt to sign in. A retry costs nothing, and works as soon as they have.
+    /// A person has a prompt to sign in. A retry costs nothing, and works once the person has
+    /// signed in.
     Waiting,
-    /// The next attempt may work, as after a network failure, a busy issuer or a timeout.
+    /// The next attempt may work, for example after a network failure, a 429 or a timeout.
     Transient,
 }
 

@@ -1,5 +1,5 @@
-//! Small requests to the endpoints that issue tokens: bounded in time and size, never redirected, never through an
-//! HTTP proxy.
+//! Small requests to the endpoints that issue tokens. They are bounded in time and size, and never
+//! follow a redirect or go through an HTTP proxy.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,8 @@ use crate::upstream::{self, Connections, Pools};
 const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_RESPONSE: usize = 1 << 20;
 
-/// The remedy for a failure that passes. A running proxy tries again by itself; `ahds-proxy token` does not.
+/// The remedy for a failure that passes. A running proxy retries by itself, but `ahds-proxy token`
+/// does not.
 pub(super) const TRY_AGAIN: &str = "Try again in a moment.";
 
 /// A client for identity endpoints. Clones share connections.
@@ -32,20 +33,20 @@ pub(super) struct Response {
 }
 
 impl Response {
-    /// The wait that the endpoint asks for.
+    /// The wait that the endpoint names.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         upstream::retry_after(&self.headers, self.received)
     }
 
-    /// Whether the request may succeed the next time.
+    /// Whether the request may succeed later.
     pub(super) fn is_transient(&self) -> bool {
         self.status == StatusCode::TOO_MANY_REQUESTS
             || self.status == StatusCode::REQUEST_TIMEOUT
             || self.status.is_server_error()
     }
 
-    /// The error for a response that is neither a token nor a refusal that can be read. `key` is the key of the
-    /// configuration that names the endpoint.
+    /// The error for a response that is neither a token nor a readable refusal. `key` is the key of
+    /// the configuration that names the endpoint.
     pub(super) fn unexpected(&self, host: &str, key: &str) -> CredentialError {
         let status = self.status.as_u16();
         let (reason, remedy) = if self.is_transient() {
@@ -83,7 +84,8 @@ impl IdentityEndpoints {
         }
     }
 
-    /// `GET`s and reads the whole response, whatever its status. A redirect is a response too.
+    /// Sends a GET and reads the whole response, whatever its status. A redirect is a response,
+    /// too.
     pub(super) async fn get(
         &self,
         url: &Uri,
@@ -98,7 +100,7 @@ impl IdentityEndpoints {
         self.send(request).await
     }
 
-    /// `POST`s a form and reads the whole response, whatever its status.
+    /// Sends a form by POST and reads the whole response, whatever its status.
     pub(super) async fn post_form(
         &self,
         url: &Uri,
@@ -107,7 +109,7 @@ impl IdentityEndpoints {
         self.post_form_with(url, form, HeaderMap::new()).await
     }
 
-    /// `POST`s a form with more headers, which win over those that such a request has by itself.
+    /// Sends a form by POST with more headers, which replace the default ones of the same name.
     pub(super) async fn post_form_with(
         &self,
         url: &Uri,

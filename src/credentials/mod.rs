@@ -101,12 +101,12 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Asks for a new token. `audience` is `None` for routes whose service has none.
+    /// Requests a new token. `audience` is `None` for routes whose service has none.
     pub async fn token(&self, audience: Option<&Audience>) -> Result<AccessToken, CredentialError> {
         self.source.token(audience).await
     }
 
-    /// The name of its kind; of `auto`, the name of the source that it settled on.
+    /// The name of the kind. For `auto`, the name of the source that has worked, once there is one.
     pub fn kind(&self) -> &'static str {
         let settled = match &self.source {
             Source::Auto(chain) => chain.settled_on(),
@@ -121,8 +121,8 @@ impl Credential {
 pub struct Credentials(BTreeMap<Arc<str>, Arc<Credential>>);
 
 impl Credentials {
-    /// Makes every credential that the configuration describes. Its secrets are withheld from other programs
-    /// from now on.
+    /// Makes every credential of a configuration. The variables with its secrets are withheld from
+    /// other programs from now on.
     pub fn new(config: &Config, connections: &Connections, clock: &Clock) -> Self {
         let context = Context {
             endpoints: IdentityEndpoints::new(connections),
@@ -143,14 +143,14 @@ impl Credentials {
 impl Index<&Arc<str>> for Credentials {
     type Output = Arc<Credential>;
 
-    /// The credential that a route names. The configuration has it.
+    /// The credential that a route names. A valid configuration has it.
     fn index(&self, name: &Arc<str>) -> &Arc<Credential> {
         &self.0[name]
     }
 }
 
-/// Checks the key of a credential without asking for a token: that it can be read, fits its certificate and
-/// algorithm, and that the certificate has not ended.
+/// Checks the key of a credential without a request for a token. The key has to be readable and fit
+/// its certificate and algorithm, and the certificate must not have expired.
 pub async fn check_key(config: &config::Credential, clock: &Clock) -> Result<(), CredentialError> {
     match config {
         config::Credential::ClientCertificate(keys) => client_certificate::check(keys, clock).await,

@@ -1,5 +1,5 @@
-//! The children of this process. A tool that runs for a token may leave children of its own. In a
-//! container they become children of the first process, which has to reap them.
+//! Reaps orphans. A tool that runs for a token may leave children of its own. In a container they
+//! become children of the first process, which may be the proxy and has to reap them.
 
 use std::{collections::BTreeSet, io};
 
@@ -9,7 +9,7 @@ use tokio::{
     sync::Notify,
 };
 
-/// Locked for a moment at a time, never while the file system is waited for.
+/// The children of this process. Locked only for a moment, never during a wait for the file system.
 static CHILDREN: Mutex<Children> = Mutex::new(Children {
     own: BTreeSet::new(),
     starting: 0,
@@ -18,9 +18,10 @@ static CHILDREN: Mutex<Children> = Mutex::new(Children {
 static STARTED: Notify = Notify::const_new();
 
 struct Children {
-    /// The children that somebody waits for.
+    /// The children for which a task waits.
     own: BTreeSet<u32>,
-    /// How many are being started. One that ends at once is nobody's until it is in the list.
+    /// The number of children that are being started. They are not in `own` yet, even if they end
+    /// at once.
     starting: usize,
 }
 
@@ -41,7 +42,7 @@ impl Drop for Starting {
     }
 }
 
-/// A child that is left to whoever waits for it, until it is dropped.
+/// A child for which a task waits, until this value is dropped.
 pub(super) struct Awaited(Option<u32>);
 
 impl Awaited {
@@ -59,7 +60,7 @@ impl Drop for Awaited {
     }
 }
 
-/// Starts a program. It waits for the file system.
+/// Starts a program. Blocks on the file system.
 pub(super) fn spawn(command: &mut Command) -> io::Result<(Child, Awaited)> {
     let _starting = Starting::begin();
     let child = command.spawn()?;
@@ -67,7 +68,8 @@ pub(super) fn spawn(command: &mut Command) -> io::Result<(Child, Awaited)> {
     Ok((child, awaited))
 }
 
-/// Reaps the children that others have left behind, where they come to this process. It never ends.
+/// Reaps orphans for as long as the process runs. Returns at once if orphans do not become children
+/// of this process.
 #[cfg(target_os = "linux")]
 pub async fn reap_orphans() {
     use rustix::process::child_subreaper;
@@ -85,12 +87,12 @@ pub async fn reap_orphans() {
             child = ended.recv() => if child.is_none() { return },
             () = STARTED.notified() => {}
         }
-        // An error is a panic, which is in the log.
+        // An error is a panic, which has been logged.
         let _ = tokio::task::spawn_blocking(reap).await;
     }
 }
 
-/// Only Linux hands orphans to another process than the system's first.
+/// Does nothing. Only Linux makes orphans children of another process than the system's first.
 #[cfg(not(target_os = "linux"))]
 pub async fn reap_orphans() {}
 
@@ -98,7 +100,7 @@ pub async fn reap_orphans() {}
 fn reap() {
     use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-    // The files may be those of another namespace, in which processes have other numbers.
+    // `/proc` may belong to another namespace, in which processes have other numbers.
     let this = std::fs::read_link("/proc/self").unwrap_or_default();
     let Ok(processes) = std::fs::read_dir("/proc") else {
         return;
@@ -110,7 +112,8 @@ fn reap() {
     let ended: Vec<u32> = ended.collect();
     let children = CHILDREN.lock();
     if children.starting > 0 {
-        // One of them may be the child that is being started. Its end comes back here.
+        // One of them may be a child that is being started. The next call comes at the end of the
+        // start.
         return;
     }
     for id in ended.into_iter().filter(|id| !children.own.contains(id)) {

@@ -1,6 +1,6 @@
 //! The refusals of token endpoints (RFC 6749, section 5.2), and their remedies.
 //!
-//! `error_description` is never shown: nothing keeps a server from quoting the request in it.
+//! `error_description` is never shown, since a server may quote the request in it.
 
 use serde::Deserialize;
 
@@ -22,7 +22,7 @@ pub(super) enum Refusal {
     InvalidScope,
     /// RFC 8707, section 2.
     InvalidTarget,
-    /// Defined for another endpoint (section 4.1.2.1), and used here all the same.
+    /// An error of another endpoint (section 4.1.2.1), which servers use here, too.
     ServerError,
     TemporarilyUnavailable,
 }
@@ -35,7 +35,7 @@ struct Denied {
 /// The remedies for refusals that concern the keys of one kind of credential.
 #[derive(Debug)]
 pub(super) struct Remedies {
-    /// The key that says where the token endpoint is.
+    /// The key that names the token endpoint.
     pub(super) endpoint: &'static str,
     pub(super) invalid_request: &'static str,
     pub(super) invalid_client: &'static str,
@@ -51,7 +51,7 @@ impl Refusal {
         let denied: Option<Denied> = serde_json::from_slice(&response.body).ok();
         match denied {
             Some(denied) => Some(denied.error),
-            // The only error with this status, whatever the body says.
+            // A 401 has only this meaning, whatever the body says.
             None if response.status == http::StatusCode::UNAUTHORIZED => Some(Self::InvalidClient),
             None => None,
         }
@@ -101,8 +101,8 @@ impl Refusal {
     }
 }
 
-/// The bearer token in a response of the token endpoint on `host`, or why there is none. `start` is
-/// when it was asked for.
+/// Reads the bearer token in a response of the token endpoint on `host`, or the reason why there is
+/// none. `start` is the time of the request.
 pub(super) fn read_token(
     response: &Response,
     host: &str,

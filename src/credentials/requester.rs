@@ -1,8 +1,8 @@
-//! The client that a token is requested for; error messages name its parts.
+//! The client that requests a token. Error messages name its parts.
 
 use crate::config::Audience;
 
-/// The client, and the audience of the token that it wants.
+/// The client, and the audience of the token that it requests.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Requester<'a> {
     pub(super) tenant: Option<&'a str>,

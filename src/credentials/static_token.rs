@@ -11,7 +11,7 @@ use crate::{
     config::{self, SecretRef},
 };
 
-/// How often a token without a readable expiry is read again.
+/// The interval at which a token without a readable expiry is read again.
 const REREAD: Duration = Duration::from_secs(60);
 
 /// A token read from a file or the environment.

@@ -7,12 +7,12 @@ use serde::{Deserialize, Deserializer};
 
 use super::{AccessToken, Renewal, http::Response};
 
-/// How long a token is relied on when its issuer does not say: as long as SMART's short-lived ones.
-/// One that ends sooner is refused by the upstream, and one that lives longer is only renewed
-/// more often than need be.
+/// The assumed lifetime of a token whose issuer states none: that of SMART's short-lived tokens.
+/// The upstream refuses a token that ends sooner. A token that lives longer is renewed more often
+/// than necessary.
 const ASSUMED_LIFE: Duration = Duration::from_secs(300);
 
-/// No token lives as long; larger numbers are an issuer's way to say for ever.
+/// The longest lifetime. Issuers use larger numbers for tokens that do not expire.
 const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// A token that was granted.
@@ -27,7 +27,7 @@ pub(super) struct Granted {
     refresh_in: Option<u64>,
 }
 
-/// Numbers come as numbers from most endpoints, and as strings from Entra's v1 ones.
+/// A number of seconds. Most endpoints send it as a number, Entra's v1 endpoints as text.
 pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     Seconds::deserialize(deserializer)?.read()
 }
@@ -61,7 +61,7 @@ impl Seconds {
 }
 
 impl Granted {
-    /// The token in a response of any success status; `None` where there is none.
+    /// Reads the token in a response of any success status. `None` if there is none.
     pub(super) fn read(response: &Response) -> Option<Self> {
         let granted: Self = response
             .status
@@ -71,16 +71,16 @@ impl Granted {
         (!granted.access_token.expose_secret().is_empty()).then_some(granted)
     }
 
-    /// Whether it may be sent behind `Bearer`; a client must not use a token of a type it does not
-    /// know (section 7.1).
+    /// Whether the token may be sent as `Bearer`. A client must not use a token of an unknown type
+    /// (section 7.1).
     pub(super) fn is_bearer(&self) -> bool {
         self.token_type
             .as_deref()
             .is_some_and(|name| name.eq_ignore_ascii_case("bearer"))
     }
 
-    /// The token, whose life began when it was asked for. Times the issuer gives by its own clock
-    /// (`created_at`, in seconds or milliseconds) are not looked at.
+    /// The token, whose life began at `start`, when it was requested. Times by the issuer's own
+    /// clock (`created_at`, in seconds or milliseconds) are ignored.
     pub(super) fn into_token(self, start: SystemTime) -> AccessToken {
         let after = |seconds| start.checked_add(Duration::from_secs(seconds).min(LONGEST_LIFE));
         let Some(expires_in) = self.expires_in else {

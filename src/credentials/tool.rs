@@ -1,4 +1,4 @@
-//! The command-line tools that a user signs in to: finds the program, runs it and explains its
+//! Runs the command-line tools that a user signs in to: finds the program, runs it and explains its
 //! failures.
 
 use std::{
@@ -16,8 +16,8 @@ use super::{
 };
 use crate::config::{self, Tenant};
 
-/// These tools return their cached token until five minutes before its end. To ask earlier would run them again and
-/// again for the same token.
+/// The renewal of tokens from tools. The tools return their cached token until five minutes before
+/// its expiry, so an earlier renewal would run them repeatedly for the same token.
 pub(super) const RENEWAL: Renewal = Renewal::NotBefore(Duration::from_secs(4 * 60 + 50));
 
 /// The remedies when a tool fails.
@@ -62,13 +62,13 @@ pub(super) struct Tool {
     pub(super) title: &'static str,
     /// The names of its programs on PATH, the best first.
     pub(super) programs: &'static [&'static str],
-    /// How to install it, without a full stop.
+    /// The way to install the tool, without a full stop.
     pub(super) install: &'static str,
     /// `Run`, or where to run a command.
     pub(super) run_in: &'static str,
     /// The variables to set, or to remove.
     pub(super) environment: &'static [(&'static str, Option<&'static str>)],
-    /// Held while the tool runs, since its caches on disk do not survive parallel runs.
+    /// Locked while the tool runs, since parallel runs damage its caches on disk.
     pub(super) turn: Mutex<()>,
 }
 
@@ -116,7 +116,7 @@ impl Tool {
         ))
     }
 
-    /// The remedy where there is no program. `auto` has no keys, so the table is named too.
+    /// The remedy if there is no program. It names the table, too, since `auto` has no keys.
     fn install(&self) -> String {
         format!(
             "{}, or set `path` below [credentials.NAME.{}] to the {} program.",
@@ -124,13 +124,13 @@ impl Tool {
         )
     }
 
-    /// The remedy where nobody is signed in.
+    /// The remedy if nobody is signed in.
     pub(super) fn sign_in(&self, tenant: Option<&Tenant>) -> String {
         let kind = config::kind(self.kind).and_then(|kind| kind.sign_in.command(tenant));
         format!("{}: {}", self.run_in, kind.unwrap_or_default())
     }
 
-    /// The program that would be run now.
+    /// The program that a call would run now.
     pub(super) fn find_now(&self, path: Option<&Path>) -> Option<PathBuf> {
         let mut programs = self.programs.iter().map(Path::new);
         match path {
@@ -173,7 +173,7 @@ impl Tool {
         }
     }
 
-    /// The error for a failure that nothing explains.
+    /// The error for a failure without a known cause.
     pub(super) fn failed(&self, finished: &Finished, advice: &Advice) -> CredentialError {
         CredentialError::new(
             Reason::Transient,
@@ -182,7 +182,7 @@ impl Tool {
         )
     }
 
-    /// The error for output that cannot be used, though the tool succeeded.
+    /// The error for output that cannot be used, although the tool succeeded.
     pub(super) fn unreadable(
         &self,
         message: impl Into<String>,

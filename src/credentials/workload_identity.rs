@@ -21,7 +21,7 @@ const TOKEN_FILE_VARIABLE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 /// A pod that signs in as an application.
 #[derive(Debug)]
 pub(super) struct WorkloadIdentity {
-    /// Variables do not change while a process runs.
+    /// The keys, read once, since environment variables do not change while a process runs.
     workload: Result<Workload, CredentialError>,
     endpoints: IdentityEndpoints,
     clock: Clock,
@@ -31,7 +31,7 @@ pub(super) struct WorkloadIdentity {
 struct Workload {
     tenant: Tenant,
     client_id: String,
-    /// The kubelet replaces the token about every hour: it is read at each request.
+    /// The token, read at each request, since the kubelet replaces it about every hour.
     token: SecretRef,
     authority: ServiceUrl,
 }
@@ -69,7 +69,7 @@ impl WorkloadIdentity {
             client_id: Some(&workload.client_id),
             audience,
         };
-        // The life of a token starts while its response is still on its way.
+        // Taken before the request, since the life of a token starts before its response arrives.
         let start = self.clock.now();
         let response = self.endpoints.post_form(&url, &form).await?;
         entra::read_token(&response, &requester, start)
@@ -77,7 +77,7 @@ impl WorkloadIdentity {
 }
 
 impl Workload {
-    /// Takes each key that is not written from its variable.
+    /// Takes each absent key from its variable.
     fn complete(
         keys: config::WorkloadIdentity,
         env: &dyn Fn(&str) -> Option<String>,

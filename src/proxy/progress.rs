@@ -134,7 +134,7 @@ impl Progress {
         }
     }
 
-    /// Notes that nobody reads the request's body any more.
+    /// Notes that the request's body is no longer read.
     pub(super) fn set_dropped(&self) {
         self.replay.stop();
     }

@@ -1,5 +1,5 @@
 //! Retries by status: with a new token after a 401, and after a wait if the service throttles
-//! requests. A 401 that asks for more than a token gets an explanation of its challenge.
+//! requests. A 401 that requires more than a token gets an explanation of its challenge.
 
 use std::{
     sync::Arc,
@@ -122,7 +122,7 @@ fn milliseconds(headers: &HeaderMap) -> Option<Duration> {
     milliseconds.trim().parse().ok().map(Duration::from_millis)
 }
 
-/// Adds the remedy to a 401 that asks for more than a token: a claims challenge
+/// Adds the remedy to a 401 that requires more than a token: a claims challenge
 /// (learn.microsoft.com/entra/identity-platform/claims-challenge). The response is the service's,
 /// so the header has no `error` (RFC 9209, section 2.1).
 pub(super) fn explain_challenge(route: &Route, headers: &mut HeaderMap) {

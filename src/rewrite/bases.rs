@@ -1,4 +1,4 @@
-//! The base URLs to exchange, and the automaton that recognizes them one character at a time.
+//! The base URLs to replace, and the automaton that recognizes them one character at a time.
 
 use crate::config::ServiceUrl;
 
@@ -6,10 +6,10 @@ use crate::config::ServiceUrl;
 /// second.
 ///
 /// Scheme and host compare without regard to case, a default port equals a missing one, and the
-/// path compares byte for byte. A base matches only up to the end of the URL, `/`, `?`, `#` or the
-/// `|` that FHIR puts before a version or a code, so that `https://a.example` does not match
-/// `https://a.example.evil`. The longest matching base wins. A pair of two equal URLs protects the
-/// URLs below it from a shorter base.
+/// path compares byte for byte. A base matches only if it is followed by the end of the URL, `/`,
+/// `?`, `#` or the `|` that FHIR puts before a version or a code. So `https://a.example` does not
+/// match `https://a.example.evil`. The longest matching base wins. A pair of two equal URLs
+/// protects the URLs below it from a shorter base.
 #[derive(Debug, Clone, Default)]
 pub struct Bases {
     patterns: Vec<Pattern>,
@@ -18,11 +18,11 @@ pub struct Bases {
 #[derive(Debug, Clone)]
 struct Pattern {
     from: Box<[u8]>,
-    /// Length of the scheme and host, which `from` begins with in lower case.
+    /// The length of the scheme and host, with which `from` begins in lower case.
     origin: usize,
     to: Box<str>,
     to_in_xml: Box<str>,
-    /// URLs below this base stay as they are.
+    /// Whether URLs below this base stay as they are.
     is_kept: bool,
 }
 
@@ -65,7 +65,7 @@ impl Bases {
         if patterns.iter().all(|pattern: &Pattern| pattern.is_kept) {
             patterns.clear();
         }
-        // Longest first, so that the first match is the longest.
+        // The longest pattern comes first, so that the first match is the longest.
         patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.from.len()));
         Self { patterns }
     }
@@ -74,8 +74,8 @@ impl Bases {
         self.patterns.is_empty()
     }
 
-    /// Finds the base at the start of `value`, which `quote` ends, without decoding. `None` leaves
-    /// the decision to the slower [`Matcher`].
+    /// Finds the base at the start of `value`, which ends at `quote`, without decoding. `None`
+    /// leaves the decision to the slower [`Matcher`].
     pub(super) fn at_start_of(&self, value: &[u8], syntax: Syntax, quote: u8) -> Option<Match> {
         let longest = self.patterns.first()?.from.len();
         let escape = if syntax == Syntax::Xml { b'&' } else { b'\\' };
@@ -167,7 +167,7 @@ impl Matcher {
         self.found
     }
 
-    /// Returns the longest base so far that a boundary followed.
+    /// Returns the longest base so far that is followed by a boundary.
     pub(super) fn found(&self) -> Option<Match> {
         self.found
     }

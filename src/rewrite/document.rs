@@ -1,7 +1,7 @@
-//! The kind of a FHIR document: its resource type decides, and for a Bundle its type too.
+//! The kind of a FHIR document. The resource type decides it, and for a Bundle its `type`, too.
 //!
 //! FHIR leaves the order of members open. Both members may follow the links and the documents that
-//! depend on them. Where a member is repeated, the first one counts.
+//! depend on them. If a member is repeated, the first one counts.
 
 use super::plan::{Entries, Kind};
 
@@ -25,7 +25,7 @@ pub(super) struct Document {
     is_bundle: bool,
     /// The content of a Bundle's entries, once its type was read.
     entries: Option<Entries>,
-    /// `None` until the members that decide it were read.
+    /// The kind. `None` until the members that decide it have been read.
     kind: Option<Kind>,
     /// Number of links that already waited when the document began.
     since: usize,
@@ -35,9 +35,9 @@ pub(super) struct Document {
 /// kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// The document is of this kind: the link is its own.
+    /// The document is of this kind. The link is its own.
     Is(Kind),
-    /// The document is a Bundle of responses: the link belongs to one of them.
+    /// The document is a Bundle of responses. The link belongs to one of the responses.
     HoldsResponses,
 }
 
@@ -46,7 +46,7 @@ pub(super) enum Condition {
 pub(super) struct Verdict {
     /// Number of links that already waited when the document began, for documents around it.
     pub(super) since: usize,
-    /// `None` if the document ended without the members that decide it.
+    /// The kind. `None` if the document ended without the members that decide it.
     kind: Option<Kind>,
     holds_responses: bool,
     /// Whether no document around it is still of unknown kind.
@@ -63,8 +63,8 @@ impl Verdict {
 }
 
 impl Documents {
-    /// Opens a document and returns true, or returns false if it is stored data. A document within
-    /// one that may still turn out to be a Bundle of responses is searched on trial.
+    /// Opens a document and returns true, or returns false if it is stored data. A document is also
+    /// opened within one whose kind is still unknown and that may be a Bundle of responses.
     pub(super) fn open(&mut self, depth: usize, waiting: usize) -> bool {
         let may_be_response = self.open.last().is_none_or(Document::may_hold_responses);
         if !may_be_response || self.open.len() == MAX_BUNDLES {
@@ -118,8 +118,8 @@ impl Documents {
         current.is_some_and(|document| document.kind.is_none_or(|kind| kind == wanted))
     }
 
-    /// Returns the condition for a link that the innermost document has if it is of kind `wanted`.
-    /// `None` if no kind is unknown.
+    /// Returns the condition for a link that is one only if the innermost document is of kind
+    /// `wanted`. `None` if all kinds are known.
     pub(super) fn condition(&self, wanted: Kind) -> Option<Condition> {
         if self.unknown == 0 {
             return None;

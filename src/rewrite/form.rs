@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Changes the links in the values of one form (`application/x-www-form-urlencoded`) of any length.
-/// It holds back at most the start of a base.
+/// At most the start of a base is held back.
 #[derive(Debug)]
 pub struct FormRewriter {
     bases: Arc<Bases>,

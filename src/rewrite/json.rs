@@ -1,12 +1,13 @@
 //! The rewriter for JSON: a push tokenizer that tracks its position in the document.
 //!
-//! It looks only at the elements that the plan lists. It skips the rest by its brackets, without
-//! checking it. Where the document turns out not to be JSON, the rest of it passes unchanged.
+//! The rewriter reads only the elements that the plan lists. It skips the rest by its brackets,
+//! without checking it. From a place that is not valid JSON, the rest of the document passes
+//! unchanged.
 //!
 //! Memory is bounded: a frame for each open object or array that the plan leads into (at most
-//! [`MAX_DEPTH`]), the start of one URL, and the bytes that [`Output`] holds back. It holds bytes
-//! back only if a link precedes the members that decide whether links may change. FHIR leaves the
-//! order of members open, though servers write `resourceType` and `type` first.
+//! [`MAX_DEPTH`]), the start of one URL, and the bytes that [`Output`] holds back. [`Output`] holds
+//! bytes back only if a link precedes the members that decide whether links may change. FHIR leaves
+//! the order of members open, though servers write `resourceType` and `type` first.
 
 #[cfg(test)]
 mod properties;
@@ -52,12 +53,12 @@ pub struct JsonRewriter {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Before a value. `]` may stand in place of the first one of an array.
+    /// Before a value. `]` may stand in place of the first value of an array.
     Value {
         element: &'static Element,
         first: bool,
     },
-    /// Before a key. `}` may stand in place of the first one of an object.
+    /// Before a key. `}` may stand in place of the first key of an object.
     Key {
         first: bool,
     },
@@ -67,7 +68,7 @@ enum State {
     /// In a string that decides the kind of the document.
     InWord(Text),
     /// At the start of a string that may be a URL below a base. `start` is its position in the
-    /// chunk; 0 if it began in an earlier one.
+    /// chunk; 0 if it began in an earlier chunk.
     InUrl {
         start: usize,
         only_if: Option<Condition>,
@@ -81,7 +82,7 @@ enum State {
     InScalar,
     /// In an object or array of no interest.
     Skipping(Skip),
-    /// Behind a member or item.
+    /// After a member or item.
     Behind,
     /// The rest passes unchanged.
     Passing,
@@ -185,7 +186,7 @@ impl JsonRewriter {
                 State::Value { element, first } => at = self.value(element, first, bytes, at),
                 State::Key { first } => match byte {
                     b'"' => {
-                        // Keys are short and rarely cut or escaped.
+                        // Keys are short and rarely cut or escaped, so most are read at once.
                         let rest = &bytes[at + 1..];
                         let end = rest.iter().position(|&byte| matches!(byte, b'"' | b'\\'));
                         if let Some(end) = end.filter(|&end| rest[end] == b'"') {

@@ -1,12 +1,12 @@
 //! Makes the links in responses point to the proxy, and the links in requests point to the service.
 //!
-//! A service writes its own address into its responses. A client that followed such a link would
-//! leave the proxy and be refused, since it has no token. A client that sent the proxy's address
-//! back within a resource would have it stored for good. Only links of the protocol change
-//! ([`Plan`] lists them), byte by byte where they stand, while the body streams past. The content
-//! of a resource is the user's and keeps its meaning and spelling.
+//! A service writes its own URL into responses. A client that followed such a link would bypass the
+//! proxy and be refused, since it has no token. If a client sent the proxy's URL within a resource,
+//! the service would store it. Only links of the protocol change ([`Plan`] lists them), byte by
+//! byte in their places, while the body streams past. The content of a resource is the user's and
+//! keeps its meaning and spelling.
 //!
-//! This module does no I/O and never waits: bytes in, bytes out.
+//! This module does no I/O and never waits.
 
 mod bases;
 mod document;

@@ -1,7 +1,7 @@
 //! The output for each chunk: the chunk itself if nothing in it changes, otherwise one new buffer.
 //!
-//! One input chunk gives at most one output chunk. Many small pieces would each cost an HTTP/2
-//! frame or an element of a vectored write, which is dearer than the copy.
+//! One input chunk gives at most one output chunk. Many small pieces would each need an HTTP/2
+//! frame or an element of a vectored write, which costs more than the copy.
 
 use std::fmt;
 
@@ -18,8 +18,8 @@ pub(super) struct Output {
     chunk: Bytes,
     /// Position up to which the chunk was handled.
     done: usize,
-    /// The start of a URL that continues in this chunk. It is at most a base, though each of its
-    /// characters may be written as an escape.
+    /// The start of a URL that continues in this chunk. It is at most as long as a base, with each
+    /// character written as an escape.
     started: Vec<u8>,
     sink: Sink,
 }
@@ -64,7 +64,7 @@ impl Output {
         self.sink.finish().freeze()
     }
 
-    /// Keeps the URL begun in an earlier chunk: it does not lie below a base.
+    /// Keeps the URL that began in an earlier chunk, since it does not lie below a base.
     pub(super) fn keep(&mut self) {
         self.sink.append(&self.started);
         self.started.clear();
@@ -84,8 +84,8 @@ impl Output {
         found: Match,
         only_if: Option<Condition>,
     ) {
-        // One allocation for the chunk: a replacement may be longer than the original, and most
-        // links are far apart.
+        // One allocation suffices for most chunks. A replacement may be longer than the original,
+        // but most links are far apart.
         if self.sink.is_empty() {
             let len = self.chunk.len();
             self.sink.reserve(len + len / 16 + 64);

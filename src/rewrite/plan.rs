@@ -10,7 +10,7 @@ pub enum Plan {
     ///   `link[].url`, `entry[].link[].url`, `entry[].fullUrl`, `entry[].request.url`,
     ///   `entry[].response.location`. In a `batch-response` or `transaction-response`, an
     ///   `entry[].resource` that is itself such a Bundle is the response to a search or history in
-    ///   the batch, and its links change too. In searches and histories every resource is stored
+    ///   the batch, and its links change, too. In a search or history, every resource is stored
     ///   data and stays as it is.
     /// - `CapabilityStatement`: `url`, `implementation.url`, `rest[].operation[].definition`,
     ///   `rest[].resource[].operation[].definition`, in STU3 `definition.reference`.
@@ -23,11 +23,11 @@ pub enum Plan {
     /// in the items of Failed SOP Sequence (0008,1198) and Referenced SOP Sequence (0008,1199).
     DicomStore,
     /// Operations, extended query tags and similar documents of a DICOM service: `href`,
-    /// `resources[]`, `errors.href`, `operation.href`; not `errorHref`, which points to a storage
-    /// account.
+    /// `resources[]`, `errors.href`, `operation.href`. `errorHref` points to a storage account and
+    /// stays.
     DicomOperation,
-    /// A request: every string except the narrative, so that no reference to the proxy's address is
-    /// ever stored. In searches, the query too (`rewrite::search` defines a search).
+    /// A request: every string except the narrative, so that no URL of the proxy is ever stored. In
+    /// a string that is a search, the query changes, too (`rewrite::search` defines a search).
     Request,
 }
 
@@ -117,7 +117,7 @@ pub(super) enum Entries {
     Matches,
     /// Responses to the requests of a batch or transaction.
     Responses,
-    /// Anything else: the server did not build the Bundle itself.
+    /// Stored data, since the server did not build the Bundle itself.
     Data,
 }
 
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
     use crate::rewrite::word::Word;
 
-    /// A longer name would be recognized only where no chunk cuts it.
+    /// Without this limit, a longer name would be recognized only if no chunk cuts it.
     #[test]
     fn every_name_fits_into_a_word() {
         fn check(element: &'static Element, seen: &mut Vec<*const Element>) -> usize {

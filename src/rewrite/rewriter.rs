@@ -16,7 +16,7 @@ pub enum Rewriter {
 }
 
 impl Rewriter {
-    /// Takes the next chunk of the body and returns the bytes that are settled.
+    /// Takes the next chunk of the body and returns the bytes that are decided.
     pub fn push(&mut self, chunk: &Bytes) -> Bytes {
         match self {
             Self::Json(rewriter) => rewriter.push(chunk),

@@ -1,27 +1,29 @@
 //! Rewrites URLs with a query, one character at a time.
 //!
-//! A FHIR request may contain a search where it could name a resource, and the values of a search
-//! name resources: in `Bundle.entry.request.url` (hl7.org/fhir/R4/http.html#transaction),
-//! conditional references (hl7.org/fhir/R4/http.html#trules, at the end), `Subscription.criteria`
+//! A FHIR request may contain a search in place of a URL of a resource, and the values of a search
+//! may be URLs of resources. Searches occur in `Bundle.entry.request.url`
+//! (hl7.org/fhir/R4/http.html#transaction), conditional references
+//! (hl7.org/fhir/R4/http.html#trules, at the end), `Subscription.criteria`
 //! (hl7.org/fhir/R4/subscription.html), and the parameters of operations and patches. So any string
-//! except the narrative may be a search. It is one if, up to a `?`, it is a URL below one of the
-//! bases or a relative URL without scheme, authority or spaces. The query of any other URL belongs
-//! to its own server.
+//! except the narrative may be a search. A string is a search if the part before its `?` is a URL
+//! below one of the bases, or a relative URL without scheme, authority or spaces. The query of any
+//! other URL belongs to its own server.
 //!
 //! In a search, the base at the start of the URL changes, and so does the base at the start of each
 //! value of its query. Commas and dollars separate a value into parts
 //! (hl7.org/fhir/R4/search.html#combining and #composite). `_filter`
 //! (`hl7.org/fhir/R4/search_filter.html`) separates it into words, also by parentheses and
-//! quotation marks. The base at the start of each part and word changes. A percent-encoded base is
-//! replaced by a percent-encoded one.
+//! quotation marks. The base at the start of each part and word changes. A percent-encoded base
+//! gets a percent-encoded replacement.
 //!
 //! A value may itself be a search, as in `_typeFilter` (hl7.org/fhir/uv/bulkdata/export.html). The
-//! values of its query are then percent-encoded twice, though not every client does so. A base that
-//! was encoded twice is replaced by one encoded twice. Text encoded more often is not searched.
+//! values of its query should then be percent-encoded twice, but not every client does so. A base
+//! that is encoded twice gets a replacement that is encoded twice. Text that is encoded more often
+//! is not searched.
 //!
 //! `Bundle.entry.request.ifNoneExist` and the header `If-None-Exist`
-//! (hl7.org/fhir/R4/http.html#ccreate) are a query without a URL before it, though some clients
-//! send the URL too. The query of a request and a form are queries without a URL.
+//! (hl7.org/fhir/R4/http.html#ccreate) are a query without a URL before it, but some clients send
+//! the URL, too. The query of a request and a form are queries without a URL.
 //!
 //! At most the start of a possible base is held back.
 
@@ -46,9 +48,9 @@ pub(super) struct Search {
     owner: Owner,
     after_slash: bool,
     after_backslash: bool,
-    /// In a value that is itself a search, behind its `?`.
+    /// Whether the position is in a value that is itself a search, after its `?`.
     is_inner: bool,
-    /// The start of what may be an encoded character.
+    /// The start of a possible encoded character.
     percent: Percent,
     /// The start of a possible encoded character in a value of an inner search, after the outer
     /// decoding.
@@ -75,18 +77,18 @@ enum Place {
 /// The owner of a query. Only the service's own queries change.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Owner {
-    /// The service: the text is a condition, whatever precedes the query.
+    /// The service, since the text is a condition, whatever precedes the query.
     Condition,
-    /// The service: the URL is relative, as far as it was read.
+    /// The service, since the URL is relative, as far as it has been read.
     #[default]
     Relative,
-    /// The service: the URL lies below a base.
+    /// The service, since the URL lies below a base.
     Ours,
     /// Another server, or none.
     Other,
 }
 
-/// How often a character was percent-encoded, as far as that makes a difference.
+/// The level at which a character was percent-encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     /// At most as often as the outermost query requires.
@@ -101,7 +103,8 @@ struct Read {
     character: u8,
     /// The number of bytes that it took.
     len: usize,
-    /// The position in the chunk behind it. 0 where it does not matter, since no part begins there.
+    /// The position in the chunk after the character. 0 if it does not matter, since no part begins
+    /// there.
     next: usize,
 }
 
@@ -118,7 +121,7 @@ impl Read {
 /// A possible base.
 #[derive(Debug)]
 struct Candidate {
-    /// Position in the chunk where it starts; 0 if that was in an earlier one.
+    /// The position in the chunk where the candidate starts; 0 if it started in an earlier chunk.
     start: usize,
     /// Number of bytes compared.
     len: usize,
@@ -161,7 +164,7 @@ impl Search {
     }
 
     /// Takes the next character, which took `len` bytes and ends before position `next` of the
-    /// chunk. Returns whether more are needed.
+    /// chunk. Returns whether more characters are needed.
     pub(super) fn push(
         &mut self,
         bases: &Bases,
@@ -188,7 +191,7 @@ impl Search {
         self.end_candidate(bases, output);
     }
 
-    /// Breaks the value off. A base whose end was not read does not count.
+    /// Breaks the value off. A base whose end has not been read does not count.
     pub(super) fn abort(&mut self, bases: &Bases, output: &mut Output) {
         let found = self.matcher.found();
         self.settle(bases, output, found);
@@ -226,7 +229,7 @@ impl Search {
                 return self.decoded(bases, output, Read::new(decoded, len, read.next));
             }
             Step::Other(before) => {
-                // None of them begins a part, so their positions do not matter.
+                // None of these characters begins a part, so their positions do not matter.
                 for (character, len) in before.characters() {
                     self.decoded(bases, output, Read::new(character, len, 0));
                 }
@@ -288,7 +291,7 @@ impl Search {
         let Read {
             character, next, ..
         } = read;
-        // FHIR writes a comma or dollar that does not separate as `\,` or `\$`.
+        // In FHIR, a comma or dollar that is not a separator is written as `\,` or `\$`.
         let separates = matches!(character, b',' | b'$') && !self.after_backslash;
         match (self.place, character) {
             _ if separates => {
@@ -300,7 +303,7 @@ impl Search {
                 self.end_candidate(bases, output);
                 self.place = Place::Value;
                 self.begin_part(bases, next);
-                // A relative URL does not follow these.
+                // No relative URL follows these characters.
                 self.owner = Owner::Other;
             }
             (Place::InnerName, b'=') => {

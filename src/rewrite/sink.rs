@@ -1,4 +1,4 @@
-//! Holds bytes back from the first link that may or may not change, until the kind of its document
+//! Holds bytes back, from the first link whose change is undecided, until the kind of its document
 //! is known.
 
 use bytes::BytesMut;
@@ -8,19 +8,19 @@ use super::{
     document::{Condition, Verdict},
 };
 
-/// The limit on bytes held back. Servers write the members that decide about a link, the resource
-/// type and the Bundle's type, in the first few hundred bytes. Only those that sort members by name
-/// put a Bundle's entries before its type.
+/// The limit on bytes held back. The resource type and the Bundle's type decide about a link.
+/// Servers write both in the first few hundred bytes. Only servers that sort members by name put a
+/// Bundle's entries before its type.
 pub(super) const MAX_HELD: usize = 4 * 1024 * 1024;
 
 pub(super) struct Sink {
-    /// Bytes that are settled.
+    /// Bytes whose changes are decided.
     ready: BytesMut,
     /// The bytes from the first waiting change on; empty when none waits.
     held: Vec<u8>,
     waiting: Vec<Change>,
     limit: usize,
-    /// The limit was exceeded: nothing is held back until the kinds of all open documents are
+    /// The limit was exceeded. No bytes are held back until the kinds of all open documents are
     /// known.
     gave_up: bool,
 }
@@ -90,8 +90,9 @@ impl Sink {
     /// wait for.
     pub(super) fn settle(&mut self, verdict: &Verdict, bases: &Bases, syntax: Syntax) {
         self.check_limit();
-        // Only changes that wait for this document are visited: each as often as it lies within
-        // documents of unknown kind, which are limited in depth. None is left if all were given up.
+        // Only changes that wait for this document are visited. A change is visited once for each
+        // document of unknown kind around it, and their depth is limited. If all changes were given
+        // up, none is left.
         let mut kept = verdict.since;
         for index in verdict.since..self.waiting.len() {
             if verdict.allows(self.waiting[index].condition) {
@@ -109,8 +110,8 @@ impl Sink {
         }
     }
 
-    /// Gives up if too much is held back. It runs at the end of each chunk, which bounds memory,
-    /// and before each verdict, so that it does not matter how chunks are cut.
+    /// Gives up if too many bytes are held back. It runs at the end of each chunk, to bound memory,
+    /// and before each verdict, so that the result does not depend on how chunks are cut.
     fn check_limit(&mut self) {
         if self.held.len() > self.limit {
             self.gave_up = true;
@@ -136,7 +137,7 @@ impl Sink {
         self.ready.extend_from_slice(&held[done..]);
     }
 
-    /// Ends a chunk and returns the bytes that are settled.
+    /// Ends a chunk and returns the bytes whose changes are decided.
     pub(super) fn take(&mut self) -> BytesMut {
         self.check_limit();
         self.ready.split()

@@ -1,4 +1,4 @@
-//! Finds the end of a JSON object or array that is of no interest.
+//! Finds the end of a JSON object or array without links.
 //!
 //! Nearly all bytes of a search response lie in `entry[].resource`, so this loop decides how fast a
 //! response passes. It takes 64 bytes at a time and works on bit masks, one bit per byte, as
@@ -7,8 +7,8 @@
 use memchr::memchr2;
 use wide::u8x16;
 
-/// The state of a scan within a value. It balances brackets and respects strings; it checks nothing
-/// else.
+/// The state of a scan within a value. The scan balances brackets and respects strings, and checks
+/// no other rule of JSON.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Skip {
     depth: usize,
@@ -17,7 +17,7 @@ pub(super) struct Skip {
 }
 
 impl Skip {
-    /// Starts behind the opening bracket of the value.
+    /// Starts after the opening bracket of the value.
     pub(super) fn opened() -> Self {
         Self {
             depth: 1,
@@ -26,7 +26,7 @@ impl Skip {
         }
     }
 
-    /// Returns the position behind the value's closing bracket, or `None` if it is not in `bytes`.
+    /// Returns the position after the value's closing bracket, or `None` if it is not in `bytes`.
     pub(super) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(block) = bytes[at..].first_chunk::<64>() {
@@ -36,7 +36,7 @@ impl Skip {
             }
             at += 64;
             if quiet && self.in_string && !self.escaped {
-                // A long string: a narrative or an attachment.
+                // The block lies in a long string, such as a narrative or an attachment.
                 at += memchr2(b'"', b'\\', &bytes[at..])?;
             }
         }
@@ -89,11 +89,12 @@ impl Skip {
         (None, quiet)
     }
 
-    /// Returns a mask of the bytes that a backslash escapes, and remembers whether the next block
-    /// begins with one.
+    /// Returns a mask of the bytes that a backslash escapes, and remembers whether the first byte
+    /// of the next block is escaped.
     ///
-    /// In a run of backslashes every second one is itself escaped. Adding the run's start to the
-    /// run carries a bit to its end, whose parity tells the run's length.
+    /// In a run of backslashes, every second one is itself escaped. Adding the start of the run to
+    /// the run carries a bit to its end, and the parity of that position shows whether the length
+    /// is odd.
     fn escaped_in(&mut self, backslashes: u64, len: usize) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;
         let carried = u64::from(self.escaped);
@@ -111,11 +112,11 @@ impl Skip {
     }
 }
 
-/// A block as vectors of 16 bytes, which every machine has. Collecting a mask costs as much as
-/// comparing, so only the masks that are needed are collected.
+/// A block as vectors of 16 bytes, which every machine supports. Collecting a mask costs as much as
+/// comparing, so only the necessary masks are collected.
 struct Lanes([u8x16; 4]);
 
-/// `[` and `{` differ in this bit only, and so do `]` and `}`.
+/// The bit in which `[` differs from `{`, and `]` from `}`.
 const FOLD: u8 = b'[' ^ b'{';
 
 impl Lanes {
@@ -150,7 +151,7 @@ impl Lanes {
         self.mask(|lane| (lane | u8x16::splat(FOLD)).simd_eq(u8x16::splat(b'}')))
     }
 
-    /// One bit a byte, from lanes that are all ones where it is to be set.
+    /// A mask with one bit for each byte, set where the comparison gives all ones.
     #[inline]
     fn mask(&self, compare: impl Fn(u8x16) -> u8x16) -> u64 {
         let [a, b, c, d] = self.0.map(|lane| u64::from(compare(lane).to_bitmask()));
@@ -158,7 +159,7 @@ impl Lanes {
     }
 }
 
-/// Sets bit n if an odd number of bits is set in 0..=n. For a mask of quotation marks, that is
+/// Sets bit n if an odd number of bits is set in 0..=n. In a mask of quotation marks, this shows
 /// whether byte n lies within a string.
 #[inline]
 fn parity_of_lower_bits(mut bits: u64) -> u64 {

@@ -13,14 +13,14 @@ impl Bases {
                 break;
             }
         }
-        // After a mismatch no base is complete, so this adds none.
+        // After a mismatch no base is complete, so `finish` adds no match.
         let found = matcher.finish(self)?;
         let rest = &url[found.len..];
         Some([self.replacement(found, Syntax::Plain).as_bytes(), rest].concat())
     }
 
-    /// Rewrites a `Link` field (RFC 8288): the target of each `<…>; rel=…`, of which there may be
-    /// several. `rewrite` returns the replacement of one target. Returns `None` if nothing changes.
+    /// Rewrites the target of each link `<…>; rel=…` in a `Link` field (RFC 8288). `rewrite`
+    /// returns the replacement of one target. Returns `None` if nothing changes.
     pub fn rewrite_links(
         field: &[u8],
         rewrite: impl Fn(&[u8]) -> Option<Vec<u8>>,
@@ -60,8 +60,8 @@ fn finished(mut result: Vec<u8>, rest: &[u8]) -> Option<Vec<u8>> {
     Some(result)
 }
 
-/// Writes a base into a query. It encodes as little as the original did, yet enough for the base to
-/// stay one part of one value, and of one XML attribute.
+/// Writes a base into a query. It encodes as few characters as the original, but enough to keep the
+/// base one part of one value, and of one XML attribute.
 pub(super) fn encode(base: &str, is_encoded: bool, result: &mut Vec<u8>) {
     for byte in base.bytes() {
         let plain = byte.is_ascii_alphanumeric()

@@ -24,7 +24,7 @@ impl Word {
         &self.bytes[..self.len]
     }
 
-    /// Whether it is longer than the longest word.
+    /// Whether the text is longer than the longest word.
     pub(super) fn is_full(&self) -> bool {
         self.len == self.bytes.len()
     }

@@ -1,8 +1,8 @@
 //! The rewriter for FHIR's XML, which the archived open source server can write.
 //!
-//! It changes the elements that the JSON rewriter changes, in the attribute `value`. The name of a
-//! resource's element is its type. The schema puts a Bundle's type before its links; where a server
-//! does not, the links wait for it as in JSON.
+//! The rewriter changes the elements that the JSON rewriter changes, in the attribute `value`. The
+//! name of a resource's element is its type. The schema puts a Bundle's type before its links. If a
+//! server writes it later, the links wait for it as in JSON.
 //!
 //! An XML Patch also has values in the text of its elements, where `<` takes the place of the
 //! closing quote.
@@ -29,7 +29,7 @@ use super::{
 use markup::{Markup, Progress};
 use unescape::{Unescape, Unescaped};
 
-/// The depth to which nested elements are followed; deeper parts pass unchanged.
+/// The depth to which nested elements are followed. Deeper parts pass unchanged.
 const MAX_DEPTH: usize = 1024;
 
 /// Changes the links in one XML document.
@@ -39,9 +39,10 @@ pub struct XmlRewriter {
     plan: Plan,
     state: State,
     frames: Vec<Frame>,
-    /// Number of open elements of no interest.
+    /// The number of open elements without links.
     ignored: usize,
-    /// An XML Patch (RFC 5261) writes values as text too. FHIR has text in narratives only.
+    /// Whether the document is an XML Patch (RFC 5261), which also writes values as text. FHIR has
+    /// text only in narratives.
     is_patch: bool,
     documents: Documents,
     /// The name or word being read.
@@ -59,7 +60,7 @@ enum State {
     Content,
     /// Before text of a patch.
     Text,
-    /// Behind `<`.
+    /// After `<`.
     Less,
     /// In markup that is neither a tag nor text.
     Markup,
@@ -67,20 +68,20 @@ enum State {
     Name,
     /// In an opening tag, between attributes.
     Tag,
-    /// Behind the slash of an empty element.
+    /// After the slash of an empty element.
     Slash,
     /// In a closing tag.
     Closing,
-    /// In an attribute's name, or behind it.
+    /// In an attribute's name, or after it.
     Attribute { ended: bool },
-    /// Behind `=`.
+    /// After `=`.
     Equals,
-    /// In an attribute's value of no interest.
+    /// In the value of an attribute that cannot contain a link.
     InValue { quote: u8 },
     /// In a value that decides the kind of the document.
     InWord { quote: u8 },
     /// At the start of a value that may be a URL below a base. `start` is its position in the
-    /// chunk; 0 if it began in an earlier one.
+    /// chunk; 0 if it began in an earlier chunk.
     InUrl {
         quote: u8,
         start: usize,
@@ -93,7 +94,7 @@ enum State {
 }
 
 impl State {
-    /// The state behind a value that ends with `quote`; text ends with `<`.
+    /// The state after a value that ends with `quote`. Text ends with `<`.
     fn behind(quote: u8) -> Self {
         if quote == b'<' { Self::Less } else { Self::Tag }
     }
@@ -102,13 +103,13 @@ impl State {
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     element: &'static Element,
-    /// Whether its child is a resource rather than a member.
+    /// Whether the child of the element is a resource, not a member.
     holds_resource: bool,
 }
 
 impl XmlRewriter {
-    /// Creates a rewriter for one document. Only plans about resources know XML; with any other
-    /// plan the document passes unchanged.
+    /// Creates a rewriter for one document. Only plans for resources apply to XML. With any other
+    /// plan, the document passes unchanged.
     pub fn new(plan: Plan, bases: Arc<Bases>) -> Self {
         let state = match plan {
             Plan::FhirResponse | Plan::Request if !bases.is_empty() => State::Content,
@@ -203,7 +204,7 @@ impl XmlRewriter {
                             self.tag(byte);
                         }
                     }
-                    // A prefix names the namespace, and FHIR has only one.
+                    // A prefix is ignored, since FHIR has only one namespace.
                     b':' => self.word = Word::default(),
                     _ => self.word.push(byte),
                 },
@@ -289,7 +290,7 @@ impl XmlRewriter {
             }
         } else {
             let element = parent.element.member(name.bytes());
-            // A JSON array is an element that comes several times.
+            // In XML, a JSON array is an element that is repeated.
             let element = element.items.unwrap_or(element);
             Frame {
                 element,

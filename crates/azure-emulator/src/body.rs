@@ -1,4 +1,4 @@
-//! The bodies of answers, and the short ways to make an answer.
+//! The bodies of responses, and short ways to make a response.
 
 use std::{convert::Infallible, io};
 
@@ -7,10 +7,10 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Full, combinators::UnsyncBoxBody};
 use serde_json::Value;
 
-/// The body of every answer.
+/// The body of every response.
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// An answer without a body.
+/// A response without a body.
 pub(super) fn empty(status: StatusCode) -> Response<Body> {
     let body = Empty::new().map_err(never).boxed_unsync();
     let mut response = Response::new(body);
@@ -18,7 +18,7 @@ pub(super) fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// An answer held in memory.
+/// A response whose body is in memory.
 pub(super) fn full(
     status: StatusCode,
     content_type: &str,

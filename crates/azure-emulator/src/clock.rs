@@ -1,4 +1,4 @@
-//! The time in the forms that tokens, FHIR and HTTP write it.
+//! The time in the formats of tokens, FHIR and HTTP.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! Misbehaviour on request: what a service does instead of, or before, its real answer.
+//! Faults on request: the behavior of a service in place of its real response, or before it.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -17,17 +17,17 @@ use super::{
 pub enum Fault {
     /// Wait, then go on as if nothing was.
     Delay(Duration),
-    /// Take the request and never answer.
+    /// Take the request and never respond.
     Hang,
-    /// Close the connection without an answer.
+    /// Close the connection without a response.
     Close,
-    /// 401, whatever the token. Entra answers as if the secret were wrong.
+    /// 401, whatever the token. Entra responds as if the secret were wrong.
     Unauthorized,
     /// 403, as for a token without a role.
     Forbidden,
     /// 429 with `Retry-After` in seconds and `x-ms-retry-after-ms`.
     Throttle(Duration),
-    /// A fixed answer.
+    /// A fixed response.
     Respond {
         /// The status code.
         status: u16,
@@ -39,7 +39,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// A fixed answer with a body and no headers of note.
+    /// A fixed response with a body and only the necessary headers.
     pub fn respond(status: u16, body: impl Into<String>) -> Self {
         Self::Respond {
             status,
@@ -119,7 +119,7 @@ impl Faults {
         due
     }
 
-    /// Lives through the faults due. Returns the one that the service must put into an answer.
+    /// Applies the faults that are due. Returns the one that the service must put into a response.
     pub(super) async fn suffer(
         &self,
         audience: Option<&str>,
@@ -141,7 +141,7 @@ impl Faults {
     }
 }
 
-/// The answer of a fault that brings its own, whatever the service.
+/// The response of a fault that has its own, whatever the service.
 pub(super) fn respond(fault: &Fault) -> Response<Body> {
     let Fault::Respond {
         status,

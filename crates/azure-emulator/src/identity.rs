@@ -1,5 +1,5 @@
 //! Managed identities: the endpoints that Azure puts beside a machine or an app, over plain HTTP on
-//! loopback. Each platform has a path of its own here, so that one listener plays them all:
+//! loopback. Each platform has a path of its own here, so that one listener serves all platforms:
 //!
 //! | path | platform |
 //! |---|---|

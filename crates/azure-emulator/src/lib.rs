@@ -1,12 +1,12 @@
-//! A loopback Azure for tests: Entra, a FHIR service and a DICOM service, behind TLS of their own CA, and the
-//! endpoints of managed identities, which are plain HTTP. An OAuth 2.0 server of another make, with an API of its
-//! own, stands beside them.
+//! A loopback Azure for tests: Entra, a FHIR service and a DICOM service, behind TLS of their own
+//! CA, and the endpoints of managed identities, which are plain HTTP. It also has an OAuth 2.0
+//! server of another vendor, with an API of its own.
 //!
-//! `ahds-proxy demo` and the proxy's tests start one and lead the proxy to it with `network.resolve` and
-//! `ca_file`. This crate uses nothing of the proxy, so that a mistake there cannot hide behind the same mistake
-//! here.
+//! `ahds-proxy demo` and the proxy's tests start the emulator and lead the proxy to it with
+//! `network.resolve` and `ca_file`. This crate uses nothing of the proxy, so that the same mistake
+//! in both cannot stay hidden.
 //!
-//! Every service responds as the real one does, as far as its documentation tells, and fails on request: see
+//! Every service responds as the documentation of the real one says, and fails on request: see
 //! [`Faults`], [`Traffic`] and the `/emulator/…` endpoints in `probe`.
 
 mod body;
@@ -124,7 +124,7 @@ pub struct Options {
     pub token_lifetime: Duration,
     /// Approve a device code at its n-th poll; without it, only [`Entra::approve_device_codes`] does.
     pub approve_device_code_at_poll: Option<u32>,
-    /// How many polls of an export answer 202 before its manifest is ready.
+    /// The number of polls of an export that get 202 before its manifest is ready.
     pub export_polls: u32,
     /// How many of the latest requests each service remembers. Zero keeps none, for load tests.
     pub remembered_requests: usize,

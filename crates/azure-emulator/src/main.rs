@@ -1,6 +1,6 @@
 //! The emulator as a program, for tests with real clients.
 //!
-//! It prints one line of JSON once it listens, and serves until SIGTERM, SIGINT or, with
+//! The program prints one line of JSON once it listens. It serves until SIGTERM, SIGINT or, with
 //! `--until-stdin-closes`, the end of its standard input.
 
 use std::{io::Write as _, path::PathBuf, time::Duration};

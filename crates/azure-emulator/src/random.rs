@@ -1,4 +1,4 @@
-//! Random identifiers, from the crypto provider that is linked anyway.
+//! Random identifiers, from the crypto provider that TLS uses.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,6 @@
-//! One listener: accepts, negotiates HTTP/1.1 or HTTP/2 by TLS and hands requests to a service.
-//! Without TLS it is HTTP/1.1.
-//! All tasks belong to the future returned by [`accept`]: dropping it ends them.
+//! One listener: accepts connections, negotiates HTTP/1.1 or HTTP/2 by TLS, and passes requests to
+//! a service. Without TLS it speaks HTTP/1.1. All tasks belong to the future that [`accept`]
+//! returns. Dropping the future ends them.
 
 use std::{
     convert::Infallible,

@@ -1,4 +1,4 @@
-//! The emulator through real sockets, as clients meet it.
+//! Tests the emulator through real sockets, as clients use it.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -1,4 +1,5 @@
-//! The certificates: a CA made at start, and one leaf for the hosts all services play.
+//! The certificates: a CA that is made at start, and one certificate for the host names of all
+//! services.
 
 use std::{io, sync::Arc};
 

@@ -47,7 +47,8 @@ impl Denied {
 pub(super) struct TokenCheck {
     audiences: Mutex<Vec<String>>,
     lacks_role: AtomicBool,
-    /// Token to (not before, expires): a signature costs more than all the rest of a small answer.
+    /// The times (not before, expires) of verified tokens. Verifying a signature costs more than
+    /// all the rest of a small response.
     verified: Mutex<HashMap<String, (i64, i64)>>,
 }
 
@@ -65,7 +66,7 @@ impl TokenCheck {
         self.lacks_role.store(lacks_role, Ordering::Relaxed);
     }
 
-    /// Whether a caller with a good token is to be answered 403.
+    /// Whether a caller with a valid token gets 403.
     pub(super) fn lacks_role(&self) -> bool {
         self.lacks_role.load(Ordering::Relaxed)
     }

@@ -33,9 +33,9 @@ pub struct Counters {
     pub requests: u64,
     /// Requests turned away for their token: missing, expired, or for another audience.
     pub invalid_tokens: u64,
-    /// Requests not answered to the last byte yet.
+    /// Requests whose response is not sent to its last byte yet.
     pub running: u64,
-    /// Requests whose client went away before the last byte of the answer.
+    /// Requests whose client left before the last byte of the response.
     pub cancelled: u64,
 }
 
@@ -54,7 +54,7 @@ pub struct RecordedRequest {
     pub headers: HeaderMap,
     /// The first 64 KiB of what has arrived of the body so far.
     pub body: Bytes,
-    /// The client's address; the port tells connections apart.
+    /// The client's address. The port distinguishes connections.
     pub peer: SocketAddr,
 }
 
@@ -198,7 +198,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A request being answered. Dropped early, it counts as cancelled.
+/// A request in flight. If it is dropped early, it counts as cancelled.
 pub(super) struct Running {
     traffic: Traffic,
     connection: Arc<Connection>,
@@ -206,14 +206,14 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Follows the answer to its last byte.
+    /// Follows the response to its last byte.
     pub(super) fn follow(mut self, method: &Method, response: Response<Body>) -> Response<Body> {
         let response = if *method == Method::HEAD {
             without_body(response)
         } else {
             response
         };
-        // hyper asks no body of these for data, so no end of it would ever be seen.
+        // hyper does not poll the bodies of these responses, so their end would never be noticed.
         let bodiless = matches!(
             response.status(),
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
@@ -226,7 +226,7 @@ impl Running {
     }
 }
 
-/// The head of an answer to HEAD, with the length that GET would have. hyper leaves the body out
+/// The head of a response to HEAD, with the length that GET would have. hyper leaves the body out
 /// of HTTP/1.1, but sends it over HTTP/2.
 fn without_body(response: Response<Body>) -> Response<Body> {
     let length = response.body().size_hint().exact();

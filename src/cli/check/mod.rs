@@ -28,7 +28,7 @@ pub(super) fn check(
 ) -> Result<ExitCode, ExitCode> {
     let mut loaded = config::load(flags, &environment);
     if !is_online {
-        // With it, what is wrong with a key is said of each route that needs it.
+        // With `--online`, the check of each route reports the problems of its key.
         loaded = match loaded {
             Ok(config) => runtime::block_on(with_keys_that_fit(config))?,
             errors => errors,

@@ -16,7 +16,8 @@ use crate::{
     config::Config,
 };
 
-/// Text comes line by line, since a check may take its time; JSON comes as a whole.
+/// Runs the checks. Text is printed line by line, since a check may take long. JSON is printed as a
+/// whole.
 pub(super) fn check(config: &Config, output: CheckOutput) -> Result<ExitCode, ExitCode> {
     let table = (output == CheckOutput::Text).then(|| Table::new(config));
     let mut findings = Vec::new();

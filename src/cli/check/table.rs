@@ -1,4 +1,4 @@
-//! Findings for people: a line each, aligned, with what to do below it.
+//! Prints findings for people: one aligned line for each, with its remedy below it.
 
 use std::{
     fmt::Write as _,
@@ -12,11 +12,12 @@ use crate::{
 
 const NO_ROUTE: &str = "-";
 const ROUTE: &str = "ROUTE";
-/// Of the longest check and the longest status.
+/// The width of the longest check.
 const CHECK_WIDTH: usize = Check::Configuration.as_str().len();
+/// The width of the longest status.
 const STATUS_WIDTH: usize = Status::Skipped.as_str().len();
 
-/// The shape of all lines.
+/// The format of all lines.
 #[derive(Debug)]
 pub(super) struct Table {
     route_width: usize,
@@ -61,7 +62,7 @@ impl Table {
     }
 }
 
-/// See no-color.org.
+/// Whether the user accepts colors (no-color.org).
 fn wants_colour(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
     variable("NO_COLOR").is_none_or(|value| value.is_empty())
         && variable("TERM").is_none_or(|value| value != "dumb")
@@ -75,7 +76,8 @@ fn colour(status: Status) -> u8 {
     }
 }
 
-/// A certificate or a token may hold what would drive the terminal.
+/// Escapes control characters, since a certificate or a token may contain sequences that control
+/// the terminal.
 fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {

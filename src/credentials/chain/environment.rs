@@ -26,7 +26,8 @@ pub(super) enum Environment {
 }
 
 impl Environment {
-    /// A secret goes before a certificate, as with Azure's own libraries.
+    /// Reads the variables. A secret takes precedence over a certificate, as in Azure's own
+    /// libraries.
     pub(super) fn new(
         env: &dyn Fn(&str) -> Option<String>,
         authority: &ServiceUrl,
@@ -85,7 +86,7 @@ impl Environment {
         Self::Certificate(ClientCertificate::new(keys, context))
     }
 
-    /// Whether someone has set an application up, rightly or wrongly.
+    /// Whether the variables name an application, even if it cannot sign in.
     pub(super) fn is_complete(&self) -> bool {
         !matches!(self, Self::Incomplete(_))
     }
@@ -99,8 +100,9 @@ impl Environment {
     }
 }
 
-/// Tenant and client id are there for other sources too. A secret or certificate alone is something
-/// that was forgotten.
+/// The error for missing variables. Other sources use the tenant and the client id, too, so these
+/// may be set without a secret. A secret or certificate alone shows that the user forgot the
+/// others.
 fn missing(tenant: bool, client_id: bool, proof: bool) -> CredentialError {
     let proof_variables = format!("{SECRET} or {CERTIFICATE}");
     let names: Vec<&str> = [

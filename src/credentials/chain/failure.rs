@@ -1,4 +1,4 @@
-//! The failures of the sources of `auto`, and the one message that sums them up.
+//! The failures of the sources of `auto`, and the one message that summarizes them.
 
 use super::super::{CredentialError, Reason};
 
@@ -10,7 +10,7 @@ pub(super) struct Failure {
     pub(super) standing: Standing,
 }
 
-/// How far a source got.
+/// The effect of a failure on the sources that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Absent: try the next source.
@@ -31,8 +31,8 @@ impl Standing {
     }
 }
 
-/// One error that lists each source and why it did not serve, in their order, with the remedy of the
-/// one that came closest.
+/// One error that lists the sources in their order, each with its reason, and the remedy of the
+/// source that came closest to a token.
 pub(super) fn summary(mut failures: Vec<Failure>) -> CredentialError {
     let list: Vec<String> = failures
         .iter()
@@ -55,8 +55,9 @@ pub(super) fn summary(mut failures: Vec<Failure>) -> CredentialError {
     }
 }
 
-/// A source that is final is the last one. Of those that are there, whoever only lacks an identity
-/// comes after those that somebody can sign in to.
+/// The source that came closest to a token. A source that is final is always the last. Of the
+/// sources that are present, those that a person can sign in to take precedence over those that
+/// only lack an identity.
 fn closest(failures: &[Failure]) -> Option<usize> {
     let last = failures.len().checked_sub(1)?;
     if failures[last].standing == Standing::Final {

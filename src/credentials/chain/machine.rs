@@ -1,4 +1,5 @@
-//! The identity of this machine or app. Most machines have none, and a probe for it takes a second.
+//! The identity of this machine or app, as a source of `auto`. Most machines have no identity, and
+//! a probe for it takes a second.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +10,15 @@ use super::super::{
 };
 use crate::config::{self, Audience, UserAssigned};
 
-/// A service that starts up together with this process is there by then.
+/// The time for which a failed probe is remembered. It is long enough for an identity service that
+/// starts together with this process.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Machine {
     identity: ManagedIdentity,
-    /// When there was none, and why. Held while it is looked for, so that the other audiences, which
-    /// want to know at the same moment, do not look too.
+    /// The time and the error of the last failed probe. Locked during a probe, so that other
+    /// audiences at the same moment wait for its result and do not probe, too.
     missed: Mutex<Option<(Instant, CredentialError)>>,
 }
 
@@ -35,7 +37,7 @@ impl Machine {
         }
     }
 
-    /// Why this machine has no identity, as far as can be said without asking for a token.
+    /// Fails if this machine has no identity, as far as that shows without a request for a token.
     pub(super) async fn probe(&self) -> Result<(), CredentialError> {
         let mut missed = self.missed.lock().await;
         if let Some((when, error)) = &*missed

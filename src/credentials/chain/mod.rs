@@ -1,5 +1,5 @@
-//! `auto`: the first source that works, in `DefaultAzureCredential`'s order, and that one from then on
-//! (learn.microsoft.com/azure/developer/intro/authentication-overview).
+//! `auto`: tries the sources in the order of `DefaultAzureCredential`, and keeps the first that
+//! works (learn.microsoft.com/azure/developer/intro/authentication-overview).
 
 mod environment;
 mod failure;
@@ -13,11 +13,11 @@ use crate::config::{self, Audience};
 use failure::Standing;
 use source::Source;
 
-/// Several sources and the one of them that has worked.
+/// The sources, and the one that has worked.
 #[derive(Debug)]
 pub(super) struct Chain {
     sources: Vec<Source>,
-    /// An index of `sources`.
+    /// The index in `sources` of the source that has worked.
     settled: OnceLock<usize>,
 }
 
@@ -34,7 +34,7 @@ impl Chain {
         }
     }
 
-    /// The name of the source that it settled on.
+    /// The name of the source that has worked.
     pub(super) fn settled_on(&self) -> Option<&'static str> {
         self.settled().map(Source::name)
     }
@@ -42,7 +42,7 @@ impl Chain {
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
         let mut failures = Vec::new();
         for (index, source) in self.sources.iter().enumerate() {
-            // Another audience may have settled it in the meantime.
+            // A fetch for another audience may have settled the source in the meantime.
             if let Some(settled) = self.settled() {
                 return settled.token(audience).await;
             }
@@ -61,8 +61,8 @@ impl Chain {
         Err(failure::summary(failures))
     }
 
-    /// The source of this token is the one from now on, unless another audience's was faster: then
-    /// that one's identity serves them all.
+    /// Keeps the source of this token from now on. If a fetch for another audience was faster, that
+    /// one's source is kept, and gives the token, since all audiences use one identity.
     async fn settle(
         &self,
         index: usize,

@@ -52,7 +52,7 @@ impl Source {
         }
     }
 
-    /// The name of the kind that it is configured by, or `environment`.
+    /// The name of the kind that configures the source alone, or `environment`.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Environment(_) => environment::NAME,
@@ -75,8 +75,8 @@ impl Source {
         }
     }
 
-    /// As [`Source::token`], while others may still serve in its place. With `is_last` there are
-    /// none that it could hold up.
+    /// Gets a token as [`Source::token`] does. Unless it is the last source, managed identity is
+    /// probed first, so that a machine without one does not keep the other sources waiting.
     pub(super) async fn attempt(
         &self,
         audience: &Audience,
@@ -100,8 +100,9 @@ impl Source {
         })
     }
 
-    /// Another identity in the place of one that someone set up, or that Azure gave this machine,
-    /// would be a surprise. Developers' tools are there for many reasons.
+    /// The effect of a failure. If the user configured an identity, or Azure gave one to this
+    /// machine, another identity in its place would be a surprise, so `auto` stops. A developer's
+    /// tool may be installed for other reasons, so `auto` goes on.
     fn standing(&self, error: &CredentialError) -> Standing {
         let is_absent = error.reason == Reason::Absent;
         match self {

@@ -1,9 +1,9 @@
 //! `device-code`: a person signs in with a code in a browser (RFC 8628;
 //! learn.microsoft.com/entra/identity-platform/v2-oauth2-device-code).
 //!
-//! Until then, each caller that needs a token gets an error with the address and the code, while a
-//! background task waits for the sign-in. After the sign-in, a refresh token gives tokens for every
-//! audience. It is kept in memory only.
+//! Before the sign-in, each caller that needs a token gets an error with the address and the code,
+//! while a background task waits for the sign-in. After it, a refresh token gives tokens for every
+//! audience. The refresh token is kept in memory only.
 
 mod prompt;
 mod session;
@@ -15,7 +15,7 @@ use super::{AccessToken, CredentialError, context::Context};
 use crate::config::{self, Audience};
 use session::Session;
 
-/// A person who signs in, or has done so.
+/// The sign-in of a person.
 #[derive(Debug)]
 pub(super) struct DeviceCode {
     session: Arc<Session>,
@@ -34,14 +34,14 @@ impl DeviceCode {
             return Ok(token);
         }
         let _turn = session.prompting.lock().await;
-        // The person may have signed in while another caller had the turn.
+        // The person may have signed in while another caller had the lock.
         match session.renew(audience).await? {
             Some(token) => Ok(token),
             None => Err(self.prompt(audience).await),
         }
     }
 
-    /// The error for a caller that needs a token: where to sign in, or why that is not possible.
+    /// The error for a caller that needs a token: the prompt, or the reason why there is none.
     async fn prompt(&self, audience: &Audience) -> CredentialError {
         let session = &self.session;
         {

@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use crate::credentials::{CredentialError, Reason, token_response::seconds};
 
-/// The seconds between polls, where the issuer does not say.
+/// The seconds between polls, if the issuer names none.
 const DEFAULT_INTERVAL: u64 = 5;
 
 #[derive(Debug, Clone)]
 pub(super) struct Prompt {
     pub(super) device_code: SecretString,
-    /// Tells prompts apart.
+    /// The code, which also distinguishes one prompt from another.
     pub(super) user_code: String,
     uri: String,
     pub(super) interval: Duration,
@@ -50,7 +50,7 @@ impl Prompt {
 
     fn parse(body: &[u8], start: Instant) -> Option<Self> {
         let granted: Granted = serde_json::from_slice(body).ok()?;
-        // Both are shown to people, in terminals and in web pages.
+        // Checked, since people see both in terminals and in web pages.
         let is_address = granted.verification_uri.starts_with("https://")
             && granted.verification_uri.len() < 200
             && granted

@@ -22,7 +22,7 @@ use crate::{
 
 pub(super) const SIGN_IN_AGAIN: &str = "Sign in with the next code that ahds-proxy shows.";
 
-/// Errors of a refresh that only a new sign-in can mend (RFC 6749, section 5.2; the others are from
+/// The errors of a refresh that only a new sign-in can correct (RFC 6749, section 5.2;
 /// openid.net/specs/openid-connect-core-1_0.html#AuthError).
 const SIGN_IN_ERRORS: [&str; 4] = [
     "invalid_grant",
@@ -38,7 +38,7 @@ pub(super) struct Session {
     pub(super) endpoints: IdentityEndpoints,
     pub(super) clock: Clock,
     pub(super) state: Mutex<State>,
-    /// Held while a code is requested, so that nobody sees two.
+    /// Locked while a code is requested, so that there is only one code at a time.
     pub(super) prompting: tokio::sync::Mutex<()>,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct SignedIn {
     pub(super) refresh_token: Option<SecretString>,
     /// The token that came with the sign-in, until it is used.
     pub(super) first: Option<(Audience, AccessToken)>,
-    /// The audiences that the refresh token gives no token for.
+    /// The audiences for which the refresh token gives no token.
     pub(super) refused: HashSet<Audience>,
 }
 
@@ -76,7 +76,7 @@ impl Session {
         }
     }
 
-    /// Asks for a code.
+    /// Requests a code.
     pub(super) async fn request_prompt(
         &self,
         audience: &Audience,
@@ -95,7 +95,7 @@ impl Session {
         Prompt::read(&response.body, start)
     }
 
-    /// A token without a new sign-in. `None` where somebody must sign in first.
+    /// Gets a token without a new sign-in. `None` if a person must sign in first.
     pub(super) async fn renew(
         &self,
         audience: &Audience,
@@ -128,7 +128,7 @@ impl Session {
         let response = self.endpoints.post_form(&url, &form).await?;
         let needs_sign_in = SIGN_IN_ERRORS.contains(&entra::error_of(&response).as_str());
 
-        // Nobody waits for the network with this held, so another sign-in may have come first.
+        // The lock is not held during the request, so another sign-in may have come first.
         let mut state = self.state.lock();
         let is_current = state.sign_ins == sign_in;
         let signed_in = state.signed_in.as_mut().filter(|_| is_current);
@@ -161,7 +161,7 @@ impl Session {
     }
 }
 
-/// `offline_access` asks for a refresh token.
+/// The scope of a request. `offline_access` requests a refresh token.
 fn scope(audience: &Audience) -> String {
     format!("{} offline_access", entra::default_scope(audience))
 }

@@ -30,7 +30,8 @@ enum Poll {
     Failed(CredentialError),
 }
 
-/// Ends with the prompt, or soon after the session is dropped.
+/// Polls until the person has signed in or the prompt has ended. Stops soon after the session is
+/// dropped.
 pub(super) async fn for_sign_in(session: Weak<Session>, prompt: Prompt, audience: Audience) {
     let mut interval = prompt.interval;
     loop {
@@ -76,7 +77,7 @@ impl Session {
                 Err(error) => Poll::Failed(error),
             };
         }
-        // Entra has names of its own for what RFC 8628 calls `access_denied` and `expired_token`.
+        // Entra has its own names for `access_denied` and `expired_token` of RFC 8628.
         match entra::error_of(&response).as_str() {
             "authorization_pending" => Poll::Pending,
             "slow_down" => Poll::SlowDown,
@@ -108,7 +109,7 @@ impl Session {
         });
     }
 
-    /// The next caller that needs a token gets the reason, or another code.
+    /// Ends the prompt. The next caller that needs a token gets the reason, or another code.
     fn give_up(&self, prompt: &Prompt, failed: Option<CredentialError>) {
         let mut state = self.state.lock();
         let ended = state

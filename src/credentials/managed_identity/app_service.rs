@@ -15,7 +15,7 @@ const API_VERSION: &str = "2019-08-01";
 #[derive(Debug)]
 pub(super) struct AppService {
     address: String,
-    /// `IDENTITY_HEADER`.
+    /// The value of `IDENTITY_HEADER`.
     secret: HeaderValue,
     identity: Option<UserAssigned>,
 }
@@ -46,7 +46,7 @@ impl AppService {
             identity: endpoint::parameter(self.identity.as_ref(), "mi_res_id"),
         };
         let url = question.put_to(&self.address)?;
-        // The other header is for Azure Automation, which has the same variables.
+        // Azure Automation, which has the same variables, needs the header `Metadata`, too.
         let mut headers = endpoint::metadata_header();
         headers.insert(
             HeaderName::from_static("x-identity-header"),

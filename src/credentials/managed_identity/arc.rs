@@ -1,8 +1,8 @@
 //! Azure Arc: the agent on a machine outside Azure
 //! (learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication).
 //!
-//! The agent proves that the caller may have a token by a file that only some users can read. Which
-//! file that is, an endpoint says over plain HTTP, so no other file than the agent's may be read.
+//! The agent checks that the caller may have a token by a file that only some users can read. An
+//! endpoint names that file over plain HTTP, so only files of the agent may be read.
 
 use std::{
     io,

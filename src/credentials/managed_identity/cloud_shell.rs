@@ -1,4 +1,4 @@
-//! Azure Cloud Shell, where the identity is the user's own.
+//! Azure Cloud Shell, whose identity is the user's own.
 
 use http::Uri;
 

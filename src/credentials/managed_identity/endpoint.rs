@@ -1,5 +1,5 @@
-//! The addresses that platforms give in variables. Secrets and tokens travel there unencrypted, so
-//! the addresses have to be on this machine or on its own link.
+//! The addresses that platforms put into environment variables. Secrets and tokens go there
+//! unencrypted, so the addresses have to be on this machine or on its own link.
 
 use http::{HeaderMap, HeaderValue, Uri};
 
@@ -32,7 +32,8 @@ pub(super) fn base(variable: &str, text: &str) -> Result<ServiceUrl, CredentialE
     )))
 }
 
-/// A URL of an environment variable, byte for byte: a slash at its end may matter to the platform.
+/// The URL in an environment variable, byte for byte. A slash at its end may matter to the
+/// platform.
 pub(super) fn exact(variable: &str, text: &str) -> Result<String, CredentialError> {
     base(variable, text).map(|_| text.trim().to_owned())
 }
@@ -47,7 +48,7 @@ pub(super) struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// The question as the query of an address.
+    /// The URL of the request for this token, with its parameters in the query.
     pub(super) fn put_to(&self, address: &str) -> Result<Uri, CredentialError> {
         let audience = self.audience.to_string();
         let query = form_urlencoded::Serializer::new(String::new())
@@ -65,8 +66,8 @@ impl Question<'_> {
     }
 }
 
-/// How a user-assigned identity is named in a request; `resource` is the platform's own name for a
-/// resource id.
+/// The parameter that names a user-assigned identity in a request. `resource` is the platform's own
+/// name for a resource id.
 pub(super) fn parameter<'a>(
     identity: Option<&'a UserAssigned>,
     resource: &'static str,
@@ -78,7 +79,8 @@ pub(super) fn parameter<'a>(
     })
 }
 
-/// A page in a browser, or a server that was made to send a request, cannot set it.
+/// The header `Metadata`. A web page, or a server that an attacker makes send a request, cannot set
+/// it.
 pub(super) fn metadata_header() -> HeaderMap {
     HeaderMap::from_iter([(
         http::HeaderName::from_static("metadata"),

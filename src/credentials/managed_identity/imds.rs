@@ -24,13 +24,13 @@ const ELSEWHERE: &str = "Only machines and containers of Azure have this service
 #[derive(Debug)]
 pub(super) struct Imds {
     base: ServiceUrl,
-    /// Someone has said where it is.
+    /// Whether the configuration or a variable names the address.
     is_configured: bool,
     identity: Option<UserAssigned>,
 }
 
 impl Imds {
-    /// Where every virtual machine has it.
+    /// The service at the address that it has on every virtual machine.
     pub(super) fn of_azure(identity: Option<UserAssigned>) -> Self {
         let base = ServiceUrl::parse("http://169.254.169.254").expect("a constant URL");
         Self {
@@ -40,7 +40,7 @@ impl Imds {
         }
     }
 
-    /// Where it was said to be.
+    /// The service at a configured address.
     pub(super) fn at(base: ServiceUrl, identity: Option<UserAssigned>) -> Self {
         Self {
             base,
@@ -79,8 +79,8 @@ impl Imds {
         }
     }
 
-    /// Without the header that every request needs, it says 400 at once. Other clouds have something
-    /// else at this address, which says something else.
+    /// Checks that the service exists. A request without the required header gets 400 at once.
+    /// Other clouds have another service at this address, which responds differently.
     pub(super) async fn probe(&self, context: &Context) -> Result<(), CredentialError> {
         let host = self.base.host();
         let url: Uri = format!("{}{PATH}?api-version={API_VERSION}", self.base)
@@ -101,8 +101,9 @@ impl Imds {
         Err(CredentialError::new(Reason::Absent, message, ELSEWHERE))
     }
 
-    /// A stand-in for it may ask for no header; but like azure-identity we take nothing for one that
-    /// does not respond in JSON, such as a captive portal.
+    /// Whether a response comes from the service. A substitute for the service may not require the
+    /// header, but has to respond in JSON, as azure-identity demands. A captive portal, for
+    /// example, does not.
     fn is_service(&self, response: &Response) -> bool {
         let is_json = || serde_json::from_slice::<Map<String, Value>>(&response.body).is_ok();
         matches!(response.status.as_u16(), 400 | 410 | 429) || self.is_configured && is_json()
@@ -112,7 +113,7 @@ impl Imds {
         let platform = format!("the instance metadata service at {}", self.base.host());
         reply::denied(response, &platform, audience, || match response.status {
             StatusCode::BAD_REQUEST => self.not_assigned(),
-            // Docker Desktop responds for addresses that it cannot reach.
+            // Docker Desktop responds in place of addresses that it cannot reach.
             StatusCode::FORBIDDEN if is_unreachable(response) => CredentialError::new(
                 Reason::Absent,
                 format!("{platform} is not within reach of this container"),
@@ -152,8 +153,8 @@ fn is_unreachable(response: &Response) -> bool {
     std::str::from_utf8(&response.body).is_ok_and(|text| text.contains("unreachable"))
 }
 
-/// How long to wait before another try: not at all where the documentation says that it is in
-/// vain, and no longer than it says that an upgrade of the service takes (410).
+/// The pause before a retry. `None` for a status after which a retry cannot succeed, by the
+/// documentation. A 410 is retried for as long as an upgrade of the service takes.
 fn pause(status: StatusCode, tries: usize, asked: Option<Duration>) -> Option<Duration> {
     let pauses: &[u64] = match status.as_u16() {
         410 => &[1, 2, 4, 8, 15, 20, 20],
@@ -161,7 +162,7 @@ fn pause(status: StatusCode, tries: usize, asked: Option<Duration>) -> Option<Du
         _ => &[],
     };
     let pause = Duration::from_secs(*pauses.get(tries)?);
-    // A longer wait is for the token cache, so that nobody waits for a response meanwhile.
+    // The token cache does longer waits, so that no request waits for its response meanwhile.
     (asked.unwrap_or_default() <= pause).then_some(pause)
 }
 

@@ -1,7 +1,8 @@
-//! `managed-identity`: the identity that Azure gives a machine or an app, from an endpoint that
-//! nothing else can reach (learn.microsoft.com/entra/identity/managed-identities-azure-resources/overview).
+//! `managed-identity`: the identity that Azure gives to a machine or an app, from an endpoint that
+//! no other machine can reach
+//! (learn.microsoft.com/entra/identity/managed-identities-azure-resources/overview).
 //!
-//! Where that endpoint is, the platform says in variables; a virtual machine sets none.
+//! Environment variables name the endpoint, except on a virtual machine, which has none.
 
 mod app_service;
 mod arc;
@@ -24,7 +25,7 @@ use imds::Imds;
 /// The identity of the machine or app that this process runs on.
 #[derive(Debug)]
 pub(super) struct ManagedIdentity {
-    /// Variables do not change while a process runs.
+    /// The source, found once, since environment variables do not change while a process runs.
     source: Result<Source, CredentialError>,
     context: Context,
 }
@@ -55,8 +56,8 @@ impl ManagedIdentity {
         }
     }
 
-    /// Whether this machine seems to have an identity: a variable says so, or the instance
-    /// metadata service responds within a second.
+    /// Checks whether this machine seems to have an identity: a variable names an endpoint, or the
+    /// instance metadata service responds within a second.
     pub(super) async fn probe(&self) -> Result<(), CredentialError> {
         match self.source.as_ref().map_err(Clone::clone)? {
             Source::Imds(imds) => imds.probe(&self.context).await,
@@ -66,7 +67,7 @@ impl ManagedIdentity {
 }
 
 impl Source {
-    /// In the order of Azure's own libraries.
+    /// Finds the source, in the order of Azure's own libraries.
     fn find(
         keys: config::ManagedIdentity,
         env: &dyn Fn(&str) -> Option<String>,

@@ -13,8 +13,8 @@ use super::super::{
 };
 use crate::config::Audience;
 
-/// Tokens that live longer are renewed in the middle of their life, as Azure's own libraries do: it
-/// may be a day long, and revoked permissions should not last that.
+/// The lifetime beyond which a token is renewed in the middle of its life, as in Azure's own
+/// libraries. A token may live for a day, and revoked permissions should not last that long.
 const LONG_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
 
 #[derive(Deserialize)]
@@ -39,7 +39,7 @@ pub(super) fn read_token(
         )
     };
     let granted: Granted = serde_json::from_slice(&response.body).map_err(|_| no_token())?;
-    // The endpoints keep tokens, and `expires_in` counts from when one was issued.
+    // The endpoints cache tokens, and `expires_in` counts from the time when a token was issued.
     let expires_on = match (granted.expires_on, granted.expires_in) {
         (Some(seconds), _) => SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)),
         (None, Some(seconds)) => start.checked_add(Duration::from_secs(seconds)),
@@ -62,8 +62,8 @@ fn renewal(start: SystemTime, expires_on: SystemTime) -> Renewal {
     }
 }
 
-/// Why a response is no token: what Entra said behind it, else trouble that may pass, else what
-/// `refused` makes of the platform's own words.
+/// The error for a response without a token: a failure that may pass, else the error of Entra that
+/// the platform passes on, else the one that `refused` finds in the platform's own text.
 pub(super) fn denied(
     response: &Response,
     platform: &str,
@@ -91,7 +91,8 @@ pub(super) fn denied(
     error
 }
 
-/// A failure that passes by itself. An endpoint is not there (404, 410) while the platform replaces it.
+/// Whether a failure passes by itself. An endpoint responds 404 or 410 while the platform replaces
+/// it.
 fn may_pass(response: &Response) -> bool {
     response.is_transient() || matches!(response.status.as_u16(), 404 | 410)
 }

@@ -1,4 +1,4 @@
-//! A server that says what a test tells it to, once for each request, and then nothing.
+//! A server that sends one response of a test for each request, and then no more.
 
 use std::{
     net::SocketAddr,
@@ -49,7 +49,7 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// The heads of the requests so far; header names are in lower case.
+    /// The heads of the requests so far, with header names in lower case.
     pub(super) fn heads(&self) -> Vec<String> {
         self.heads.lock().expect("no panic").clone()
     }

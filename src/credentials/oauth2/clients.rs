@@ -1,7 +1,7 @@
 //! The client that requests tokens: the configured one, or the last one that was registered.
 //!
 //! Each client has a generation, as each token in the cache has. All callers that need the next
-//! generation share one registration, and its failure. The configured client, if there is one, is
+//! generation share one registration, also if it fails. The configured client, if there is one, has
 //! generation 0.
 
 use std::{
@@ -23,15 +23,16 @@ use crate::{
     credentials::CredentialError,
 };
 
-/// A client that was registered in place of a refused one, and is refused as well, is not replaced
-/// before this has passed: each registration leaves a client behind at the server.
+/// The time before a registered client that is refused, too, is replaced by another. Each
+/// registration leaves a client at the server.
 const REGISTRATION_PAUSE: Duration = Duration::from_secs(600);
 
-/// Registered clients outlive a reload of the configuration, by what they were registered with.
+/// The registered clients, by the parameters of their registration. They outlive a reload of the
+/// configuration.
 static REGISTERED: LazyLock<Mutex<HashMap<String, Arc<Registered>>>> =
     LazyLock::new(Mutex::default);
 
-/// An id and a secret that the token endpoint may know.
+/// The id and the secret of a client.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: String,
@@ -52,12 +53,12 @@ impl Client {
         }
     }
 
-    /// Notes that the token endpoint knows it.
+    /// Notes that the token endpoint has accepted the client.
     pub(super) fn set_worked(&self) {
         self.has_worked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether another registration may help, now that the token endpoint refuses it.
+    /// Whether to register another client, now that the token endpoint refuses this one.
     fn is_worth_replacing(&self) -> bool {
         self.has_worked.load(Ordering::Relaxed)
             || !self.is_replacement.load(Ordering::Relaxed)
@@ -108,12 +109,12 @@ impl Clients {
         }
     }
 
-    /// Which client is in use.
+    /// The generation of the client in use.
     pub(super) fn generation(&self) -> u64 {
         self.registered.generation.load(Ordering::Acquire)
     }
 
-    /// The client of a generation, registered where it has to be.
+    /// The client of a generation. Registers it if necessary.
     pub(super) async fn get<F>(
         &self,
         generation: u64,
@@ -132,8 +133,9 @@ impl Clients {
         client.map_err(|error| CredentialError::clone(&error))
     }
 
-    /// The client after the one of `generation`, which the server refuses. Should there be none,
-    /// the refused one stays: its secret may be corrected. `None` when it is too soon for another.
+    /// The client after the one of `generation`, which the server refuses. If the registration
+    /// fails, the refused client stays, since its secret may be corrected. `None` if it is too soon
+    /// for another.
     pub(super) async fn replace<F>(
         &self,
         generation: u64,
@@ -156,7 +158,8 @@ impl Clients {
             Ordering::Relaxed,
         );
         if let (Ok(_), Some(old)) = (replaced, generation.checked_sub(1)) {
-            // Somebody may have looked up `generation` just now, and would register it once more.
+            // Without this, a caller that has just looked up `generation` would register it once
+            // more.
             self.registered.clients.invalidate(&old).await;
         }
         Ok(Some(client))

@@ -1,7 +1,8 @@
 //! `oauth2-client-credentials`: the client credentials grant of any server (RFC 6749, section 4.4).
 //!
-//! Only parameters that the configuration names are sent: without `scope` there is none, whatever
-//! the route's audience. `clients.rs` chooses the client, `registration.rs` registers one.
+//! Only parameters that the configuration names are sent. Without the key `scope` the request has
+//! no scope, whatever the route's audience. `clients.rs` chooses the client, `registration.rs`
+//! registers one.
 
 mod clients;
 mod registration;
@@ -87,8 +88,8 @@ impl OAuth2 {
         refusal::read_token(&response, host, &REGISTERED_REMEDIES, start)
     }
 
-    /// The token endpoint's response, and when it was asked: the life of a token starts while its
-    /// response is still on its way.
+    /// Sends the request. Returns the response and the time of the request, since the life of a
+    /// token starts before its response arrives.
     async fn ask(&self, client: &Client) -> Result<(Response, SystemTime), CredentialError> {
         let secret = client.secret.expose_secret();
         let mut form = vec![("grant_type", "client_credentials")];
@@ -123,7 +124,7 @@ impl OAuth2 {
         Ok((response, start))
     }
 
-    /// The configured ones.
+    /// The configured headers.
     async fn headers(&self) -> Result<HeaderMap, CredentialError> {
         let mut headers = HeaderMap::new();
         for (name, text) in &self.keys.headers {
@@ -137,8 +138,8 @@ impl OAuth2 {
     }
 }
 
-/// Id and secret are form-encoded before they are joined (RFC 6749, section 2.3.1): a colon in an
-/// id would end it.
+/// The header of HTTP Basic authentication. Id and secret are form-encoded before they are joined
+/// (RFC 6749, section 2.3.1), since a colon would end the id.
 fn basic(id: &str, secret: &str) -> HeaderValue {
     let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     let both = STANDARD.encode(format!("{}:{}", encode(id), encode(secret)));

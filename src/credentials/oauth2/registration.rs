@@ -1,5 +1,4 @@
-//! How a client registers itself (RFC 7591) with a software statement that the server's owner gave
-//! out.
+//! Registers a client (RFC 7591) by a software statement that the server's owner has issued.
 
 use bytes::Bytes;
 use http::{Method, Request, header};
@@ -19,7 +18,7 @@ struct Registered {
     client_secret: SecretString,
 }
 
-/// RFC 7591, section 3.2.2, and what servers borrow from RFC 6749.
+/// The errors of RFC 7591, section 3.2.2, and those of RFC 6749 that servers use here, too.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Refusal {
@@ -36,7 +35,7 @@ struct Denied {
 }
 
 impl OAuth2 {
-    /// Asks for a client id and secret.
+    /// Requests a client id and secret.
     pub(super) async fn register(&self) -> Result<Client, CredentialError> {
         let registration = self.keys.registration.as_ref().ok_or_else(|| {
             CredentialError::new(

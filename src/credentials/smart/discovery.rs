@@ -11,7 +11,7 @@ use crate::{
 
 const METHOD: &str = "private_key_jwt";
 
-/// Remembers a token endpoint.
+/// The token endpoint of a server, once it is known.
 #[derive(Debug, Default)]
 pub(super) struct Discovery {
     found: Mutex<Option<EndpointUrl>>,
@@ -28,7 +28,7 @@ struct Configuration {
 }
 
 impl Discovery {
-    /// The token endpoint of a server, requested when it is not known.
+    /// Returns the token endpoint, and requests the server's configuration if it is not known.
     pub(super) async fn token_url(
         &self,
         issuer: &ServiceUrl,
@@ -55,14 +55,15 @@ impl Discovery {
         Ok(url)
     }
 
-    /// Asks again the next time.
+    /// Forgets the token endpoint, so that the next call requests the configuration again.
     pub(super) fn forget(&self) {
         *self.found.lock() = None;
     }
 }
 
 impl Configuration {
-    /// Fails where the server says itself that it would refuse.
+    /// The token endpoint. Fails if the configuration shows that the server would refuse the
+    /// client.
     fn token_url(&self, host: &str, algorithm: Algorithm) -> Result<EndpointUrl, CredentialError> {
         let refuse = |what: &str, remedy: String| {
             let message = format!("the smart-configuration of {host} {what}");

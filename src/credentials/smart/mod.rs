@@ -81,10 +81,10 @@ impl SmartBackendServices {
         url: &EndpointUrl,
         remedies: &Remedies,
     ) -> Result<AccessToken, CredentialError> {
-        // The life of a token starts while its response is still on its way.
+        // Taken before the request, since the life of a token starts before its response arrives.
         let start = self.clock.now();
         let assertion = self.assertion(url, start).await?;
-        // The client is named by its assertion alone.
+        // The form has no `client_id`, since the assertion names the client.
         let form = [
             ("grant_type", "client_credentials"),
             ("scope", self.keys.scope.as_str()),
@@ -103,7 +103,8 @@ impl SmartBackendServices {
         let key = signing_key(&self.keys).await?;
         let mut claims = assertion::claims(&self.keys.client_id, url.as_str(), now, LIFETIME);
         if let Some(claims) = claims.as_object_mut() {
-            // SMART asks for neither, and both fail at a server whose clock is a second behind.
+            // SMART requires neither claim, and a server whose clock is a second behind refuses an
+            // assertion with either.
             claims.retain(|name, _| name != "nbf" && name != "iat");
         }
         let mut header = Map::new();
@@ -114,7 +115,7 @@ impl SmartBackendServices {
     }
 }
 
-/// The private key, if it is one that the algorithm can sign with.
+/// The private key, if the algorithm can sign with it.
 pub(super) async fn signing_key(
     keys: &config::SmartBackendServices,
 ) -> Result<SigningKey, CredentialError> {

@@ -9,7 +9,7 @@ impl JsonRewriter {
     pub(super) fn search(&mut self, bytes: &[u8], at: usize, text: Text) -> usize {
         let start = at + 1;
         if text == Text::Search {
-            // Most strings are short and not searches.
+            // Most strings are short and not searches, so a quick scan handles them.
             let value = &bytes[start..];
             let end = memchr3(b'"', b'\\', b'?', value);
             if let Some(end) = end.filter(|&end| value[end] == b'"') {

@@ -1,6 +1,6 @@
 //! Decodes percent-encoding, one character at a time.
 
-/// The characters that may begin a percent-encoding, and the bytes each took.
+/// The characters that may begin a percent-encoding, and the number of bytes of each.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) enum Percent {
     #[default]
@@ -13,7 +13,7 @@ pub(super) enum Percent {
 pub(super) enum Step {
     /// More characters are needed.
     Part,
-    /// The characters encode this one, in so many bytes.
+    /// The characters encode this one, and took this number of bytes.
     Encoded(u8, usize),
     /// The characters before it stand for themselves. The character itself is not handled yet.
     Other(Percent),
@@ -38,7 +38,7 @@ impl Percent {
         }
     }
 
-    /// Returns the characters themselves, and the bytes each took.
+    /// Returns the characters themselves, and the number of bytes of each.
     pub(super) fn characters(self) -> impl Iterator<Item = (u8, usize)> {
         let (sign, digit) = match self {
             Self::None => (None, None),

@@ -10,7 +10,7 @@ impl XmlRewriter {
         self.state = State::InValue { quote };
         let is_listed = match self.word.bytes() {
             b"value" => true,
-            // The URL of an extension.
+            // The attribute `url` of an extension.
             b"url" => self.plan == Plan::Request,
             _ => false,
         };
@@ -97,7 +97,7 @@ impl XmlRewriter {
 
     fn search(&mut self, quote: u8, bytes: &[u8], start: usize, text: Text) {
         if text == Text::Search {
-            // Most values are short and not searches.
+            // Most values are short and not searches, so a quick scan handles them.
             let value = &bytes[start..];
             let end = memchr3(quote, b'&', b'?', value);
             if end.is_some_and(|end| value[end] == quote) {

@@ -1,34 +1,34 @@
 //! Finds the end of comments, instructions, CDATA sections and document types, which begin with
 //! `<!` or `<?`.
 //!
-//! FHIR forbids document types, and servers differ in whether they refuse them. They are read only
-//! to find their end: an entity that is defined in one is never expanded.
+//! FHIR forbids document types, but not every server refuses them. They are read only to find their
+//! end. An entity that a document type defines is never expanded.
 
 use super::Word;
 
-/// The progress in one piece of markup, from behind its second character.
+/// The progress in one piece of markup, from its third character on.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Markup {
     place: Place,
     /// The keyword that follows `<!`.
     keyword: Word,
     in_prolog: bool,
-    /// Whether it stands between the brackets of a document type.
+    /// Whether the markup stands between the brackets of a document type.
     in_subset: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
 enum Place {
-    /// Behind `<!`.
+    /// After `<!`.
     #[default]
     Keyword,
-    /// Before `>`, which `mark` must precede so many times.
+    /// Before `>`, which has to follow `mark`, repeated `times` times.
     Until { mark: u8, times: u8, seen: u8 },
     /// In a document type, outside of its brackets.
     DocumentType,
     /// Between the brackets of a document type.
     Subset,
-    /// Between the brackets, behind `<`.
+    /// Between the brackets, after `<`.
     Less,
     /// Between the brackets, in a declaration.
     Declaration,
@@ -59,7 +59,7 @@ impl Place {
 }
 
 impl Markup {
-    /// Begins behind `<!` or `<?`. A document type stands in the prolog, before the document's
+    /// Begins after `<!` or `<?`. A document type stands in the prolog, before the document's
     /// element.
     pub(super) fn begun_with(second: u8, in_prolog: bool) -> Self {
         Self {

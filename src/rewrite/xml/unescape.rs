@@ -16,8 +16,8 @@ pub(super) enum Unescaped {
     /// More bytes belong to the character.
     Part,
     Character(u8),
-    /// A character that no base contains, one of its bytes, or a reference that the closing quote
-    /// cuts short.
+    /// A character that no base contains, one of its bytes, or a reference that is incomplete at
+    /// the closing quote.
     Other,
     /// The closing quote.
     End,
@@ -55,7 +55,7 @@ impl Unescape {
                 character.map_or(Unescaped::Other, Unescaped::Character)
             }
             Some(reference) if reference.is_full() => {
-                // No reference to a character of a base is so long.
+                // No reference to a character of a base is this long.
                 self.reference = None;
                 Unescaped::Other
             }

@@ -1,8 +1,8 @@
-//! A DICOM service in memory that answers as the one of Azure Health Data Services does.
+//! A DICOM service in memory that responds as the one of Azure Health Data Services does.
 //!
-//! This file holds the routes, `store.rs` the instances and the change feed, `stow.rs` uploads,
-//! `qido.rs` searches, `wado.rs` retrievals; `dataset.rs`, `dictionary.rs`, `json.rs` and
-//! `multipart.rs` know the formats.
+//! This file has the routes, `store.rs` the instances and the change feed, `stow.rs` uploads,
+//! `qido.rs` searches and `wado.rs` retrievals. `dataset.rs`, `dictionary.rs`, `json.rs` and
+//! `multipart.rs` have the formats.
 
 mod dataset;
 mod dictionary;

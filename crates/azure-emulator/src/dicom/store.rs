@@ -1,4 +1,4 @@
-//! Instances in memory, and the feed of what happened to them.
+//! Instances in memory, and the feed of their changes.
 
 use std::{ops::Range, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! STOW-RS: uploads, single or multipart, and the answer that tells what became of each.
+//! STOW-RS: uploads, single or multipart, and the response with the result of each.
 
 use http::{Method, Response, StatusCode, header};
 use serde_json::{Map, Value as Json, json};

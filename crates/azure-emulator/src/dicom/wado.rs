@@ -15,7 +15,7 @@ use super::{
 
 const OCTET_STREAM: &str = "application/octet-stream";
 
-/// The shapes an answer can have.
+/// The formats of a response.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
     Single,

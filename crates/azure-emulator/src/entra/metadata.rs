@@ -28,7 +28,7 @@ pub(super) fn openid_configuration(base: &str, tenant: &str) -> Value {
     })
 }
 
-/// The answer to instance discovery, which MSAL asks of the public cloud for authorities it
+/// The response to instance discovery, which MSAL requests of the public cloud for authorities it
 /// does not know.
 pub(super) fn instances(base: &str, tenant: &str) -> Value {
     let host = base.trim_start_matches("https://");

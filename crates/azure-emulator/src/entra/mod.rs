@@ -1,7 +1,7 @@
 //! Entra's token service, and the two calls of Resource Manager that `az login` makes.
 //!
-//! `token.rs` and `user.rs` know the grants, `error.rs` the errors, `metadata.rs` the documents that need no
-//! secret. This file holds the state, the routes and the handle for tests.
+//! `token.rs` and `user.rs` have the grants, `error.rs` the errors, `metadata.rs` the documents
+//! that need no secret. This file has the state, the routes and the handle for tests.
 
 mod error;
 mod metadata;

@@ -137,7 +137,7 @@ fn status(status: StatusCode) -> String {
 }
 
 /// Gives every POST of a transaction its id beforehand, and turns `urn:uuid:` references to it
-/// into relative ones. The entry becomes a PUT in effect; its answer is 201 all the same.
+/// into relative ones. The entry becomes a PUT in effect, but its response is still 201.
 fn with_references(mut entries: Vec<Value>) -> Vec<Value> {
     let mut known = Vec::new();
     for entry in &mut entries {

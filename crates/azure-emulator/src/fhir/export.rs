@@ -1,4 +1,4 @@
-//! Bulk export, the asynchronous way: kick-off, polls, manifest.
+//! Bulk export, which is asynchronous: kick-off, polls, manifest.
 
 use std::{
     collections::HashMap,

@@ -1,8 +1,8 @@
-//! A FHIR R4 service in memory that answers as the one of Azure Health Data Services does.
+//! A FHIR R4 service in memory that responds as the one of Azure Health Data Services does.
 //!
-//! This file holds the way of a request, `interaction.rs` what it does, `store.rs` the resources, `search.rs` queries and paging,
-//! `bundle.rs` batches and transactions, `export.rs` bulk export, `outcome.rs` the errors and
-//! `capability.rs` the documents that need no token.
+//! This file has the steps of a request, `interaction.rs` the interactions, `store.rs` the
+//! resources, `search.rs` queries and paging, `bundle.rs` batches and transactions, `export.rs`
+//! bulk export, `outcome.rs` the errors and `capability.rs` the documents that need no token.
 
 mod bundle;
 mod capability;
@@ -85,7 +85,7 @@ impl Fhir {
         self.tokens.set_lacks_role(lacks_role);
     }
 
-    /// How many polls of an export started from now on answer 202.
+    /// The number of polls that get 202, for exports that start from now on.
     pub fn set_export_polls(&self, polls: u32) {
         self.export_polls.store(polls, Ordering::Relaxed);
     }

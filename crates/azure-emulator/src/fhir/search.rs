@@ -141,7 +141,7 @@ pub(super) fn bundle(
     Value::Object(bundle)
 }
 
-/// The resources of a type that a query asks for.
+/// The resources of a type that match a query.
 pub(super) fn matching(
     store: &Store,
     kind: &str,

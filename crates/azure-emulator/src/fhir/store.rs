@@ -47,7 +47,7 @@ pub(super) struct Found {
     pub(super) resource: Value,
 }
 
-/// One version of a resource as the history tells it.
+/// One version of a resource, as the history shows it.
 pub(super) struct Past {
     pub(super) kind: String,
     pub(super) id: String,
@@ -90,7 +90,7 @@ impl Store {
         (created, found)
     }
 
-    /// Deletes a resource; returns the number of the version that says so.
+    /// Deletes a resource. Returns the number of the version that marks the deletion.
     pub(super) fn delete(&mut self, kind: &str, id: &str) -> Option<u64> {
         let table = self.types.get_mut(kind)?;
         let entry = table.by_sequence.get_mut(table.by_id.get(id)?)?;

@@ -8,7 +8,7 @@
 //! | `POST /o/client/token` | a secret in the form; 201, with `created_at` in milliseconds |
 //! | `/emulator/…` | see `probe`; behind a check of the tokens issued here, which are opaque |
 //!
-//! Everything below `/o/` wants an `X-Device-Info` header, as Adobe Pass does. This file holds the
+//! All paths below `/o/` require an `X-Device-Info` header, as Adobe Pass does. This file has the
 //! state, the routes and the handle for tests.
 
 mod assertion;
@@ -72,7 +72,7 @@ struct State {
     last_passed: Option<Instant>,
 }
 
-/// An answer that is an error, of RFC 6749, section 5.2, or RFC 7591, section 3.2.2.
+/// An error response of RFC 6749, section 5.2, or RFC 7591, section 3.2.2.
 type Refusal = (StatusCode, &'static str);
 
 impl OAuth {

@@ -1,4 +1,4 @@
-//! The token endpoints: the client credentials grant, and how a client authenticates for it.
+//! The token endpoints: the client credentials grant, and the authentication of clients.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, Response, StatusCode, header, request::Parts};

@@ -1,8 +1,8 @@
-//! Endpoints under `/emulator/` that no real service has: large streams, echoes and accidents.
-//! Both data services answer them behind their token check, so that tests reach them through
-//! the proxy.
+//! Endpoints under `/emulator/` that no real service has: large streams, echoes and broken
+//! responses. Both data services serve them after their token check, so that tests reach them
+//! through the proxy.
 //!
-//! | path | answer |
+//! | path | response |
 //! |---|---|
 //! | `GET bytes?size=N[&chunked=1][&chunk=N]` | `N` bytes, see [`pattern_byte`]; `chunked=1` without a length, `chunk` at most so many bytes at once |
 //! | `POST count` | reads the body; JSON with `bytes` and `sha256` |
@@ -12,7 +12,7 @@
 //! | `GET hang` | nothing, ever |
 //! | `GET stall?after=N` | a head, `N` bytes, and no end |
 //! | `GET reset?after=N` | `N` bytes of a longer body, then a cut connection |
-//! | `POST early?status=CODE` | an answer before the body was read |
+//! | `POST early?status=CODE` | a response before the body is read |
 //! | `POST drop` | reads the body, then cuts the connection |
 
 mod streams;
