@@ -24,7 +24,7 @@ use crate::{
 use bound_listeners::{BoundListener, BoundListeners};
 use parts::Parts;
 pub use reading::Reload;
-use signals::{Asked, Signals};
+use signals::{Action, Signals};
 pub use warnings::warnings;
 
 /// The time from the first byte of a head to its end.
@@ -88,7 +88,7 @@ pub async fn run_then<E: fmt::Display>(
     tokio::spawn(credentials::reap_orphans());
     let mut running = start(config, Clock::default()).await?;
     started(&running);
-    while signals.next().await == Asked::Reload {
+    while signals.next().await == Action::Reload {
         // A file system that does not respond must not keep the process from its end.
         tokio::select! {
             read = reading::read_again(reload.clone(), running.clock.now()) => match read {

@@ -18,7 +18,7 @@ pub(super) struct Signals {
 
 /// The meaning of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum Action {
     Stop,
     #[cfg_attr(not(unix), expect(dead_code, reason = "Windows has no SIGHUP"))]
     Reload,
@@ -27,7 +27,7 @@ pub(super) enum Asked {
 impl Signals {
     /// Waits for a signal to stop.
     pub(super) async fn stop(&mut self) {
-        while self.next().await != Asked::Stop {}
+        while self.next().await != Action::Stop {}
     }
 }
 
@@ -43,11 +43,11 @@ impl Signals {
     }
 
     /// Waits for the next signal.
-    pub(super) async fn next(&mut self) -> Asked {
+    pub(super) async fn next(&mut self) -> Action {
         tokio::select! {
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.terminate.recv() => Action::Stop,
+            _ = self.interrupt.recv() => Action::Stop,
+            _ = self.hangup.recv() => Action::Reload,
         }
     }
 }
@@ -58,10 +58,10 @@ impl Signals {
         Ok(Self {})
     }
 
-    pub(super) async fn next(&mut self) -> Asked {
+    pub(super) async fn next(&mut self) -> Action {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-        Asked::Stop
+        Action::Stop
     }
 }

@@ -177,7 +177,7 @@ fn distrust(reason: &CertificateError, host: &str, route: &str) -> (String, Stri
         ),
         other => (
             format!("the certificate is not acceptable ({other})"),
-            "Its owner has to replace it. Behind a TLS-inspecting proxy, ask whoever runs it."
+            "Its owner has to replace it. Behind a TLS-inspecting proxy, ask its administrator."
                 .to_owned(),
         ),
     }

@@ -86,7 +86,7 @@ impl<'a> Probe<'a> {
                     "GET {target}: no response within {} s",
                     self.timeout.as_secs_f32()
                 ),
-                "Try again in a moment. If it stays so, look at the service's metrics and Resource \
+                "Try again in a moment. If this continues, look at the service's metrics and Resource \
                  health in the portal, and for a firewall on the way.",
             )),
         }
@@ -97,7 +97,7 @@ fn broken(target: &str, error: &SendError) -> Outcome {
     let remedy = match error {
         SendError::Protocol => "Check host and port of `upstream`: this is not an HTTP server.",
         _ => {
-            "Try again in a moment. If it stays so, a firewall or proxy on the way breaks connections \
+            "Try again in a moment. If this continues, a firewall or proxy on the way breaks connections \
              off."
         }
     };

@@ -91,7 +91,7 @@ impl Response {
             ),
             408 | 504 => Outcome::failed(
                 format!("{seen}: the service itself ran out of time"),
-                "Try again in a moment; if it stays so, look at its load under Metrics in the portal.",
+                "Try again in a moment; if this continues, look at its load under Metrics in the portal.",
             ),
             429 => {
                 let wait = self.headers.get(header::RETRY_AFTER);
@@ -103,13 +103,13 @@ impl Response {
                 Outcome::failed(
                     format!("{seen}: the service is throttling requests"),
                     format!(
-                        "{wait} and check again; if it stays so, send it fewer requests at a time."
+                        "{wait} and check again; if this continues, send it fewer requests at a time."
                     ),
                 )
             }
             500..=599 => Outcome::failed(
                 format!("{seen}: the service has a problem of its own"),
-                "Try again in a moment; if it stays so, look at Resource health in the portal and at \
+                "Try again in a moment; if this continues, look at Resource health in the portal and at \
                  https://azure.status.microsoft.",
             ),
             _ => Outcome::failed(
@@ -145,7 +145,7 @@ impl Response {
                 self.seen()
             ),
             format!(
-                "Sign in to this network in a browser, or ask whoever runs its proxy to let {} through.",
+                "Sign in to this network in a browser, or ask its administrators proxy to let {} through.",
                 route.upstream.host()
             ),
         )

@@ -66,7 +66,7 @@ fn renewal(caller: &Caller<'_>) -> String {
     sign_in.map_or_else(
         || {
             format!(
-                "See what [credentials.{}] takes it from.",
+                "Renew it where [credentials.{}] takes it from.",
                 caller.route.credential
             )
         },

@@ -41,7 +41,7 @@ pub(super) enum Command {
         /// Test DNS, TLS, tokens, upstreams and roles
         #[arg(long)]
         online: bool,
-        /// The shape of what is printed
+        /// The output format
         #[arg(long, value_enum, default_value_t)]
         output: CheckOutput,
     },
@@ -53,10 +53,10 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: TokenOutput,
     },
-    /// Try everything on loopback, without Azure: an emulator with the proxy before it
+    /// Try everything on loopback, without Azure: an emulator with the proxy in front of it
     #[command(args = unlisted_in_demo())]
     Demo,
-    /// Ask a running proxy whether it is ready: exit 0 or 1
+    /// Check whether a running proxy is ready: exit 0 or 1
     Healthcheck,
     /// Print a completion script for a shell
     Completions {

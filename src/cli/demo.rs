@@ -129,7 +129,7 @@ fn invitation(running: &Running) -> String {
     };
     let status = match running.admin_address() {
         Some(address) => {
-            format!("\n  # which tokens the proxy holds\n  curl http://{address}/status\n")
+            format!("\n  # the tokens in use\n  curl http://{address}/status\n")
         }
         None => String::new(),
     };

@@ -76,7 +76,7 @@ async fn fetch(config: &Config, route: &Route) -> Result<AccessToken, ExitCode> 
 /// The JSON of `az account get-access-token`, so that scripts can use either command. The keys are
 /// in alphabetical order, and only those with a known value are present.
 #[derive(Serialize)]
-struct AzAnswer<'a> {
+struct AzResponse<'a> {
     #[serde(rename = "accessToken")]
     access_token: &'a str,
     #[serde(rename = "expiresOn")]
@@ -94,7 +94,7 @@ fn as_az_prints_it(token: &AccessToken, keys: &config::Credential) -> String {
     let secret = token.secret.expose_secret();
     let since_epoch = token.expires_on.duration_since(UNIX_EPOCH);
     let expires_on = since_epoch.unwrap_or_default().as_secs();
-    let answer = AzAnswer {
+    let response = AzResponse {
         access_token: secret,
         expires_on_local: local_time(expires_on, &TimeZone::system()),
         expires_on,
@@ -102,7 +102,7 @@ fn as_az_prints_it(token: &AccessToken, keys: &config::Credential) -> String {
         tenant: Claims::of(secret).tenant,
         token_type: "Bearer",
     };
-    to_json(&answer)
+    to_json(&response)
 }
 
 /// The subscription for which the token was requested, if it is an id. az prints no names.

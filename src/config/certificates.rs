@@ -60,7 +60,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable
     if !broken.is_empty() {
         return Err(unusable(
             &format_args!(
-                "holds a broken certificate on line {}",
+                "contains a broken certificate on line {}",
                 broken.join(" and line ")
             ),
             "put that certificate there once more, as its issuer gave it out, or remove its lines"
@@ -71,9 +71,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable
         let problem = if bytes.trim_ascii().is_empty() {
             "is empty"
         } else if text.contains("PRIVATE KEY-----") {
-            "holds a private key, but no certificate"
+            "contains a private key, but no certificate"
         } else {
-            "holds no certificate in PEM"
+            "contains no certificate in PEM"
         };
         let remedy = format!("write the path of a file with a part that begins with {BEGIN}");
         return Err(unusable(&problem, remedy));

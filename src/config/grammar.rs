@@ -215,7 +215,9 @@ pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
     }
     if value.chars().any(char::is_control) {
         return Err(ValueError::new(
-            format!("the value of the header `{parsed}` holds a control character or line break"),
+            format!(
+                "the value of the header `{parsed}` contains a control character or line break"
+            ),
             "write it on one line",
         ));
     }
@@ -242,7 +244,7 @@ pub(super) fn metadata_url(text: &str) -> Result<ServiceUrl, ValueError> {
 pub(super) fn argument(text: &str) -> Result<String, ValueError> {
     if text.is_empty() || text.starts_with('-') || text.chars().any(char::is_control) {
         return Err(ValueError::new(
-            "the value is empty, starts with `-` or holds a control character",
+            "the value is empty, starts with `-` or contains a control character",
             "write it as the provider shows it",
         ));
     }

@@ -99,7 +99,7 @@ pub(super) fn path(item: &Item<'_>, report: &mut Report) -> Option<PathBuf> {
         }
         if text.is_empty() || text.chars().any(char::is_control) {
             return Err(ValueError::new(
-                "the path is empty or holds a control character",
+                "the path is empty or contains a control character",
                 "write the path of a file",
             ));
         }

@@ -96,7 +96,7 @@ impl SigningKey {
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| {
             CredentialError::new(
                 Reason::NeedsAction,
-                format!("{place} holds no private key in PEM"),
+                format!("{place} contains no private key in PEM"),
                 "Convert the key: openssl pkcs12 -in app.pfx -nodes -out app.pem for a .pfx or .p12 \
                  file, openssl pkey -inform DER -in key.der -out key.pem for DER.",
             )

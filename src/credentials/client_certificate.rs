@@ -110,7 +110,7 @@ impl Identity {
             }
             None if !pem.contains("PRIVATE KEY-----") => Err(CredentialError::new(
                 Reason::NeedsAction,
-                format!("{} holds no private key", keys.certificate),
+                format!("{} contains no private key", keys.certificate),
                 "Store the certificate's private key in the same file, or set `key` below \
                  [credentials.NAME.client-certificate] to the key's own file.",
             )),
@@ -121,7 +121,7 @@ impl Identity {
             .ok_or_else(|| {
                 CredentialError::new(
                     Reason::NeedsAction,
-                    format!("{} holds no certificate in PEM", keys.certificate),
+                    format!("{} contains no certificate in PEM", keys.certificate),
                     "Convert it: openssl pkcs12 -in app.pfx -nodes -out app.pem for a .pfx or .p12 \
                      file, openssl x509 -inform DER -in app.cer -out app.pem for DER.",
                 )

@@ -120,7 +120,7 @@ impl Command {
             ),
             SubprocessError::Output => CredentialError::new(
                 Reason::Transient,
-                format!("what {name} printed could not be read"),
+                format!("the output of {name} could not be read"),
                 "Run it by hand to see what it prints.",
             ),
         }

@@ -93,13 +93,19 @@ pub(super) fn denied(
         _ if response.is_transient() || denied.error == "temporarily_unavailable" => {
             CredentialError::new(
                 Reason::Transient,
-                format!("the token endpoint answered {}", response.status.as_u16()),
+                format!(
+                    "the token endpoint responded with {}",
+                    response.status.as_u16()
+                ),
                 TRY_AGAIN,
             )
         }
         _ => CredentialError::new(
             Reason::NeedsAction,
-            format!("the token endpoint answered {}", response.status.as_u16()),
+            format!(
+                "the token endpoint responded with {}",
+                response.status.as_u16()
+            ),
             "Check tenant, client_id and authority of the credential.",
         ),
     };

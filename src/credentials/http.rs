@@ -65,9 +65,9 @@ impl Response {
             (Reason::NeedsAction, format!("Check `{key}`."))
         };
         let message = if self.status.is_success() {
-            format!("{host} answered {status} with an unexpected body")
+            format!("{host} responded with {status} and an unexpected body")
         } else {
-            format!("{host} answered {status}")
+            format!("{host} responded with {status}")
         };
         CredentialError {
             retry_after: self.retry_after(),

@@ -167,7 +167,7 @@ impl Tool {
             ),
             SubprocessError::Output => CredentialError::new(
                 Reason::Transient,
-                format!("what {name} printed could not be read"),
+                format!("the output of {name} could not be read"),
                 format!("Run `{by_hand}` to see what it prints."),
             ),
         }

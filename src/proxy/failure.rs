@@ -85,7 +85,7 @@ impl Failure {
 
     pub(super) fn fragment() -> Self {
         Self::invalid(
-            "The request target holds a raw `#`, which would cut it off. Percent-encode it as %23.",
+            "The request target contains a raw `#`, which would cut it off. Percent-encode it as %23.",
         )
     }
 
@@ -210,7 +210,7 @@ impl Failure {
             StatusCode::REQUEST_TIMEOUT,
             "http_request_error",
             "timeout",
-            "The request's body was too slow or stopped. Send it again without pauses longer than network.idle_timeout, and at least 4 KiB of it a minute.",
+            "The request's body was too slow or stopped. Send it again without pauses longer than network.idle_timeout, and at least 4 KiB of it in each minute, or in each network.idle_timeout if that is longer.",
         )
     }
 

@@ -14,13 +14,13 @@ pub(super) const MAX_HEADERS: usize = 256;
 pub(super) fn refuse(status: StatusCode, forbidden: Option<char>) -> Option<Bytes> {
     let detail = match (status, forbidden) {
         (StatusCode::BAD_REQUEST, Some('"')) => {
-            "The request's target holds a raw quotation mark. Percent-encode it as %22."
+            "The request's target contains a raw quotation mark. Percent-encode it as %22."
         }
         (StatusCode::BAD_REQUEST, Some('<')) => {
-            "The request's target holds a raw `<`. Percent-encode it as %3C."
+            "The request's target contains a raw `<`. Percent-encode it as %3C."
         }
         (StatusCode::BAD_REQUEST, Some(_)) => {
-            "The request's target holds a raw `>`. Percent-encode it as %3E."
+            "The request's target contains a raw `>`. Percent-encode it as %3E."
         }
         (status, _) => detail(status)?,
     };

@@ -264,7 +264,7 @@ async fn whoever_is_set_up_and_fails_is_not_replaced() {
     identity.faults().always(refusal);
     let (_, error) = machine.token(&variables).await.expect_err("forbidden");
     assert!(error.contains("managed-identity: "), "{error}");
-    assert!(error.contains("answered 403"), "{error}");
+    assert!(error.contains("responded with 403"), "{error}");
     assert_eq!(machine.asked(), ["machine"]);
 }
 

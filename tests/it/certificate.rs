@@ -210,7 +210,7 @@ async fn says_what_is_wrong_and_what_to_do_before_it_asks() {
         (
             pem.clone(),
             None,
-            "holds no private key",
+            "contains no private key",
             "set `key` below [credentials.NAME.client-certificate]",
         ),
         (
@@ -228,7 +228,7 @@ async fn says_what_is_wrong_and_what_to_do_before_it_asks() {
         (
             pem.clone(),
             Some("hunter2".to_owned()),
-            "holds no private key in PEM",
+            "contains no private key in PEM",
             "openssl pkey -inform DER",
         ),
         (

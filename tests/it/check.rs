@@ -428,7 +428,7 @@ const CASES: &[Case] = &[
         route: "fhir",
         check: "anonymous",
         detail: &["407", "a proxy"],
-        remedy: &["ask whoever runs its proxy"],
+        remedy: &["ask its administrators proxy"],
         skipped: &[],
     },
     Case {
@@ -589,7 +589,7 @@ async fn without_trust_roots_nothing_is_tried() {
         panic!("{}", report.stdout)
     };
     assert!(finding["route"].is_null());
-    assert!(text_of(finding, "detail").contains("holds no certificate in PEM"));
+    assert!(text_of(finding, "detail").contains("contains no certificate in PEM"));
 }
 
 #[tokio::test]

@@ -224,8 +224,13 @@ const OF_MACHINES: [Refusal; 6] = [
         "not within reach of this container",
         "azure-cli",
     ),
-    (403, "hunter2", "answered 403", "Check that it is Azure's"),
-    (302, "", "answered 302", "Check that it is Azure's"),
+    (
+        403,
+        "hunter2",
+        "responded with 403",
+        "Check that it is Azure's",
+    ),
+    (302, "", "responded with 302", "Check that it is Azure's"),
     (200, "<html>", "is not a token", "captive portal"),
 ];
 
@@ -237,10 +242,15 @@ const OF_APPS: [Refusal; 3] = [
         "does not have this managed identity",
         "az webapp identity assign",
     ),
-    (500, "hunter2", "answered 500", "Try again in a moment"),
+    (
+        500,
+        "hunter2",
+        "responded with 500",
+        "Try again in a moment",
+    ),
 ];
 
-const OF_SHELLS: [Refusal; 1] = [(400, "hunter2", "Cloud Shell answered 400", "audience")];
+const OF_SHELLS: [Refusal; 1] = [(400, "hunter2", "Cloud Shell responded with 400", "audience")];
 
 #[tokio::test]
 async fn what_will_not_pass_is_asked_once_and_explained() {

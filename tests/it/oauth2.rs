@@ -254,49 +254,49 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
     (
         400,
         r#"{"error":"Jane Doe"}"#,
-        "oauth.demo.example answered 400",
+        "oauth.demo.example responded with 400",
         "Check `token_url`.",
     ),
     (
         400,
         "",
-        "oauth.demo.example answered 400",
+        "oauth.demo.example responded with 400",
         "Check `token_url`.",
     ),
     (
         403,
         "<html>",
-        "oauth.demo.example answered 403",
+        "oauth.demo.example responded with 403",
         "Check `token_url`.",
     ),
     (
         302,
         "",
-        "oauth.demo.example answered 302",
+        "oauth.demo.example responded with 302",
         "follows no redirect",
     ),
     (
         408,
         "",
-        "oauth.demo.example answered 408",
+        "oauth.demo.example responded with 408",
         "Try again in a moment",
     ),
     (
         429,
         "<html>Jane Doe",
-        "oauth.demo.example answered 429",
+        "oauth.demo.example responded with 429",
         "Try again in a moment",
     ),
     (
         500,
         r#"{"error":"invalid_client"}"#,
-        "oauth.demo.example answered 500",
+        "oauth.demo.example responded with 500",
         "Try again in a moment",
     ),
     (
         503,
         "<html>",
-        "oauth.demo.example answered 503",
+        "oauth.demo.example responded with 503",
         "Try again in a moment",
     ),
     (
@@ -368,7 +368,7 @@ async fn a_slash_at_the_end_of_an_endpoint_is_part_of_it() {
     let stage = setup("/token/", "").start().await;
     let complaint = partner::complaint(&stage).await;
     assert!(
-        complaint.contains("answered 404. Check `token_url`"),
+        complaint.contains("responded with 404. Check `token_url`"),
         "{complaint}"
     );
     assert_eq!(partner::requests(&stage, "/token/").len(), 1);

@@ -222,14 +222,14 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
     (
         400,
         r#"{"error":"invalid_redirect_uri"}"#,
-        "wants a redirect URI (invalid_redirect_uri)",
+        "requires a redirect URI (invalid_redirect_uri)",
         "a software statement that needs none",
     ),
     (
         400,
         r#"{"error":"invalid_client_metadata"}"#,
         "(invalid_client_metadata)",
-        "a software statement that holds all of it",
+        "a software statement with that data",
     ),
     (
         400,
@@ -246,31 +246,31 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
     (
         400,
         r#"{"error":"Jane Doe"}"#,
-        "oauth.demo.example answered 400",
+        "oauth.demo.example responded with 400",
         "Check `registration.url`.",
     ),
     (
         401,
         "",
-        "oauth.demo.example answered 401",
+        "oauth.demo.example responded with 401",
         "Check `registration.url`.",
     ),
     (
         302,
         "",
-        "oauth.demo.example answered 302",
+        "oauth.demo.example responded with 302",
         "follows no redirect",
     ),
     (
         429,
         "<html>Jane Doe",
-        "oauth.demo.example answered 429",
+        "oauth.demo.example responded with 429",
         "Try again in a moment",
     ),
     (
         503,
         r#"{"error":"invalid_request"}"#,
-        "oauth.demo.example answered 503",
+        "oauth.demo.example responded with 503",
         "Try again in a moment",
     ),
     (

@@ -175,7 +175,7 @@ async fn an_endpoint_that_moved_is_found_again() {
         .await;
     let complaint = partner::complaint(&stage).await;
     assert!(
-        complaint.contains("answered 404. Check `issuer`."),
+        complaint.contains("responded with 404. Check `issuer`."),
         "{complaint}"
     );
     client::until(stage.address(), PATH, |answer| answer.status == 200).await;
@@ -187,19 +187,19 @@ const DISCOVERIES: &[(u16, &str, &str, &str)] = &[
     (
         404,
         "",
-        "oauth.demo.example answered 404",
+        "oauth.demo.example responded with 404",
         "Check `issuer`.",
     ),
     (
         302,
         "",
-        "oauth.demo.example answered 302",
+        "oauth.demo.example responded with 302",
         "follows no redirect",
     ),
     (
         503,
         "<html>Jane Doe",
-        "oauth.demo.example answered 503",
+        "oauth.demo.example responded with 503",
         "Try again in a moment",
     ),
     (
@@ -322,8 +322,8 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
         "(invalid_scope)",
         "Set `scope`",
     ),
-    (404, "", "answered 404", "Check `token_url`."),
-    (500, "", "answered 500", "Try again in a moment"),
+    (404, "", "responded with 404", "Check `token_url`."),
+    (500, "", "responded with 500", "Try again in a moment"),
     (
         200,
         r#"{"access_token":"hunter2","token_type":"mac"}"#,

@@ -21,7 +21,7 @@ const STATUS_WIDTH: usize = Status::Skipped.as_str().len();
 #[derive(Debug)]
 pub(super) struct Table {
     route_width: usize,
-    in_colour: bool,
+    in_color: bool,
 }
 
 impl Table {
@@ -29,7 +29,7 @@ impl Table {
         let names = config.routes.iter().map(|route| route.name.len());
         Self {
             route_width: names.chain([ROUTE.len()]).max().unwrap_or_default(),
-            in_colour: stdout().is_terminal() && wants_colour(|name| std::env::var_os(name)),
+            in_color: stdout().is_terminal() && wants_color(|name| std::env::var_os(name)),
         }
     }
 
@@ -47,7 +47,7 @@ impl Table {
         let status = finding.status.as_str();
         let mut row = format!("{route:width$}  {:CHECK_WIDTH$}  ", finding.check.as_str());
         // Writing into a String cannot fail.
-        let _ = if self.in_colour {
+        let _ = if self.in_color {
             let colour = colour(finding.status);
             write!(row, "\u{1b}[{colour}m{status:STATUS_WIDTH$}\u{1b}[0m")
         } else {
@@ -63,7 +63,7 @@ impl Table {
 }
 
 /// Whether the user accepts colors (no-color.org).
-fn wants_colour(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
+fn wants_color(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
     variable("NO_COLOR").is_none_or(|value| value.is_empty())
         && variable("TERM").is_none_or(|value| value != "dumb")
 }
@@ -108,7 +108,7 @@ mod tests {
     fn columns_stand_below_each_other() {
         let mut table = Table {
             route_width: 5,
-            in_colour: false,
+            in_color: false,
         };
         let row = table.row(&finding(Status::Failed, Some("Do.")));
         let expected = "\
@@ -117,7 +117,7 @@ fhir   dns            failed   a\\u{1b}[31m\\nb
                                = help: Do.
 ";
         assert_eq!(table.head() + &row, expected);
-        table.in_colour = true;
+        table.in_color = true;
         let coloured = table.row(&finding(Status::Ok, None));
         assert!(
             coloured.contains("\u{1b}[32mok     \u{1b}[0m  a\\u{1b}"),
@@ -128,7 +128,7 @@ fhir   dns            failed   a\\u{1b}[31m\\nb
     #[test]
     fn colours_can_be_declined() {
         let with = |set: &'static [(&str, &str)]| {
-            wants_colour(|name| {
+            wants_color(|name| {
                 let found = set.iter().find(|(known, _)| *known == name);
                 found.map(|(_, value)| value.into())
             })

@@ -105,7 +105,7 @@ fn private_key(file: &At<PathBuf>, report: &mut Report) -> Option<PrivateKeyDer<
             // The details of a broken key are not quoted.
             Err(_) => (
                 format!(
-                    "{} holds no private key in PEM, or one with a password",
+                    "{} contains no private key in PEM, or one with a password",
                     file.value.display()
                 ),
                 "convert it: openssl pkey -in server.key -out plain.key takes the password off, \

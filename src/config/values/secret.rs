@@ -146,8 +146,8 @@ pub enum SecretRefError {
         /// The error of the system.
         reason: std::io::Error,
     },
-    /// The secret is empty or holds a control character or line break.
-    #[error("the secret in {0} is empty or holds a control character")]
+    /// The secret is empty or contains a control character or line break.
+    #[error("the secret in {0} is empty or contains a control character")]
     Content(String),
 }
 

@@ -72,7 +72,7 @@ impl AppService {
                 StatusCode::BAD_REQUEST => self.not_assigned(),
                 status => CredentialError::new(
                     Reason::NeedsAction,
-                    format!("{platform} answered {}", status.as_u16()),
+                    format!("{platform} responded with {}", status.as_u16()),
                     "Check that IDENTITY_ENDPOINT is the one that the platform set.",
                 ),
             },

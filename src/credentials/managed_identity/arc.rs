@@ -67,7 +67,7 @@ impl Arc {
         if response.status == StatusCode::UNAUTHORIZED {
             let key = self.key(&response).await?;
             let mut value = HeaderValue::from_str(&format!("Basic {}", key.expose_secret()))
-                .map_err(|_| unusable_key("holds a control character"))?;
+                .map_err(|_| unusable_key("contains a control character"))?;
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
             start = context.clock.now();
@@ -80,7 +80,7 @@ impl Arc {
         Err(reply::denied(&response, platform, audience, || {
             CredentialError::new(
                 Reason::NeedsAction,
-                format!("{platform} answered {}", response.status.as_u16()),
+                format!("{platform} responded with {}", response.status.as_u16()),
                 "Check that the machine is connected: azcmagent show",
             )
         }))

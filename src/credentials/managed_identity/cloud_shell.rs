@@ -46,7 +46,7 @@ impl CloudShell {
         Err(reply::denied(&response, platform, audience, || {
             CredentialError::new(
                 Reason::NeedsAction,
-                format!("{platform} answered {}", response.status.as_u16()),
+                format!("{platform} responded with {}", response.status.as_u16()),
                 "Check the route's audience, or restart the shell.",
             )
         }))

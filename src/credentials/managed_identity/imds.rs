@@ -121,7 +121,7 @@ impl Imds {
             ),
             status => CredentialError::new(
                 Reason::NeedsAction,
-                format!("{platform} answered {}", status.as_u16()),
+                format!("{platform} responded with {}", status.as_u16()),
                 "Check that it is Azure's, and not a proxy or another cloud's.",
             ),
         })

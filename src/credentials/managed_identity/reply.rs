@@ -74,7 +74,7 @@ pub(super) fn denied(
     let mut error = if may_pass(response) {
         CredentialError::new(
             Reason::Transient,
-            format!("{platform} answered {}", response.status.as_u16()),
+            format!("{platform} responded with {}", response.status.as_u16()),
             TRY_AGAIN,
         )
     } else if let Some(code) = aadsts::find_code(text) {

@@ -87,17 +87,17 @@ fn refused(response: &Response, registration: &Registration) -> CredentialError 
     let (what, remedy) = match error {
         Refusal::InvalidRequest => (
             "cannot use the registration (invalid_request)",
-            "Check `registration.url`, and that `headers` has all that the server asks for."
+            "Check `registration.url`, and that `headers` has all that the server requires."
                 .to_owned(),
         ),
         Refusal::InvalidRedirectUri => (
-            "wants a redirect URI (invalid_redirect_uri)",
+            "requires a redirect URI (invalid_redirect_uri)",
             "Ask the server's owner for a software statement that needs none: no person signs in here."
                 .to_owned(),
         ),
         Refusal::InvalidClientMetadata => (
-            "wants to know more of the client (invalid_client_metadata)",
-            "Ask the server's owner for a software statement that holds all of it.".to_owned(),
+            "requires more data about the client (invalid_client_metadata)",
+            "Ask the server's owner for a software statement with that data.".to_owned(),
         ),
         Refusal::InvalidSoftwareStatement => (
             "does not accept the software statement (invalid_software_statement)",

@@ -84,7 +84,7 @@ async fn a_file_that_is_not_good_pem_is_refused_with_its_cure() {
         ),
         (
             Authority::new().leaf().key.into_bytes(),
-            "holds a private key, but no certificate",
+            "contains a private key, but no certificate",
             "BEGIN CERTIFICATE",
         ),
         (der(&good), "is DER", "openssl x509 -inform DER -in"),

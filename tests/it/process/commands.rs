@@ -117,7 +117,7 @@ async fn token_does_not_promise_to_try_again() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         text(&output.stderr),
-        "error: the token endpoint answered 500. Try again in a moment.\n"
+        "error: the token endpoint responded with 500. Try again in a moment.\n"
     );
 }
 

@@ -61,12 +61,12 @@ async fn files_that_do_not_fit_are_refused() {
         ),
         (
             with(&good.certificate, &good.certificate),
-            "server.key holds no private key in PEM",
+            "server.key contains no private key in PEM",
             "openssl pkey",
         ),
         (
             with(&good.key, &good.key),
-            "server.pem holds a private key, but no certificate",
+            "server.pem contains a private key, but no certificate",
             "BEGIN CERTIFICATE",
         ),
         (
@@ -74,7 +74,7 @@ async fn files_that_do_not_fit_are_refused() {
                 "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
                 &good.key,
             ),
-            "server.pem holds a broken certificate on line 1",
+            "server.pem contains a broken certificate on line 1",
             "once more",
         ),
     ] {
