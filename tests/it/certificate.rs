@@ -216,13 +216,13 @@ async fn says_what_is_wrong_and_what_to_do_before_it_asks() {
         (
             first.serialize_pem(),
             None,
-            "holds no certificate",
+            "contains no certificate",
             "openssl pkcs12",
         ),
         (
             damaged,
             Some(first.serialize_pem()),
-            "holds no certificate",
+            "contains no certificate",
             "openssl x509",
         ),
         (

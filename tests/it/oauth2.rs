@@ -383,7 +383,7 @@ async fn a_secret_that_is_gone_or_cannot_be_sent_is_named_by_its_place() {
         (
             "header",
             Some("hunter2 \u{1}"),
-            "header is empty or holds a control",
+            "header is empty or contains a control",
         ),
         ("oauth-secret", None, "oauth-secret cannot be read"),
     ] {

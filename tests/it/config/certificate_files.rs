@@ -79,7 +79,7 @@ async fn a_file_that_is_not_good_pem_is_refused_with_its_cure() {
         (Vec::new(), "is empty", "BEGIN CERTIFICATE"),
         (
             b"\xef\xbb\xbf \r\n".to_vec(),
-            "holds no certificate",
+            "contains no certificate",
             "BEGIN CERTIFICATE",
         ),
         (
