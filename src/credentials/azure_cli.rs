@@ -98,6 +98,14 @@ impl AzureCli {
         if let Some(code) = aadsts::find_code(&stderr) {
             return aadsts::explain(code, &requester, &self.sign_in_again(audience));
         }
+        // Before the network: requests says "Max retries exceeded" of such a connection, too.
+        if says(&["CERTIFICATE_VERIFY_FAILED"]) {
+            return CredentialError::new(
+                Reason::NeedsAction,
+                "az does not trust the certificate of Microsoft Entra ID",
+                "Behind a TLS-inspecting proxy set REQUESTS_CA_BUNDLE to its CA certificate.",
+            );
+        }
         if says(&[
             "NameResolutionError",
             "Failed to resolve",
@@ -109,13 +117,6 @@ impl AzureCli {
                 Reason::Transient,
                 "az cannot reach Microsoft Entra ID",
                 "Check the network, VPN and proxy settings of az.",
-            );
-        }
-        if says(&["CERTIFICATE_VERIFY_FAILED"]) {
-            return CredentialError::new(
-                Reason::NeedsAction,
-                "az does not trust the certificate of Microsoft Entra ID",
-                "Behind a TLS-inspecting proxy set REQUESTS_CA_BUNDLE to its CA certificate.",
             );
         }
         if says(&[

@@ -44,7 +44,7 @@ const FAILURES: &[(&str, &[&str])] = &[
         &["cannot reach Microsoft Entra ID", "network"],
     ),
     (
-        "requests.exceptions.SSLError: CERTIFICATE_VERIFY_FAILED SECRET-CODE",
+        "requests.exceptions.SSLError: Max retries exceeded: CERTIFICATE_VERIFY_FAILED SECRET-CODE",
         &["does not trust", "REQUESTS_CA_BUNDLE"],
     ),
     (
