@@ -98,7 +98,8 @@ impl Admin {
             "/readyz" => self.readiness(head),
             "/status" if !self.is_local => text(
                 StatusCode::FORBIDDEN,
-                "/status is for callers on this machine only: use a loopback address.\n",
+                "/status answers only connections to a loopback address, and this one came by another. On the \
+                 proxy's own machine call it as 127.0.0.1 or [::1]; `admin` has to listen there.\n",
             ),
             "/status" => match self.serving().guard.refusal(head) {
                 Some(refusal) => refusal.map(Full::new),
@@ -313,6 +314,7 @@ mod tests {
             );
             let (status, about) = get(&admin, "/status").await;
             assert_eq!(status == 200, is_local, "{peer:?}");
+            assert_eq!(about.contains("call it as 127.0.0.1"), !is_local);
             assert_eq!(about.contains("ws-fhir"), is_local, "{about}");
         }
     }

@@ -9,6 +9,13 @@ use std::{
 
 use crate::{config::Config, credentials, x509::Certificate};
 
+/// How a running process gets to know a new file.
+const RELOAD: &str = if cfg!(unix) {
+    "send SIGHUP"
+} else {
+    "restart ahds-proxy"
+};
+
 /// Each with what to do. It waits for the file system.
 pub fn warnings(config: &Config, now: SystemTime) -> Vec<String> {
     let secrets = config.secret_files.iter();
@@ -29,7 +36,7 @@ fn certificate(config: &Config, now: SystemTime) -> Option<String> {
     if let Some(end) = certificate.ended(now) {
         return Some(format!(
             "`security.tls.certificate`: {file} ended on {end}, so clients will refuse it; renew it \
-             and send SIGHUP"
+             and {RELOAD}"
         ));
     }
     let start = certificate.begins(now)?;

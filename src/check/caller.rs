@@ -10,6 +10,8 @@ pub(super) struct Caller<'a> {
     pub(super) route: &'a Route,
     /// The kind of credential that gave the token.
     pub(super) kind: &'static str,
+    /// `auto` has chosen it.
+    pub(super) is_auto: bool,
     pub(super) claims: &'a Claims,
     /// The service has refused an anonymous request with 403.
     pub(super) is_closed: bool,

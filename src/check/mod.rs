@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::{
     clock::Clock,
-    config::{Config, Route},
+    config::{self, Config, Route},
     credentials::Credentials,
     token::{Source, TokenCache},
     upstream::{Connections, Origin, StartError},
@@ -116,6 +116,7 @@ impl Walk<'_> {
                 Ok(response) => response.judge_authorized(&Caller {
                     route: self.route,
                     kind: self.source.status().kind,
+                    is_auto: matches!(self.credential(), config::Credential::Auto(_)),
                     claims: &token.claims,
                     is_closed: matches!(&open, Some(Ok(open)) if open.is_forbidden()),
                     now: self.clock.now(),
@@ -123,6 +124,10 @@ impl Walk<'_> {
             },
         };
         found(tell, Check::Authorized, outcome);
+    }
+
+    fn credential(&self) -> &config::Credential {
+        &self.config.credentials[&self.route.credential]
     }
 
     fn configuration(&self) -> Outcome {
@@ -133,7 +138,7 @@ impl Walk<'_> {
             credential,
             ..
         } = self.route;
-        let source = self.config.credentials[credential].kind().name;
+        let source = self.credential().kind().name;
         let audience = audience.as_ref().map_or_else(
             || "no audience".to_owned(),
             |audience| format!("audience {audience}"),

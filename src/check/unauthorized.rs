@@ -65,7 +65,7 @@ fn renewal(caller: &Caller<'_>) -> String {
     sign_in.map_or_else(
         || {
             format!(
-                "See what [credentials.{}] takes it from.",
+                "See where the credential {} takes it from.",
                 caller.route.credential
             )
         },
@@ -100,7 +100,11 @@ fn wrong_tenant(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
         return None;
     }
     let (name, kind) = (&caller.route.credential, caller.kind);
-    let key = format!("Set tenant = \"{wanted}\" in [credentials.{name}.{kind}]");
+    let key = if caller.is_auto {
+        format!("Write [credentials.{name}.{kind}] with tenant = \"{wanted}\" in place of auto")
+    } else {
+        format!("Set tenant = \"{wanted}\" in [credentials.{name}.{kind}]")
+    };
     let sign_in = config::kind(kind).map(|kind| &kind.sign_in);
     let remedy = match sign_in {
         Some(sign_in @ SignIn::Command { .. }) => {
@@ -139,7 +143,7 @@ fn wrong_audience(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
                 held.join(" ")
             ),
             format!(
-                "Get a token for {configured} where [credentials.{}] takes it from, or correct \
+                "Get a token for {configured} where the credential {} takes it from, or correct \
                  `audience` in [routes.{}].",
                 route.credential, route.name
             ),
@@ -238,6 +242,7 @@ mod tests {
         let caller = Caller {
             route: &config.routes[0],
             kind: "azure-cli",
+            is_auto: true,
             claims: &claims,
             is_closed: false,
             now: UNIX_EPOCH + Duration::from_secs(NOW),

@@ -3,7 +3,7 @@
 //!
 //! The descriptions that come with them are not shown: they change, and may name people.
 
-use super::{CredentialError, Reason, http::TRY_AGAIN, requester::Requester};
+use super::{CredentialError, http::TRY_AGAIN, requester::Requester};
 use crate::config::Audience;
 
 /// The first-party application that FHIR tokens are for, whichever service they name.
@@ -17,19 +17,8 @@ const API_FOR_DICOM: (&str, &str) = (
     "75e725bf-66ce-4cea-9b9a-5c4caae57f33",
 );
 
-/// The meaning of a code, and the remedy.
-struct Meaning {
-    reason: Reason,
-    message: String,
-    remedy: String,
-}
-
-fn needs_action(message: impl Into<String>, remedy: impl Into<String>) -> Meaning {
-    Meaning {
-        reason: Reason::NeedsAction,
-        message: message.into(),
-        remedy: remedy.into(),
-    }
+fn needs_action(message: impl Into<String>, remedy: impl Into<String>) -> CredentialError {
+    CredentialError::needs_action(message, remedy)
 }
 
 /// The number behind `AADSTS` in a message.
@@ -43,7 +32,7 @@ pub(super) fn find_code(message: &str) -> Option<u64> {
 
 /// Explains a code. `sign_in` is the remedy where somebody must sign in again, and empty where nobody can.
 pub(super) fn explain(code: u64, requester: &Requester<'_>, sign_in: &str) -> CredentialError {
-    let meaning = of_the_service(code)
+    let error = of_the_service(code)
         .or_else(|| of_the_tenant(code, requester))
         .or_else(|| of_the_audience(code, requester))
         .or_else(|| of_the_application(code, requester))
@@ -56,32 +45,32 @@ pub(super) fn explain(code: u64, requester: &Requester<'_>, sign_in: &str) -> Cr
                 format!("Look the code up at https://login.microsoftonline.com/error?code={code}"),
             )
         });
-    CredentialError::new(
-        meaning.reason,
-        format!("{} (AADSTS{code})", meaning.message),
-        meaning.remedy.trim_end(),
-    )
+    CredentialError {
+        message: format!("{} (AADSTS{code})", error.message),
+        remedy: error.remedy.trim_end().to_owned(),
+        ..error
+    }
 }
 
-fn of_the_service(code: u64) -> Option<Meaning> {
+fn of_the_service(code: u64) -> Option<CredentialError> {
     let message = match code {
         50_196 | 90_055 => "Microsoft Entra ID is throttling requests",
         90_006 | 90_033 => "Microsoft Entra ID has a problem of its own",
         _ => return None,
     };
-    Some(Meaning {
-        reason: Reason::Transient,
-        message: message.to_owned(),
-        remedy: TRY_AGAIN.to_owned(),
-    })
+    Some(CredentialError::transient(message, TRY_AGAIN))
 }
 
-fn of_the_tenant(code: u64, requester: &Requester<'_>) -> Option<Meaning> {
+fn of_the_tenant(code: u64, requester: &Requester<'_>) -> Option<CredentialError> {
+    let names = requester.names;
     let tenant = requester.tenant.unwrap_or("the tenant");
     Some(match code {
         90_002 | 900_023 => needs_action(
             format!("{tenant} does not exist at this authority"),
-            "Check tenant and authority; US Government and China have authorities of their own.",
+            format!(
+                "Check {} and {}; US Government and China have clouds of their own.",
+                names.tenant, names.authority
+            ),
         ),
         50_020 | 50_034 | 90_072 => needs_action(
             format!("the account that is signed in does not exist in {tenant}"),
@@ -91,7 +80,7 @@ fn of_the_tenant(code: u64, requester: &Requester<'_>) -> Option<Meaning> {
     })
 }
 
-fn of_the_audience(code: u64, requester: &Requester<'_>) -> Option<Meaning> {
+fn of_the_audience(code: u64, requester: &Requester<'_>) -> Option<CredentialError> {
     let Requester { audience, .. } = requester;
     let tenant = requester.tenant.unwrap_or("the tenant");
     let client = requester.client_id.unwrap_or("the application");
@@ -150,13 +139,17 @@ fn owner(audience: &Audience) -> (&'static str, &'static str) {
     }
 }
 
-fn of_the_application(code: u64, requester: &Requester<'_>) -> Option<Meaning> {
+fn of_the_application(code: u64, requester: &Requester<'_>) -> Option<CredentialError> {
+    let names = requester.names;
     let tenant = requester.tenant.unwrap_or("the tenant");
     let client = requester.client_id.unwrap_or("the application");
     Some(match code {
         700_016 | 7_000_229 => needs_action(
             format!("application {client} is not known in {tenant}"),
-            "Check client_id and tenant; the application may belong to another tenant.",
+            format!(
+                "Check {} and {}; the application may belong to another tenant.",
+                names.client_id, names.tenant
+            ),
         ),
         7_000_112 => needs_action(
             format!("application {client} is disabled"),
@@ -180,7 +173,7 @@ fn of_the_application(code: u64, requester: &Requester<'_>) -> Option<Meaning> {
     })
 }
 
-fn of_an_assertion(code: u64, requester: &Requester<'_>) -> Option<Meaning> {
+fn of_an_assertion(code: u64, requester: &Requester<'_>) -> Option<CredentialError> {
     let client = requester.client_id.unwrap_or("the application");
     Some(match code {
         700_024 => needs_action(
@@ -206,7 +199,7 @@ fn of_an_assertion(code: u64, requester: &Requester<'_>) -> Option<Meaning> {
     })
 }
 
-fn of_the_person(code: u64, sign_in: &str) -> Option<Meaning> {
+fn of_the_person(code: u64, sign_in: &str) -> Option<CredentialError> {
     let message = match code {
         50_058 => "nobody is signed in",
         50_053 => "the account is locked",
@@ -227,7 +220,7 @@ fn of_the_person(code: u64, sign_in: &str) -> Option<Meaning> {
     Some(needs_action(message, format!("{before}{sign_in}")))
 }
 
-fn of_a_policy(code: u64, sign_in: &str) -> Option<Meaning> {
+fn of_a_policy(code: u64, sign_in: &str) -> Option<CredentialError> {
     Some(match code {
         50_097 | 50_129 | 50_155 | 135_011 => needs_action(
             "a conditional access policy asks for a device that the tenant knows",

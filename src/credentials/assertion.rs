@@ -18,7 +18,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use serde_json::{Map, Value, json};
 
-use super::{CredentialError, Reason};
+use super::CredentialError;
 
 /// The form's `client_assertion_type` (RFC 7523, section 2.2).
 pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -86,17 +86,14 @@ impl SigningKey {
         algorithm: Algorithm,
     ) -> Result<Self, CredentialError> {
         if pem.contains("BEGIN ENCRYPTED PRIVATE KEY") || pem.contains("Proc-Type: 4,ENCRYPTED") {
-            return Err(CredentialError::new(
-                Reason::NeedsAction,
+            return Err(CredentialError::needs_action(
                 format!("the private key in {place} is encrypted"),
                 "Decrypt it into a file that only this user may read: \
                  (umask 077; openssl pkey -in encrypted.pem -out key.pem)",
             ));
         }
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| {
-            CredentialError::new(
-                Reason::NeedsAction,
-                format!("{place} holds no private key in PEM"),
+            CredentialError::needs_action(format!("{place} holds no private key in PEM"),
                 "Convert the key: openssl pkcs12 -in app.pfx -nodes -out app.pem for a .pfx or .p12 \
                  file, openssl pkey -inform DER -in key.der -out key.pem for DER.",
             )
@@ -112,8 +109,7 @@ impl SigningKey {
             .map(Pair::Ecdsa),
         };
         let pair = pair.ok_or_else(|| {
-            CredentialError::new(
-                Reason::NeedsAction,
+            CredentialError::needs_action(
                 format!(
                     "the private key in {place} is no {}, which {} needs",
                     algorithm.key(),
@@ -219,6 +215,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
+    use crate::credentials::Reason;
 
     fn pem(label: &str, der: &[u8]) -> String {
         let body = STANDARD.encode(der);

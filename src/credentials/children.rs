@@ -3,9 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    env,
-    ffi::OsString,
-    io,
+    env, io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::{PoisonError, RwLock},
@@ -55,7 +53,7 @@ pub(super) enum SubprocessError {
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     pub(super) program: &'a Path,
-    pub(super) arguments: &'a [OsString],
+    pub(super) arguments: &'a [&'a str],
     /// The variables to set, or to remove.
     pub(super) environment: &'a [(&'a str, Option<&'a str>)],
     /// The time that it may run, from its start.

@@ -6,7 +6,8 @@ use http::Uri;
 use serde::Deserialize;
 
 use super::{
-    AccessToken, CredentialError, Reason, aadsts,
+    AccessToken, CredentialError, aadsts,
+    context::Context,
     http::{Response, TRY_AGAIN},
     requester::Requester,
     token_response::Granted,
@@ -39,6 +40,43 @@ fn endpoint(authority: &ServiceUrl, tenant: &Tenant, name: &str) -> Uri {
         .expect("a tenant holds only characters that a path may hold")
 }
 
+/// An application that signs in by itself: the client credentials grant (RFC 6749, section 4.4).
+#[derive(Debug)]
+pub(super) struct Application<'a> {
+    pub(super) tenant: &'a Tenant,
+    pub(super) client_id: &'a str,
+    pub(super) authority: &'a ServiceUrl,
+}
+
+impl Application<'_> {
+    /// The token for an audience. `proof` shows, in fields of the form, that the application is itself.
+    pub(super) async fn token(
+        &self,
+        audience: &Audience,
+        proof: &[(&str, &str)],
+        context: &Context,
+    ) -> Result<AccessToken, CredentialError> {
+        let scope = default_scope(audience);
+        let mut form = vec![
+            ("grant_type", "client_credentials"),
+            ("client_id", self.client_id),
+            ("scope", &scope),
+        ];
+        form.extend(proof);
+        let url = token_url(self.authority, self.tenant);
+        // The life of a token starts while its response is still on its way.
+        let start = context.clock.now();
+        let response = context.endpoints.post_form(&url, &form).await?;
+        let requester = Requester {
+            tenant: Some(self.tenant.as_str()),
+            client_id: Some(self.client_id),
+            audience,
+            names: context.names(),
+        };
+        read_token(&response, &requester, start)
+    }
+}
+
 #[derive(Deserialize, Default)]
 struct Denied {
     #[serde(default)]
@@ -60,10 +98,9 @@ pub(super) fn read_token(
         return Err(denied(response, requester, ""));
     }
     let granted = Granted::read(response).ok_or_else(|| {
-        CredentialError::new(
-            Reason::Transient,
+        CredentialError::transient(
             "the token endpoint's response is not a token",
-            "Check that `authority` names Microsoft Entra ID and that no captive portal answers in its place.",
+            requester.names.check_authority(),
         )
     })?;
     Ok(granted.into_token(start))
@@ -88,20 +125,14 @@ pub(super) fn denied(
         .first()
         .copied()
         .or_else(|| aadsts::find_code(&denied.error_description));
+    let answered = format!("the token endpoint answered {}", response.status.as_u16());
     let mut error = match code {
-        Some(code) if !response.is_transient() => aadsts::explain(code, requester, sign_in),
-        _ if response.is_transient() || denied.error == "temporarily_unavailable" => {
-            CredentialError::new(
-                Reason::Transient,
-                format!("the token endpoint answered {}", response.status.as_u16()),
-                TRY_AGAIN,
-            )
+        _ if response.is_transient() => CredentialError::transient(answered, TRY_AGAIN),
+        Some(code) => aadsts::explain(code, requester, sign_in),
+        None if denied.error == "temporarily_unavailable" => {
+            CredentialError::transient(answered, TRY_AGAIN)
         }
-        _ => CredentialError::new(
-            Reason::NeedsAction,
-            format!("the token endpoint answered {}", response.status.as_u16()),
-            "Check tenant, client_id and authority of the credential.",
-        ),
+        None => CredentialError::needs_action(answered, requester.names.check_all()),
     };
     error.retry_after = response.retry_after();
     error

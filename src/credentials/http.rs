@@ -167,8 +167,7 @@ impl IdentityEndpoints {
 }
 
 fn unreachable(host: &str, detail: &str) -> CredentialError {
-    CredentialError::new(
-        Reason::Transient,
+    CredentialError::transient(
         format!("no token from {host}: {detail}"),
         "Check the network and the host's name, and try again.",
     )

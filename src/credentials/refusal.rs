@@ -111,8 +111,7 @@ pub(super) fn read_token(
 ) -> Result<AccessToken, CredentialError> {
     match Granted::read(response) {
         Some(granted) if granted.is_bearer() => Ok(granted.into_token(start)),
-        Some(_) => Err(CredentialError::new(
-            Reason::NeedsAction,
+        Some(_) => Err(CredentialError::needs_action(
             format!("the token that {host} issued is not a bearer token"),
             "Ask the server's owner for tokens with the token_type Bearer; ahds-proxy can send no others.",
         )),

@@ -207,7 +207,12 @@ async fn says_what_is_wrong_and_what_to_do_before_it_asks() {
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let damaged = pem.replacen('M', "A", 1);
     for (content, key, message, remedy) in [
-        (pem.clone(), None, "holds no private key", "Set `key`"),
+        (
+            pem.clone(),
+            None,
+            "holds no private key",
+            "may name another file for the private key as its `key`",
+        ),
         (
             first.serialize_pem(),
             None,

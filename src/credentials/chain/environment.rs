@@ -46,8 +46,7 @@ impl Environment {
         let tenant = match Tenant::parse(tenant.trim()) {
             Ok(tenant) => tenant,
             Err(error) => {
-                return Self::Unusable(CredentialError::new(
-                    Reason::NeedsAction,
+                return Self::Unusable(CredentialError::needs_action(
                     format!("{TENANT}: {error}"),
                     "Correct the variable and start ahds-proxy again.",
                 ));
@@ -65,8 +64,7 @@ impl Environment {
             return Self::Secret(ClientSecret::new(keys, context));
         };
         if set(PASSWORD).is_some() {
-            return Self::Unusable(CredentialError::new(
-                Reason::NeedsAction,
+            return Self::Unusable(CredentialError::needs_action(
                 format!("{PASSWORD} is set, and certificates with a password are not supported"),
                 format!(
                     "Convert it: openssl pkcs12 -in app.pfx -nodes -out app.pem, or openssl pkey -in encrypted.pem \

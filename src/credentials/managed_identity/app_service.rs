@@ -3,14 +3,11 @@
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
-    super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints},
+    super::{AccessToken, CredentialError, context::Context},
     endpoint::{self, Question},
     reply,
 };
-use crate::{
-    clock::Clock,
-    config::{Audience, UserAssigned},
-};
+use crate::config::{Audience, UserAssigned};
 
 const API_VERSION: &str = "2019-08-01";
 
@@ -40,8 +37,7 @@ impl AppService {
 
     pub(super) async fn token(
         &self,
-        endpoints: &IdentityEndpoints,
-        clock: &Clock,
+        context: &Context,
         audience: &Audience,
     ) -> Result<AccessToken, CredentialError> {
         let question = Question {
@@ -56,15 +52,15 @@ impl AppService {
             HeaderName::from_static("x-identity-header"),
             self.secret.clone(),
         );
-        let start = clock.now();
-        let response = endpoints
+        let start = context.clock.now();
+        let response = context
+            .endpoints
             .get(&url, headers)
             .await
-            .map_err(|error| CredentialError {
-                remedy:
-                    "Run ahds-proxy inside the app whose IDENTITY_ENDPOINT it is, and try again."
-                        .to_owned(),
-                ..error
+            .map_err(|error| {
+                error.with_remedy(
+                    "Run ahds-proxy inside the app whose IDENTITY_ENDPOINT it is, and try again.",
+                )
             })?;
         if response.status.is_success() {
             return reply::read_token(&response, start);
@@ -77,8 +73,7 @@ impl AppService {
             || match response.status {
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => refused_header(),
                 StatusCode::BAD_REQUEST => self.not_assigned(),
-                status => CredentialError::new(
-                    Reason::NeedsAction,
+                status => CredentialError::needs_action(
                     format!("{platform} answered {}", status.as_u16()),
                     "Check that IDENTITY_ENDPOINT is the one that the platform set.",
                 ),
@@ -92,8 +87,7 @@ impl AppService {
         } else {
             ""
         };
-        CredentialError::new(
-            Reason::NeedsAction,
+        CredentialError::needs_action(
             "the app does not have this managed identity",
             format!(
                 "Assign it: az webapp identity assign --resource-group GROUP --name APP{more} \
@@ -104,8 +98,7 @@ impl AppService {
 }
 
 fn refused_header() -> CredentialError {
-    CredentialError::new(
-        Reason::NeedsAction,
+    CredentialError::needs_action(
         "the app's identity endpoint does not take this process's IDENTITY_HEADER",
         "It changes with each start of the app: leave IDENTITY_HEADER as the platform set it, and \
          start ahds-proxy again.",

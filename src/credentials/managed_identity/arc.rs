@@ -13,16 +13,13 @@ use http::{HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints, http::Response},
+    super::{AccessToken, CredentialError, context::Context, http::Response},
     endpoint::{self, Question},
     reply,
 };
-use crate::{
-    clock::Clock,
-    config::{
-        Audience,
-        files::{self, Links},
-    },
+use crate::config::{
+    Audience,
+    files::{self, Links},
 };
 
 const API_VERSION: &str = "2020-06-01";
@@ -51,8 +48,7 @@ impl Arc {
 
     pub(super) async fn token(
         &self,
-        endpoints: &IdentityEndpoints,
-        clock: &Clock,
+        context: &Context,
         audience: &Audience,
     ) -> Result<AccessToken, CredentialError> {
         let question = Question {
@@ -62,13 +58,10 @@ impl Arc {
         };
         let url = question.put_to(&self.address)?;
         let ask = async |headers| {
-            let response = endpoints.get(&url, headers).await;
-            response.map_err(|error| CredentialError {
-                remedy: "Check that the agent runs: azcmagent show".to_owned(),
-                ..error
-            })
+            let response = context.endpoints.get(&url, headers).await;
+            response.map_err(|error| error.with_remedy("Check that the agent runs: azcmagent show"))
         };
-        let mut start = clock.now();
+        let mut start = context.clock.now();
         let mut headers = endpoint::metadata_header();
         let mut response = ask(headers.clone()).await?;
         if response.status == StatusCode::UNAUTHORIZED {
@@ -77,7 +70,7 @@ impl Arc {
                 .map_err(|_| unusable_key("holds a control character"))?;
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
-            start = clock.now();
+            start = context.clock.now();
             response = ask(headers).await?;
         }
         if response.status.is_success() {
@@ -85,8 +78,7 @@ impl Arc {
         }
         let platform = "the Azure Arc agent";
         Err(reply::denied(&response, platform, audience, || {
-            CredentialError::new(
-                Reason::NeedsAction,
+            CredentialError::needs_action(
                 format!("{platform} answered {}", response.status.as_u16()),
                 "Check that the machine is connected: azcmagent show",
             )
@@ -110,9 +102,7 @@ impl Arc {
             )));
         }
         let text = files::in_time(path, read_key).await.map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => CredentialError::new(
-                Reason::NeedsAction,
-                "this user may not read the Azure Arc agent's key",
+            io::ErrorKind::PermissionDenied => CredentialError::needs_action("this user may not read the Azure Arc agent's key",
                 "Let it: sudo usermod -aG himds USER, then sign in again (on Windows, add it to the \
                  group Hybrid agent extension applications).",
             ),
@@ -155,8 +145,7 @@ fn documented_folder() -> PathBuf {
 }
 
 fn unusable_key(what: &str) -> CredentialError {
-    CredentialError::new(
-        Reason::NeedsAction,
+    CredentialError::needs_action(
         format!("the Azure Arc agent's key {what}"),
         "Check that the agent is Azure's and runs: azcmagent show",
     )
@@ -189,7 +178,7 @@ mod tests {
         let audience = Audience::parse("https://a.example").expect("an audience");
         Arc::with_keys_in(folder.path().to_owned(), &address)
             .expect("a loopback address")
-            .token(&server.endpoints(), &Clock::default(), &audience)
+            .token(&server.context(), &audience)
             .await
     }
 

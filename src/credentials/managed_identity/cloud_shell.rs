@@ -3,10 +3,10 @@
 use http::Uri;
 
 use super::{
-    super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints},
+    super::{AccessToken, CredentialError, context::Context},
     endpoint, reply,
 };
-use crate::{clock::Clock, config::Audience};
+use crate::config::Audience;
 
 /// The token endpoint of a shell.
 #[derive(Debug)]
@@ -23,29 +23,27 @@ impl CloudShell {
 
     pub(super) async fn token(
         &self,
-        endpoints: &IdentityEndpoints,
-        clock: &Clock,
+        context: &Context,
         audience: &Audience,
     ) -> Result<AccessToken, CredentialError> {
         let resource = audience.to_string();
         let form = [("resource", resource.as_str())];
-        let start = clock.now();
-        let response = endpoints
+        let start = context.clock.now();
+        let response = context
+            .endpoints
             .post_form_with(&self.address, &form, endpoint::metadata_header())
             .await
-            .map_err(|error| CredentialError {
-                remedy:
-                    "Run ahds-proxy inside Cloud Shell, or unset MSI_ENDPOINT and start it again."
-                        .to_owned(),
-                ..error
+            .map_err(|error| {
+                error.with_remedy(
+                    "Run ahds-proxy inside Cloud Shell, or unset MSI_ENDPOINT and start it again.",
+                )
             })?;
         if response.status.is_success() {
             return reply::read_token(&response, start);
         }
         let platform = "Cloud Shell";
         Err(reply::denied(&response, platform, audience, || {
-            CredentialError::new(
-                Reason::NeedsAction,
+            CredentialError::needs_action(
                 format!("{platform} answered {}", response.status.as_u16()),
                 "Check the route's audience, or restart the shell.",
             )

@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderValue, Uri};
 
-use super::super::{CredentialError, Reason};
+use super::super::CredentialError;
 use crate::config::{Audience, ServiceUrl, UserAssigned};
 
 pub(super) const IDENTITY: &str = "IDENTITY_ENDPOINT";
@@ -13,8 +13,7 @@ pub(super) const POD_IDENTITY: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
 /// The address in a variable, without a slash at its end.
 pub(super) fn base(variable: &str, text: &str) -> Result<ServiceUrl, CredentialError> {
     let refuse = |what: String| {
-        CredentialError::new(
-            Reason::NeedsAction,
+        CredentialError::needs_action(
             format!("{variable} {what}"),
             format!(
                 "Unset {variable} and start ahds-proxy again, unless the platform set it: then use another credential."
@@ -56,8 +55,7 @@ impl Question<'_> {
             .extend_pairs(self.identity)
             .finish();
         format!("{address}?{query}").parse().map_err(|_| {
-            CredentialError::new(
-                Reason::NeedsAction,
+            CredentialError::needs_action(
                 "the audience or the identity is too long for a request",
                 "Check the route's audience and the credential's identity.",
             )

@@ -8,14 +8,11 @@ use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    super::{AccessToken, CredentialError, Reason, http::IdentityEndpoints, http::Response},
+    super::{AccessToken, CredentialError, context::Context, http::Response},
     endpoint::{self, Question},
     reply,
 };
-use crate::{
-    clock::Clock,
-    config::{Audience, ServiceUrl, UserAssigned},
-};
+use crate::config::{Audience, ServiceUrl, UserAssigned};
 
 const PATH: &str = "/metadata/identity/oauth2/token";
 const API_VERSION: &str = "2018-02-01";
@@ -54,8 +51,7 @@ impl Imds {
 
     pub(super) async fn token(
         &self,
-        endpoints: &IdentityEndpoints,
-        clock: &Clock,
+        context: &Context,
         audience: &Audience,
     ) -> Result<AccessToken, CredentialError> {
         let question = Question {
@@ -66,14 +62,12 @@ impl Imds {
         let url = question.put_to(&format!("{}{PATH}", self.base))?;
         let mut tries = 0;
         loop {
-            let start = clock.now();
-            let response = endpoints
+            let start = context.clock.now();
+            let response = context
+                .endpoints
                 .get(&url, endpoint::metadata_header())
                 .await
-                .map_err(|error| CredentialError {
-                    remedy: ELSEWHERE.to_owned(),
-                    ..error
-                })?;
+                .map_err(|error| error.with_remedy(ELSEWHERE))?;
             if response.status.is_success() {
                 return reply::read_token(&response, start);
             }
@@ -87,12 +81,12 @@ impl Imds {
 
     /// Without the header that every request needs, it says 400 at once. Other clouds have something
     /// else at this address, which says something else.
-    pub(super) async fn probe(&self, endpoints: &IdentityEndpoints) -> Result<(), CredentialError> {
+    pub(super) async fn probe(&self, context: &Context) -> Result<(), CredentialError> {
         let host = self.base.host();
         let url: Uri = format!("{}{PATH}?api-version={API_VERSION}", self.base)
             .parse()
             .expect("a checked URL and a constant path make a URL");
-        let asked = endpoints.get(&url, HeaderMap::new());
+        let asked = context.endpoints.get(&url, HeaderMap::new());
         let message = match timeout(PROBE, asked).await {
             Ok(Ok(response)) if self.is_service(&response) => return Ok(()),
             Ok(Ok(_)) => {
@@ -104,7 +98,7 @@ impl Imds {
                 PROBE.as_secs()
             ),
         };
-        Err(CredentialError::new(Reason::Absent, message, ELSEWHERE))
+        Err(CredentialError::absent(message, ELSEWHERE))
     }
 
     /// A stand-in for it may ask for no header; but like azure-identity we take nothing for one that
@@ -119,13 +113,11 @@ impl Imds {
         reply::denied(response, &platform, audience, || match response.status {
             StatusCode::BAD_REQUEST => self.not_assigned(),
             // Docker Desktop responds for addresses that it cannot reach.
-            StatusCode::FORBIDDEN if is_unreachable(response) => CredentialError::new(
-                Reason::Absent,
+            StatusCode::FORBIDDEN if is_unreachable(response) => CredentialError::absent(
                 format!("{platform} is not within reach of this container"),
                 "Use another credential, such as azure-cli.",
             ),
-            status => CredentialError::new(
-                Reason::NeedsAction,
+            status => CredentialError::needs_action(
                 format!("{platform} answered {}", status.as_u16()),
                 "Check that it is Azure's, and not a proxy or another cloud's.",
             ),
@@ -144,8 +136,7 @@ impl Imds {
                 " --identities RESOURCE_ID",
             ),
         };
-        CredentialError::new(
-            Reason::Absent,
+        CredentialError::absent(
             format!("{what} assigned to this machine"),
             format!(
                 "Assign one: az vm identity assign --resource-group GROUP --name MACHINE{more}"
@@ -174,6 +165,7 @@ fn pause(status: StatusCode, tries: usize, asked: Option<Duration>) -> Option<Du
 #[cfg(test)]
 mod tests {
     use super::{super::testing::Server, *};
+    use crate::credentials::Reason;
 
     fn pauses(status: u16) -> Vec<u64> {
         let status = StatusCode::from_u16(status).expect("a status");
@@ -223,7 +215,7 @@ mod tests {
             let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
             let server = Server::saying([response]).await;
             let found = unconfigured(&server.url(""))
-                .probe(&server.endpoints())
+                .probe(&server.context())
                 .await
                 .is_ok();
             assert_eq!(found, is_there, "{status}");
@@ -247,7 +239,7 @@ mod tests {
             let response = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
             let server = Server::saying([response]).await;
             let base = ServiceUrl::parse(&server.url("")).expect("a URL");
-            let found = Imds::at(base, None).probe(&server.endpoints()).await;
+            let found = Imds::at(base, None).probe(&server.context()).await;
             assert_eq!(found.is_ok(), is_there, "{status} {body}");
         }
     }
@@ -257,7 +249,7 @@ mod tests {
         let server = Server::saying([]).await;
         let begun = std::time::Instant::now();
         let imds = unconfigured(&server.url(""));
-        let error = imds.probe(&server.endpoints()).await.expect_err("silent");
+        let error = imds.probe(&server.context()).await.expect_err("silent");
         assert_eq!(error.reason, Reason::Absent, "{error}");
         assert!(begun.elapsed() >= PROBE);
         assert!(begun.elapsed() < 3 * PROBE);

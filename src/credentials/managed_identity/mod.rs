@@ -14,11 +14,8 @@ mod testing;
 
 use std::env;
 
-use super::{AccessToken, CredentialError, Reason, context::Context, http::IdentityEndpoints};
-use crate::{
-    clock::Clock,
-    config::{self, Audience, UserAssigned},
-};
+use super::{AccessToken, CredentialError, context::Context};
+use crate::config::{self, Audience, UserAssigned};
 use app_service::AppService;
 use arc::Arc;
 use cloud_shell::CloudShell;
@@ -29,8 +26,7 @@ use imds::Imds;
 pub(super) struct ManagedIdentity {
     /// Variables do not change while a process runs.
     source: Result<Source, CredentialError>,
-    endpoints: IdentityEndpoints,
-    clock: Clock,
+    context: Context,
 }
 
 #[derive(Debug)]
@@ -45,21 +41,17 @@ impl ManagedIdentity {
     pub(super) fn new(keys: config::ManagedIdentity, context: &Context) -> Self {
         Self {
             source: Source::find(keys, &|name| env::var(name).ok()),
-            endpoints: context.endpoints.clone(),
-            clock: context.clock.clone(),
+            context: context.clone(),
         }
     }
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
+        let context = &self.context;
         match self.source.as_ref().map_err(Clone::clone)? {
-            Source::AppService(source) => {
-                source.token(&self.endpoints, &self.clock, audience).await
-            }
-            Source::Arc(source) => source.token(&self.endpoints, &self.clock, audience).await,
-            Source::CloudShell(source) => {
-                source.token(&self.endpoints, &self.clock, audience).await
-            }
-            Source::Imds(source) => source.token(&self.endpoints, &self.clock, audience).await,
+            Source::AppService(source) => source.token(context, audience).await,
+            Source::Arc(source) => source.token(context, audience).await,
+            Source::CloudShell(source) => source.token(context, audience).await,
+            Source::Imds(source) => source.token(context, audience).await,
         }
     }
 
@@ -67,7 +59,7 @@ impl ManagedIdentity {
     /// metadata service answers within a second.
     pub(super) async fn probe(&self) -> Result<(), CredentialError> {
         match self.source.as_ref().map_err(Clone::clone)? {
-            Source::Imds(imds) => imds.probe(&self.endpoints).await,
+            Source::Imds(imds) => imds.probe(&self.context).await,
             Source::AppService(_) | Source::Arc(_) | Source::CloudShell(_) => Ok(()),
         }
     }
@@ -112,8 +104,7 @@ impl Source {
 }
 
 fn unsupported(platform: &str) -> CredentialError {
-    CredentialError::new(
-        Reason::NeedsAction,
+    CredentialError::needs_action(
         format!("managed identities of {platform} are not supported"),
         "Use another credential, such as client-certificate or workload-identity.",
     )
@@ -133,8 +124,7 @@ fn refuse_user_assigned(
         UserAssigned::ObjectId(_) => "`object_id` from the credential",
         UserAssigned::ResourceId(_) => "`resource_id` from the credential",
     };
-    Err(CredentialError::new(
-        Reason::NeedsAction,
+    Err(CredentialError::needs_action(
         format!("{platform} has no user-assigned identities"),
         format!("Remove {key} to use the identity that there is."),
     ))
@@ -142,7 +132,7 @@ fn refuse_user_assigned(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Reason, *};
     use crate::config::ServiceUrl;
 
     fn find(

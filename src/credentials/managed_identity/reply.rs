@@ -6,9 +6,9 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::super::{
-    AccessToken, CredentialError, Reason, Renewal, aadsts,
+    AccessToken, CredentialError, Renewal, aadsts,
     http::{Response, TRY_AGAIN},
-    requester::Requester,
+    requester::{Names, Requester},
     token_response::optional_seconds,
 };
 use crate::config::Audience;
@@ -32,8 +32,7 @@ pub(super) fn read_token(
     start: SystemTime,
 ) -> Result<AccessToken, CredentialError> {
     let no_token = || {
-        CredentialError::new(
-            Reason::Transient,
+        CredentialError::transient(
             "the managed identity endpoint's response is not a token",
             "Check that nothing else answers in its place, such as a captive portal.",
         )
@@ -72,8 +71,7 @@ pub(super) fn denied(
 ) -> CredentialError {
     let text = std::str::from_utf8(&response.body).unwrap_or_default();
     let mut error = if may_pass(response) {
-        CredentialError::new(
-            Reason::Transient,
+        CredentialError::transient(
             format!("{platform} answered {}", response.status.as_u16()),
             TRY_AGAIN,
         )
@@ -82,6 +80,7 @@ pub(super) fn denied(
             tenant: None,
             client_id: None,
             audience,
+            names: &Names::ELSEWHERE,
         };
         aadsts::explain(code, &requester, "")
     } else {
@@ -102,6 +101,7 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     use super::*;
+    use crate::credentials::Reason;
 
     fn response(status: u16, body: &str) -> Response {
         Response {
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn tells_what_may_pass_from_what_will_not() {
         let audience = Audience::parse("https://a.example").expect("an audience");
-        let refused = || CredentialError::new(Reason::Absent, "no identity", "Assign one.");
+        let refused = || CredentialError::absent("no identity", "Assign one.");
         let denied =
             |status, body| denied(&response(status, body), "the endpoint", &audience, refused);
         for status in [404, 408, 410, 429, 500, 503] {

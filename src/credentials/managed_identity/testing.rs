@@ -11,12 +11,12 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::super::{context::Context, http::IdentityEndpoints};
+use super::super::context::Context;
 
 pub(super) struct Server {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
-    endpoints: IdentityEndpoints,
+    context: Context,
     _serving: JoinSet<()>,
 }
 
@@ -40,7 +40,7 @@ impl Server {
         Self {
             address,
             heads,
-            endpoints: Context::for_tests().endpoints,
+            context: Context::for_tests(),
             _serving: serving,
         }
     }
@@ -54,8 +54,8 @@ impl Server {
         self.heads.lock().expect("no panic").clone()
     }
 
-    pub(super) fn endpoints(&self) -> IdentityEndpoints {
-        self.endpoints.clone()
+    pub(super) fn context(&self) -> Context {
+        self.context.clone()
     }
 }
 

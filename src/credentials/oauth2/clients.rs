@@ -16,7 +16,7 @@ use std::{
 use moka::future::Cache;
 use secrecy::SecretString;
 
-use super::secret::read;
+use super::read;
 use crate::{
     config::{self, OAuth2Client},
     credentials::CredentialError,

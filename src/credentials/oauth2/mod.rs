@@ -5,29 +5,23 @@
 
 mod clients;
 mod registration;
-mod secret;
 
 use std::time::SystemTime;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use form_urlencoded::byte_serialize;
 use http::{HeaderMap, HeaderValue, header};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use self::{
-    clients::{Client, Clients},
-    secret::read,
-};
+use self::clients::{Client, Clients};
 use super::{
-    AccessToken, CredentialError, Reason,
+    AccessToken, CredentialError,
     context::Context,
-    http::{IdentityEndpoints, Response},
+    error::unread,
+    http::Response,
     refusal::{self, Refusal, Remedies},
 };
-use crate::{
-    clock::Clock,
-    config::{self, ClientAuth, HeaderText, SecretRef, Text},
-};
+use crate::config::{self, ClientAuth, HeaderText, SecretRef, Text};
 
 const REMEDIES: Remedies = Remedies {
     endpoint: "token_url",
@@ -46,8 +40,7 @@ const REGISTERED_REMEDIES: Remedies = Remedies {
 pub(super) struct OAuth2 {
     keys: Box<config::OAuth2>,
     clients: Clients,
-    endpoints: IdentityEndpoints,
-    clock: Clock,
+    context: Context,
 }
 
 impl OAuth2 {
@@ -55,8 +48,7 @@ impl OAuth2 {
         Self {
             clients: Clients::new(&keys),
             keys,
-            endpoints: context.endpoints.clone(),
-            clock: context.clock.clone(),
+            context: context.clone(),
         }
     }
 
@@ -118,8 +110,12 @@ impl OAuth2 {
             headers.insert(header::AUTHORIZATION, basic(&client.id, secret));
         }
         let url = self.keys.token_url.uri();
-        let start = self.clock.now();
-        let response = self.endpoints.post_form_with(url, &form, headers).await?;
+        let start = self.context.clock.now();
+        let response = self
+            .context
+            .endpoints
+            .post_form_with(url, &form, headers)
+            .await?;
         Ok((response, start))
     }
 
@@ -148,7 +144,13 @@ fn basic(id: &str, secret: &str) -> HeaderValue {
     value
 }
 
-async fn value(text: &Text) -> Result<secrecy::SecretString, CredentialError> {
+/// A secret of the configuration, read at each use.
+async fn read(reference: &SecretRef) -> Result<SecretString, CredentialError> {
+    let secret = reference.read().await;
+    secret.map_err(unread("Provide the secret there."))
+}
+
+async fn value(text: &Text) -> Result<SecretString, CredentialError> {
     match text {
         Text::Plain(text) => Ok(text.clone().into()),
         Text::Secret(reference) => read(reference).await,
@@ -158,8 +160,7 @@ async fn value(text: &Text) -> Result<secrecy::SecretString, CredentialError> {
 async fn header_value(reference: &SecretRef) -> Result<HeaderValue, CredentialError> {
     let secret = read(reference).await?;
     let mut value = HeaderValue::try_from(secret.expose_secret()).map_err(|_| {
-        CredentialError::new(
-            Reason::NeedsAction,
+        CredentialError::needs_action(
             format!("the secret in {reference} cannot stand in a header"),
             "Store it in visible ASCII characters.",
         )

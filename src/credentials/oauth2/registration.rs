@@ -7,10 +7,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{OAuth2, clients::Client, secret::read};
+use super::{OAuth2, clients::Client, read};
 use crate::{
     config::Registration,
-    credentials::{CredentialError, Reason, http::Response},
+    credentials::{CredentialError, http::Response},
 };
 
 #[derive(Deserialize)]
@@ -39,8 +39,7 @@ impl OAuth2 {
     /// Asks for a client id and secret.
     pub(super) async fn register(&self) -> Result<Client, CredentialError> {
         let registration = self.keys.registration.as_ref().ok_or_else(|| {
-            CredentialError::new(
-                Reason::NeedsAction,
+            CredentialError::needs_action(
                 "the credential names no client",
                 "Set `client_id` and `client_secret`, or `registration`.",
             )
@@ -55,7 +54,7 @@ impl OAuth2 {
             .body(Bytes::from(body.to_string()))
             .expect("a parsed URI and constant headers make a request");
         request.headers_mut().extend(self.headers().await?);
-        let response = self.endpoints.send(request).await?;
+        let response = self.context.endpoints.send(request).await?;
         let client = read_client(&response, registration)?;
         tracing::info!(host = registration.url.host(), "client registered");
         Ok(client)
@@ -111,6 +110,6 @@ fn refused(response: &Response, registration: &Registration) -> CredentialError 
     };
     CredentialError {
         retry_after: response.retry_after(),
-        ..CredentialError::new(Reason::NeedsAction, format!("{host} {what}"), remedy)
+        ..CredentialError::needs_action(format!("{host} {what}"), remedy)
     }
 }

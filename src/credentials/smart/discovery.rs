@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{
     config::{EndpointUrl, ServiceUrl},
-    credentials::{CredentialError, Reason, assertion::Algorithm, http::IdentityEndpoints},
+    credentials::{CredentialError, assertion::Algorithm, http::IdentityEndpoints},
 };
 
 const METHOD: &str = "private_key_jwt";
@@ -71,7 +71,7 @@ impl Configuration {
     fn token_url(&self, host: &str, algorithm: Algorithm) -> Result<EndpointUrl, CredentialError> {
         let refuse = |what: &str, remedy: String| {
             let message = format!("the smart-configuration of {host} {what}");
-            CredentialError::new(Reason::NeedsAction, message, remedy)
+            CredentialError::needs_action(message, remedy)
         };
         let url = self.url.as_deref().ok_or_else(|| {
             refuse(

@@ -11,16 +11,13 @@ use serde_json::{Map, Value};
 
 use self::discovery::Discovery;
 use super::{
-    AccessToken, CredentialError, Reason,
+    AccessToken, CredentialError,
     assertion::{self, ASSERTION_TYPE, Algorithm, SigningKey},
     context::Context,
-    http::IdentityEndpoints,
+    error::unread,
     refusal::{self, Remedies},
 };
-use crate::{
-    clock::Clock,
-    config::{self, EndpointUrl, SmartAlgorithm, SmartEndpoint},
-};
+use crate::config::{self, EndpointUrl, SmartAlgorithm, SmartEndpoint};
 
 /// An assertion may end no more than five minutes ahead. Half of that lets the server's clock be as
 /// far behind ours as ahead of it.
@@ -43,8 +40,7 @@ const DISCOVERED_REMEDIES: Remedies = Remedies {
 pub(super) struct SmartBackendServices {
     keys: config::SmartBackendServices,
     discovery: Discovery,
-    endpoints: IdentityEndpoints,
-    clock: Clock,
+    context: Context,
 }
 
 impl SmartBackendServices {
@@ -52,8 +48,7 @@ impl SmartBackendServices {
         Self {
             keys,
             discovery: Discovery::default(),
-            endpoints: context.endpoints.clone(),
-            clock: context.clock.clone(),
+            context: context.clone(),
         }
     }
 
@@ -64,7 +59,7 @@ impl SmartBackendServices {
                 let algorithm = algorithm(self.keys.algorithm);
                 let url = self
                     .discovery
-                    .token_url(issuer, algorithm, &self.endpoints)
+                    .token_url(issuer, algorithm, &self.context.endpoints)
                     .await?;
                 let token = self.ask(&url, &DISCOVERED_REMEDIES).await;
                 if token.is_err() {
@@ -82,7 +77,7 @@ impl SmartBackendServices {
         remedies: &Remedies,
     ) -> Result<AccessToken, CredentialError> {
         // The life of a token starts while its response is still on its way.
-        let start = self.clock.now();
+        let start = self.context.clock.now();
         let assertion = self.assertion(url, start).await?;
         // The client is named by its assertion alone.
         let form = [
@@ -91,7 +86,7 @@ impl SmartBackendServices {
             ("client_assertion_type", ASSERTION_TYPE),
             ("client_assertion", &assertion),
         ];
-        let response = self.endpoints.post_form(url.uri(), &form).await?;
+        let response = self.context.endpoints.post_form(url.uri(), &form).await?;
         refusal::read_token(&response, url.host(), remedies, start)
     }
 
@@ -119,13 +114,8 @@ pub(super) async fn signing_key(
     keys: &config::SmartBackendServices,
 ) -> Result<SigningKey, CredentialError> {
     let place = &keys.key;
-    let pem = place.read_text().await.map_err(|error| {
-        CredentialError::new(
-            Reason::NeedsAction,
-            error.to_string(),
-            "Provide the private key in PEM there.",
-        )
-    })?;
+    let pem = place.read_text().await;
+    let pem = pem.map_err(unread("Provide the private key in PEM there."))?;
     SigningKey::from_pem(pem.expose_secret(), place, algorithm(keys.algorithm))
 }
 
