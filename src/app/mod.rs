@@ -168,13 +168,6 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
 
 /// The keys in which two configurations differ and which are read at start only.
 fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
-    let mut keys = Vec::new();
-    let mut compare = |key, is_same: bool| {
-        if !is_same {
-            keys.push(key);
-        }
-    };
-    compare("listen", old.listen == new.listen);
     let own = |config: &Config| -> Vec<(Arc<str>, Option<Listen>)> {
         let routes = config.routes.iter();
         let routes = routes.filter(|route| route.listen.is_some());
@@ -182,19 +175,19 @@ fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
             .map(|route| (route.name.clone(), route.listen.clone()))
             .collect()
     };
-    compare("routes.NAME.listen", own(old) == own(new));
-    compare(
-        "security.tls",
-        old.security.tls.is_some() == new.security.tls.is_some(),
-    );
-    compare("admin", old.admin == new.admin);
-    compare(
-        "limits.connections",
-        old.limits.connections == new.limits.connections,
-    );
-    compare("log", old.log == new.log);
-    compare("shutdown.drain", old.drain == new.drain);
-    keys
+    let is_tls = |config: &Config| config.security.tls.is_some();
+    let connections = |config: &Config| config.limits.connections;
+    let same = [
+        ("listen", old.listen == new.listen),
+        ("routes.NAME.listen", own(old) == own(new)),
+        ("security.tls", is_tls(old) == is_tls(new)),
+        ("admin", old.admin == new.admin),
+        ("limits.connections", connections(old) == connections(new)),
+        ("log", old.log == new.log),
+        ("shutdown.drain", old.drain == new.drain),
+    ];
+    let differing = same.into_iter().filter(|(_, is_same)| !is_same);
+    differing.map(|(key, _)| key).collect()
 }
 
 /// Tells which routes are served, and what clients will stumble over.

@@ -1,6 +1,7 @@
 //! Reads the `WWW-Authenticate` of a service (RFC 6750, section 3), as far as it can be understood.
 
 use http::{HeaderMap, header};
+use uuid::fmt::Hyphenated;
 
 use crate::config::Tenant;
 
@@ -67,6 +68,6 @@ fn parameter<'a>(challenge: &'a str, name: &str) -> Option<&'a str> {
 fn tenant_of(url: &str) -> Option<Tenant> {
     let (_, rest) = url.split_once("://")?;
     let segment = rest.split('/').nth(1)?;
-    let is_id = segment.len() == 36 && segment.bytes().filter(|byte| *byte == b'-').count() == 4;
-    is_id.then(|| Tenant::parse(segment).ok())?
+    segment.parse::<Hyphenated>().ok()?;
+    Tenant::parse(segment).ok()
 }

@@ -24,9 +24,9 @@ use crate::{
     upstream::{Connections, Origin, StartError},
 };
 
-use self::{caller::Caller, finding::Outcome, probe::Probe, response::Response};
+use self::{caller::Caller, probe::Probe, response::Response};
 
-pub(crate) use finding::{Check, Event, Finding, Status};
+pub(crate) use finding::{Check, Event, Finding, Outcome, Status};
 
 /// Checks every route, one after the other. Fails where no connection could be made to any.
 pub(crate) async fn run(
@@ -72,9 +72,7 @@ impl Walk<'_> {
             tell(Event::Found(Finding {
                 route: Some(name.clone()),
                 check,
-                status: outcome.status,
-                detail: outcome.detail,
-                remedy: outcome.remedy,
+                outcome,
             }));
             is_ok
         };

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, header};
-use jiff::fmt::rfc2822;
+use http::HeaderMap;
 
 use super::{
     Outcome,
@@ -12,7 +11,10 @@ use super::{
     resource::Resource,
     token::second,
 };
-use crate::config::{self, DICOM_AUDIENCE, RouteKind, SignIn};
+use crate::{
+    config::{self, DICOM_AUDIENCE, RouteKind, SignIn},
+    upstream,
+};
 
 /// The leeway that services commonly give.
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
@@ -74,11 +76,7 @@ fn renewal(caller: &Caller<'_>) -> String {
 }
 
 fn clocks_differ(headers: &HeaderMap, now: SystemTime) -> Explained {
-    let there = headers
-        .get(header::DATE)
-        .and_then(|value| rfc2822::parse(value.to_str().ok()?).ok())
-        .map(|date| SystemTime::from(date.timestamp()));
-    let (apart, word) = match there?.duration_since(now) {
+    let (apart, word) = match upstream::date(headers)?.duration_since(now) {
         Ok(behind) => (behind, "behind"),
         Err(error) => (error.duration(), "ahead of"),
     };
@@ -205,7 +203,7 @@ fn otherwise(challenge: &Challenge, caller: &Caller<'_>) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderValue, header};
 
     use super::*;
     use crate::{

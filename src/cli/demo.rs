@@ -6,7 +6,7 @@ use azure_emulator::{Emulator, Options};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
-    output::{complain, logging, print},
+    output::{failed, logging, print},
     runtime,
 };
 use crate::{
@@ -67,10 +67,6 @@ fn only_its_own(flags: &Overrides) -> Result<(), ConfigErrors> {
 }
 
 async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {
-    let failed = |error: &dyn std::fmt::Display| {
-        complain(&format_args!("error: {error}"));
-        ExitCode::FAILURE
-    };
     let options = Options {
         samples: true,
         ..Options::default()

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
-    output::{USAGE, complain},
+    output::{failed, misused},
     runtime,
 };
 
@@ -23,10 +23,8 @@ const TIMEOUT: Duration = Duration::from_millis(2500);
 
 pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCode> {
     let Some(admin) = admin else {
-        complain(
-            &"error: the admin address is off\n  = help: give the address of the running proxy with --admin",
-        );
-        return Err(ExitCode::from(USAGE));
+        let remedy = "give the address of the running proxy with --admin";
+        return Err(misused(&"the admin address is off", remedy));
     };
     let address = reachable(admin);
     let trouble = match runtime::block_on(async { timeout(TIMEOUT, ask(address)).await })? {
@@ -38,8 +36,7 @@ pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCod
             TIMEOUT.as_secs_f32()
         ),
     };
-    complain(&format_args!("error: {trouble}"));
-    Err(ExitCode::FAILURE)
+    Err(failed(&trouble))
 }
 
 /// The address to call: a listener on every address is reached on loopback.

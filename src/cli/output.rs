@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The exit code for bad usage or a bad configuration; nothing was started.
-pub(super) const USAGE: u8 = 2;
+const USAGE: u8 = 2;
 
 pub(super) fn refused(errors: &ConfigErrors) -> ExitCode {
     complain(errors);
@@ -31,15 +31,24 @@ pub(super) fn logging(config: &Config) -> Result<(), ExitCode> {
     })
 }
 
+/// Tells why a command failed.
+pub(super) fn failed(error: &dyn fmt::Display) -> ExitCode {
+    complain(&format_args!("error: {error}"));
+    ExitCode::FAILURE
+}
+
+/// Tells why a command cannot be done as it was given, and what to do.
+pub(super) fn misused(error: &dyn fmt::Display, remedy: &str) -> ExitCode {
+    complain(&format_args!("error: {error}\n  = help: {remedy}"));
+    ExitCode::from(USAGE)
+}
+
 /// Writes a result to stdout. A reader that has left, as in `… | head -1`, has seen enough.
 pub(super) fn print(text: &str) -> ExitCode {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format_args!("error: cannot write to stdout: {error}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&format_args!("cannot write to stdout: {error}")),
     }
 }
 

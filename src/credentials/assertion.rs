@@ -43,23 +43,17 @@ impl Algorithm {
         }
     }
 
-    /// The key it needs.
-    fn key(self) -> &'static str {
+    /// The key it needs, and the command that makes one.
+    fn key(self) -> (&'static str, &'static str) {
         match self {
-            Self::Ps256 | Self::Rs384 => "RSA key of 2048 to 8192 bits",
-            Self::Es384 => "elliptic curve key on P-384",
-        }
-    }
-
-    /// The command that makes such a key.
-    fn key_command(self) -> &'static str {
-        match self {
-            Self::Ps256 | Self::Rs384 => {
-                "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out key.pem"
-            }
-            Self::Es384 => {
-                "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out key.pem"
-            }
+            Self::Ps256 | Self::Rs384 => (
+                "RSA key of 2048 to 8192 bits",
+                "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out key.pem",
+            ),
+            Self::Es384 => (
+                "elliptic curve key on P-384",
+                "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out key.pem",
+            ),
         }
     }
 }
@@ -109,16 +103,13 @@ impl SigningKey {
             .map(Pair::Ecdsa),
         };
         let pair = pair.ok_or_else(|| {
+            let (kind, command) = algorithm.key();
             CredentialError::needs_action(
                 format!(
-                    "the private key in {place} is no {}, which {} needs",
-                    algorithm.key(),
+                    "the private key in {place} is no {kind}, which {} needs",
                     algorithm.name()
                 ),
-                format!(
-                    "Use such a key, or make one and register its public half: {}",
-                    algorithm.key_command()
-                ),
+                format!("Use such a key, or make one and register its public half: {command}"),
             )
         })?;
         Ok(Self { algorithm, pair })

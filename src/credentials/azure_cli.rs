@@ -3,14 +3,13 @@
 
 use std::time::SystemTime;
 
-use secrecy::SecretString;
 use tokio::sync::Mutex;
 
 use super::{
     AccessToken, CredentialError, Reason,
     az_json::AzOutput,
     context::Context,
-    tool::{Account, Failure, Tool},
+    tool::{Account, Failure, Printed, Tool},
 };
 use crate::config::{self, Audience};
 
@@ -112,7 +111,7 @@ impl AzureCli {
     }
 }
 
-fn read(stdout: &[u8]) -> Result<(SecretString, SystemTime), &'static str> {
+fn read(stdout: &[u8]) -> Printed {
     // Extensions and a wrapped az print notices around the response, with braces or without.
     let response = stdout
         .iter()

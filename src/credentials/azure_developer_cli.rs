@@ -1,8 +1,6 @@
 //! `azure-developer-cli`: the token of whoever is signed in with `azd auth login`, from
 //! `azd auth token`.
 
-use std::time::SystemTime;
-
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -12,7 +10,7 @@ use super::{
     AccessToken, CredentialError, Reason,
     context::Context,
     entra,
-    tool::{Account, Failure, Tool},
+    tool::{Account, Failure, Printed, Tool},
 };
 use crate::config::{self, Audience};
 
@@ -96,7 +94,7 @@ impl AzureDeveloperCli {
     }
 }
 
-fn read(stdout: &[u8]) -> Result<(SecretString, SystemTime), &'static str> {
+fn read(stdout: &[u8]) -> Printed {
     // Notices may come first, and the response may be spread over lines.
     let response: Response = stdout
         .split(|byte| *byte == b'\n')

@@ -81,13 +81,14 @@ impl Children {
     }
 }
 
-/// The program that [`find_now`] finds, without waiting for a file system that does not response.
-pub(super) async fn find(program: &Path) -> Result<Option<PathBuf>, SubprocessError> {
+/// The program that [`find_now`] finds, without waiting for a file system that does not respond.
+pub(super) async fn find(program: &Path) -> Result<PathBuf, SubprocessError> {
     let found = files::in_time(program, |program| Ok(find_now(program))).await;
-    found.map_err(|reason| SubprocessError::Start {
+    let found = found.map_err(|reason| SubprocessError::Start {
         program: program.to_owned(),
         reason,
-    })
+    })?;
+    found.ok_or_else(|| SubprocessError::NotFound(program.to_owned()))
 }
 
 /// A path as it is, a bare name in the absolute folders of PATH. Relative ones are passed over, so

@@ -10,7 +10,7 @@ use super::{
     az_json::AzOutput,
     children::{self, Call, SubprocessError},
     context::Context,
-    tool,
+    tool::{self, Printed},
 };
 use crate::config::{self, Audience};
 
@@ -41,12 +41,8 @@ impl Command {
         &self,
         audience: Option<&Audience>,
     ) -> Result<AccessToken, CredentialError> {
-        let found = children::find(&self.keys.program).await;
-        let program = found
-            .and_then(|found| {
-                found.ok_or_else(|| SubprocessError::NotFound(self.keys.program.clone()))
-            })
-            .map_err(|error| self.not_run(&error))?;
+        let program = children::find(&self.keys.program).await;
+        let program = program.map_err(|error| self.not_run(&error))?;
         let arguments: Vec<&str> = self.keys.arguments.iter().map(String::as_str).collect();
         let call = Call {
             program: &program,
@@ -113,8 +109,7 @@ impl Command {
     }
 }
 
-/// The token and its end, or what is wrong with the output.
-fn read(stdout: &[u8], now: SystemTime) -> Result<(SecretString, SystemTime), &'static str> {
+fn read(stdout: &[u8], now: SystemTime) -> Printed {
     let text = str::from_utf8(stdout).map_err(|_| "printed something that is not text")?;
     let text = text.trim();
     if text.is_empty() {

@@ -22,6 +22,9 @@ use crate::config::{self, Audience};
 /// again for the same token.
 pub(super) const RENEWAL: Renewal = Renewal::NotBefore(Duration::from_secs(4 * 60 + 50));
 
+/// The token that a program has printed and its end, or what is wrong with the output.
+pub(super) type Printed = Result<(SecretString, SystemTime), &'static str>;
+
 /// A command as it is typed into a shell.
 fn command_line(program: &str, path: Option<&Path>, arguments: &[&str]) -> String {
     let program = path.map_or_else(|| program.into(), Path::to_string_lossy);
@@ -113,7 +116,7 @@ impl Account {
         &self,
         audience: &Audience,
         arguments: &[&str],
-        read: fn(&[u8]) -> Result<(SecretString, SystemTime), &'static str>,
+        read: fn(&[u8]) -> Printed,
     ) -> Result<AccessToken, CredentialError> {
         let by_hand = command_line(self.tool.name, self.keys.path.as_deref(), arguments);
         let finished = self.run(arguments, &by_hand).await?;
@@ -147,17 +150,14 @@ impl Account {
     }
 
     async fn find(&self, by_hand: &str) -> Result<PathBuf, CredentialError> {
-        let find = async |program| {
-            let found = children::find(program).await;
-            found.map_err(|error| self.not_run(&error, by_hand))
-        };
         if let Some(path) = &self.keys.path {
-            let absent = || self.not_run(&SubprocessError::NotFound(path.clone()), by_hand);
-            return find(path).await?.ok_or_else(absent);
+            let found = children::find(path).await;
+            return found.map_err(|error| self.not_run(&error, by_hand));
         }
         for program in self.tool.programs {
-            if let Some(found) = find(Path::new(program)).await? {
-                return Ok(found);
+            match children::find(Path::new(program)).await {
+                Err(SubprocessError::NotFound(_)) => {}
+                found => return found.map_err(|error| self.not_run(&error, by_hand)),
             }
         }
         let message = format!("{} is not on PATH", self.tool.title);

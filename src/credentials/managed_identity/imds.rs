@@ -30,21 +30,13 @@ pub(super) struct Imds {
 }
 
 impl Imds {
-    /// Where every virtual machine has it.
-    pub(super) fn of_azure(identity: Option<UserAssigned>) -> Self {
-        let base = ServiceUrl::parse("http://169.254.169.254").expect("a constant URL");
+    /// Where it is said to be, else where every virtual machine has it.
+    pub(super) fn new(base: Option<ServiceUrl>, identity: Option<UserAssigned>) -> Self {
         Self {
-            base,
-            is_configured: false,
-            identity,
-        }
-    }
-
-    /// Where it was said to be.
-    pub(super) fn at(base: ServiceUrl, identity: Option<UserAssigned>) -> Self {
-        Self {
-            base,
-            is_configured: true,
+            is_configured: base.is_some(),
+            base: base.unwrap_or_else(|| {
+                ServiceUrl::parse("http://169.254.169.254").expect("a constant URL")
+            }),
             identity,
         }
     }
@@ -239,7 +231,7 @@ mod tests {
             let response = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
             let server = Server::saying([response]).await;
             let base = ServiceUrl::parse(&server.url("")).expect("a URL");
-            let found = Imds::at(base, None).probe(&server.context()).await;
+            let found = Imds::new(Some(base), None).probe(&server.context()).await;
             assert_eq!(found.is_ok(), is_there, "{status} {body}");
         }
     }

@@ -74,7 +74,7 @@ impl Source {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         let identity = keys.identity;
         if let Some(base) = keys.endpoint {
-            return Ok(Self::Imds(Imds::at(base, identity)));
+            return Ok(Self::Imds(Imds::new(Some(base), identity)));
         }
         if let Some(address) = set(endpoint::IDENTITY) {
             if let Some(header) = set("IDENTITY_HEADER") {
@@ -95,11 +95,10 @@ impl Source {
             refuse_user_assigned("Cloud Shell", identity.as_ref())?;
             return CloudShell::new(&address).map(Self::CloudShell);
         }
-        match set(endpoint::POD_IDENTITY) {
-            Some(base) => endpoint::base(endpoint::POD_IDENTITY, &base)
-                .map(|base| Self::Imds(Imds::at(base, identity))),
-            None => Ok(Self::Imds(Imds::of_azure(identity))),
-        }
+        let base = set(endpoint::POD_IDENTITY)
+            .map(|base| endpoint::base(endpoint::POD_IDENTITY, &base))
+            .transpose()?;
+        Ok(Self::Imds(Imds::new(base, identity)))
     }
 }
 

@@ -16,10 +16,9 @@ use std::{
 use moka::future::Cache;
 use secrecy::SecretString;
 
-use super::read;
 use crate::{
-    config::{self, OAuth2Client},
-    credentials::CredentialError,
+    config::{self, OAuth2Client, SecretRef},
+    credentials::{CredentialError, error::unread},
 };
 
 /// A client that was registered in place of a refused one, and is refused as well, is not replaced
@@ -62,6 +61,12 @@ impl Client {
             || !self.is_replacement.load(Ordering::Relaxed)
             || self.since.elapsed() >= REGISTRATION_PAUSE
     }
+}
+
+/// A secret of the configuration, read at each use.
+pub(super) async fn read(reference: &SecretRef) -> Result<SecretString, CredentialError> {
+    let secret = reference.read().await;
+    secret.map_err(unread("Provide the secret there."))
 }
 
 /// The clients of one credential. A registered one is kept for as long as the process runs.

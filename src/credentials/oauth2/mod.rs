@@ -13,11 +13,10 @@ use form_urlencoded::byte_serialize;
 use http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use self::clients::{Client, Clients};
+use self::clients::{Client, Clients, read};
 use super::{
     AccessToken, CredentialError,
     context::Context,
-    error::unread,
     http::Response,
     refusal::{self, Refusal, Remedies},
 };
@@ -142,12 +141,6 @@ fn basic(id: &str, secret: &str) -> HeaderValue {
         .expect("Base64 holds only characters that a header may hold");
     value.set_sensitive(true);
     value
-}
-
-/// A secret of the configuration, read at each use.
-async fn read(reference: &SecretRef) -> Result<SecretString, CredentialError> {
-    let secret = reference.read().await;
-    secret.map_err(unread("Provide the secret there."))
 }
 
 async fn value(text: &Text) -> Result<SecretString, CredentialError> {

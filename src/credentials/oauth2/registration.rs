@@ -7,7 +7,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{OAuth2, clients::Client, read};
+use super::{
+    OAuth2,
+    clients::{Client, read},
+};
 use crate::{
     config::Registration,
     credentials::{CredentialError, http::Response},
@@ -84,32 +87,30 @@ fn refused(response: &Response, registration: &Registration) -> CredentialError 
         return response.unexpected(host, "registration.url");
     };
     let statement = &registration.software_statement;
-    let (what, remedy) = match error {
-        Refusal::InvalidRequest => (
-            "cannot use the registration (invalid_request)",
-            "Check `registration.url`, and that `headers` has all that the server asks for."
-                .to_owned(),
-        ),
-        Refusal::InvalidRedirectUri => (
-            "wants a redirect URI (invalid_redirect_uri)",
-            "Ask the server's owner for a software statement that needs none: no person signs in here."
-                .to_owned(),
-        ),
-        Refusal::InvalidClientMetadata => (
-            "wants to know more of the client (invalid_client_metadata)",
-            "Ask the server's owner for a software statement that holds all of it.".to_owned(),
-        ),
-        Refusal::InvalidSoftwareStatement => (
-            "does not accept the software statement (invalid_software_statement)",
-            format!("Ask the server's owner for a new one, and put it into {statement}."),
-        ),
-        Refusal::UnapprovedSoftwareStatement => (
-            "has not approved the software statement (unapproved_software_statement)",
-            format!("Ask the server's owner to approve the one in {statement}."),
-        ),
-    };
-    CredentialError {
+    let refuse = |what: &str, remedy: &str| CredentialError {
         retry_after: response.retry_after(),
         ..CredentialError::needs_action(format!("{host} {what}"), remedy)
+    };
+    match error {
+        Refusal::InvalidRequest => refuse(
+            "cannot use the registration (invalid_request)",
+            "Check `registration.url`, and that `headers` has all that the server asks for.",
+        ),
+        Refusal::InvalidRedirectUri => refuse(
+            "wants a redirect URI (invalid_redirect_uri)",
+            "Ask the server's owner for a software statement that needs none: no person signs in here.",
+        ),
+        Refusal::InvalidClientMetadata => refuse(
+            "wants to know more of the client (invalid_client_metadata)",
+            "Ask the server's owner for a software statement that holds all of it.",
+        ),
+        Refusal::InvalidSoftwareStatement => refuse(
+            "does not accept the software statement (invalid_software_statement)",
+            &format!("Ask the server's owner for a new one, and put it into {statement}."),
+        ),
+        Refusal::UnapprovedSoftwareStatement => refuse(
+            "has not approved the software statement (unapproved_software_statement)",
+            &format!("Ask the server's owner to approve the one in {statement}."),
+        ),
     }
 }
