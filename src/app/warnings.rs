@@ -84,29 +84,24 @@ fn writable_program(program: &Path) -> Option<String> {
     ))
 }
 
-/// By the mode of the file or folder that `path` leads to.
-#[cfg(unix)]
 fn is_writable_by_all(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    path.metadata()
-        .is_ok_and(|about| about.permissions().mode() & 0o002 != 0)
+    mode(path) & 0o002 != 0
 }
 
 /// Whether only its owner may replace a file in this folder.
-#[cfg(unix)]
 fn is_sticky(folder: &Path) -> bool {
+    mode(folder) & 0o1000 != 0
+}
+
+/// The mode of the file or folder that `path` leads to; other systems have none.
+#[cfg(unix)]
+fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
-    folder
-        .metadata()
-        .is_ok_and(|about| about.permissions().mode() & 0o1000 != 0)
+    path.metadata()
+        .map_or(0, |about| about.permissions().mode())
 }
 
 #[cfg(not(unix))]
-fn is_writable_by_all(_: &Path) -> bool {
-    false
-}
-
-#[cfg(not(unix))]
-fn is_sticky(_: &Path) -> bool {
-    false
+fn mode(_: &Path) -> u32 {
+    0
 }

@@ -28,6 +28,15 @@ pub(super) static AZ: Tool = Tool {
         ("AZURE_CLIENT_CERTIFICATE_PASSWORD", None),
     ],
     failures: &[
+        // Behind it there may be all the texts of a network failure, too.
+        Failure {
+            texts: &["CERTIFICATE_VERIFY_FAILED"],
+            reason: Reason::NeedsAction,
+            message: "az does not trust the certificate of Microsoft Entra ID",
+            remedy: Some(
+                "Behind a TLS-inspecting proxy set REQUESTS_CA_BUNDLE to its CA certificate.",
+            ),
+        },
         Failure {
             texts: &[
                 "NameResolutionError",
@@ -39,14 +48,6 @@ pub(super) static AZ: Tool = Tool {
             reason: Reason::Transient,
             message: "az cannot reach Microsoft Entra ID",
             remedy: Some("Check the network, VPN and proxy settings of az."),
-        },
-        Failure {
-            texts: &["CERTIFICATE_VERIFY_FAILED"],
-            reason: Reason::NeedsAction,
-            message: "az does not trust the certificate of Microsoft Entra ID",
-            remedy: Some(
-                "Behind a TLS-inspecting proxy set REQUESTS_CA_BUNDLE to its CA certificate.",
-            ),
         },
         Failure {
             texts: &[

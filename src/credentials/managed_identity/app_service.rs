@@ -4,8 +4,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
     super::{AccessToken, CredentialError, context::Context},
-    endpoint::{self, Question},
-    reply,
+    endpoint, reply,
 };
 use crate::config::{Audience, UserAssigned};
 
@@ -40,12 +39,8 @@ impl AppService {
         context: &Context,
         audience: &Audience,
     ) -> Result<AccessToken, CredentialError> {
-        let question = Question {
-            api_version: API_VERSION,
-            audience,
-            identity: endpoint::parameter(self.identity.as_ref(), "mi_res_id"),
-        };
-        let url = question.put_to(&self.address)?;
+        let identity = endpoint::parameter(self.identity.as_ref(), "mi_res_id");
+        let url = endpoint::request(&self.address, API_VERSION, audience, identity)?;
         // The other header is for Azure Automation, which has the same variables.
         let mut headers = endpoint::metadata_header();
         headers.insert(

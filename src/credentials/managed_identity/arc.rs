@@ -14,8 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     super::{AccessToken, CredentialError, context::Context, http::Response},
-    endpoint::{self, Question},
-    reply,
+    endpoint, reply,
 };
 use crate::config::{
     Audience,
@@ -51,12 +50,7 @@ impl Arc {
         context: &Context,
         audience: &Audience,
     ) -> Result<AccessToken, CredentialError> {
-        let question = Question {
-            api_version: API_VERSION,
-            audience,
-            identity: None,
-        };
-        let url = question.put_to(&self.address)?;
+        let url = endpoint::request(&self.address, API_VERSION, audience, None)?;
         let ask = async |headers| {
             let response = context.endpoints.get(&url, headers).await;
             response.map_err(|error| error.with_remedy("Check that the agent runs: azcmagent show"))

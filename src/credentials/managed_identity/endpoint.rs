@@ -36,31 +36,24 @@ pub(super) fn exact(variable: &str, text: &str) -> Result<String, CredentialErro
     base(variable, text).map(|_| text.trim().to_owned())
 }
 
-/// The token to request, and the identity to request it for.
-#[derive(Debug)]
-pub(super) struct Question<'a> {
-    pub(super) api_version: &'static str,
-    pub(super) audience: &'a Audience,
-    /// A parameter and its value.
-    pub(super) identity: Option<(&'static str, &'a str)>,
-}
-
-impl Question<'_> {
-    /// The question as the query of an address.
-    pub(super) fn put_to(&self, address: &str) -> Result<Uri, CredentialError> {
-        let audience = self.audience.to_string();
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("api-version", self.api_version)
-            .append_pair("resource", &audience)
-            .extend_pairs(self.identity)
-            .finish();
-        format!("{address}?{query}").parse().map_err(|_| {
-            CredentialError::needs_action(
-                "the audience or the identity is too long for a request",
-                "Check the route's audience and the credential's identity.",
-            )
-        })
-    }
+/// The request for a token as a URL: with the audience, and the parameter that names an identity.
+pub(super) fn request(
+    address: &str,
+    api_version: &str,
+    audience: &Audience,
+    identity: Option<(&str, &str)>,
+) -> Result<Uri, CredentialError> {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("api-version", api_version)
+        .append_pair("resource", audience.as_str())
+        .extend_pairs(identity)
+        .finish();
+    format!("{address}?{query}").parse().map_err(|_| {
+        CredentialError::needs_action(
+            "the audience or the identity is too long for a request",
+            "Check the route's audience and the credential's identity.",
+        )
+    })
 }
 
 /// How a user-assigned identity is named in a request; `resource` is the platform's own name for a
@@ -119,13 +112,10 @@ mod tests {
     fn asks_byte_for_byte() {
         let audience = Audience::parse("https://dicom.example/").expect("an audience");
         let id = UserAssigned::ResourceId("/subscriptions/a b&c".to_owned());
-        let question = Question {
-            api_version: "2019-08-01",
-            audience: &audience,
-            identity: parameter(Some(&id), "mi_res_id"),
-        };
+        let identity = parameter(Some(&id), "mi_res_id");
+        let url = request("http://127.0.0.1:1/msi/", "2019-08-01", &audience, identity);
         assert_eq!(
-            question.put_to("http://127.0.0.1:1/msi/").expect("a URL"),
+            url.expect("a URL"),
             "http://127.0.0.1:1/msi/?api-version=2019-08-01&resource=https%3A%2F%2Fdicom.example%2F\
              &mi_res_id=%2Fsubscriptions%2Fa+b%26c"
         );

@@ -9,8 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     super::{AccessToken, CredentialError, context::Context, http::Response},
-    endpoint::{self, Question},
-    reply,
+    endpoint, reply,
 };
 use crate::config::{Audience, ServiceUrl, UserAssigned};
 
@@ -46,12 +45,13 @@ impl Imds {
         context: &Context,
         audience: &Audience,
     ) -> Result<AccessToken, CredentialError> {
-        let question = Question {
-            api_version: API_VERSION,
+        let identity = endpoint::parameter(self.identity.as_ref(), "msi_res_id");
+        let url = endpoint::request(
+            &format!("{}{PATH}", self.base),
+            API_VERSION,
             audience,
-            identity: endpoint::parameter(self.identity.as_ref(), "msi_res_id"),
-        };
-        let url = question.put_to(&format!("{}{PATH}", self.base))?;
+            identity,
+        )?;
         let mut tries = 0;
         loop {
             let start = context.clock.now();

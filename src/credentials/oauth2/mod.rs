@@ -54,28 +54,25 @@ impl OAuth2 {
     pub(super) async fn token(&self) -> Result<AccessToken, CredentialError> {
         let host = self.keys.token_url.host();
         let generation = self.clients.generation();
-        let client = self.clients.get(generation, || self.register()).await?;
-        let (response, start) = self.ask(&client).await?;
-        if Refusal::of(&response) != Some(Refusal::InvalidClient)
-            || self.keys.registration.is_none()
-        {
-            if response.status.is_success() {
-                client.set_worked();
+        let mut client = self.clients.get(generation, || self.register()).await?;
+        let (mut response, mut start) = self.ask(&client).await?;
+        let mut remedies = &REMEDIES;
+        let refusal = Refusal::of(&response);
+        if self.keys.registration.is_some() && refusal == Some(Refusal::InvalidClient) {
+            remedies = &REGISTERED_REMEDIES;
+            let replaced = self
+                .clients
+                .replace(generation, &client, || self.register());
+            if let Some(next) = replaced.await? {
+                client = next;
+                (response, start) = self.ask(&client).await?;
             }
-            return refusal::read_token(&response, host, &REMEDIES, start);
         }
-        let replaced = self
-            .clients
-            .replace(generation, &client, || self.register())
-            .await?;
-        let Some(client) = replaced else {
-            return refusal::read_token(&response, host, &REGISTERED_REMEDIES, start);
-        };
-        let (response, start) = self.ask(&client).await?;
-        if response.status.is_success() {
+        let token = refusal::read_token(&response, host, remedies, start);
+        if token.is_ok() {
             client.set_worked();
         }
-        refusal::read_token(&response, host, &REGISTERED_REMEDIES, start)
+        token
     }
 
     /// The token endpoint's response, and when it was asked: the life of a token starts while its

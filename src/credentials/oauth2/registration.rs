@@ -1,8 +1,6 @@
 //! How a client registers itself (RFC 7591) with a software statement that the server's owner gave
 //! out.
 
-use bytes::Bytes;
-use http::{Method, Request, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -49,15 +47,14 @@ impl OAuth2 {
         })?;
         let statement = read(&registration.software_statement).await?;
         let body = json!({ "software_statement": statement.expose_secret() });
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(registration.url.uri().clone())
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONTENT_TYPE, "application/json;charset=utf-8")
-            .body(Bytes::from(body.to_string()))
-            .expect("a parsed URI and constant headers make a request");
-        request.headers_mut().extend(self.headers().await?);
-        let response = self.context.endpoints.send(request).await?;
+        let json = "application/json;charset=utf-8";
+        let headers = self.headers().await?;
+        let url = registration.url.uri();
+        let response = self
+            .context
+            .endpoints
+            .post(url, json, body.to_string(), headers)
+            .await?;
         let client = read_client(&response, registration)?;
         tracing::info!(host = registration.url.host(), "client registered");
         Ok(client)
