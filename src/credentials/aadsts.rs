@@ -79,7 +79,7 @@ const MEANINGS: &[(&[u64], &str, &str)] = &[
     (
         &[7_000_218],
         "application {client id} does not let people sign in without its secret",
-        "Allow public client flows under Authentication of the application, or use another client_id.",
+        "Allow public client flows under Authentication of the application, or use another {client key}.",
     ),
     (
         &[7_000_222],

@@ -82,16 +82,11 @@ pub(super) struct AzureCli {
 
 impl AzureCli {
     pub(super) fn new(keys: config::AzureCli, context: &Context) -> Self {
-        let config::AzureCli {
-            tenant,
-            subscription,
-            path,
-            timeout,
-        } = keys;
+        let subscription = keys.subscription;
         let keys = config::Tool {
-            tenant,
-            path,
-            timeout,
+            tenant: keys.tenant,
+            path: keys.path,
+            timeout: keys.timeout,
         };
         Self {
             account: Account::new(&AZ, keys, context),

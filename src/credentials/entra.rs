@@ -40,6 +40,16 @@ fn endpoint(authority: &ServiceUrl, tenant: &Tenant, name: &str) -> Uri {
         .expect("a tenant holds only characters that a path may hold")
 }
 
+/// The tenant that a variable names.
+pub(super) fn tenant_in(variable: &str, value: &str) -> Result<Tenant, CredentialError> {
+    Tenant::parse(value.trim()).map_err(|error| {
+        CredentialError::needs_action(
+            format!("{variable}: {error}"),
+            "Correct the variable and start ahds-proxy again.",
+        )
+    })
+}
+
 /// An application that signs in by itself: the client credentials grant (RFC 6749, section 4.4).
 #[derive(Debug)]
 pub(super) struct Application<'a> {

@@ -6,7 +6,10 @@ use std::{env, path::PathBuf};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    AccessToken, CredentialError, assertion::ASSERTION_TYPE, context::Context, entra::Application,
+    AccessToken, CredentialError,
+    assertion::ASSERTION_TYPE,
+    context::Context,
+    entra::{self, Application},
     error::unread,
 };
 use crate::config::{self, Audience, SecretRef, ServiceUrl, Tenant};
@@ -69,14 +72,8 @@ impl Workload {
         let tenant = match keys.tenant {
             Some(tenant) => Some(tenant),
             None => set(TENANT_VARIABLE)
-                .map(|tenant| Tenant::parse(tenant.trim()))
-                .transpose()
-                .map_err(|error| {
-                    CredentialError::needs_action(
-                        format!("{TENANT_VARIABLE}: {error}"),
-                        "Correct the variable and start ahds-proxy again.",
-                    )
-                })?,
+                .map(|tenant| entra::tenant_in(TENANT_VARIABLE, &tenant))
+                .transpose()?,
         };
         let client_id = keys.client_id.or_else(|| set(CLIENT_ID_VARIABLE));
         let token_file = keys

@@ -76,12 +76,19 @@ async fn with_keys_that_fit(config: Config) -> Result<Config, ConfigErrors> {
 }
 
 fn credential_kind(config: &Config, route: &Route) -> &'static str {
-    let credential = config.credentials.get(&route.credential);
-    credential.map_or("none", |credential| credential.kind().name)
+    config.credentials[&route.credential].kind().name
 }
 
 fn is_tls(config: &Config, listen: &Listen) -> bool {
     config.security.tls.is_some() && matches!(listen, Listen::Tcp { .. })
+}
+
+fn links(route: &Route) -> &'static str {
+    if route.rewrite_links {
+        "rewrite"
+    } else {
+        "keep"
+    }
 }
 
 fn text(config: &Config) -> String {
@@ -122,11 +129,7 @@ fn text(config: &Config) -> String {
             let tls = if is_tls(config, listen) { ", TLS" } else { "" };
             line(format_args!("        listen {listen}{tls}"));
         }
-        let links = if route.rewrite_links {
-            "rewrite"
-        } else {
-            "keep"
-        };
+        let links = links(route);
         match &route.public_url {
             Some(url) => line(format_args!("        links {links}, as {url}")),
             None => line(format_args!("        links {links}")),
@@ -197,11 +200,7 @@ impl<'a> Summary<'a> {
                 kind: credential_kind(config, route),
             },
             read_only: route.read_only,
-            links: if route.rewrite_links {
-                "rewrite"
-            } else {
-                "keep"
-            },
+            links: links(route),
             public_url: route.public_url.as_ref().map(ToString::to_string),
             listen: route.listen.as_ref().map(ToString::to_string),
             retry_throttled: route.retry_throttled,

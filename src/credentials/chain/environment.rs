@@ -3,9 +3,9 @@
 
 use super::super::{
     AccessToken, CredentialError, Reason, client_certificate::ClientCertificate,
-    client_secret::ClientSecret, context::Context,
+    client_secret::ClientSecret, context::Context, entra,
 };
-use crate::config::{self, Audience, SecretRef, ServiceUrl, Tenant};
+use crate::config::{self, Audience, SecretRef, ServiceUrl};
 
 pub(super) const NAME: &str = "environment";
 
@@ -43,14 +43,9 @@ impl Environment {
                 proof.is_some(),
             ));
         };
-        let tenant = match Tenant::parse(tenant.trim()) {
+        let tenant = match entra::tenant_in(TENANT, tenant) {
             Ok(tenant) => tenant,
-            Err(error) => {
-                return Self::Unusable(CredentialError::needs_action(
-                    format!("{TENANT}: {error}"),
-                    "Correct the variable and start ahds-proxy again.",
-                ));
-            }
+            Err(error) => return Self::Unusable(error),
         };
         let client_id = client_id.trim().to_owned();
         let authority = authority.clone();

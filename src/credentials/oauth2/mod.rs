@@ -27,6 +27,7 @@ const REMEDIES: Remedies = Remedies {
     invalid_request: "Check `scope`, `resource`, `auth`, `headers` and `parameters` against what the server asks for.",
     invalid_client: "Check `client_id` and `client_secret`, and whether the server wants them as auth = \"basic\" or \"body\".",
     invalid_grant: "Check `client_id` and `parameters`, and ask the server's owner whether the client was revoked.",
+    invalid_target: "Set `resource` to one that the server knows.",
 };
 
 const REGISTERED_REMEDIES: Remedies = Remedies {

@@ -28,6 +28,7 @@ const REMEDIES: Remedies = Remedies {
     invalid_request: "Check `scope`, and that the server offers SMART Backend Services.",
     invalid_client: "Check `client_id`, `algorithm` and `key_id`, that the public half of `key` is registered with the server, and this machine's clock.",
     invalid_grant: "Check `client_id` and this machine's clock, and ask the server's owner whether the client was revoked.",
+    invalid_target: "SMART has no parameter for it, and none was sent: ask the server's owner which one it expects.",
 };
 
 const DISCOVERED_REMEDIES: Remedies = Remedies {
