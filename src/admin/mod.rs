@@ -210,7 +210,7 @@ impl RouteStatus {
         Self {
             name: route.name.clone(),
             prefix: route.prefix.as_str().to_owned(),
-            upstream: format!("{}{}", route.upstream.origin(), route.upstream.base_path()),
+            upstream: route.upstream.to_string(),
             audience: route.audience.as_ref().map(ToString::to_string),
             credential: route.credential.clone(),
         }

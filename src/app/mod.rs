@@ -68,16 +68,8 @@ pub struct Running {
 }
 
 /// Serves until SIGTERM or SIGINT and drains. A second signal ends it at once. On SIGHUP the
-/// configuration comes from `reload` again.
+/// configuration comes from `reload` again. Calls `started` once every address is bound.
 pub async fn run<E: fmt::Display>(
-    config: &Config,
-    reload: impl Reload<E>,
-) -> Result<(), StartError> {
-    run_then(config, reload, |_| ()).await
-}
-
-/// As [`run`], and calls `started` once every address is bound.
-pub async fn run_then<E: fmt::Display>(
     config: &Config,
     reload: impl Reload<E>,
     started: impl FnOnce(&Running),
@@ -199,7 +191,7 @@ fn announce(config: &Config, warnings: &[String]) {
         tracing::info!(
             route = &*route.name,
             prefix = route.prefix.as_str(),
-            upstream = %format_args!("{}{}", route.upstream.origin(), route.upstream.base_path()),
+            upstream = %route.upstream,
             audience = route.audience.as_ref().map(tracing::field::display),
             credential = &*route.credential,
             kind = config.credentials[&route.credential].kind().name,

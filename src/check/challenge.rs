@@ -39,22 +39,21 @@ impl Challenge {
     }
 }
 
+/// The words of Microsoft.IdentityModel, which both services use.
+const WORDS: [(&str, Blame); 6] = [
+    ("audience", Blame::Audience),
+    ("expired", Blame::Time),
+    ("lifetime", Blame::Time),
+    ("not valid before", Blame::Time),
+    ("issuer", Blame::Issuer),
+    ("signature", Blame::Signature),
+];
+
 impl Blame {
-    /// The words of Microsoft.IdentityModel, which both services use.
     fn of(description: &str) -> Option<Self> {
         let text = description.to_ascii_lowercase();
-        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        if has(&["audience"]) {
-            Some(Self::Audience)
-        } else if has(&["expired", "lifetime", "not valid before"]) {
-            Some(Self::Time)
-        } else if has(&["issuer"]) {
-            Some(Self::Issuer)
-        } else if has(&["signature"]) {
-            Some(Self::Signature)
-        } else {
-            None
-        }
+        let found = WORDS.iter().find(|(word, _)| text.contains(word));
+        found.map(|(_, blame)| *blame)
     }
 }
 

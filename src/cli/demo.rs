@@ -77,7 +77,7 @@ async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {
     point_at(&mut config, &emulator).map_err(|error| failed(&error))?;
     let unchanged = config.clone();
     let reload = move || Ok::<_, std::convert::Infallible>(unchanged.clone());
-    let serving = app::run_then(&config, reload, |running| {
+    let serving = app::run(&config, reload, |running| {
         let invitation = invitation(running);
         // Whoever reads it may not be there yet.
         tokio::task::spawn_blocking(move || print(&invitation));

@@ -16,7 +16,7 @@ pub(super) fn run(config: &Config, flags: &Overrides) -> Result<ExitCode, ExitCo
     let flags = flags.clone();
     let reload =
         move || config::reload(&flags, &environment).map_err(|errors| errors.in_one_line());
-    let served = runtime::block_on(app::run(config, reload))?;
+    let served = runtime::block_on(app::run(config, reload, |_| ()))?;
     served
         .map(|()| ExitCode::SUCCESS)
         .map_err(|error| failed(&error))

@@ -136,14 +136,12 @@ pub(super) fn denied(
         .copied()
         .or_else(|| aadsts::find_code(&denied.error_description));
     let answered = format!("the token endpoint answered {}", response.status.as_u16());
-    let mut error = match code {
+    response.with_wait(match code {
         _ if response.is_transient() => CredentialError::transient(answered, TRY_AGAIN),
         Some(code) => aadsts::explain(code, requester, sign_in),
         None if denied.error == "temporarily_unavailable" => {
             CredentialError::transient(answered, TRY_AGAIN)
         }
         None => CredentialError::needs_action(answered, requester.names.check_all()),
-    };
-    error.retry_after = response.retry_after();
-    error
+    })
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Limited};
 
-use super::{CredentialError, Reason};
+use super::CredentialError;
 use crate::upstream::{self, Connections, Pools};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -47,30 +47,30 @@ impl Response {
     /// The error for a response that is neither a token nor a refusal that can be read. `key` is the key of the
     /// configuration that names the endpoint.
     pub(super) fn unexpected(&self, host: &str, key: &str) -> CredentialError {
-        let status = self.status.as_u16();
-        let (reason, remedy) = if self.is_transient() {
-            (Reason::Transient, TRY_AGAIN.to_owned())
+        let answered = format!("{host} answered {}", self.status.as_u16());
+        let error = if self.is_transient() {
+            CredentialError::transient(answered, TRY_AGAIN)
         } else if self.status.is_success() {
-            (
-                Reason::Transient,
+            CredentialError::transient(
+                format!("{answered} with an unexpected body"),
                 format!("Check `{key}`, and that no captive portal answers in its place."),
             )
         } else if self.status.is_redirection() {
-            (
-                Reason::NeedsAction,
+            CredentialError::needs_action(
+                answered,
                 format!("Check `{key}`: ahds-proxy follows no redirect with a secret."),
             )
         } else {
-            (Reason::NeedsAction, format!("Check `{key}`."))
+            CredentialError::needs_action(answered, format!("Check `{key}`."))
         };
-        let message = if self.status.is_success() {
-            format!("{host} answered {status} with an unexpected body")
-        } else {
-            format!("{host} answered {status}")
-        };
+        self.with_wait(error)
+    }
+
+    /// The error, with the wait that the endpoint asks for.
+    pub(super) fn with_wait(&self, error: CredentialError) -> CredentialError {
         CredentialError {
             retry_after: self.retry_after(),
-            ..CredentialError::new(reason, message, remedy)
+            ..error
         }
     }
 }

@@ -123,8 +123,5 @@ fn refused(response: &Response, host: &str, remedies: &Remedies) -> CredentialEr
     let Some(refusal) = Refusal::of(response) else {
         return response.unexpected(host, remedies.endpoint);
     };
-    CredentialError {
-        retry_after: response.retry_after(),
-        ..refusal.explain(host, remedies)
-    }
+    response.with_wait(refusal.explain(host, remedies))
 }

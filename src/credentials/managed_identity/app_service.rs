@@ -57,23 +57,17 @@ impl AppService {
                     "Run ahds-proxy inside the app whose IDENTITY_ENDPOINT it is, and try again.",
                 )
             })?;
-        if response.status.is_success() {
-            return reply::read_token(&response, start);
-        }
         let platform = "the app's identity endpoint";
-        Err(reply::denied(
-            &response,
-            platform,
-            audience,
-            || match response.status {
+        reply::read(&response, start, platform, audience, || {
+            match response.status {
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => refused_header(),
                 StatusCode::BAD_REQUEST => self.not_assigned(),
                 status => CredentialError::needs_action(
                     format!("{platform} answered {}", status.as_u16()),
                     "Check that IDENTITY_ENDPOINT is the one that the platform set.",
                 ),
-            },
-        ))
+            }
+        })
     }
 
     fn not_assigned(&self) -> CredentialError {

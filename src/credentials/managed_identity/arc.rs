@@ -67,16 +67,13 @@ impl Arc {
             start = context.clock.now();
             response = ask(headers).await?;
         }
-        if response.status.is_success() {
-            return reply::read_token(&response, start);
-        }
         let platform = "the Azure Arc agent";
-        Err(reply::denied(&response, platform, audience, || {
+        reply::read(&response, start, platform, audience, || {
             CredentialError::needs_action(
                 format!("{platform} answered {}", response.status.as_u16()),
                 "Check that the machine is connected: azcmagent show",
             )
-        }))
+        })
     }
 
     /// The key in the file that the agent's challenge names.

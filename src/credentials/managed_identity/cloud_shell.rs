@@ -38,15 +38,12 @@ impl CloudShell {
                     "Run ahds-proxy inside Cloud Shell, or unset MSI_ENDPOINT and start it again.",
                 )
             })?;
-        if response.status.is_success() {
-            return reply::read_token(&response, start);
-        }
         let platform = "Cloud Shell";
-        Err(reply::denied(&response, platform, audience, || {
+        reply::read(&response, start, platform, audience, || {
             CredentialError::needs_action(
                 format!("{platform} answered {}", response.status.as_u16()),
                 "Check the route's audience, or restart the shell.",
             )
-        }))
+        })
     }
 }

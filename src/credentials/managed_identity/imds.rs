@@ -1,7 +1,7 @@
 //! The instance metadata service of virtual machines, scale sets and container instances
 //! (learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Map, Value};
@@ -60,11 +60,8 @@ impl Imds {
                 .get(&url, endpoint::metadata_header())
                 .await
                 .map_err(|error| error.with_remedy(ELSEWHERE))?;
-            if response.status.is_success() {
-                return reply::read_token(&response, start);
-            }
             let Some(pause) = pause(response.status, tries, response.retry_after()) else {
-                return Err(self.denied(&response, audience));
+                return self.read(&response, start, audience);
             };
             sleep(pause).await;
             tries += 1;
@@ -100,19 +97,26 @@ impl Imds {
         matches!(response.status.as_u16(), 400 | 410 | 429) || self.is_configured && is_json()
     }
 
-    fn denied(&self, response: &Response, audience: &Audience) -> CredentialError {
+    fn read(
+        &self,
+        response: &Response,
+        start: SystemTime,
+        audience: &Audience,
+    ) -> Result<AccessToken, CredentialError> {
         let platform = format!("the instance metadata service at {}", self.base.host());
-        reply::denied(response, &platform, audience, || match response.status {
-            StatusCode::BAD_REQUEST => self.not_assigned(),
-            // Docker Desktop responds for addresses that it cannot reach.
-            StatusCode::FORBIDDEN if is_unreachable(response) => CredentialError::absent(
-                format!("{platform} is not within reach of this container"),
-                "Use another credential, such as azure-cli.",
-            ),
-            status => CredentialError::needs_action(
-                format!("{platform} answered {}", status.as_u16()),
-                "Check that it is Azure's, and not a proxy or another cloud's.",
-            ),
+        reply::read(response, start, &platform, audience, || {
+            match response.status {
+                StatusCode::BAD_REQUEST => self.not_assigned(),
+                // Docker Desktop responds for addresses that it cannot reach.
+                StatusCode::FORBIDDEN if is_unreachable(response) => CredentialError::absent(
+                    format!("{platform} is not within reach of this container"),
+                    "Use another credential, such as azure-cli.",
+                ),
+                status => CredentialError::needs_action(
+                    format!("{platform} answered {}", status.as_u16()),
+                    "Check that it is Azure's, and not a proxy or another cloud's.",
+                ),
+            }
         })
     }
 

@@ -27,10 +27,7 @@ struct Granted {
 }
 
 /// The token in a response. `start` is when it was asked for.
-pub(super) fn read_token(
-    response: &Response,
-    start: SystemTime,
-) -> Result<AccessToken, CredentialError> {
+fn read_token(response: &Response, start: SystemTime) -> Result<AccessToken, CredentialError> {
     let no_token = || {
         CredentialError::transient(
             "the managed identity endpoint's response is not a token",
@@ -61,16 +58,20 @@ fn renewal(start: SystemTime, expires_on: SystemTime) -> Renewal {
     }
 }
 
-/// Why a response is no token: what Entra said behind it, else trouble that may pass, else what
+/// The token in a response, or why there is none: what Entra said behind it, else trouble that may pass, else what
 /// `refused` makes of the platform's own words.
-pub(super) fn denied(
+pub(super) fn read(
     response: &Response,
+    start: SystemTime,
     platform: &str,
     audience: &Audience,
     refused: impl FnOnce() -> CredentialError,
-) -> CredentialError {
+) -> Result<AccessToken, CredentialError> {
+    if response.status.is_success() {
+        return read_token(response, start);
+    }
     let text = std::str::from_utf8(&response.body).unwrap_or_default();
-    let mut error = if may_pass(response) {
+    let error = if may_pass(response) {
         CredentialError::transient(
             format!("{platform} answered {}", response.status.as_u16()),
             TRY_AGAIN,
@@ -86,8 +87,7 @@ pub(super) fn denied(
     } else {
         refused()
     };
-    error.retry_after = response.retry_after();
-    error
+    Err(response.with_wait(error))
 }
 
 /// A failure that passes by itself. An endpoint is not there (404, 410) while the platform replaces it.
@@ -155,8 +155,11 @@ mod tests {
     fn tells_what_may_pass_from_what_will_not() {
         let audience = Audience::parse("https://a.example").expect("an audience");
         let refused = || CredentialError::absent("no identity", "Assign one.");
-        let denied =
-            |status, body| denied(&response(status, body), "the endpoint", &audience, refused);
+        let denied = |status, body| {
+            let response = response(status, body);
+            let read = read(&response, at(0), "the endpoint", &audience, refused);
+            read.expect_err("no token")
+        };
         for status in [404, 408, 410, 429, 500, 503] {
             assert_eq!(denied(status, "").reason, Reason::Transient, "{status}");
         }

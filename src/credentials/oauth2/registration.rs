@@ -84,9 +84,11 @@ fn refused(response: &Response, registration: &Registration) -> CredentialError 
         return response.unexpected(host, "registration.url");
     };
     let statement = &registration.software_statement;
-    let refuse = |what: &str, remedy: &str| CredentialError {
-        retry_after: response.retry_after(),
-        ..CredentialError::needs_action(format!("{host} {what}"), remedy)
+    let refuse = |what: &str, remedy: &str| {
+        response.with_wait(CredentialError::needs_action(
+            format!("{host} {what}"),
+            remedy,
+        ))
     };
     match error {
         Refusal::InvalidRequest => refuse(
