@@ -97,7 +97,8 @@ impl Admin {
             "/readyz" => self.readiness(head),
             "/status" if !self.is_local => text(
                 StatusCode::FORBIDDEN,
-                "/status is for callers on this machine only: set `admin` to a loopback address, such as 127.0.0.1:8081.\n",
+                "/status serves only connections to a loopback address. Call it on the proxy's own machine as \
+                 127.0.0.1 or [::1]; `admin` must listen there.\n",
             ),
             "/status" => match self.serving().guard.refusal(head) {
                 Some(refusal) => refusal.map(Full::new),
@@ -209,7 +210,7 @@ impl RouteStatus {
         Self {
             name: route.name.clone(),
             prefix: route.prefix.as_str().to_owned(),
-            upstream: format!("{}{}", route.upstream.origin(), route.upstream.base_path()),
+            upstream: route.upstream.to_string(),
             audience: route.audience.as_ref().map(ToString::to_string),
             credential: route.credential.clone(),
         }
@@ -313,6 +314,7 @@ mod tests {
             );
             let (status, about) = get(&admin, "/status").await;
             assert_eq!(status == 200, is_local, "{peer:?}");
+            assert_eq!(about.contains("127.0.0.1 or [::1]"), !is_local);
             assert_eq!(about.contains("ws-fhir"), is_local, "{about}");
         }
     }

@@ -70,16 +70,8 @@ pub struct Running {
 }
 
 /// Serves until SIGTERM or SIGINT, then drains. A second signal ends the drain at once. On SIGHUP,
-/// `reload` reads the configuration again.
+/// `reload` reads the configuration again. Calls `started` once every address is bound.
 pub async fn run<E: fmt::Display>(
-    config: &Config,
-    reload: impl Reload<E>,
-) -> Result<(), StartError> {
-    run_then(config, reload, |_| ()).await
-}
-
-/// Does the same as [`run`], and calls `started` once every address is bound.
-pub async fn run_then<E: fmt::Display>(
     config: &Config,
     reload: impl Reload<E>,
     started: impl FnOnce(&Running),
@@ -170,13 +162,6 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
 
 /// The keys that are read at start only, and in which two configurations differ.
 fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
-    let mut keys = Vec::new();
-    let mut compare = |key, is_same: bool| {
-        if !is_same {
-            keys.push(key);
-        }
-    };
-    compare("listen", old.listen == new.listen);
     let own = |config: &Config| -> Vec<(Arc<str>, Option<Listen>)> {
         let routes = config.routes.iter();
         let routes = routes.filter(|route| route.listen.is_some());
@@ -184,19 +169,19 @@ fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
             .map(|route| (route.name.clone(), route.listen.clone()))
             .collect()
     };
-    compare("routes.NAME.listen", own(old) == own(new));
-    compare(
-        "security.tls",
-        old.security.tls.is_some() == new.security.tls.is_some(),
-    );
-    compare("admin", old.admin == new.admin);
-    compare(
-        "limits.connections",
-        old.limits.connections == new.limits.connections,
-    );
-    compare("log", old.log == new.log);
-    compare("shutdown.drain", old.drain == new.drain);
-    keys
+    let is_tls = |config: &Config| config.security.tls.is_some();
+    let connections = |config: &Config| config.limits.connections;
+    let same = [
+        ("listen", old.listen == new.listen),
+        ("routes.NAME.listen", own(old) == own(new)),
+        ("security.tls", is_tls(old) == is_tls(new)),
+        ("admin", old.admin == new.admin),
+        ("limits.connections", connections(old) == connections(new)),
+        ("log", old.log == new.log),
+        ("shutdown.drain", old.drain == new.drain),
+    ];
+    let differing = same.into_iter().filter(|(_, is_same)| !is_same);
+    differing.map(|(key, _)| key).collect()
 }
 
 /// Logs the routes, and the warnings about the configuration.
@@ -208,7 +193,7 @@ fn announce(config: &Config, warnings: &[String]) {
         tracing::info!(
             route = &*route.name,
             prefix = route.prefix.as_str(),
-            upstream = %format_args!("{}{}", route.upstream.origin(), route.upstream.base_path()),
+            upstream = %route.upstream,
             audience = route.audience.as_ref().map(tracing::field::display),
             credential = &*route.credential,
             kind = config.credentials[&route.credential].kind().name,

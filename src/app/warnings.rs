@@ -8,6 +8,13 @@ use std::{
 
 use crate::{config::Config, credentials, x509::Certificate};
 
+/// The command that makes a running process read the file again.
+const RELOAD: &str = if cfg!(unix) {
+    "send SIGHUP"
+} else {
+    "restart ahds-proxy"
+};
+
 /// Returns the warnings, each with its remedy. Blocks on the file system.
 pub fn warnings(config: &Config, now: SystemTime) -> Vec<String> {
     let secrets = config.secret_files.iter();
@@ -29,12 +36,7 @@ fn certificate(config: &Config, now: SystemTime) -> Option<String> {
     if let Some(end) = certificate.ended(now) {
         return Some(format!(
             "`security.tls.certificate`: {file} ended on {end}, so clients will refuse it; renew it \
-             and {}",
-            if cfg!(unix) {
-                "send SIGHUP"
-            } else {
-                "restart ahds-proxy"
-            }
+             and {RELOAD}"
         ));
     }
     let start = certificate.begins(now)?;
@@ -83,29 +85,25 @@ fn writable_program(program: &Path) -> Option<String> {
     ))
 }
 
-/// Whether the mode of a file or folder lets every user write. Symbolic links are followed.
-#[cfg(unix)]
+/// Whether every user may write. Symbolic links are followed.
 fn is_writable_by_all(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    path.metadata()
-        .is_ok_and(|about| about.permissions().mode() & 0o002 != 0)
+    mode(path) & 0o002 != 0
 }
 
 /// Whether only the owner of a file in this folder may replace the file.
-#[cfg(unix)]
 fn is_sticky(folder: &Path) -> bool {
+    mode(folder) & 0o1000 != 0
+}
+
+/// The mode of the file or folder that `path` leads to, or 0 where the system has no modes.
+#[cfg(unix)]
+fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
-    folder
-        .metadata()
-        .is_ok_and(|about| about.permissions().mode() & 0o1000 != 0)
+    path.metadata()
+        .map_or(0, |about| about.permissions().mode())
 }
 
 #[cfg(not(unix))]
-fn is_writable_by_all(_: &Path) -> bool {
-    false
-}
-
-#[cfg(not(unix))]
-fn is_sticky(_: &Path) -> bool {
-    false
+fn mode(_: &Path) -> u32 {
+    0
 }

@@ -1,6 +1,7 @@
 //! Reads the `WWW-Authenticate` of a service (RFC 6750, section 3), as far as it can be understood.
 
 use http::{HeaderMap, header};
+use uuid::fmt::Hyphenated;
 
 use crate::config::Tenant;
 
@@ -39,22 +40,21 @@ impl Challenge {
     }
 }
 
+/// The words in the messages of `Microsoft.IdentityModel`, which both services use.
+const WORDS: [(&str, Blame); 6] = [
+    ("audience", Blame::Audience),
+    ("expired", Blame::Time),
+    ("lifetime", Blame::Time),
+    ("not valid before", Blame::Time),
+    ("issuer", Blame::Issuer),
+    ("signature", Blame::Signature),
+];
+
 impl Blame {
-    /// Reads the texts of `Microsoft.IdentityModel`, which both services use.
     fn of(description: &str) -> Option<Self> {
         let text = description.to_ascii_lowercase();
-        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        if has(&["audience"]) {
-            Some(Self::Audience)
-        } else if has(&["expired", "lifetime", "not valid before"]) {
-            Some(Self::Time)
-        } else if has(&["issuer"]) {
-            Some(Self::Issuer)
-        } else if has(&["signature"]) {
-            Some(Self::Signature)
-        } else {
-            None
-        }
+        let found = WORDS.iter().find(|(word, _)| text.contains(word));
+        found.map(|(_, blame)| *blame)
     }
 }
 
@@ -69,6 +69,6 @@ fn parameter<'a>(challenge: &'a str, name: &str) -> Option<&'a str> {
 fn tenant_of(url: &str) -> Option<Tenant> {
     let (_, rest) = url.split_once("://")?;
     let segment = rest.split('/').nth(1)?;
-    let is_id = segment.len() == 36 && segment.bytes().filter(|byte| *byte == b'-').count() == 4;
-    is_id.then(|| Tenant::parse(segment).ok())?
+    segment.parse::<Hyphenated>().ok()?;
+    Tenant::parse(segment).ok()
 }

@@ -21,12 +21,8 @@ pub(crate) struct Finding {
     /// The subject of the check.
     pub check: Check,
     /// The result.
-    pub status: Status,
-    /// The observation. It never contains a token or the body of a response, but may contain any
-    /// character that the other side sent.
-    pub detail: String,
-    /// The remedy, if one is needed.
-    pub remedy: Option<String>,
+    #[serde(flatten)]
+    pub outcome: Outcome,
 }
 
 /// The subjects of checks, in their order.
@@ -86,11 +82,14 @@ impl Status {
 }
 
 /// A finding without its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Outcome {
-    pub(super) status: Status,
-    pub(super) detail: String,
-    pub(super) remedy: Option<String>,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Outcome {
+    pub status: Status,
+    /// The observation. It never contains a token or the body of a response, but may contain any
+    /// character that the other side sent.
+    pub detail: String,
+    /// The remedy, if one is needed.
+    pub remedy: Option<String>,
 }
 
 impl Outcome {
@@ -102,7 +101,7 @@ impl Outcome {
         }
     }
 
-    pub(super) fn failed(detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn failed(detail: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             status: Status::Failed,
             detail: detail.into(),

@@ -18,15 +18,15 @@ use std::sync::Arc;
 
 use crate::{
     clock::Clock,
-    config::{Config, Route, Word as _},
+    config::{self, Config, Route, Word as _},
     credentials::Credentials,
     token::{Source, TokenCache},
     upstream::{Connections, Origin, StartError},
 };
 
-use self::{caller::Caller, finding::Outcome, probe::Probe, response::Response};
+use self::{caller::Caller, probe::Probe, response::Response};
 
-pub(crate) use finding::{Check, Event, Finding, Status};
+pub(crate) use finding::{Check, Event, Finding, Outcome, Status};
 
 /// Checks the routes one after the other. Fails if no connection can be made at all.
 pub(crate) async fn run(
@@ -72,9 +72,7 @@ impl Walk<'_> {
             tell(Event::Found(Finding {
                 route: Some(name.clone()),
                 check,
-                status: outcome.status,
-                detail: outcome.detail,
-                remedy: outcome.remedy,
+                outcome,
             }));
             is_ok
         };
@@ -116,6 +114,7 @@ impl Walk<'_> {
                 Ok(response) => response.judge_authorized(&Caller {
                     route: self.route,
                     kind: self.source.status().kind,
+                    is_auto: matches!(self.credential(), config::Credential::Auto(_)),
                     claims: &token.claims,
                     is_closed: matches!(&open, Some(Ok(open)) if open.is_forbidden()),
                     now: self.clock.now(),
@@ -123,6 +122,10 @@ impl Walk<'_> {
             },
         };
         found(tell, Check::Authorized, outcome);
+    }
+
+    fn credential(&self) -> &config::Credential {
+        &self.config.credentials[&self.route.credential]
     }
 
     fn configuration(&self) -> Outcome {
@@ -133,7 +136,7 @@ impl Walk<'_> {
             credential,
             ..
         } = self.route;
-        let source = self.config.credentials[credential].kind().name;
+        let source = self.credential().kind().name;
         let audience = audience.as_ref().map_or_else(
             || "no audience".to_owned(),
             |audience| format!("audience {audience}"),

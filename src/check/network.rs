@@ -98,10 +98,9 @@ fn refused(rejected: &Rejected, route: &Route) -> Outcome {
     let host = route.upstream.host();
     match &rejected.error {
         ConnectError::Certificate { reason, .. } => {
-            let (what, remedy) = distrust(reason, &host, name);
             let shown = rejected.certificate.as_ref().map(whose);
             let shown = shown.map_or_else(String::new, |shown| format!(": {shown}"));
-            Outcome::failed(format!("{what}{shown}"), remedy)
+            distrust(reason, &host, name, &shown)
         }
         ConnectError::Tcp { reason, .. } => Outcome::failed(
             format!("{host} does not accept connections: {reason}"),
@@ -138,47 +137,40 @@ fn refused(rejected: &Rejected, route: &Route) -> Outcome {
     }
 }
 
-fn distrust(reason: &CertificateError, host: &str, route: &str) -> (String, String) {
+fn distrust(reason: &CertificateError, host: &str, route: &str, shown: &str) -> Outcome {
     use CertificateError as Error;
+    let failed = |what: &str, remedy: &str| Outcome::failed(format!("{what}{shown}"), remedy);
     match reason {
-        Error::Expired | Error::ExpiredContext { .. } => (
-            "the certificate has expired".to_owned(),
-            "Check this machine's clock. If it is right, the server's owner has to renew the \
-             certificate."
-                .to_owned(),
+        Error::Expired | Error::ExpiredContext { .. } => failed(
+            "the certificate has expired",
+            "Check this machine's clock. If it is right, the server's owner has to renew the certificate.",
         ),
-        Error::NotValidYet | Error::NotValidYetContext { .. } => (
-            "the certificate is not valid yet".to_owned(),
-            "Check this machine's clock.".to_owned(),
+        Error::NotValidYet | Error::NotValidYetContext { .. } => failed(
+            "the certificate is not valid yet",
+            "Check this machine's clock.",
         ),
-        Error::NotValidForName | Error::NotValidForNameContext { .. } => (
-            format!("the certificate is not for {host}"),
-            format!(
-                "Check `upstream` in [routes.{route}] and network.resolve: another server responds \
-                 at this address."
+        Error::NotValidForName | Error::NotValidForNameContext { .. } => failed(
+            &format!("the certificate is not for {host}"),
+            &format!(
+                "Check `upstream` in [routes.{route}] and network.resolve: another server responds at this address."
             ),
         ),
-        Error::Revoked => (
-            "the certificate was revoked".to_owned(),
-            "Its owner has to replace it; do not trust this server until then.".to_owned(),
+        Error::Revoked => failed(
+            "the certificate was revoked",
+            "Its owner has to replace it; do not trust this server until then.",
         ),
-        Error::UnknownIssuer => (
-            "the certificate's issuer is not trusted".to_owned(),
-            "If a TLS-inspecting proxy of your organization or a private CA issued it, set ca_file in \
-             [network] to that CA's certificate (PEM). If not, do not trust this server."
-                .to_owned(),
+        Error::UnknownIssuer => failed(
+            "the certificate's issuer is not trusted",
+            "If a TLS-inspecting proxy of your organization or a private CA issued it, set ca_file in [network] to that CA's certificate (PEM). If not, do not trust this server.",
         ),
         // Two CAs have the same name. The demo, for example, makes a new CA at each start.
-        Error::BadSignature => (
-            "the certificate is not of the trusted CA with its issuer's name".to_owned(),
-            "Set ca_file in [network] to the CA's present certificate (PEM). If it is that already, do \
-             not trust this server."
-                .to_owned(),
+        Error::BadSignature => failed(
+            "the certificate is not of the trusted CA with its issuer's name",
+            "Set ca_file in [network] to the CA's present certificate (PEM). If it is that already, do not trust this server.",
         ),
-        other => (
-            format!("the certificate is not acceptable ({other})"),
-            "Its owner has to replace it. Behind a TLS-inspecting proxy, ask its administrator."
-                .to_owned(),
+        other => failed(
+            &format!("the certificate is not acceptable ({other})"),
+            "Its owner has to replace it. Behind a TLS-inspecting proxy, ask its administrator.",
         ),
     }
 }

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, header};
-use jiff::fmt::rfc2822;
+use http::HeaderMap;
 
 use super::{
     Outcome,
@@ -12,7 +11,10 @@ use super::{
     resource::Resource,
     token::second,
 };
-use crate::config::{self, DICOM_AUDIENCE, RouteKind, SignIn};
+use crate::{
+    config::{self, DICOM_AUDIENCE, RouteKind, SignIn},
+    upstream,
+};
 
 /// The clock skew that services commonly tolerate.
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
@@ -66,7 +68,7 @@ fn renewal(caller: &Caller<'_>) -> String {
     sign_in.map_or_else(
         || {
             format!(
-                "Renew it where [credentials.{}] takes it from.",
+                "Renew it where the credential {} takes it from.",
                 caller.route.credential
             )
         },
@@ -75,11 +77,7 @@ fn renewal(caller: &Caller<'_>) -> String {
 }
 
 fn clocks_differ(headers: &HeaderMap, now: SystemTime) -> Explained {
-    let there = headers
-        .get(header::DATE)
-        .and_then(|value| rfc2822::parse(value.to_str().ok()?).ok())
-        .map(|date| SystemTime::from(date.timestamp()));
-    let (apart, word) = match there?.duration_since(now) {
+    let (apart, word) = match upstream::date(headers)?.duration_since(now) {
         Ok(behind) => (behind, "behind"),
         Err(error) => (error.duration(), "ahead of"),
     };
@@ -101,7 +99,11 @@ fn wrong_tenant(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
         return None;
     }
     let (name, kind) = (&caller.route.credential, caller.kind);
-    let key = format!("Use [credentials.{name}.{kind}] with tenant = \"{wanted}\"");
+    let key = if caller.is_auto {
+        format!("Write [credentials.{name}.{kind}] with tenant = \"{wanted}\" in place of auto")
+    } else {
+        format!("Set tenant = \"{wanted}\" in [credentials.{name}.{kind}]")
+    };
     let sign_in = config::kind(kind).map(|kind| &kind.sign_in);
     let remedy = match sign_in {
         Some(sign_in @ SignIn::Command { .. }) => {
@@ -140,7 +142,7 @@ fn wrong_audience(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
                 held.join(" ")
             ),
             format!(
-                "Get a token for {configured} where [credentials.{}] takes it from, or correct \
+                "Get a token for {configured} where the credential {} takes it from, or correct \
                  `audience` in [routes.{}].",
                 route.credential, route.name
             ),
@@ -202,7 +204,7 @@ fn otherwise(challenge: &Challenge, caller: &Caller<'_>) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderValue, header};
 
     use super::*;
     use crate::{
@@ -239,6 +241,7 @@ mod tests {
         let caller = Caller {
             route: &config.routes[0],
             kind: "azure-cli",
+            is_auto: true,
             claims: &claims,
             is_closed: false,
             now: UNIX_EPOCH + Duration::from_secs(NOW),

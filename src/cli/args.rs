@@ -141,25 +141,15 @@ fn unlisted_in_demo() -> Vec<Arg> {
 
 impl From<Settings> for Overrides {
     fn from(settings: Settings) -> Self {
-        let Settings {
-            config,
-            fhir,
-            dicom,
-            listen,
-            admin,
-            credential,
-            log_format,
-            log,
-        } = settings;
         Self {
-            config,
-            fhir,
-            dicom,
-            listen,
-            admin,
-            credential,
-            log_format,
-            log,
+            config: settings.config,
+            fhir: settings.fhir,
+            dicom: settings.dicom,
+            listen: settings.listen,
+            admin: settings.admin,
+            credential: settings.credential,
+            log_format: settings.log_format,
+            log: settings.log,
         }
     }
 }

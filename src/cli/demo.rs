@@ -6,7 +6,7 @@ use azure_emulator::{Emulator, Options};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
-    output::{complain, logging, print},
+    output::{failed, logging, print},
     runtime,
 };
 use crate::{
@@ -68,10 +68,6 @@ fn only_its_own(flags: &Overrides) -> Result<(), ConfigErrors> {
 }
 
 async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {
-    let failed = |error: &dyn std::fmt::Display| {
-        complain(&format_args!("error: {error}"));
-        ExitCode::FAILURE
-    };
     let options = Options {
         samples: true,
         ..Options::default()
@@ -82,7 +78,7 @@ async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {
     point_at(&mut config, &emulator).map_err(|error| failed(&error))?;
     let unchanged = config.clone();
     let reload = move || Ok::<_, std::convert::Infallible>(unchanged.clone());
-    let serving = app::run_then(&config, reload, |running| {
+    let serving = app::run(&config, reload, |running| {
         let invitation = invitation(running);
         // Printed on another thread, since the reader of stdout may not read yet.
         tokio::task::spawn_blocking(move || print(&invitation));

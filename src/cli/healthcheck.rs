@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
-    output::{USAGE, complain},
+    output::{failed, misused},
     runtime,
 };
 
@@ -24,10 +24,8 @@ const TIMEOUT: Duration = Duration::from_millis(2500);
 
 pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCode> {
     let Some(admin) = admin else {
-        complain(
-            &"error: the admin address is off\n  = help: give the address of the running proxy with --admin",
-        );
-        return Err(ExitCode::from(USAGE));
+        let remedy = "give the address of the running proxy with --admin";
+        return Err(misused(&"the admin address is off", remedy));
     };
     let address = reachable(admin);
     let trouble = match runtime::block_on(async { timeout(TIMEOUT, ask(address)).await })? {
@@ -39,8 +37,7 @@ pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCod
             TIMEOUT.as_secs_f32()
         ),
     };
-    complain(&format_args!("error: {trouble}"));
-    Err(ExitCode::FAILURE)
+    Err(failed(&trouble))
 }
 
 /// The address to call. A listener on all addresses is called on loopback.

@@ -43,12 +43,10 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "demo")]
         Command::Demo => demo::demo(&flags),
         #[cfg(not(feature = "demo"))]
-        Command::Demo => {
-            output::complain(
-                &"error: this ahds-proxy was built without the demo\n  = help: build it with `--features demo`",
-            );
-            Err(ExitCode::from(output::USAGE))
-        }
+        Command::Demo => Err(output::misused(
+            &"this ahds-proxy was built without the demo",
+            "build it with `--features demo`",
+        )),
         Command::Healthcheck => {
             let admin = config::load_admin(&flags, &environment).map_err(|e| refused(&e));
             admin.and_then(healthcheck::healthcheck)

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The exit code for bad usage or a bad configuration. No listener has been opened then.
-pub(super) const USAGE: u8 = 2;
+const USAGE: u8 = 2;
 
 pub(super) fn refused(errors: &ConfigErrors) -> ExitCode {
     complain(errors);
@@ -31,15 +31,24 @@ pub(super) fn logging(config: &Config) -> Result<(), ExitCode> {
     })
 }
 
+/// Prints why a command failed.
+pub(super) fn failed(error: &dyn fmt::Display) -> ExitCode {
+    complain(&format_args!("error: {error}"));
+    ExitCode::FAILURE
+}
+
+/// Prints why the arguments or the configuration of a command are wrong, and the remedy.
+pub(super) fn misused(error: &dyn fmt::Display, remedy: &str) -> ExitCode {
+    complain(&format_args!("error: {error}\n  = help: {remedy}"));
+    ExitCode::from(USAGE)
+}
+
 /// Writes a result to stdout. It is no error if the reader has left, as in `… | head -1`.
 pub(super) fn print(text: &str) -> ExitCode {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format_args!("error: cannot write to stdout: {error}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&format_args!("cannot write to stdout: {error}")),
     }
 }
 

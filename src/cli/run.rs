@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::{
-    output::{complain, environment, logging},
+    output::{environment, failed, logging},
     runtime,
 };
 use crate::{
@@ -16,11 +16,8 @@ pub(super) fn run(config: &Config, flags: &Overrides) -> Result<ExitCode, ExitCo
     let flags = flags.clone();
     let reload =
         move || config::reload(&flags, &environment).map_err(|errors| errors.in_one_line());
-    match runtime::block_on(app::run(config, reload))? {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => {
-            complain(&format_args!("error: {error}"));
-            Err(ExitCode::FAILURE)
-        }
-    }
+    let served = runtime::block_on(app::run(config, reload, |_| ()))?;
+    served
+        .map(|()| ExitCode::SUCCESS)
+        .map_err(|error| failed(&error))
 }

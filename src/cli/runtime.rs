@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 
-use super::output::complain;
+use super::output::failed;
 
 /// Runs a future on this thread. One thread serves all requests, which costs a tenth to a fifth
 /// less per request than several threads that pass work to each other.
@@ -12,12 +12,7 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, ExitCode
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| {
-            complain(&format_args!(
-                "error: the system gives no event queue: {error}"
-            ));
-            ExitCode::FAILURE
-        })?;
+        .map_err(|error| failed(&format_args!("the system gives no event queue: {error}")))?;
     let result = runtime.block_on(future);
     // A name that is still being resolved must not delay the end of the process.
     runtime.shutdown_background();

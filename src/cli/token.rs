@@ -1,7 +1,6 @@
 //! `ahds-proxy token`: prints one token, for scripts that call the service directly.
 
 use std::{
-    fmt,
     process::ExitCode,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -9,10 +8,11 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
+use uuid::fmt::Hyphenated;
 
 use super::{
     args::TokenOutput,
-    output::{USAGE, complain, print, to_json},
+    output::{complain, failed, misused, print, to_json},
     runtime,
 };
 use crate::{
@@ -29,18 +29,16 @@ pub(super) fn token(
 ) -> Result<ExitCode, ExitCode> {
     let Some(route) = config.routes.iter().find(|known| &*known.name == route) else {
         let names: Vec<_> = config.routes.iter().map(|route| &*route.name).collect();
-        complain(&format_args!(
-            "error: there is no route `{route}`\n  = help: the routes are: {}",
-            names.join(", ")
+        return Err(misused(
+            &format_args!("there is no route `{route}`"),
+            &format!("the routes are: {}", names.join(", ")),
         ));
-        return Err(ExitCode::from(USAGE));
     };
     let token = runtime::block_on(fetch(config, route))??;
     if token.expires_on <= SystemTime::now() {
-        complain(
-            &"error: the token that was issued has already expired\n  = help: check this machine's clock and time zone",
-        );
-        return Err(ExitCode::FAILURE);
+        return Err(failed(
+            &"the token that was issued has already expired\n  = help: check this machine's clock and time zone",
+        ));
     }
     Ok(match output {
         TokenOutput::Raw => print(&format!("{}\n", token.secret.expose_secret())),
@@ -110,9 +108,8 @@ fn subscription_id(keys: &config::Credential) -> Option<&str> {
     let config::Credential::AzureCli(keys) = keys else {
         return None;
     };
-    let is_id =
-        |text: &&str| text.len() == 36 && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    keys.subscription.as_deref().filter(is_id)
+    let subscription = keys.subscription.as_deref();
+    subscription.filter(|text| text.parse::<Hyphenated>().is_ok())
 }
 
 /// A local time as az writes it, without its zone. It is a whole second, since `expires_on` is one,
@@ -123,11 +120,6 @@ fn local_time(seconds: u64, zone: &TimeZone) -> String {
         .and_then(|seconds| Timestamp::from_second(seconds).ok());
     let local = end.unwrap_or(Timestamp::MAX).to_zoned(zone.clone());
     local.strftime("%Y-%m-%d %H:%M:%S.000000").to_string()
-}
-
-fn failed(error: &dyn fmt::Display) -> ExitCode {
-    complain(&format_args!("error: {error}"));
-    ExitCode::FAILURE
 }
 
 #[cfg(test)]

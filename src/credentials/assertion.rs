@@ -18,7 +18,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use serde_json::{Map, Value, json};
 
-use super::{CredentialError, Reason};
+use super::CredentialError;
 
 /// The form's `client_assertion_type` (RFC 7523, section 2.2).
 pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -43,23 +43,17 @@ impl Algorithm {
         }
     }
 
-    /// The kind of key that the algorithm needs, for messages.
-    fn key(self) -> &'static str {
+    /// The kind of key that the algorithm needs, for messages, and the command that makes one.
+    fn key(self) -> (&'static str, &'static str) {
         match self {
-            Self::Ps256 | Self::Rs384 => "an RSA key of 2048 to 8192 bits",
-            Self::Es384 => "an elliptic curve key on P-384",
-        }
-    }
-
-    /// The command that makes such a key.
-    fn key_command(self) -> &'static str {
-        match self {
-            Self::Ps256 | Self::Rs384 => {
-                "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out key.pem"
-            }
-            Self::Es384 => {
-                "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out key.pem"
-            }
+            Self::Ps256 | Self::Rs384 => (
+                "an RSA key of 2048 to 8192 bits",
+                "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out key.pem",
+            ),
+            Self::Es384 => (
+                "an elliptic curve key on P-384",
+                "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out key.pem",
+            ),
         }
     }
 }
@@ -86,17 +80,14 @@ impl SigningKey {
         algorithm: Algorithm,
     ) -> Result<Self, CredentialError> {
         if pem.contains("BEGIN ENCRYPTED PRIVATE KEY") || pem.contains("Proc-Type: 4,ENCRYPTED") {
-            return Err(CredentialError::new(
-                Reason::NeedsAction,
+            return Err(CredentialError::needs_action(
                 format!("the private key in {place} is encrypted"),
                 "Decrypt it into a file that only this user may read: \
                  (umask 077; openssl pkey -in encrypted.pem -out key.pem)",
             ));
         }
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| {
-            CredentialError::new(
-                Reason::NeedsAction,
-                format!("{place} contains no private key in PEM"),
+            CredentialError::needs_action(format!("{place} contains no private key in PEM"),
                 "Convert the key: openssl pkcs12 -in app.pfx -nodes -out app.pem for a .pfx or .p12 \
                  file, openssl pkey -inform DER -in key.der -out key.pem for DER.",
             )
@@ -112,17 +103,13 @@ impl SigningKey {
             .map(Pair::Ecdsa),
         };
         let pair = pair.ok_or_else(|| {
-            CredentialError::new(
-                Reason::NeedsAction,
+            let (kind, command) = algorithm.key();
+            CredentialError::needs_action(
                 format!(
-                    "the private key in {place} is not {}, which {} needs",
-                    algorithm.key(),
+                    "the private key in {place} is not {kind}, which {} needs",
                     algorithm.name()
                 ),
-                format!(
-                    "Use such a key, or make one and register its public half: {}",
-                    algorithm.key_command()
-                ),
+                format!("Use such a key, or make one and register its public half: {command}"),
             )
         })?;
         Ok(Self { algorithm, pair })
@@ -220,6 +207,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
+    use crate::credentials::Reason;
 
     fn pem(label: &str, der: &[u8]) -> String {
         let body = STANDARD.encode(der);

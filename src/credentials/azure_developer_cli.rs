@@ -1,45 +1,74 @@
 //! `azure-developer-cli`: the token of the user who is signed in with `azd auth login`, from
 //! `azd auth token`.
 
-use std::{ffi::OsString, time::SystemTime};
-
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::{
-    AccessToken, CredentialError, Reason, aadsts,
-    children::{Children, Finished},
+    AccessToken, CredentialError, Reason,
     context::Context,
     entra,
-    requester::Requester,
-    tool::{self, Advice, Tool},
+    tool::{Account, Failure, Printed, Tool},
 };
 use crate::config::{self, Audience};
 
+/// `azd` writes its errors as plain text or as lines of JSON, depending on its version.
 pub(super) static AZD: Tool = Tool {
     kind: "azure-developer-cli",
     name: "azd",
     title: "the Azure Developer CLI (azd)",
     programs: &["azd"],
     install: "Install the Azure Developer CLI (https://aka.ms/azd-install)",
-    run_in: "Run",
+    upgrade: "https://aka.ms/azd-install",
+    run: "Run",
+    sign_out: None,
     environment: &[
         ("AZD_SKIP_UPDATE_CHECK", Some("true")),
         ("NO_COLOR", Some("1")),
         ("AZURE_CLIENT_SECRET", None),
         ("AZURE_CLIENT_CERTIFICATE_PASSWORD", None),
     ],
+    failures: &[
+        Failure {
+            texts: &["x509:", "certificate signed by unknown authority"],
+            reason: Reason::NeedsAction,
+            message: "azd does not trust the certificate of Microsoft Entra ID",
+            remedy: Some(
+                "Behind a TLS-inspecting proxy add its CA certificate to the system's, or set SSL_CERT_FILE.",
+            ),
+        },
+        Failure {
+            texts: &[
+                "no such host",
+                "dial tcp",
+                "i/o timeout",
+                "TLS handshake timeout",
+            ],
+            reason: Reason::Transient,
+            message: "azd cannot reach Microsoft Entra ID",
+            remedy: Some("Check the network, VPN and proxy settings of azd."),
+        },
+        Failure {
+            texts: &["azd auth login", "azd login", "ot logged in"],
+            reason: Reason::NeedsAction,
+            message: "nobody is signed in to the Azure Developer CLI, or the sign-in has expired",
+            remedy: None,
+        },
+        Failure {
+            texts: &["unknown flag", "unknown command"],
+            reason: Reason::NeedsAction,
+            message: "this azd does not know `auth token --no-prompt --scope`",
+            remedy: Some("Upgrade it: https://aka.ms/azd-install"),
+        },
+    ],
     turn: Mutex::const_new(()),
 };
 
 /// The Azure Developer CLI's signed-in account.
 #[derive(Debug)]
-pub(super) struct AzureDeveloperCli {
-    keys: config::Tool,
-    children: Children,
-}
+pub(super) struct AzureDeveloperCli(Account);
 
 #[derive(Deserialize)]
 struct Response {
@@ -51,111 +80,28 @@ struct Response {
 
 impl AzureDeveloperCli {
     pub(super) fn new(keys: config::Tool, context: &Context) -> Self {
-        Self {
-            keys,
-            children: context.children.clone(),
-        }
+        Self(Account::new(&AZD, keys, context))
     }
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
-        let path = self.keys.path.as_deref();
-        let arguments = self.arguments(audience);
-        let advice = Advice {
-            by_hand: tool::command_line(AZD.name, path, &arguments),
-            sign_in: AZD.sign_in(self.keys.tenant.as_ref()),
-        };
-        let finished = AZD
-            .run(&self.children, path, &arguments, self.keys.timeout, &advice)
-            .await?;
-        if !finished.success {
-            return Err(self.failed(&finished, audience, &advice));
+        let scope = entra::default_scope(audience);
+        let mut arguments = vec!["auth", "token", "--output", "json", "--no-prompt"];
+        arguments.extend(["--scope", &scope]);
+        if let Some(tenant) = &self.0.keys.tenant {
+            arguments.extend(["--tenant-id", tenant.as_str()]);
         }
-        read(&finished.stdout, &advice)
-    }
-
-    fn arguments(&self, audience: &Audience) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = [
-            "auth",
-            "token",
-            "--output",
-            "json",
-            "--no-prompt",
-            "--scope",
-        ]
-        .map(Into::into)
-        .into();
-        arguments.push(entra::default_scope(audience).into());
-        if let Some(tenant) = &self.keys.tenant {
-            arguments.extend(["--tenant-id".into(), tenant.as_str().into()]);
-        }
-        arguments
-    }
-
-    /// Classifies the output of `azd`, which is plain text or lines of JSON, depending on the
-    /// version. The output is never shown or logged.
-    fn failed(&self, finished: &Finished, audience: &Audience, advice: &Advice) -> CredentialError {
-        let stderr = String::from_utf8_lossy(&finished.stderr);
-        let says = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
-        let requester = Requester {
-            tenant: self.keys.tenant.as_ref().map(config::Tenant::as_str),
-            client_id: None,
-            audience,
-        };
-        if let Some(code) = aadsts::find_code(&stderr) {
-            return aadsts::explain(code, &requester, &advice.sign_in);
-        }
-        if says(&["x509:", "certificate signed by unknown authority"]) {
-            return CredentialError::new(
-                Reason::NeedsAction,
-                "azd does not trust the certificate of Microsoft Entra ID",
-                "Behind a TLS-inspecting proxy add its CA certificate to the system's, or set SSL_CERT_FILE.",
-            );
-        }
-        if says(&[
-            "no such host",
-            "dial tcp",
-            "i/o timeout",
-            "TLS handshake timeout",
-        ]) {
-            return CredentialError::new(
-                Reason::Transient,
-                "azd cannot reach Microsoft Entra ID",
-                "Check the network, VPN and proxy settings of azd.",
-            );
-        }
-        if says(&["azd auth login", "azd login", "ot logged in"]) {
-            return CredentialError::new(
-                Reason::NeedsAction,
-                "nobody is signed in to the Azure Developer CLI, or the sign-in has expired",
-                advice.sign_in.as_str(),
-            );
-        }
-        if says(&["unknown flag", "unknown command"]) {
-            return CredentialError::new(
-                Reason::NeedsAction,
-                "this azd does not know `auth token --no-prompt --scope`",
-                "Upgrade it: https://aka.ms/azd-install",
-            );
-        }
-        AZD.failed(finished, advice)
+        self.0.token(audience, &arguments, read).await
     }
 }
 
-fn read(stdout: &[u8], advice: &Advice) -> Result<AccessToken, CredentialError> {
-    let unreadable = |message: &str| AZD.unreadable(message, "https://aka.ms/azd-install", advice);
+fn read(stdout: &[u8]) -> Printed {
     // Notices may precede the response, and the response may have several lines.
     let response: Response = stdout
         .split(|byte| *byte == b'\n')
         .find_map(|line| serde_json::from_slice(line).ok())
         .or_else(|| serde_json::from_slice(stdout).ok())
-        .ok_or_else(|| unreadable("azd did not print a token as JSON"))?;
-    let expires_on: Timestamp = response
-        .expires_on
-        .parse()
-        .map_err(|_| unreadable("azd did not say when its token expires"))?;
-    Ok(AccessToken {
-        secret: response.token,
-        expires_on: SystemTime::from(expires_on),
-        renewal: tool::RENEWAL,
-    })
+        .ok_or("azd did not print a token as JSON")?;
+    let expires_on = response.expires_on.parse::<Timestamp>();
+    let expires_on = expires_on.map_err(|_| "azd did not say when its token expires")?;
+    Ok((response.token, expires_on.into()))
 }

@@ -2,7 +2,6 @@
 //! `Get-AzAccessToken` of the Az.Accounts module.
 
 use std::{
-    ffi::OsString,
     fmt::Write as _,
     time::{Duration, UNIX_EPOCH},
 };
@@ -12,11 +11,10 @@ use secrecy::SecretString;
 use tokio::sync::Mutex;
 
 use super::{
-    AccessToken, CredentialError, Reason, aadsts,
-    children::{Children, Finished},
+    AccessToken, CredentialError,
+    children::Finished,
     context::Context,
-    requester::Requester,
-    tool::{self, Advice, Tool},
+    tool::{self, Account, Tool},
 };
 use crate::config::{self, Audience, Tenant};
 
@@ -35,53 +33,42 @@ pub(super) static POWERSHELL: Tool = Tool {
         &["pwsh"]
     },
     install: "Install PowerShell (https://aka.ms/powershell)",
-    run_in: "Run in PowerShell",
+    upgrade: "Update-Module Az.Accounts",
+    run: "Run in PowerShell",
+    sign_out: None,
     environment: &[
         ("POWERSHELL_UPDATECHECK", Some("Off")),
         ("NO_COLOR", Some("1")),
         ("AZURE_CLIENT_SECRET", None),
         ("AZURE_CLIENT_CERTIFICATE_PASSWORD", None),
     ],
+    // The script prints its failures to stdout.
+    failures: &[],
     turn: Mutex::const_new(()),
 };
 
 /// The account of the Az.Accounts module.
 #[derive(Debug)]
-pub(super) struct AzurePowerShell {
-    keys: config::Tool,
-    children: Children,
-}
+pub(super) struct AzurePowerShell(Account);
 
 impl AzurePowerShell {
     pub(super) fn new(keys: config::Tool, context: &Context) -> Self {
-        Self {
-            keys,
-            children: context.children.clone(),
-        }
+        Self(Account::new(&POWERSHELL, keys, context))
     }
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
-        let path = self.keys.path.as_deref();
-        let script = script(audience, self.keys.tenant.as_ref());
-        let arguments: [OsString; 4] = [
-            "-NoProfile".into(),
-            "-NonInteractive".into(),
-            "-EncodedCommand".into(),
-            encode(&script).into(),
-        ];
-        let advice = self.advice(audience);
-        let finished = POWERSHELL
-            .run(&self.children, path, &arguments, self.keys.timeout, &advice)
-            .await?;
+        let tenant = self.0.keys.tenant.as_ref();
+        let script = encode(&script(audience, tenant));
+        let arguments = ["-NoProfile", "-NonInteractive", "-EncodedCommand", &script];
+        let tenant = tenant.map_or_else(String::new, |tenant| format!(" -TenantId {tenant}"));
+        let by_hand = format!("Get-AzAccessToken -ResourceUrl {audience}{tenant}");
+        let finished = self.0.run(&arguments, &by_hand).await?;
         let stdout = String::from_utf8_lossy(&finished.stdout);
         // Control sequences for terminals may precede the mark on its line.
         let said = stdout
             .lines()
             .find_map(|line| Some(line.split_once(MARK)?.1.trim_end()));
-        match said {
-            Some(said) => self.understand(said, &finished, audience, &advice),
-            None => Err(POWERSHELL.failed(&finished, &advice)),
-        }
+        self.understand(said.unwrap_or_default(), &finished, audience, &by_hand)
     }
 
     fn understand(
@@ -89,17 +76,11 @@ impl AzurePowerShell {
         said: &str,
         finished: &Finished,
         audience: &Audience,
-        advice: &Advice,
+        by_hand: &str,
     ) -> Result<AccessToken, CredentialError> {
-        let requester = Requester {
-            tenant: self.keys.tenant.as_ref().map(Tenant::as_str),
-            client_id: None,
-            audience,
-        };
-        let sign_in = &advice.sign_in;
-        let needs_action = |message: &str, remedy: &str| {
-            CredentialError::new(Reason::NeedsAction, message, remedy)
-        };
+        let account = &self.0;
+        let unreadable =
+            || account.unreadable("PowerShell did not print a token with its expiry", by_hand);
         let words: Vec<&str> = said.split(' ').collect();
         Err(match words[..] {
             ["token", seconds, token] if !token.is_empty() => {
@@ -109,52 +90,38 @@ impl AzurePowerShell {
                     .and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
                 return Ok(AccessToken {
                     secret: SecretString::from(token),
-                    expires_on: expires_on.ok_or_else(|| unreadable(advice))?,
+                    expires_on: expires_on.ok_or_else(unreadable)?,
                     renewal: tool::RENEWAL,
                 });
             }
-            ["token", ..] => unreadable(advice),
+            ["token", ..] => unreadable(),
             // Many machines have PowerShell without the module, so `auto` skips this source.
-            ["no-module"] => CredentialError::new(
-                Reason::Absent,
+            ["no-module"] => CredentialError::absent(
                 "PowerShell has no module Az.Accounts",
                 format!(
-                    "Run in PowerShell: Install-Module Az.Accounts -Scope CurrentUser. {sign_in}"
+                    "Run in PowerShell: Install-Module Az.Accounts -Scope CurrentUser. {}",
+                    account.sign_in()
                 ),
             ),
-            ["old-module"] => needs_action(
+            ["old-module"] => CredentialError::needs_action(
                 "the module Az.Accounts is too old to give out tokens",
                 "Run in PowerShell: Update-Module Az.Accounts",
             ),
-            ["signed-out"] => needs_action("nobody is signed in to Azure PowerShell", sign_in),
-            ["policy"] => needs_action(
+            ["signed-out"] => CredentialError::needs_action(
+                "nobody is signed in to Azure PowerShell",
+                account.sign_in(),
+            ),
+            ["policy"] => CredentialError::needs_action(
                 "the execution policy keeps PowerShell from loading Az.Accounts",
                 "Run in PowerShell: Set-ExecutionPolicy RemoteSigned -Scope CurrentUser",
             ),
             ["entra", code] => match code.parse() {
-                Ok(code) => aadsts::explain(code, &requester, sign_in),
-                Err(_) => POWERSHELL.failed(finished, advice),
+                Ok(code) => account.refused(code, audience),
+                Err(_) => account.failed(finished, by_hand),
             },
-            _ => POWERSHELL.failed(finished, advice),
+            _ => account.failed(finished, by_hand),
         })
     }
-
-    fn advice(&self, audience: &Audience) -> Advice {
-        let tenant = self.keys.tenant.as_ref();
-        let tenant = tenant.map_or_else(String::new, |tenant| format!(" -TenantId {tenant}"));
-        Advice {
-            by_hand: format!("Get-AzAccessToken -ResourceUrl {audience}{tenant}"),
-            sign_in: POWERSHELL.sign_in(self.keys.tenant.as_ref()),
-        }
-    }
-}
-
-fn unreadable(advice: &Advice) -> CredentialError {
-    POWERSHELL.unreadable(
-        "PowerShell did not print a token with its expiry",
-        "Update-Module Az.Accounts",
-        advice,
-    )
 }
 
 /// The script that prints a token. Neither an audience nor a tenant can contain a quote, so they

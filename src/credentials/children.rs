@@ -4,9 +4,7 @@
 
 use std::{
     collections::BTreeSet,
-    env,
-    ffi::OsString,
-    io,
+    env, io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -58,7 +56,7 @@ pub(super) enum SubprocessError {
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     pub(super) program: &'a Path,
-    pub(super) arguments: &'a [OsString],
+    pub(super) arguments: &'a [&'a str],
     /// The variables to set, or to remove.
     pub(super) environment: &'a [(&'a str, Option<&'a str>)],
     /// The longest time that the program may run.
@@ -87,12 +85,13 @@ impl Children {
 }
 
 /// The program that [`find_now`] finds, without waiting for a file system that does not respond.
-pub(super) async fn find(program: &Path) -> Result<Option<PathBuf>, SubprocessError> {
+pub(super) async fn find(program: &Path) -> Result<PathBuf, SubprocessError> {
     let found = files::in_time(program, |program| Ok(find_now(program))).await;
-    found.map_err(|reason| SubprocessError::Start {
+    let found = found.map_err(|reason| SubprocessError::Start {
         program: program.to_owned(),
         reason,
-    })
+    })?;
+    found.ok_or_else(|| SubprocessError::NotFound(program.to_owned()))
 }
 
 /// A path as it is, a bare name in the absolute folders of PATH. Relative ones are passed over, so

@@ -10,12 +10,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 
 use super::{
-    AccessToken, CredentialError, Reason,
+    AccessToken, CredentialError,
     assertion::{self, ASSERTION_TYPE, Algorithm, SigningKey},
     context::Context,
-    entra,
-    http::IdentityEndpoints,
-    requester::Requester,
+    entra::{self, Application},
+    error::unread,
 };
 use crate::{
     clock::Clock,
@@ -32,44 +31,33 @@ const LIFETIME: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(super) struct ClientCertificate {
     keys: config::ClientCertificate,
-    endpoints: IdentityEndpoints,
-    clock: Clock,
+    context: Context,
 }
 
 impl ClientCertificate {
     pub(super) fn new(keys: config::ClientCertificate, context: &Context) -> Self {
         Self {
             keys,
-            endpoints: context.endpoints.clone(),
-            clock: context.clock.clone(),
+            context: context.clone(),
         }
     }
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
-        // Taken before the request, since the life of a token starts before its response arrives.
-        let start = self.clock.now();
-        let identity = Identity::read(&self.keys, start).await?;
-
-        let url = entra::token_url(&self.keys.authority, &self.keys.tenant);
-        let claims = assertion::claims(&self.keys.client_id, &url.to_string(), start, LIFETIME);
-        let assertion = identity
-            .key
-            .sign(identity.header(self.sends_chain()), &claims);
-        let scope = entra::default_scope(audience);
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", self.keys.client_id.as_str()),
-            ("client_assertion_type", ASSERTION_TYPE),
-            ("client_assertion", &assertion),
-            ("scope", scope.as_str()),
-        ];
-        let requester = Requester {
-            tenant: Some(self.keys.tenant.as_str()),
-            client_id: Some(&self.keys.client_id),
-            audience,
+        let now = self.context.clock.now();
+        let identity = Identity::read(&self.keys, now).await?;
+        let application = Application {
+            tenant: &self.keys.tenant,
+            client_id: &self.keys.client_id,
+            authority: &self.keys.authority,
         };
-        let response = self.endpoints.post_form(&url, &form).await?;
-        entra::read_token(&response, &requester, start)
+        let url = entra::token_url(application.authority, application.tenant).to_string();
+        let claims = assertion::claims(application.client_id, &url, now, LIFETIME);
+        let header = identity.header(self.sends_chain());
+        let proof = [
+            ("client_assertion_type", ASSERTION_TYPE),
+            ("client_assertion", &identity.key.sign(header, &claims)),
+        ];
+        application.token(audience, &proof, &self.context).await
     }
 
     fn sends_chain(&self) -> bool {
@@ -108,19 +96,17 @@ impl Identity {
                 let text = read_text(place).await?;
                 SigningKey::from_pem(text.expose_secret(), place, Algorithm::Ps256)
             }
-            None if !pem.contains("PRIVATE KEY-----") => Err(CredentialError::new(
-                Reason::NeedsAction,
+            None if !pem.contains("PRIVATE KEY-----") => Err(CredentialError::needs_action(
                 format!("{} contains no private key", keys.certificate),
-                "Store the certificate's private key in the same file, or set `key` below \
-                 [credentials.NAME.client-certificate] to the key's own file.",
+                "Store the certificate and its private key in one file; a credential of kind client-certificate may \
+                 name another file for the private key as its `key`.",
             )),
             None => SigningKey::from_pem(pem, &keys.certificate, Algorithm::Ps256),
         }?;
         let mut chain = Certificate::all_from_pem(pem)
             .filter(|all| !all.is_empty())
             .ok_or_else(|| {
-                CredentialError::new(
-                    Reason::NeedsAction,
+                CredentialError::needs_action(
                     format!("{} contains no certificate in PEM", keys.certificate),
                     "Convert it: openssl pkcs12 -in app.pfx -nodes -out app.pem for a .pfx or .p12 \
                      file, openssl x509 -inform DER -in app.cer -out app.pem for DER.",
@@ -132,8 +118,7 @@ impl Identity {
             .position(|certificate| certificate.is_for(key.public_key()))
         else {
             let key = keys.key.as_ref().unwrap_or(&keys.certificate);
-            return Err(CredentialError::new(
-                Reason::NeedsAction,
+            return Err(CredentialError::needs_action(
                 format!(
                     "the private key in {key} does not belong to the certificate in {}",
                     keys.certificate
@@ -161,8 +146,7 @@ impl Identity {
         let Some(end) = self.certificate.ended(now) else {
             return Ok(());
         };
-        Err(CredentialError::new(
-            Reason::NeedsAction,
+        Err(CredentialError::needs_action(
             format!("the certificate in {} ended on {end}", keys.certificate),
             format!(
                 "Make a new one and register it: az ad app credential reset --id {} --append --cert @certificate.pem",
@@ -184,11 +168,7 @@ impl Identity {
 }
 
 async fn read_text(place: &SecretRef) -> Result<SecretString, CredentialError> {
-    place.read_text().await.map_err(|error| {
-        CredentialError::new(
-            Reason::NeedsAction,
-            error.to_string(),
-            "Provide PEM there; openssl pkcs12 -in app.pfx -nodes -out app.pem converts a .pfx or .p12 file.",
-        )
-    })
+    place.read_text().await.map_err(unread(
+        "Provide PEM there; openssl pkcs12 -in app.pfx -nodes -out app.pem converts a .pfx or .p12 file.",
+    ))
 }

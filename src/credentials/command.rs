@@ -1,24 +1,18 @@
 //! `command`: the token that another program prints, raw or in the JSON of `az`.
 
-use std::{
-    ffi::OsString,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 
 use super::{
-    AccessToken, Claims, CredentialError, Reason,
+    AccessToken, Claims, CredentialError,
     az_json::AzOutput,
-    children::{self, Call, Children, SubprocessError},
+    children::{self, Call, SubprocessError},
     context::Context,
-    tool,
+    tool::{self, Printed},
 };
-use crate::{
-    clock::Clock,
-    config::{self, Audience},
-};
+use crate::config::{self, Audience};
 
 /// The variable that names the audience of the token to the program.
 const AUDIENCE_VARIABLE: &str = "AHDS_PROXY_AUDIENCE";
@@ -30,8 +24,7 @@ const OPAQUE_LIFETIME: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Command {
     keys: config::Command,
-    clock: Clock,
-    children: Children,
+    context: Context,
     turn: Mutex<()>,
 }
 
@@ -39,8 +32,7 @@ impl Command {
     pub(super) fn new(keys: config::Command, context: &Context) -> Self {
         Self {
             keys,
-            clock: context.clock.clone(),
-            children: context.children.clone(),
+            context: context.clone(),
             turn: Mutex::new(()),
         }
     }
@@ -49,13 +41,9 @@ impl Command {
         &self,
         audience: Option<&Audience>,
     ) -> Result<AccessToken, CredentialError> {
-        let found = children::find(&self.keys.program).await;
-        let program = found
-            .and_then(|found| {
-                found.ok_or_else(|| SubprocessError::NotFound(self.keys.program.clone()))
-            })
-            .map_err(|error| self.not_run(&error))?;
-        let arguments: Vec<OsString> = self.keys.arguments.iter().map(Into::into).collect();
+        let program = children::find(&self.keys.program).await;
+        let program = program.map_err(|error| self.not_run(&error))?;
+        let arguments: Vec<&str> = self.keys.arguments.iter().map(String::as_str).collect();
         let call = Call {
             program: &program,
             arguments: &arguments,
@@ -64,21 +52,19 @@ impl Command {
             turn: &self.turn,
         };
         let finished = self
+            .context
             .children
             .run(call)
             .await
             .map_err(|error| self.not_run(&error))?;
         if !finished.success {
-            return Err(CredentialError::new(
-                Reason::Transient,
+            return Err(CredentialError::transient(
                 format!("{} failed ({})", self.name(), finished.status),
                 "Run it by hand to see why.",
             ));
         }
-        let (secret, expires_on) = read(&finished.stdout, self.clock.now()).map_err(|problem| {
-            CredentialError::new(
-                Reason::NeedsAction,
-                format!("{} {problem}", self.name()),
+        let (secret, expires_on) = read(&finished.stdout, self.context.clock.now()).map_err(|problem| {
+            CredentialError::needs_action(format!("{} {problem}", self.name()),
                 "Run it by hand to see what it prints; it has to be a token alone on one line, or the JSON of `az \
                  account get-access-token`, on stdout.",
             )
@@ -102,15 +88,12 @@ impl Command {
         let name = self.name();
         match error {
             SubprocessError::NotFound(_) => {
-                CredentialError::new(Reason::Absent, format!("{name} does not exist"), CHECK)
+                CredentialError::absent(format!("{name} does not exist"), CHECK)
             }
-            SubprocessError::Start { reason, .. } => CredentialError::new(
-                Reason::NeedsAction,
-                format!("{name} cannot be started: {reason}"),
-                CHECK,
-            ),
-            SubprocessError::Timeout(after) => CredentialError::new(
-                Reason::Transient,
+            SubprocessError::Start { reason, .. } => {
+                CredentialError::needs_action(format!("{name} cannot be started: {reason}"), CHECK)
+            }
+            SubprocessError::Timeout(after) => CredentialError::transient(
                 format!(
                     "{name} gave no token within {} s and was ended",
                     after.as_secs_f32()
@@ -118,8 +101,7 @@ impl Command {
                 "Run it by hand to see what it waits for; its stdin is closed. A larger `timeout` helps a slow \
                  program.",
             ),
-            SubprocessError::Output => CredentialError::new(
-                Reason::Transient,
+            SubprocessError::Output => CredentialError::transient(
                 format!("the output of {name} could not be read"),
                 "Run it by hand to see what it prints.",
             ),
@@ -127,8 +109,7 @@ impl Command {
     }
 }
 
-/// Reads the token and its expiry. The error says what is wrong with the output.
-fn read(stdout: &[u8], now: SystemTime) -> Result<(SecretString, SystemTime), &'static str> {
+fn read(stdout: &[u8], now: SystemTime) -> Printed {
     let text = str::from_utf8(stdout).map_err(|_| "printed something that is not text")?;
     let text = text.trim();
     if text.is_empty() {

@@ -6,7 +6,8 @@ use http::Uri;
 use serde::Deserialize;
 
 use super::{
-    AccessToken, CredentialError, Reason, aadsts,
+    AccessToken, CredentialError, aadsts,
+    context::Context,
     http::{Response, TRY_AGAIN},
     requester::Requester,
     token_response::Granted,
@@ -39,6 +40,54 @@ fn endpoint(authority: &ServiceUrl, tenant: &Tenant, name: &str) -> Uri {
         .expect("a tenant holds only characters that a path may hold")
 }
 
+/// Parses the tenant in a variable.
+pub(super) fn tenant_in(variable: &str, value: &str) -> Result<Tenant, CredentialError> {
+    Tenant::parse(value.trim()).map_err(|error| {
+        CredentialError::needs_action(
+            format!("{variable}: {error}"),
+            "Correct the variable and start ahds-proxy again.",
+        )
+    })
+}
+
+/// An application that signs in without a user: the client credentials grant (RFC 6749, section
+/// 4.4).
+#[derive(Debug)]
+pub(super) struct Application<'a> {
+    pub(super) tenant: &'a Tenant,
+    pub(super) client_id: &'a str,
+    pub(super) authority: &'a ServiceUrl,
+}
+
+impl Application<'_> {
+    /// Requests a token for an audience. `proof` has the form fields that authenticate the application.
+    pub(super) async fn token(
+        &self,
+        audience: &Audience,
+        proof: &[(&str, &str)],
+        context: &Context,
+    ) -> Result<AccessToken, CredentialError> {
+        let scope = default_scope(audience);
+        let mut form = vec![
+            ("grant_type", "client_credentials"),
+            ("client_id", self.client_id),
+            ("scope", &scope),
+        ];
+        form.extend(proof);
+        let url = token_url(self.authority, self.tenant);
+        // Taken before the request, since the life of a token starts before its response arrives.
+        let start = context.clock.now();
+        let response = context.endpoints.post_form(&url, &form).await?;
+        let requester = Requester {
+            tenant: Some(self.tenant.as_str()),
+            client_id: Some(self.client_id),
+            audience,
+            names: context.names(),
+        };
+        read_token(&response, &requester, start)
+    }
+}
+
 #[derive(Deserialize, Default)]
 struct Denied {
     #[serde(default)]
@@ -60,10 +109,9 @@ pub(super) fn read_token(
         return Err(denied(response, requester, ""));
     }
     let granted = Granted::read(response).ok_or_else(|| {
-        CredentialError::new(
-            Reason::Transient,
+        CredentialError::transient(
             "the token endpoint's response is not a token",
-            "Check that the authority (the key `authority` or AZURE_AUTHORITY_HOST) is Microsoft Entra ID, and that no captive portal responds in its place.",
+            requester.names.check_authority(),
         )
     })?;
     Ok(granted.into_token(start))
@@ -88,27 +136,16 @@ pub(super) fn denied(
         .first()
         .copied()
         .or_else(|| aadsts::find_code(&denied.error_description));
-    let mut error = match code {
-        Some(code) if !response.is_transient() => aadsts::explain(code, requester, sign_in),
-        _ if response.is_transient() || denied.error == "temporarily_unavailable" => {
-            CredentialError::new(
-                Reason::Transient,
-                format!(
-                    "the token endpoint responded with {}",
-                    response.status.as_u16()
-                ),
-                TRY_AGAIN,
-            )
+    let message = format!(
+        "the token endpoint responded with {}",
+        response.status.as_u16()
+    );
+    response.with_wait(match code {
+        _ if response.is_transient() => CredentialError::transient(message, TRY_AGAIN),
+        Some(code) => aadsts::explain(code, requester, sign_in),
+        None if denied.error == "temporarily_unavailable" => {
+            CredentialError::transient(message, TRY_AGAIN)
         }
-        _ => CredentialError::new(
-            Reason::NeedsAction,
-            format!(
-                "the token endpoint responded with {}",
-                response.status.as_u16()
-            ),
-            "Check tenant, client_id and authority of the credential.",
-        ),
-    };
-    error.retry_after = response.retry_after();
-    error
+        None => CredentialError::needs_action(message, requester.names.check_all()),
+    })
 }

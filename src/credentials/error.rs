@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::config::SecretRefError;
+
 /// The reason why a credential gave no token, and the remedy. Any caller of the proxy may read it,
 /// so it contains no secret, no token and no raw output of another program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,10 +47,28 @@ impl CredentialError {
         }
     }
 
-    pub(super) fn with_remedy(self, remedy: impl Into<String>) -> Self {
+    /// Replaces the remedy, where the caller knows a better one.
+    pub(super) fn with_remedy(self, remedy: &str) -> Self {
         Self {
-            remedy: remedy.into(),
+            remedy: remedy.to_owned(),
             ..self
         }
     }
+
+    pub(super) fn absent(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Reason::Absent, message, remedy)
+    }
+
+    pub(super) fn needs_action(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Reason::NeedsAction, message, remedy)
+    }
+
+    pub(super) fn transient(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Reason::Transient, message, remedy)
+    }
+}
+
+/// The error for a secret that cannot be read where the configuration says.
+pub(super) fn unread(remedy: &'static str) -> impl FnOnce(SecretRefError) -> CredentialError {
+    move |error| CredentialError::needs_action(error.to_string(), remedy)
 }

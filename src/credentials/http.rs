@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Limited};
 
-use super::{CredentialError, Reason};
+use super::CredentialError;
 use crate::upstream::{self, Connections, Pools};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,30 +48,30 @@ impl Response {
     /// The error for a response that is neither a token nor a readable refusal. `key` is the key of
     /// the configuration that names the endpoint.
     pub(super) fn unexpected(&self, host: &str, key: &str) -> CredentialError {
-        let status = self.status.as_u16();
-        let (reason, remedy) = if self.is_transient() {
-            (Reason::Transient, TRY_AGAIN.to_owned())
+        let message = format!("{host} responded with {}", self.status.as_u16());
+        let error = if self.is_transient() {
+            CredentialError::transient(message, TRY_AGAIN)
         } else if self.status.is_success() {
-            (
-                Reason::Transient,
+            CredentialError::transient(
+                format!("{message} and an unexpected body"),
                 format!("Check `{key}`, and that no captive portal responds in its place."),
             )
         } else if self.status.is_redirection() {
-            (
-                Reason::NeedsAction,
+            CredentialError::needs_action(
+                message,
                 format!("Check `{key}`: ahds-proxy follows no redirect with a secret."),
             )
         } else {
-            (Reason::NeedsAction, format!("Check `{key}`."))
+            CredentialError::needs_action(message, format!("Check `{key}`."))
         };
-        let message = if self.status.is_success() {
-            format!("{host} responded with {status} and an unexpected body")
-        } else {
-            format!("{host} responded with {status}")
-        };
+        self.with_wait(error)
+    }
+
+    /// The error, with the wait that the endpoint asks for.
+    pub(super) fn with_wait(&self, error: CredentialError) -> CredentialError {
         CredentialError {
             retry_after: self.retry_after(),
-            ..CredentialError::new(reason, message, remedy)
+            ..error
         }
     }
 }
@@ -91,13 +91,7 @@ impl IdentityEndpoints {
         url: &Uri,
         headers: HeaderMap,
     ) -> Result<Response, CredentialError> {
-        let mut request = Request::new(Bytes::new());
-        *request.uri_mut() = url.clone();
-        *request.headers_mut() = headers;
-        request
-            .headers_mut()
-            .insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        self.send(request).await
+        self.send(Method::GET, url, headers, Bytes::new()).await
     }
 
     /// Sends a form by POST and reads the whole response, whatever its status.
@@ -119,41 +113,55 @@ impl IdentityEndpoints {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(url.clone())
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(body.into())
-            .expect("a parsed URI and constant headers make a request");
-        request.headers_mut().extend(headers);
-        self.send(request).await
+        let form = "application/x-www-form-urlencoded";
+        self.post(url, form, body, headers).await
     }
 
-    /// Sends a request with an absolute URI and reads the whole response, whatever its status.
-    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response, CredentialError> {
-        let host = request.uri().host().unwrap_or_default().to_owned();
-        let exchange = self.exchange(request, &host);
-        match tokio::time::timeout(TIMEOUT, exchange).await {
-            Ok(response) => response,
-            Err(_) => Err(unreachable(
-                &host,
-                &format!("no response within {} s", TIMEOUT.as_secs()),
-            )),
-        }
+    /// `POST`s a body with more headers, which win over those that such a request has by itself.
+    pub(super) async fn post(
+        &self,
+        url: &Uri,
+        content_type: &'static str,
+        body: String,
+        mut headers: HeaderMap,
+    ) -> Result<Response, CredentialError> {
+        let content_type = HeaderValue::from_static(content_type);
+        headers.entry(header::CONTENT_TYPE).or_insert(content_type);
+        self.send(Method::POST, url, headers, body.into()).await
+    }
+
+    /// Reads the whole response, whatever its status.
+    async fn send(
+        &self,
+        method: Method,
+        url: &Uri,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response, CredentialError> {
+        let json = HeaderValue::from_static("application/json");
+        headers.entry(header::ACCEPT).or_insert(json);
+        let mut request = Request::new(());
+        *request.method_mut() = method;
+        *request.uri_mut() = url.clone();
+        *request.headers_mut() = headers;
+        let host = url.host().unwrap_or_default();
+        let exchange = self.exchange(request, body, host);
+        tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .unwrap_or_else(|_| {
+                let late = format!("no response within {} s", TIMEOUT.as_secs());
+                Err(unreachable(host, &late))
+            })
     }
 
     async fn exchange(
         &self,
-        request: Request<Bytes>,
+        request: Request<()>,
+        body: Bytes,
         host: &str,
     ) -> Result<Response, CredentialError> {
-        let (head, body) = request.into_parts();
-        let response = self
-            .pools
-            .send(Request::from_parts(head, ()), body)
-            .await
-            .map_err(|error| unreachable(host, &error.to_string()))?;
+        let response = self.pools.send(request, body).await;
+        let response = response.map_err(|error| unreachable(host, &error.to_string()))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_RESPONSE)
             .collect()
@@ -169,8 +177,7 @@ impl IdentityEndpoints {
 }
 
 fn unreachable(host: &str, detail: &str) -> CredentialError {
-    CredentialError::new(
-        Reason::Transient,
+    CredentialError::transient(
         format!("no token from {host}: {detail}"),
         "Check the network and the host's name, and try again.",
     )

@@ -124,12 +124,16 @@ impl Credentials {
     /// Makes every credential of a configuration. The variables with its secrets are withheld from
     /// other programs from now on.
     pub fn new(config: &Config, connections: &Connections, clock: &Clock) -> Self {
-        let context = Context {
-            endpoints: IdentityEndpoints::new(connections),
-            clock: clock.clone(),
-            children: Children::withholding(config.secret_variables.iter().cloned()),
-        };
+        let endpoints = IdentityEndpoints::new(connections);
+        let children = Children::withholding(config.secret_variables.iter().cloned());
         let credentials = config.credentials.iter().map(|(name, keys)| {
+            let context = Context {
+                name: name.clone(),
+                is_auto: false,
+                endpoints: endpoints.clone(),
+                clock: clock.clone(),
+                children: children.clone(),
+            };
             let credential = Credential {
                 source: Source::new(keys, &context),
                 kind: keys.kind(),
@@ -180,8 +184,7 @@ pub fn programs(config: &config::Credential) -> Vec<PathBuf> {
 
 fn required(audience: Option<&Audience>) -> Result<&Audience, CredentialError> {
     audience.ok_or_else(|| {
-        CredentialError::new(
-            Reason::NeedsAction,
+        CredentialError::needs_action(
             "the route has no audience to ask a token for",
             "Set `audience` on the route.",
         )

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 use super::{
-    AccessToken, CredentialError, Reason,
+    AccessToken, CredentialError,
     http::{Response, TRY_AGAIN},
     token_response::Granted,
 };
@@ -40,6 +40,7 @@ pub(super) struct Remedies {
     pub(super) invalid_request: &'static str,
     pub(super) invalid_client: &'static str,
     pub(super) invalid_grant: &'static str,
+    pub(super) invalid_target: &'static str,
 }
 
 impl Refusal {
@@ -57,46 +58,45 @@ impl Refusal {
         }
     }
 
-    fn explain(self, remedies: &Remedies) -> (&'static str, &'static str) {
+    fn explain(self, host: &str, remedies: &Remedies) -> CredentialError {
+        let refuse = |what: &str, remedy: &str| {
+            CredentialError::needs_action(format!("{host} {what}"), remedy)
+        };
         match self {
-            Self::InvalidRequest => (
+            Self::InvalidRequest => refuse(
                 "cannot use the request (invalid_request)",
                 remedies.invalid_request,
             ),
-            Self::InvalidClient => (
+            Self::InvalidClient => refuse(
                 "does not accept the client (invalid_client)",
                 remedies.invalid_client,
             ),
-            Self::InvalidGrant => (
+            Self::InvalidGrant => refuse(
                 "does not accept what the client presents (invalid_grant)",
                 remedies.invalid_grant,
             ),
-            Self::UnauthorizedClient => (
+            Self::UnauthorizedClient => refuse(
                 "does not allow the client to ask for tokens this way (unauthorized_client)",
                 "Ask the server's owner to allow this client the client_credentials grant.",
             ),
-            Self::UnsupportedGrantType => (
+            Self::UnsupportedGrantType => refuse(
                 "issues no tokens for client credentials (unsupported_grant_type)",
-                "Check `token_url`; the server's documentation names the endpoint with the client_credentials grant.",
+                &format!(
+                    "Check `{}`; the server's documentation names the endpoint with the client_credentials grant.",
+                    remedies.endpoint
+                ),
             ),
-            Self::InvalidScope => (
+            Self::InvalidScope => refuse(
                 "does not grant the scope (invalid_scope)",
                 "Set `scope` to scopes that the server's owner has given this client.",
             ),
-            Self::InvalidTarget => (
+            Self::InvalidTarget => refuse(
                 "does not know the resource (invalid_target)",
-                "Set `resource` to one that the server knows.",
+                remedies.invalid_target,
             ),
             Self::ServerError | Self::TemporarilyUnavailable => {
-                ("has a problem of its own", TRY_AGAIN)
+                CredentialError::transient(format!("{host} has a problem of its own"), TRY_AGAIN)
             }
-        }
-    }
-
-    fn reason(self) -> Reason {
-        match self {
-            Self::ServerError | Self::TemporarilyUnavailable => Reason::Transient,
-            _ => Reason::NeedsAction,
         }
     }
 }
@@ -111,8 +111,7 @@ pub(super) fn read_token(
 ) -> Result<AccessToken, CredentialError> {
     match Granted::read(response) {
         Some(granted) if granted.is_bearer() => Ok(granted.into_token(start)),
-        Some(_) => Err(CredentialError::new(
-            Reason::NeedsAction,
+        Some(_) => Err(CredentialError::needs_action(
             format!("the token that {host} issued is not a bearer token"),
             "Ask the server's owner for tokens with the token_type Bearer; ahds-proxy can send no others.",
         )),
@@ -124,8 +123,5 @@ fn refused(response: &Response, host: &str, remedies: &Remedies) -> CredentialEr
     let Some(refusal) = Refusal::of(response) else {
         return response.unexpected(host, remedies.endpoint);
     };
-    let (what, remedy) = refusal.explain(remedies);
-    let mut error = CredentialError::new(refusal.reason(), format!("{host} {what}"), remedy);
-    error.retry_after = response.retry_after();
-    error
+    response.with_wait(refusal.explain(host, remedies))
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrecy::ExposeSecret as _;
 
-use super::{AccessToken, Claims, CredentialError, Reason, Renewal, context::Context};
+use super::{AccessToken, Claims, CredentialError, Renewal, context::Context, error::unread};
 use crate::{
     clock::Clock,
     config::{self, SecretRef},
@@ -30,13 +30,8 @@ impl StaticToken {
     }
 
     pub(super) async fn token(&self) -> Result<AccessToken, CredentialError> {
-        let secret = self.token.read().await.map_err(|error| {
-            CredentialError::new(
-                Reason::NeedsAction,
-                error.to_string(),
-                "Put a token there, or name another credential.",
-            )
-        })?;
+        let secret = self.token.read().await;
+        let secret = secret.map_err(unread("Put a token there, or name another credential."))?;
         let now = self.clock.now();
         let expiry = Claims::of(secret.expose_secret()).expires_on;
         let (expires_on, renewal) = match expiry {
@@ -65,8 +60,7 @@ impl StaticToken {
 }
 
 fn expired(token: &SecretRef) -> CredentialError {
-    CredentialError::new(
-        Reason::NeedsAction,
+    CredentialError::needs_action(
         format!("the token in {token} has expired"),
         "Put a new token there, or use a credential that renews itself, such as azure-cli.",
     )

@@ -2,40 +2,36 @@
 //! failures.
 
 use std::{
-    ffi::OsString,
     iter,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use secrecy::SecretString;
 use tokio::sync::Mutex;
 
 use super::{
-    CredentialError, Reason, Renewal,
-    children::{self, Call, Children, Finished, SubprocessError},
+    AccessToken, CredentialError, Reason, Renewal, aadsts,
+    children::{self, Call, Finished, SubprocessError},
+    context::Context,
+    entra,
+    requester::{Names, Requester},
 };
-use crate::config::{self, Tenant};
+use crate::config::{self, Audience};
 
 /// The renewal of tokens from tools. The tools return their cached token until five minutes before
 /// its expiry, so an earlier renewal would run them repeatedly for the same token.
 pub(super) const RENEWAL: Renewal = Renewal::NotBefore(Duration::from_secs(4 * 60 + 50));
 
-/// The remedies when a tool fails.
-#[derive(Debug)]
-pub(super) struct Advice {
-    /// The command that failed, to be run by hand.
-    pub(super) by_hand: String,
-    /// The way to sign in.
-    pub(super) sign_in: String,
-}
+/// The token that a program has printed and its expiry. The error says what is wrong with the output.
+pub(super) type Printed = Result<(SecretString, SystemTime), &'static str>;
 
 /// A command as it is typed into a shell.
-pub(super) fn command_line(program: &str, path: Option<&Path>, arguments: &[OsString]) -> String {
+fn command_line(program: &str, path: Option<&Path>, arguments: &[&str]) -> String {
     let program = path.map_or_else(|| program.into(), Path::to_string_lossy);
-    let arguments = arguments.iter().map(|argument| argument.to_string_lossy());
-    let words: Vec<String> = iter::once(program)
-        .chain(arguments)
-        .map(|word| quoted(&word))
+    let words: Vec<String> = iter::once(&*program)
+        .chain(arguments.iter().copied())
+        .map(quoted)
         .collect();
     words.join(" ")
 }
@@ -64,72 +60,31 @@ pub(super) struct Tool {
     pub(super) programs: &'static [&'static str],
     /// The way to install the tool, without a full stop.
     pub(super) install: &'static str,
+    /// The way to upgrade the tool.
+    pub(super) upgrade: &'static str,
     /// `Run`, or where to run a command.
-    pub(super) run_in: &'static str,
+    pub(super) run: &'static str,
+    /// The command that signs out, for a tool that has to sign in again for the audience.
+    pub(super) sign_out: Option<&'static str>,
     /// The variables to set, or to remove.
     pub(super) environment: &'static [(&'static str, Option<&'static str>)],
+    /// The failures that its stderr reports. The first one that matches counts.
+    pub(super) failures: &'static [Failure],
     /// Locked while the tool runs, since parallel runs damage its caches on disk.
     pub(super) turn: Mutex<()>,
 }
 
+/// A failure, recognized by texts that stay the same between versions.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) texts: &'static [&'static str],
+    pub(super) reason: Reason,
+    pub(super) message: &'static str,
+    /// `None` if the remedy is to sign in.
+    pub(super) remedy: Option<&'static str>,
+}
+
 impl Tool {
-    /// Runs the tool to its end.
-    pub(super) async fn run(
-        &self,
-        children: &Children,
-        path: Option<&Path>,
-        arguments: &[OsString],
-        limit: Duration,
-        advice: &Advice,
-    ) -> Result<Finished, CredentialError> {
-        let program = self.find(path, advice).await?;
-        let call = Call {
-            program: &program,
-            arguments,
-            environment: self.environment,
-            limit,
-            turn: &self.turn,
-        };
-        let finished = children.run(call).await;
-        finished.map_err(|error| self.not_run(&error, advice))
-    }
-
-    async fn find(&self, path: Option<&Path>, advice: &Advice) -> Result<PathBuf, CredentialError> {
-        let find = async |program| {
-            let found = children::find(program).await;
-            found.map_err(|error| self.not_run(&error, advice))
-        };
-        if let Some(path) = path {
-            let absent = || self.not_run(&SubprocessError::NotFound(path.to_owned()), advice);
-            return find(path).await?.ok_or_else(absent);
-        }
-        for program in self.programs {
-            if let Some(found) = find(Path::new(program)).await? {
-                return Ok(found);
-            }
-        }
-        let message = format!("{} is not on PATH", self.title);
-        Err(CredentialError::new(
-            Reason::Absent,
-            message,
-            self.install(),
-        ))
-    }
-
-    /// The remedy if there is no program. It names the table, too, since `auto` has no keys.
-    fn install(&self) -> String {
-        format!(
-            "{}, or set `path` below [credentials.NAME.{}] to the {} program.",
-            self.install, self.kind, self.programs[0]
-        )
-    }
-
-    /// The remedy if nobody is signed in.
-    pub(super) fn sign_in(&self, tenant: Option<&Tenant>) -> String {
-        let kind = config::kind(self.kind).and_then(|kind| kind.sign_in.command(tenant));
-        format!("{}: {}", self.run_in, kind.unwrap_or_default())
-    }
-
     /// The program that a call would run now.
     pub(super) fn find_now(&self, path: Option<&Path>) -> Option<PathBuf> {
         let mut programs = self.programs.iter().map(Path::new);
@@ -138,65 +93,183 @@ impl Tool {
             None => programs.find_map(children::find_now),
         }
     }
+}
 
-    fn not_run(&self, error: &SubprocessError, advice: &Advice) -> CredentialError {
-        let name = self.name;
-        let Advice { by_hand, sign_in } = advice;
+/// The account that is signed in to a tool.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) keys: config::Tool,
+    tool: &'static Tool,
+    context: Context,
+}
+
+impl Account {
+    pub(super) fn new(tool: &'static Tool, keys: config::Tool, context: &Context) -> Self {
+        Self {
+            keys,
+            tool,
+            context: context.clone(),
+        }
+    }
+
+    /// Runs a command of the tool and takes the token from its output with `read`.
+    pub(super) async fn token(
+        &self,
+        audience: &Audience,
+        arguments: &[&str],
+        read: fn(&[u8]) -> Printed,
+    ) -> Result<AccessToken, CredentialError> {
+        let by_hand = command_line(self.tool.name, self.keys.path.as_deref(), arguments);
+        let finished = self.run(arguments, &by_hand).await?;
+        if !finished.success {
+            return Err(self.explain(&finished, audience, &by_hand));
+        }
+        let (secret, expires_on) =
+            read(&finished.stdout).map_err(|problem| self.unreadable(problem, &by_hand))?;
+        Ok(AccessToken {
+            secret,
+            expires_on,
+            renewal: RENEWAL,
+        })
+    }
+
+    /// Runs the tool to its end. `by_hand` is the command that shows a user why it failed.
+    pub(super) async fn run(
+        &self,
+        arguments: &[&str],
+        by_hand: &str,
+    ) -> Result<Finished, CredentialError> {
+        let call = Call {
+            program: &self.find(by_hand).await?,
+            arguments,
+            environment: self.tool.environment,
+            limit: self.keys.timeout,
+            turn: &self.tool.turn,
+        };
+        let finished = self.context.children.run(call).await;
+        finished.map_err(|error| self.not_run(&error, by_hand))
+    }
+
+    async fn find(&self, by_hand: &str) -> Result<PathBuf, CredentialError> {
+        if let Some(path) = &self.keys.path {
+            let found = children::find(path).await;
+            return found.map_err(|error| self.not_run(&error, by_hand));
+        }
+        for program in self.tool.programs {
+            match children::find(Path::new(program)).await {
+                Err(SubprocessError::NotFound(_)) => {}
+                found => return found.map_err(|error| self.not_run(&error, by_hand)),
+            }
+        }
+        let message = format!("{} is not on PATH", self.tool.title);
+        Err(CredentialError::absent(message, self.install()))
+    }
+
+    /// The remedy if there is no program.
+    fn install(&self) -> String {
+        let Tool {
+            kind,
+            name,
+            install,
+            ..
+        } = self.tool;
+        let table = self.context.table(kind);
+        format!("{install}, or set `path` in {table} to the {name} program.")
+    }
+
+    fn not_run(&self, error: &SubprocessError, by_hand: &str) -> CredentialError {
+        let name = self.tool.name;
         match error {
-            SubprocessError::NotFound(program) => CredentialError::new(
-                Reason::Absent,
+            SubprocessError::NotFound(program) => CredentialError::absent(
                 format!("there is no program {}", program.display()),
                 self.install(),
             ),
-            SubprocessError::Start { program, reason } => CredentialError::new(
-                Reason::NeedsAction,
+            SubprocessError::Start { program, reason } => CredentialError::needs_action(
                 format!("{} cannot be started: {reason}", program.display()),
                 self.install(),
             ),
-            SubprocessError::Timeout(after) => CredentialError::new(
-                Reason::Transient,
+            SubprocessError::Timeout(after) => CredentialError::transient(
                 format!(
                     "{name} gave no token within {} s and was ended",
                     after.as_secs_f32()
                 ),
                 format!(
-                    "Run `{by_hand}` to see what it waits for; a larger `timeout` below \
-                     [credentials.NAME.{}] helps a slow machine. {sign_in}",
-                    self.kind
+                    "Run `{by_hand}` to see what it waits for; a larger `timeout` in {} helps a slow machine. {}",
+                    self.context.table(self.tool.kind),
+                    self.sign_in()
                 ),
             ),
-            SubprocessError::Output => CredentialError::new(
-                Reason::Transient,
+            SubprocessError::Output => CredentialError::transient(
                 format!("the output of {name} could not be read"),
                 format!("Run `{by_hand}` to see what it prints."),
             ),
         }
     }
 
+    /// The error for a tool that failed. Its output is never shown or logged, since it may contain
+    /// codes and account names.
+    fn explain(&self, finished: &Finished, audience: &Audience, by_hand: &str) -> CredentialError {
+        let stderr = String::from_utf8_lossy(&finished.stderr);
+        if let Some(code) = aadsts::find_code(&stderr) {
+            return self.refused(code, audience);
+        }
+        let says = |failure: &&Failure| failure.texts.iter().any(|text| stderr.contains(text));
+        match self.tool.failures.iter().find(says) {
+            Some(failure) => CredentialError::new(
+                failure.reason,
+                failure.message,
+                failure.remedy.map_or_else(|| self.sign_in(), str::to_owned),
+            ),
+            None => self.failed(finished, by_hand),
+        }
+    }
+
+    /// The error for an AADSTS code.
+    pub(super) fn refused(&self, code: u64, audience: &Audience) -> CredentialError {
+        let requester = Requester {
+            tenant: self.keys.tenant.as_ref().map(config::Tenant::as_str),
+            client_id: None,
+            audience,
+            names: &Names::ELSEWHERE,
+        };
+        let sign_in = match self.tool.sign_out {
+            Some(sign_out) => format!(
+                "{}: {sign_out}, then {} --scope {}",
+                self.tool.run,
+                self.sign_in_command(),
+                entra::default_scope(audience)
+            ),
+            None => self.sign_in(),
+        };
+        aadsts::explain(code, &requester, &sign_in)
+    }
+
     /// The error for a failure without a known cause.
-    pub(super) fn failed(&self, finished: &Finished, advice: &Advice) -> CredentialError {
-        CredentialError::new(
-            Reason::Transient,
-            format!("{} failed ({})", self.name, finished.status),
-            format!("Run `{}` to see why. {}", advice.by_hand, advice.sign_in),
+    pub(super) fn failed(&self, finished: &Finished, by_hand: &str) -> CredentialError {
+        CredentialError::transient(
+            format!("{} failed ({})", self.tool.name, finished.status),
+            format!("Run `{by_hand}` to see why. {}", self.sign_in()),
         )
     }
 
     /// The error for output that cannot be used, although the tool succeeded.
-    pub(super) fn unreadable(
-        &self,
-        message: impl Into<String>,
-        upgrade: &str,
-        advice: &Advice,
-    ) -> CredentialError {
-        CredentialError::new(
-            Reason::NeedsAction,
+    pub(super) fn unreadable(&self, message: &str, by_hand: &str) -> CredentialError {
+        let Tool { name, upgrade, .. } = self.tool;
+        CredentialError::needs_action(
             message,
-            format!(
-                "Run `{}` to see what it prints; an old {} may need: {upgrade}",
-                advice.by_hand, self.name
-            ),
+            format!("Run `{by_hand}` to see what it prints; an old {name} may need: {upgrade}"),
         )
+    }
+
+    /// The remedy if nobody is signed in.
+    pub(super) fn sign_in(&self) -> String {
+        format!("{}: {}", self.tool.run, self.sign_in_command())
+    }
+
+    fn sign_in_command(&self) -> String {
+        let kind = config::kind(self.tool.kind);
+        kind.and_then(|kind| kind.sign_in.command(self.keys.tenant.as_ref()))
+            .expect("the kind of a tool has a command that signs in")
     }
 }
 
@@ -213,7 +286,6 @@ mod tests {
             "--subscription",
             "Jane's own",
         ];
-        let arguments = arguments.map(OsString::from);
         assert_eq!(
             command_line("az", None, &arguments),
             r"az --resource https://a.example --subscription 'Jane'\''s own'"

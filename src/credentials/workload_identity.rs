@@ -6,13 +6,13 @@ use std::{env, path::PathBuf};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    AccessToken, CredentialError, Reason, assertion::ASSERTION_TYPE, context::Context, entra,
-    http::IdentityEndpoints, requester::Requester,
+    AccessToken, CredentialError,
+    assertion::ASSERTION_TYPE,
+    context::Context,
+    entra::{self, Application},
+    error::unread,
 };
-use crate::{
-    clock::Clock,
-    config::{self, Audience, SecretRef, ServiceUrl, Tenant},
-};
+use crate::config::{self, Audience, SecretRef, ServiceUrl, Tenant};
 
 const TENANT_VARIABLE: &str = "AZURE_TENANT_ID";
 const CLIENT_ID_VARIABLE: &str = "AZURE_CLIENT_ID";
@@ -23,8 +23,7 @@ const TOKEN_FILE_VARIABLE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 pub(super) struct WorkloadIdentity {
     /// The keys, read once, since environment variables do not change while a process runs.
     workload: Result<Workload, CredentialError>,
-    endpoints: IdentityEndpoints,
-    clock: Clock,
+    context: Context,
 }
 
 #[derive(Debug)]
@@ -40,39 +39,26 @@ impl WorkloadIdentity {
     pub(super) fn new(keys: config::WorkloadIdentity, context: &Context) -> Self {
         Self {
             workload: Workload::complete(keys, &|name| env::var(name).ok()),
-            endpoints: context.endpoints.clone(),
-            clock: context.clock.clone(),
+            context: context.clone(),
         }
     }
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
         let workload = self.workload.as_ref().map_err(Clone::clone)?;
-        let assertion = workload.token.read().await.map_err(|error| {
-            CredentialError::new(
-                Reason::NeedsAction,
-                error.to_string(),
-                "Label the pod azure.workload.identity/use=true and start it again, so that the \
-                 webhook mounts the token, or correct `token_file`.",
-            )
-        })?;
-        let scope = entra::default_scope(audience);
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", workload.client_id.as_str()),
+        let assertion = workload.token.read().await.map_err(unread(
+            "Label the pod azure.workload.identity/use=true and start it again, so that the webhook mounts the \
+             token, or correct the path in `token_file` or AZURE_FEDERATED_TOKEN_FILE.",
+        ))?;
+        let proof = [
             ("client_assertion_type", ASSERTION_TYPE),
             ("client_assertion", assertion.expose_secret()),
-            ("scope", scope.as_str()),
         ];
-        let url = entra::token_url(&workload.authority, &workload.tenant);
-        let requester = Requester {
-            tenant: Some(workload.tenant.as_str()),
-            client_id: Some(&workload.client_id),
-            audience,
+        let application = Application {
+            tenant: &workload.tenant,
+            client_id: &workload.client_id,
+            authority: &workload.authority,
         };
-        // Taken before the request, since the life of a token starts before its response arrives.
-        let start = self.clock.now();
-        let response = self.endpoints.post_form(&url, &form).await?;
-        entra::read_token(&response, &requester, start)
+        application.token(audience, &proof, &self.context).await
     }
 }
 
@@ -86,15 +72,8 @@ impl Workload {
         let tenant = match keys.tenant {
             Some(tenant) => Some(tenant),
             None => set(TENANT_VARIABLE)
-                .map(|tenant| Tenant::parse(tenant.trim()))
-                .transpose()
-                .map_err(|error| {
-                    CredentialError::new(
-                        Reason::NeedsAction,
-                        format!("{TENANT_VARIABLE}: {error}"),
-                        "Correct the variable and start ahds-proxy again.",
-                    )
-                })?,
+                .map(|tenant| entra::tenant_in(TENANT_VARIABLE, &tenant))
+                .transpose()?,
         };
         let client_id = keys.client_id.or_else(|| set(CLIENT_ID_VARIABLE));
         let token_file = keys
@@ -102,8 +81,7 @@ impl Workload {
             .or_else(|| set(TOKEN_FILE_VARIABLE).map(PathBuf::from));
         let (Some(tenant), Some(client_id), Some(token_file)) = (tenant, client_id, token_file)
         else {
-            return Err(CredentialError::new(
-                Reason::Absent,
+            return Err(CredentialError::absent(
                 format!(
                     "{TENANT_VARIABLE}, {CLIENT_ID_VARIABLE} and {TOKEN_FILE_VARIABLE} are not all set"
                 ),
@@ -122,7 +100,7 @@ impl Workload {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Reason, *};
 
     const TENANT: &str = "c0ffee00-0000-4000-8000-00000000d3a0";
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use uuid::fmt::Hyphenated;
 
 const NAME: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -46,18 +47,9 @@ impl fmt::Display for RequestId<'_> {
 
 /// The given id, if it is a UUID. Any other text might say something about a patient.
 pub(super) fn given(headers: &HeaderMap) -> Option<HeaderValue> {
-    headers
-        .get(NAME)
-        .filter(|id| is_uuid(id.as_bytes()))
-        .cloned()
-}
-
-fn is_uuid(text: &[u8]) -> bool {
-    text.len() == 36
-        && text.iter().enumerate().all(|(index, byte)| match index {
-            8 | 13 | 18 | 23 => *byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
+    let id = headers.get(NAME)?;
+    let uuid: Result<Hyphenated, _> = id.to_str().ok()?.parse();
+    uuid.is_ok().then(|| id.clone())
 }
 
 #[cfg(test)]
@@ -66,14 +58,22 @@ mod tests {
 
     #[test]
     fn only_a_uuid_is_a_request_id() {
-        assert!(is_uuid(b"8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5f"));
+        let is_given = |text: &'static str| {
+            given(&HeaderMap::from_iter([(
+                NAME,
+                HeaderValue::from_static(text),
+            )]))
+            .is_some()
+        };
+        assert!(is_given("8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5f"));
         for text in [
             "",
             "Smith",
             "8f14e45fceea467fa1b20a1b2c3d4e5f",
+            "{8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5f}",
             "8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5g",
         ] {
-            assert!(!is_uuid(text.as_bytes()), "{text}");
+            assert!(!is_given(text), "{text}");
         }
     }
 }

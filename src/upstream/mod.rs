@@ -33,7 +33,7 @@ pub use pool::Pool;
 pub use pools::Pools;
 pub use request_body::{RequestBody, SourceError};
 pub use response_body::{BodyError, ResponseBody};
-pub use retry_after::retry_after;
+pub use retry_after::{date, retry_after};
 pub use send::RetryReason;
 
 /// The parts that every pool shares: trust roots, TLS session tickets, resolve overrides.

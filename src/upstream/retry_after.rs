@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 
 /// Reads `Retry-After` (RFC 9110, section 10.2.3) in either form. A date in the past gives zero.
 ///
@@ -15,16 +15,20 @@ pub fn retry_after(headers: &HeaderMap, received: SystemTime) -> Option<Duration
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = httpdate::parse_http_date(text).ok()?;
-    let sent = headers.get(header::DATE).and_then(date).unwrap_or(received);
+    let sent = date(headers).unwrap_or(received);
     Some(until.duration_since(sent).unwrap_or_default())
 }
 
-fn date(value: &HeaderValue) -> Option<SystemTime> {
-    httpdate::parse_http_date(value.to_str().ok()?).ok()
+/// The `Date` of a response: the time by its sender's clock.
+pub fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    let date = headers.get(header::DATE)?.to_str().ok()?;
+    httpdate::parse_http_date(date).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     const NOON: &str = "Sun, 06 Nov 1994 12:00:00 GMT";

@@ -37,10 +37,14 @@ const OF_APPLICATIONS: &[Row] = &[
     (
         700_016,
         "is not known in c0ffee00-0000-4000-8000-00000000d3a0",
-        "Check client_id and tenant",
+        "Check `client_id` and `tenant`",
     ),
     (7_000_112, "is disabled", "accountEnabled=true"),
-    (7_000_229, "is not known in", "Check client_id and tenant"),
+    (
+        7_000_229,
+        "is not known in",
+        "Check `client_id` and `tenant`",
+    ),
     (
         700_027,
         "registered for application",
@@ -59,12 +63,12 @@ const OF_APPLICATIONS: &[Row] = &[
     (
         90_002,
         "does not exist at this authority",
-        "Check tenant and authority",
+        "Check `tenant` and `authority`",
     ),
     (
         900_023,
         "does not exist at this authority",
-        "Check tenant and authority",
+        "Check `tenant` and `authority`",
     ),
     (
         500_011,

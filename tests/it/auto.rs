@@ -415,3 +415,111 @@ async fn a_machine_with_nothing_is_told_where_to_begin() {
     assert!(error.contains("https://aka.ms/azure-cli"), "{error}");
     assert!(error.contains("az login"), "{error}");
 }
+
+/// `auto` reads no keys, so a remedy names the table to write in its place.
+#[tokio::test]
+async fn the_path_of_a_tool_is_a_key_of_the_table_to_write() {
+    let machine = Machine::new().await;
+    for (source, stub, kind) in [
+        (
+            "AzurePowerShellCredential",
+            &machine.pwsh,
+            "azure-powershell",
+        ),
+        (
+            "AzureDeveloperCliCredential",
+            &machine.azd,
+            "azure-developer-cli",
+        ),
+    ] {
+        std::fs::remove_file(stub.program()).expect("removed");
+        let variables = vec![("AZURE_TOKEN_CREDENTIALS", source.to_owned())];
+        let (_, error) = machine.token(&variables).await.expect_err("no program");
+        let expected =
+            format!("set `path` in [credentials.default.{kind}], written in place of auto, to");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_keys_of_an_application_are_variables() {
+    let elsewhere = "11111111-2222-4333-8444-555555555555";
+    for missing in [&[][..], &APPLICATION[..1], &APPLICATION] {
+        for (variable, expected) in [
+            (
+                "AZURE_TENANT_ID",
+                "Check AZURE_TENANT_ID and AZURE_AUTHORITY_HOST",
+            ),
+            (
+                "AZURE_CLIENT_ID",
+                "Check AZURE_CLIENT_ID and AZURE_TENANT_ID",
+            ),
+        ] {
+            let machine = Machine::new().await;
+            let mut variables = machine.without(missing);
+            variables.push((variable, elsewhere.to_owned()));
+            let (_, error) = machine.token(&variables).await.expect_err(variable);
+            assert!(error.contains(expected), "{missing:?}: {error}");
+            assert!(!error.contains('`'), "{missing:?}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_portal_in_the_place_of_entra_is_told_by_the_variable() {
+    let machine = Machine::new().await;
+    let portal = Fault::respond(200, "<html>Sign in to the network</html>");
+    machine.signing_in.emulator.entra().faults().always(portal);
+    let token = machine.token(&machine.variables()).await;
+    let (_, error) = token.expect_err("no token");
+    let expected = "Check that AZURE_AUTHORITY_HOST names Microsoft Entra ID";
+    assert!(error.contains(expected), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_without_its_key_may_have_one_in_another_table() {
+    let machine = Machine::new().await;
+    let pem = certificate(rsa_key("first"), 2100).pem();
+    machine.signing_in.write("app.pem", pem);
+    let variables = machine.without(&APPLICATION[..1]);
+    let (_, error) = machine.token(&variables).await.expect_err("no key");
+    for expected in [
+        "Store the certificate and its private key in one file",
+        "credential of kind client-certificate",
+    ] {
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_is_a_key_of_the_table_to_write() {
+    let elsewhere = "11111111-2222-4333-8444-555555555555";
+    let machine = Machine::new().await;
+    let refusal = Fault::Respond {
+        status: 401,
+        headers: vec![(
+            "www-authenticate".to_owned(),
+            format!("Bearer authorization_uri=\"https://login.microsoftonline.com/{elsewhere}\""),
+        )],
+        body: String::new(),
+    };
+    machine.signing_in.emulator.fhir().faults().always(refusal);
+    for (source, kind, command) in [
+        ("AzureCliCredential", "azure-cli", "az login --tenant"),
+        (
+            "AzureDeveloperCliCredential",
+            "azure-developer-cli",
+            "azd auth login --tenant-id",
+        ),
+    ] {
+        let variables = vec![("AZURE_TOKEN_CREDENTIALS", source.to_owned())];
+        let arguments = ["check", "--online", "--output", "json"];
+        let output = process::output(machine.program("", &arguments, &variables)).await;
+        let report = text(&output.stdout);
+        let expected = format!(
+            "Write [credentials.default.{kind}] with tenant = \\\"{elsewhere}\\\" in place of auto, and run: \
+             {command} {elsewhere}"
+        );
+        assert!(report.contains(&expected), "{report}");
+    }
+}

@@ -191,6 +191,7 @@ async fn stub_azd_that_hangs_is_ended() {
     for text in [
         "within 0.2 s",
         "/azd' auth token --output json --no-prompt --scope https://",
+        "a larger `timeout` in [credentials.default.azure-developer-cli] helps",
         "azd auth login",
     ] {
         assert!(error.contains(text), "{text} in {error}");

@@ -211,7 +211,7 @@ async fn says_what_is_wrong_and_what_to_do_before_it_asks() {
             pem.clone(),
             None,
             "contains no private key",
-            "set `key` below [credentials.NAME.client-certificate]",
+            "may name another file for the private key as its `key`",
         ),
         (
             first.serialize_pem(),

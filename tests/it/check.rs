@@ -260,7 +260,7 @@ const CASES: &[Case] = &[
             "401",
             "the token is for https://dicom.healthcareapis.azure.com, and the route's",
         ],
-        remedy: &["where [credentials.fixed] takes it from"],
+        remedy: &["where the credential fixed takes it from"],
         skipped: &[],
     },
     Case {
@@ -292,7 +292,7 @@ const CASES: &[Case] = &[
         route: "fhir",
         check: "token",
         detail: &["AADSTS90002"],
-        remedy: &["tenant"],
+        remedy: &["Check `tenant` and `authority`"],
         skipped: &["authorised"],
     },
     Case {

@@ -257,7 +257,11 @@ async fn no_code_is_a_failure_like_any_other() {
         .await;
     let answer = client::get(stage.address(), FHIR).await;
     assert_eq!(answer.status, 503);
-    for text in ["AADSTS90002", tenant, "Check tenant"] {
+    for text in [
+        "AADSTS90002",
+        tenant,
+        "Check `tenant` and AZURE_AUTHORITY_HOST",
+    ] {
         assert!(answer.text().contains(text), "{}", answer.text());
     }
 }

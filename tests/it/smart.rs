@@ -322,6 +322,12 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
         "(invalid_scope)",
         "Set `scope`",
     ),
+    (
+        400,
+        r#"{"error":"invalid_target"}"#,
+        "(invalid_target)",
+        "none was sent: ask the server's owner",
+    ),
     (404, "", "responded with 404", "Check `token_url`."),
     (500, "", "responded with 500", "Try again in a moment"),
     (
@@ -344,6 +350,18 @@ async fn every_refusal_says_what_happened_and_what_to_do() {
         assert!(complaint.contains(message), "{message} in {complaint}");
         assert!(complaint.contains(remedy), "{remedy} in {complaint}");
     }
+}
+
+#[tokio::test]
+async fn a_discovered_endpoint_that_refuses_is_told_by_the_issuer() {
+    let emulator = partner::emulator().await;
+    let refusal = Fault::respond(400, r#"{"error":"unsupported_grant_type"}"#);
+    emulator.oauth().token_faults().always(refusal);
+    let stage = setup("ES384", &by_issuer(), ec_key())
+        .start_before(emulator)
+        .await;
+    let complaint = partner::complaint(&stage).await;
+    assert!(complaint.contains("Check `issuer`; "), "{complaint}");
 }
 
 #[tokio::test]

@@ -444,3 +444,24 @@ fn no_remedy_names_a_key_that_a_kind_does_not_have() {
         assert!(!stderr.contains("authority`"), "{kind}: {stderr}");
     }
 }
+
+#[test]
+fn a_kind_names_all_that_may_stand_for_the_keys_it_needs() {
+    for (kind, keys) in [
+        (
+            "oauth2-client-credentials",
+            "needs token_url, and either client_id and client_secret or registration",
+        ),
+        (
+            "smart-backend-services",
+            "needs client_id, key, algorithm, scope, and token_url or issuer",
+        ),
+    ] {
+        let fhir = "https://ws-fhir.fhir.azurehealthcareapis.com";
+        let output = process::command(&["check", "--fhir", fhir, "--credential", kind])
+            .output()
+            .expect("the program runs");
+        let stderr = process::text(&output.stderr);
+        assert!(stderr.contains(keys), "{kind}: {stderr}");
+    }
+}

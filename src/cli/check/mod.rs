@@ -76,8 +76,7 @@ async fn with_keys_that_fit(config: Config) -> Result<Config, ConfigErrors> {
 }
 
 fn credential_kind(config: &Config, route: &Route) -> &'static str {
-    let credential = config.credentials.get(&route.credential);
-    credential.map_or("none", |credential| credential.kind().name)
+    config.credentials[&route.credential].kind().name
 }
 
 fn is_tls(config: &Config, listen: &Listen) -> bool {

@@ -10,7 +10,7 @@ use super::{
     table::Table,
 };
 use crate::{
-    check::{self, Check, Event, Finding, Status},
+    check::{self, Check, Event, Finding, Outcome, Status},
     cli::args::CheckOutput,
     clock::Clock,
     config::Config,
@@ -38,9 +38,10 @@ pub(super) fn check(config: &Config, output: CheckOutput) -> Result<ExitCode, Ex
         note(Finding {
             route: None,
             check: Check::Configuration,
-            status: Status::Failed,
-            detail: error.to_string(),
-            remedy: Some("Correct [network], or this machine's CA certificates.".to_owned()),
+            outcome: Outcome::failed(
+                error.to_string(),
+                "Correct [network], or this machine's CA certificates.",
+            ),
         });
     }
     let printed = if output == CheckOutput::Text {
@@ -48,7 +49,9 @@ pub(super) fn check(config: &Config, output: CheckOutput) -> Result<ExitCode, Ex
     } else {
         print_json(&findings)
     };
-    let has_failed = findings.iter().any(|one| one.status == Status::Failed);
+    let has_failed = findings
+        .iter()
+        .any(|one| one.outcome.status == Status::Failed);
     Ok(if has_failed {
         ExitCode::FAILURE
     } else {
@@ -57,7 +60,12 @@ pub(super) fn check(config: &Config, output: CheckOutput) -> Result<ExitCode, Ex
 }
 
 fn summary(findings: &[Finding]) -> String {
-    let count = |status| findings.iter().filter(|one| one.status == status).count();
+    let count = |status| {
+        findings
+            .iter()
+            .filter(|one| one.outcome.status == status)
+            .count()
+    };
     format!(
         "{} checks: {} ok, {} failed, {} skipped\n",
         findings.len(),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    check::{Check, Finding, Status},
+    check::{Check, Finding, Outcome},
     config::{ConfigErrors, Location, Problem},
 };
 
@@ -58,9 +58,7 @@ pub(super) fn as_findings(errors: &ConfigErrors) -> Vec<Finding> {
     let findings = errors.problems().iter().map(|problem| Finding {
         route: None,
         check: Check::Configuration,
-        status: Status::Failed,
-        detail: located(problem),
-        remedy: Some(problem.remedy.clone()),
+        outcome: Outcome::failed(located(problem), &*problem.remedy),
     });
     findings.collect()
 }

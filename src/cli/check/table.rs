@@ -44,17 +44,17 @@ impl Table {
     pub(super) fn row(&self, finding: &Finding) -> String {
         let width = self.route_width;
         let route = finding.route.as_deref().unwrap_or(NO_ROUTE);
-        let status = finding.status.as_str();
+        let status = finding.outcome.status.as_str();
         let mut row = format!("{route:width$}  {:CHECK_WIDTH$}  ", finding.check.as_str());
         // Writing into a String cannot fail.
         let _ = if self.in_color {
-            let colour = colour(finding.status);
+            let colour = colour(finding.outcome.status);
             write!(row, "\u{1b}[{colour}m{status:STATUS_WIDTH$}\u{1b}[0m")
         } else {
             write!(row, "{status:STATUS_WIDTH$}")
         };
-        let _ = writeln!(row, "  {}", printable(&finding.detail));
-        if let Some(remedy) = &finding.remedy {
+        let _ = writeln!(row, "  {}", printable(&finding.outcome.detail));
+        if let Some(remedy) = &finding.outcome.remedy {
             let indent = width + CHECK_WIDTH + STATUS_WIDTH + 3 * "  ".len();
             let _ = writeln!(row, "{:indent$}= help: {}", "", printable(remedy));
         }
@@ -93,14 +93,17 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Outcome;
 
     fn finding(status: Status, remedy: Option<&str>) -> Finding {
         Finding {
             route: Some("fhir".to_owned()),
             check: Check::Dns,
-            status,
-            detail: "a\u{1b}[31m\nb".to_owned(),
-            remedy: remedy.map(str::to_owned),
+            outcome: Outcome {
+                status,
+                detail: "a\u{1b}[31m\nb".to_owned(),
+                remedy: remedy.map(str::to_owned),
+            },
         }
     }
 

@@ -14,7 +14,7 @@ use crate::config::{
 
 pub(in crate::config) const KIND: Kind = Kind {
     name: "oauth2-client-credentials",
-    required: Some("token_url, and client_id and client_secret or registration"),
+    required: Some("token_url, and either client_id and client_secret or registration"),
     needs_audience: false,
     harmless: &["token_url", "client_id", "scope", "resource", "auth", "url"],
     sign_in: SignIn::Elsewhere,

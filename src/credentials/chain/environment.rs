@@ -3,9 +3,9 @@
 
 use super::super::{
     AccessToken, CredentialError, Reason, client_certificate::ClientCertificate,
-    client_secret::ClientSecret, context::Context,
+    client_secret::ClientSecret, context::Context, entra,
 };
-use crate::config::{self, Audience, SecretRef, ServiceUrl, Tenant};
+use crate::config::{self, Audience, SecretRef, ServiceUrl};
 
 pub(super) const NAME: &str = "environment";
 
@@ -44,15 +44,9 @@ impl Environment {
                 proof.is_some(),
             ));
         };
-        let tenant = match Tenant::parse(tenant.trim()) {
+        let tenant = match entra::tenant_in(TENANT, tenant) {
             Ok(tenant) => tenant,
-            Err(error) => {
-                return Self::Unusable(CredentialError::new(
-                    Reason::NeedsAction,
-                    format!("{TENANT}: {error}"),
-                    "Correct the variable and start ahds-proxy again.",
-                ));
-            }
+            Err(error) => return Self::Unusable(error),
         };
         let client_id = client_id.trim().to_owned();
         let authority = authority.clone();
@@ -66,8 +60,7 @@ impl Environment {
             return Self::Secret(ClientSecret::new(keys, context));
         };
         if set(PASSWORD).is_some() {
-            return Self::Unusable(CredentialError::new(
-                Reason::NeedsAction,
+            return Self::Unusable(CredentialError::needs_action(
                 format!("{PASSWORD} is set, and certificates with a password are not supported"),
                 format!(
                     "Convert it: openssl pkcs12 -in app.pfx -nodes -out app.pem, or openssl pkey -in encrypted.pem \

@@ -51,7 +51,7 @@ pub(super) fn summary(mut failures: Vec<Failure>) -> CredentialError {
                 ..error
             }
         }
-        None => CredentialError::new(Reason::NeedsAction, message, where_to_begin(&failures)),
+        None => CredentialError::needs_action(message, where_to_begin(&failures)),
     }
 }
 

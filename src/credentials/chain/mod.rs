@@ -27,7 +27,11 @@ impl Chain {
         reason = "as the other kinds take theirs"
     )]
     pub(super) fn new(keys: config::Auto, context: &Context) -> Self {
-        let source = |kind: &_| Source::new(*kind, &keys.authority, context);
+        let context = Context {
+            is_auto: true,
+            ..context.clone()
+        };
+        let source = |kind: &_| Source::new(*kind, &keys.authority, &context);
         Self {
             sources: keys.sources.iter().map(source).collect(),
             settled: OnceLock::new(),

@@ -82,21 +82,19 @@ impl Source {
         audience: &Audience,
         is_last: bool,
     ) -> Result<AccessToken, Failure> {
-        let failed = |error, standing| Failure {
-            name: self.name(),
-            error,
-            standing,
-        };
-        if let (Self::ManagedIdentity(machine), false) = (self, is_last) {
-            let probed = machine.probe().await;
-            probed.map_err(|error| {
-                let standing = Standing::of(&error);
-                failed(error, standing)
-            })?;
+        if let (Self::ManagedIdentity(machine), false) = (self, is_last)
+            && let Err(error) = machine.probe().await
+        {
+            return Err(Failure {
+                name: self.name(),
+                standing: Standing::of(&error),
+                error,
+            });
         }
-        self.token(audience).await.map_err(|error| {
-            let standing = self.standing(&error);
-            failed(error, standing)
+        self.token(audience).await.map_err(|error| Failure {
+            name: self.name(),
+            standing: self.standing(&error),
+            error,
         })
     }
 

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::credentials::{CredentialError, Reason, token_response::seconds};
+use crate::credentials::{CredentialError, Reason, requester::Names, token_response::seconds};
 
 /// The seconds between polls, if the issuer names none.
 const DEFAULT_INTERVAL: u64 = 5;
@@ -40,10 +40,9 @@ impl Prompt {
     /// Reads the response to a request that was sent at `start`.
     pub(super) fn read(body: &[u8], start: Instant) -> Result<Self, CredentialError> {
         Self::parse(body, start).ok_or_else(|| {
-            CredentialError::new(
-                Reason::Transient,
+            CredentialError::transient(
                 "the response to the request for a device code is not a device code",
-                "Check that the authority is Microsoft Entra ID and that no captive portal responds in its place.",
+                Names::KEYS_AND_AUTHORITY_VARIABLE.check_authority(),
             )
         })
     }

@@ -9,14 +9,13 @@ use tokio::time::Instant;
 
 use super::prompt::Prompt;
 use crate::{
-    clock::Clock,
     config::{self, Audience},
     credentials::{
         AccessToken, CredentialError,
         context::Context,
         entra,
-        http::{IdentityEndpoints, Response},
-        requester::Requester,
+        http::Response,
+        requester::{Names, Requester},
     },
 };
 
@@ -35,8 +34,7 @@ const SIGN_IN_ERRORS: [&str; 4] = [
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) keys: config::DeviceCode,
-    pub(super) endpoints: IdentityEndpoints,
-    pub(super) clock: Clock,
+    pub(super) context: Context,
     pub(super) state: Mutex<State>,
     /// Locked while a code is requested, so that there is only one code at a time.
     pub(super) prompting: tokio::sync::Mutex<()>,
@@ -69,8 +67,7 @@ impl Session {
     pub(super) fn new(keys: config::DeviceCode, context: &Context) -> Self {
         Self {
             keys,
-            endpoints: context.endpoints.clone(),
-            clock: context.clock.clone(),
+            context: context.clone(),
             state: Mutex::default(),
             prompting: tokio::sync::Mutex::default(),
         }
@@ -88,7 +85,7 @@ impl Session {
         ];
         let url = entra::device_code_url(&self.keys.authority, &self.keys.tenant);
         let start = Instant::now();
-        let response = self.endpoints.post_form(&url, &form).await?;
+        let response = self.context.endpoints.post_form(&url, &form).await?;
         if !response.status.is_success() {
             return Err(self.denied(&response, audience));
         }
@@ -108,7 +105,7 @@ impl Session {
             };
             let first = signed_in.first.take_if(|(known, _)| known == audience);
             if let Some((_, token)) = first
-                && token.expires_on > self.clock.now()
+                && token.expires_on > self.context.clock.now()
             {
                 return Ok(Some(token));
             }
@@ -117,7 +114,7 @@ impl Session {
                 _ => return Ok(None),
             }
         };
-        let start = self.clock.now();
+        let start = self.context.clock.now();
         let form = [
             ("grant_type", "refresh_token"),
             ("client_id", self.keys.client_id.as_str()),
@@ -125,7 +122,7 @@ impl Session {
             ("scope", &scope(audience)),
         ];
         let url = entra::token_url(&self.keys.authority, &self.keys.tenant);
-        let response = self.endpoints.post_form(&url, &form).await?;
+        let response = self.context.endpoints.post_form(&url, &form).await?;
         let needs_sign_in = SIGN_IN_ERRORS.contains(&entra::error_of(&response).as_str());
 
         // The lock is not held during the request, so another sign-in may have come first.
@@ -153,6 +150,7 @@ impl Session {
             tenant: Some(self.keys.tenant.as_str()),
             client_id: Some(&self.keys.client_id),
             audience,
+            names: &Names::KEYS_AND_AUTHORITY_VARIABLE,
         }
     }
 

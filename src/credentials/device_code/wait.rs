@@ -67,8 +67,8 @@ impl Session {
             ("device_code", prompt.device_code.expose_secret()),
         ];
         let url = entra::token_url(&self.keys.authority, &self.keys.tenant);
-        let start = self.clock.now();
-        let Ok(response) = self.endpoints.post_form(&url, &form).await else {
+        let start = self.context.clock.now();
+        let Ok(response) = self.context.endpoints.post_form(&url, &form).await else {
             return Poll::Unreachable;
         };
         if response.status.is_success() {
@@ -82,11 +82,9 @@ impl Session {
             "authorization_pending" => Poll::Pending,
             "slow_down" => Poll::SlowDown,
             "expired_token" | "code_expired" => Poll::Expired,
-            "access_denied" | "authorization_declined" => Poll::Failed(CredentialError::new(
-                Reason::NeedsAction,
-                "the sign-in was declined",
-                SIGN_IN_AGAIN,
-            )),
+            "access_denied" | "authorization_declined" => Poll::Failed(
+                CredentialError::needs_action("the sign-in was declined", SIGN_IN_AGAIN),
+            ),
             _ => {
                 let error = self.denied(&response, audience);
                 match error.reason {

@@ -3,9 +3,8 @@
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
-    super::{AccessToken, CredentialError, Reason, context::Context},
-    endpoint::{self, Question},
-    reply,
+    super::{AccessToken, CredentialError, context::Context},
+    endpoint, reply,
 };
 use crate::config::{Audience, UserAssigned};
 
@@ -40,12 +39,8 @@ impl AppService {
         context: &Context,
         audience: &Audience,
     ) -> Result<AccessToken, CredentialError> {
-        let question = Question {
-            api_version: API_VERSION,
-            audience,
-            identity: endpoint::parameter(self.identity.as_ref(), "mi_res_id"),
-        };
-        let url = question.put_to(&self.address)?;
+        let identity = endpoint::parameter(self.identity.as_ref(), "mi_res_id");
+        let url = endpoint::request(&self.address, API_VERSION, audience, identity)?;
         // Azure Automation, which has the same variables, needs the header `Metadata`, too.
         let mut headers = endpoint::metadata_header();
         headers.insert(
@@ -53,30 +48,26 @@ impl AppService {
             self.secret.clone(),
         );
         let start = context.clock.now();
-        let response = context.endpoints.get(&url, headers).await;
-        let response = response.map_err(|error| {
-            error.with_remedy(
-                "Run ahds-proxy inside the app whose IDENTITY_ENDPOINT it is, and try again.",
-            )
-        })?;
-        if response.status.is_success() {
-            return reply::read_token(&response, start);
-        }
+        let response = context
+            .endpoints
+            .get(&url, headers)
+            .await
+            .map_err(|error| {
+                error.with_remedy(
+                    "Run ahds-proxy inside the app whose IDENTITY_ENDPOINT it is, and try again.",
+                )
+            })?;
         let platform = "the app's identity endpoint";
-        Err(reply::denied(
-            &response,
-            platform,
-            audience,
-            || match response.status {
+        reply::read(&response, start, platform, audience, || {
+            match response.status {
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => refused_header(),
                 StatusCode::BAD_REQUEST => self.not_assigned(),
-                status => CredentialError::new(
-                    Reason::NeedsAction,
+                status => CredentialError::needs_action(
                     format!("{platform} responded with {}", status.as_u16()),
                     "Check that IDENTITY_ENDPOINT is the one that the platform set.",
                 ),
-            },
-        ))
+            }
+        })
     }
 
     fn not_assigned(&self) -> CredentialError {
@@ -85,8 +76,7 @@ impl AppService {
         } else {
             ""
         };
-        CredentialError::new(
-            Reason::NeedsAction,
+        CredentialError::needs_action(
             "the app does not have this managed identity",
             format!(
                 "Assign it: az webapp identity assign --resource-group GROUP --name APP{more} \
@@ -97,8 +87,7 @@ impl AppService {
 }
 
 fn refused_header() -> CredentialError {
-    CredentialError::new(
-        Reason::NeedsAction,
+    CredentialError::needs_action(
         "the app's identity endpoint does not take this process's IDENTITY_HEADER",
         "It changes with each start of the app: leave IDENTITY_HEADER as the platform set it, and \
          start ahds-proxy again.",

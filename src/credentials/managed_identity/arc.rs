@@ -13,9 +13,8 @@ use http::{HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    super::{AccessToken, CredentialError, Reason, context::Context, http::Response},
-    endpoint::{self, Question},
-    reply,
+    super::{AccessToken, CredentialError, context::Context, http::Response},
+    endpoint, reply,
 };
 use crate::config::{
     Audience,
@@ -51,12 +50,7 @@ impl Arc {
         context: &Context,
         audience: &Audience,
     ) -> Result<AccessToken, CredentialError> {
-        let question = Question {
-            api_version: API_VERSION,
-            audience,
-            identity: None,
-        };
-        let url = question.put_to(&self.address)?;
+        let url = endpoint::request(&self.address, API_VERSION, audience, None)?;
         let ask = async |headers| {
             let response = context.endpoints.get(&url, headers).await;
             response.map_err(|error| error.with_remedy("Check that the agent runs: azcmagent show"))
@@ -73,17 +67,13 @@ impl Arc {
             start = context.clock.now();
             response = ask(headers).await?;
         }
-        if response.status.is_success() {
-            return reply::read_token(&response, start);
-        }
         let platform = "the Azure Arc agent";
-        Err(reply::denied(&response, platform, audience, || {
-            CredentialError::new(
-                Reason::NeedsAction,
+        reply::read(&response, start, platform, audience, || {
+            CredentialError::needs_action(
                 format!("{platform} responded with {}", response.status.as_u16()),
                 "Check that the machine is connected: azcmagent show",
             )
-        }))
+        })
     }
 
     /// The key in the file that the agent's challenge names.
@@ -103,9 +93,7 @@ impl Arc {
             )));
         }
         let text = files::in_time(path, read_key).await.map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => CredentialError::new(
-                Reason::NeedsAction,
-                "this user may not read the Azure Arc agent's key",
+            io::ErrorKind::PermissionDenied => CredentialError::needs_action("this user may not read the Azure Arc agent's key",
                 "Let it: sudo usermod -aG himds USER, then sign in again (on Windows, add it to the \
                  group Hybrid agent extension applications).",
             ),
@@ -148,8 +136,7 @@ fn documented_folder() -> PathBuf {
 }
 
 fn unusable_key(what: &str) -> CredentialError {
-    CredentialError::new(
-        Reason::NeedsAction,
+    CredentialError::needs_action(
         format!("the Azure Arc agent's key {what}"),
         "Check that the agent is Azure's and runs: azcmagent show",
     )

@@ -3,7 +3,7 @@
 use http::Uri;
 
 use super::{
-    super::{AccessToken, CredentialError, Reason, context::Context},
+    super::{AccessToken, CredentialError, context::Context},
     endpoint, reply,
 };
 use crate::config::Audience;
@@ -29,26 +29,21 @@ impl CloudShell {
         let resource = audience.to_string();
         let form = [("resource", resource.as_str())];
         let start = context.clock.now();
-        let headers = endpoint::metadata_header();
-        let endpoints = &context.endpoints;
-        let response = endpoints
-            .post_form_with(&self.address, &form, headers)
-            .await;
-        let response = response.map_err(|error| {
-            error.with_remedy(
-                "Run ahds-proxy inside Cloud Shell, or unset MSI_ENDPOINT and start it again.",
-            )
-        })?;
-        if response.status.is_success() {
-            return reply::read_token(&response, start);
-        }
+        let response = context
+            .endpoints
+            .post_form_with(&self.address, &form, endpoint::metadata_header())
+            .await
+            .map_err(|error| {
+                error.with_remedy(
+                    "Run ahds-proxy inside Cloud Shell, or unset MSI_ENDPOINT and start it again.",
+                )
+            })?;
         let platform = "Cloud Shell";
-        Err(reply::denied(&response, platform, audience, || {
-            CredentialError::new(
-                Reason::NeedsAction,
+        reply::read(&response, start, platform, audience, || {
+            CredentialError::needs_action(
                 format!("{platform} responded with {}", response.status.as_u16()),
                 "Check the route's audience, or restart the shell.",
             )
-        }))
+        })
     }
 }

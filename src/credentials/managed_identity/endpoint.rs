@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderValue, Uri};
 
-use super::super::{CredentialError, Reason};
+use super::super::CredentialError;
 use crate::config::{Audience, ServiceUrl, UserAssigned};
 
 pub(super) const IDENTITY: &str = "IDENTITY_ENDPOINT";
@@ -13,8 +13,7 @@ pub(super) const POD_IDENTITY: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
 /// The address in a variable, without a slash at its end.
 pub(super) fn base(variable: &str, text: &str) -> Result<ServiceUrl, CredentialError> {
     let refuse = |what: String| {
-        CredentialError::new(
-            Reason::NeedsAction,
+        CredentialError::needs_action(
             format!("{variable} {what}"),
             format!(
                 "Unset {variable} and start ahds-proxy again, unless the platform set it: then use another credential."
@@ -38,32 +37,24 @@ pub(super) fn exact(variable: &str, text: &str) -> Result<String, CredentialErro
     base(variable, text).map(|_| text.trim().to_owned())
 }
 
-/// The token to request, and the identity to request it for.
-#[derive(Debug)]
-pub(super) struct Question<'a> {
-    pub(super) api_version: &'static str,
-    pub(super) audience: &'a Audience,
-    /// A parameter and its value.
-    pub(super) identity: Option<(&'static str, &'a str)>,
-}
-
-impl Question<'_> {
-    /// The URL of the request for this token, with its parameters in the query.
-    pub(super) fn put_to(&self, address: &str) -> Result<Uri, CredentialError> {
-        let audience = self.audience.to_string();
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("api-version", self.api_version)
-            .append_pair("resource", &audience)
-            .extend_pairs(self.identity)
-            .finish();
-        format!("{address}?{query}").parse().map_err(|_| {
-            CredentialError::new(
-                Reason::NeedsAction,
-                "the audience or the identity is too long for a request",
-                "Check the route's audience and the credential's identity.",
-            )
-        })
-    }
+/// The URL of a request for a token, with its parameters in the query.
+pub(super) fn request(
+    address: &str,
+    api_version: &str,
+    audience: &Audience,
+    identity: Option<(&str, &str)>,
+) -> Result<Uri, CredentialError> {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("api-version", api_version)
+        .append_pair("resource", audience.as_str())
+        .extend_pairs(identity)
+        .finish();
+    format!("{address}?{query}").parse().map_err(|_| {
+        CredentialError::needs_action(
+            "the audience or the identity is too long for a request",
+            "Check the route's audience and the credential's identity.",
+        )
+    })
 }
 
 /// The parameter that names a user-assigned identity in a request. `resource` is the platform's own
@@ -123,13 +114,10 @@ mod tests {
     fn asks_byte_for_byte() {
         let audience = Audience::parse("https://dicom.example/").expect("an audience");
         let id = UserAssigned::ResourceId("/subscriptions/a b&c".to_owned());
-        let question = Question {
-            api_version: "2019-08-01",
-            audience: &audience,
-            identity: parameter(Some(&id), "mi_res_id"),
-        };
+        let identity = parameter(Some(&id), "mi_res_id");
+        let url = request("http://127.0.0.1:1/msi/", "2019-08-01", &audience, identity);
         assert_eq!(
-            question.put_to("http://127.0.0.1:1/msi/").expect("a URL"),
+            url.expect("a URL"),
             "http://127.0.0.1:1/msi/?api-version=2019-08-01&resource=https%3A%2F%2Fdicom.example%2F\
              &mi_res_id=%2Fsubscriptions%2Fa+b%26c"
         );

@@ -1,16 +1,15 @@
 //! The instance metadata service of virtual machines, scale sets and container instances
 //! (learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    super::{AccessToken, CredentialError, Reason, context::Context, http::Response},
-    endpoint::{self, Question},
-    reply,
+    super::{AccessToken, CredentialError, context::Context, http::Response},
+    endpoint, reply,
 };
 use crate::config::{Audience, ServiceUrl, UserAssigned};
 
@@ -30,21 +29,13 @@ pub(super) struct Imds {
 }
 
 impl Imds {
-    /// The service at the address that it has on every virtual machine.
-    pub(super) fn of_azure(identity: Option<UserAssigned>) -> Self {
-        let base = ServiceUrl::parse("http://169.254.169.254").expect("a constant URL");
+    /// The service at a configured address, else at the address that it has on every virtual machine.
+    pub(super) fn new(base: Option<ServiceUrl>, identity: Option<UserAssigned>) -> Self {
         Self {
-            base,
-            is_configured: false,
-            identity,
-        }
-    }
-
-    /// The service at a configured address.
-    pub(super) fn at(base: ServiceUrl, identity: Option<UserAssigned>) -> Self {
-        Self {
-            base,
-            is_configured: true,
+            is_configured: base.is_some(),
+            base: base.unwrap_or_else(|| {
+                ServiceUrl::parse("http://169.254.169.254").expect("a constant URL")
+            }),
             identity,
         }
     }
@@ -54,25 +45,23 @@ impl Imds {
         context: &Context,
         audience: &Audience,
     ) -> Result<AccessToken, CredentialError> {
-        let question = Question {
-            api_version: API_VERSION,
+        let identity = endpoint::parameter(self.identity.as_ref(), "msi_res_id");
+        let url = endpoint::request(
+            &format!("{}{PATH}", self.base),
+            API_VERSION,
             audience,
-            identity: endpoint::parameter(self.identity.as_ref(), "msi_res_id"),
-        };
-        let url = question.put_to(&format!("{}{PATH}", self.base))?;
+            identity,
+        )?;
         let mut tries = 0;
         loop {
             let start = context.clock.now();
             let response = context
                 .endpoints
                 .get(&url, endpoint::metadata_header())
-                .await;
-            let response = response.map_err(|error| error.with_remedy(ELSEWHERE))?;
-            if response.status.is_success() {
-                return reply::read_token(&response, start);
-            }
+                .await
+                .map_err(|error| error.with_remedy(ELSEWHERE))?;
             let Some(pause) = pause(response.status, tries, response.retry_after()) else {
-                return Err(self.denied(&response, audience));
+                return self.read(&response, start, audience);
             };
             sleep(pause).await;
             tries += 1;
@@ -98,7 +87,7 @@ impl Imds {
                 PROBE.as_secs()
             ),
         };
-        Err(CredentialError::new(Reason::Absent, message, ELSEWHERE))
+        Err(CredentialError::absent(message, ELSEWHERE))
     }
 
     /// Whether a response comes from the service. A substitute for the service may not require the
@@ -109,21 +98,26 @@ impl Imds {
         matches!(response.status.as_u16(), 400 | 410 | 429) || self.is_configured && is_json()
     }
 
-    fn denied(&self, response: &Response, audience: &Audience) -> CredentialError {
+    fn read(
+        &self,
+        response: &Response,
+        start: SystemTime,
+        audience: &Audience,
+    ) -> Result<AccessToken, CredentialError> {
         let platform = format!("the instance metadata service at {}", self.base.host());
-        reply::denied(response, &platform, audience, || match response.status {
-            StatusCode::BAD_REQUEST => self.not_assigned(),
-            // Docker Desktop responds in place of addresses that it cannot reach.
-            StatusCode::FORBIDDEN if is_unreachable(response) => CredentialError::new(
-                Reason::Absent,
-                format!("{platform} is not within reach of this container"),
-                "Use another credential, such as azure-cli.",
-            ),
-            status => CredentialError::new(
-                Reason::NeedsAction,
-                format!("{platform} responded with {}", status.as_u16()),
-                "Check that it is Azure's, and not a proxy or another cloud's.",
-            ),
+        reply::read(response, start, &platform, audience, || {
+            match response.status {
+                StatusCode::BAD_REQUEST => self.not_assigned(),
+                // Docker Desktop responds in place of addresses that it cannot reach.
+                StatusCode::FORBIDDEN if is_unreachable(response) => CredentialError::absent(
+                    format!("{platform} is not within reach of this container"),
+                    "Use another credential, such as azure-cli.",
+                ),
+                status => CredentialError::needs_action(
+                    format!("{platform} responded with {}", status.as_u16()),
+                    "Check that it is Azure's, and not a proxy or another cloud's.",
+                ),
+            }
         })
     }
 
@@ -139,8 +133,7 @@ impl Imds {
                 " --identities RESOURCE_ID",
             ),
         };
-        CredentialError::new(
-            Reason::Absent,
+        CredentialError::absent(
             format!("{what} assigned to this machine"),
             format!(
                 "Assign one: az vm identity assign --resource-group GROUP --name MACHINE{more}"
@@ -169,6 +162,7 @@ fn pause(status: StatusCode, tries: usize, asked: Option<Duration>) -> Option<Du
 #[cfg(test)]
 mod tests {
     use super::{super::testing::Server, *};
+    use crate::credentials::Reason;
 
     fn pauses(status: u16) -> Vec<u64> {
         let status = StatusCode::from_u16(status).expect("a status");
@@ -242,7 +236,7 @@ mod tests {
             let response = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
             let server = Server::saying([response]).await;
             let base = ServiceUrl::parse(&server.url("")).expect("a URL");
-            let found = Imds::at(base, None).probe(&server.context()).await;
+            let found = Imds::new(Some(base), None).probe(&server.context()).await;
             assert_eq!(found.is_ok(), is_there, "{status} {body}");
         }
     }

@@ -15,7 +15,7 @@ mod testing;
 
 use std::env;
 
-use super::{AccessToken, CredentialError, Reason, context::Context};
+use super::{AccessToken, CredentialError, context::Context};
 use crate::config::{self, Audience, UserAssigned};
 use app_service::AppService;
 use arc::Arc;
@@ -75,7 +75,7 @@ impl Source {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         let identity = keys.identity;
         if let Some(base) = keys.endpoint {
-            return Ok(Self::Imds(Imds::at(base, identity)));
+            return Ok(Self::Imds(Imds::new(Some(base), identity)));
         }
         if let Some(address) = set(endpoint::IDENTITY) {
             if let Some(header) = set("IDENTITY_HEADER") {
@@ -96,17 +96,15 @@ impl Source {
             refuse_user_assigned("Cloud Shell", identity.as_ref())?;
             return CloudShell::new(&address).map(Self::CloudShell);
         }
-        match set(endpoint::POD_IDENTITY) {
-            Some(base) => endpoint::base(endpoint::POD_IDENTITY, &base)
-                .map(|base| Self::Imds(Imds::at(base, identity))),
-            None => Ok(Self::Imds(Imds::of_azure(identity))),
-        }
+        let base = set(endpoint::POD_IDENTITY)
+            .map(|base| endpoint::base(endpoint::POD_IDENTITY, &base))
+            .transpose()?;
+        Ok(Self::Imds(Imds::new(base, identity)))
     }
 }
 
 fn unsupported(platform: &str) -> CredentialError {
-    CredentialError::new(
-        Reason::NeedsAction,
+    CredentialError::needs_action(
         format!("managed identities of {platform} are not supported"),
         "Use another credential, such as client-certificate or workload-identity.",
     )
@@ -126,8 +124,7 @@ fn refuse_user_assigned(
         UserAssigned::ObjectId(_) => "`object_id` from the credential",
         UserAssigned::ResourceId(_) => "`resource_id` from the credential",
     };
-    Err(CredentialError::new(
-        Reason::NeedsAction,
+    Err(CredentialError::needs_action(
         format!("{platform} has no user-assigned identities"),
         format!("Remove {key} to use the identity that there is."),
     ))
@@ -135,7 +132,7 @@ fn refuse_user_assigned(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Reason, *};
     use crate::config::ServiceUrl;
 
     fn find(

@@ -6,9 +6,9 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::super::{
-    AccessToken, CredentialError, Reason, Renewal, aadsts,
+    AccessToken, CredentialError, Renewal, aadsts,
     http::{Response, TRY_AGAIN},
-    requester::Requester,
+    requester::{Names, Requester},
     token_response::optional_seconds,
 };
 use crate::config::Audience;
@@ -27,13 +27,9 @@ struct Granted {
 }
 
 /// The token in a response. `start` is the time of the request.
-pub(super) fn read_token(
-    response: &Response,
-    start: SystemTime,
-) -> Result<AccessToken, CredentialError> {
+fn read_token(response: &Response, start: SystemTime) -> Result<AccessToken, CredentialError> {
     let no_token = || {
-        CredentialError::new(
-            Reason::Transient,
+        CredentialError::transient(
             "the managed identity endpoint's response is not a token",
             "Check that nothing else responds in its place, such as a captive portal.",
         )
@@ -62,18 +58,21 @@ fn renewal(start: SystemTime, expires_on: SystemTime) -> Renewal {
     }
 }
 
-/// The error for a response without a token: a failure that may pass, else the error of Entra that
-/// the platform passes on, else the one that `refused` finds in the platform's own text.
-pub(super) fn denied(
+/// Reads the token in a response. The error for a response without one is a failure that may pass,
+/// else the error of Entra that the platform passes on, else the result of `refused`.
+pub(super) fn read(
     response: &Response,
+    start: SystemTime,
     platform: &str,
     audience: &Audience,
     refused: impl FnOnce() -> CredentialError,
-) -> CredentialError {
+) -> Result<AccessToken, CredentialError> {
+    if response.status.is_success() {
+        return read_token(response, start);
+    }
     let text = std::str::from_utf8(&response.body).unwrap_or_default();
-    let mut error = if may_pass(response) {
-        CredentialError::new(
-            Reason::Transient,
+    let error = if may_pass(response) {
+        CredentialError::transient(
             format!("{platform} responded with {}", response.status.as_u16()),
             TRY_AGAIN,
         )
@@ -82,13 +81,13 @@ pub(super) fn denied(
             tenant: None,
             client_id: None,
             audience,
+            names: &Names::ELSEWHERE,
         };
         aadsts::explain(code, &requester, "")
     } else {
         refused()
     };
-    error.retry_after = response.retry_after();
-    error
+    Err(response.with_wait(error))
 }
 
 /// Whether a failure passes by itself. An endpoint responds 404 or 410 while the platform replaces
@@ -103,6 +102,7 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     use super::*;
+    use crate::credentials::Reason;
 
     fn response(status: u16, body: &str) -> Response {
         Response {
@@ -155,9 +155,12 @@ mod tests {
     #[test]
     fn tells_what_may_pass_from_what_will_not() {
         let audience = Audience::parse("https://a.example").expect("an audience");
-        let refused = || CredentialError::new(Reason::Absent, "no identity", "Assign one.");
-        let denied =
-            |status, body| denied(&response(status, body), "the endpoint", &audience, refused);
+        let refused = || CredentialError::absent("no identity", "Assign one.");
+        let denied = |status, body| {
+            let response = response(status, body);
+            let read = read(&response, at(0), "the endpoint", &audience, refused);
+            read.expect_err("no token")
+        };
         for status in [404, 408, 410, 429, 500, 503] {
             assert_eq!(denied(status, "").reason, Reason::Transient, "{status}");
         }

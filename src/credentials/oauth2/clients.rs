@@ -17,10 +17,9 @@ use moka::future::Cache;
 use parking_lot::Mutex;
 use secrecy::SecretString;
 
-use super::secret::read;
 use crate::{
-    config::{self, OAuth2Client},
-    credentials::CredentialError,
+    config::{self, OAuth2Client, SecretRef},
+    credentials::{CredentialError, error::unread},
 };
 
 /// The time before a registered client that is refused, too, is replaced by another. Each
@@ -64,6 +63,12 @@ impl Client {
             || !self.is_replacement.load(Ordering::Relaxed)
             || self.since.elapsed() >= REGISTRATION_PAUSE
     }
+}
+
+/// A secret of the configuration, read at each use.
+pub(super) async fn read(reference: &SecretRef) -> Result<SecretString, CredentialError> {
+    let secret = reference.read().await;
+    secret.map_err(unread("Provide the secret there."))
 }
 
 /// The clients of one credential. A registered one is kept for as long as the process runs.

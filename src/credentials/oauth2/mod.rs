@@ -6,35 +6,29 @@
 
 mod clients;
 mod registration;
-mod secret;
 
 use std::time::SystemTime;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use form_urlencoded::byte_serialize;
 use http::{HeaderMap, HeaderValue, header};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use self::{
-    clients::{Client, Clients},
-    secret::read,
-};
+use self::clients::{Client, Clients, read};
 use super::{
-    AccessToken, CredentialError, Reason,
+    AccessToken, CredentialError,
     context::Context,
-    http::{IdentityEndpoints, Response},
+    http::Response,
     refusal::{self, Refusal, Remedies},
 };
-use crate::{
-    clock::Clock,
-    config::{self, ClientAuth, HeaderText, SecretRef, Text},
-};
+use crate::config::{self, ClientAuth, HeaderText, SecretRef, Text};
 
 const REMEDIES: Remedies = Remedies {
     endpoint: "token_url",
     invalid_request: "Check `scope`, `resource`, `auth`, `headers` and `parameters` against what the server asks for.",
     invalid_client: "Check `client_id` and `client_secret`, and whether the server wants them as auth = \"basic\" or \"body\".",
     invalid_grant: "Check `client_id` and `parameters`, and ask the server's owner whether the client was revoked.",
+    invalid_target: "Set `resource` to one that the server knows.",
 };
 
 const REGISTERED_REMEDIES: Remedies = Remedies {
@@ -47,8 +41,7 @@ const REGISTERED_REMEDIES: Remedies = Remedies {
 pub(super) struct OAuth2 {
     keys: Box<config::OAuth2>,
     clients: Clients,
-    endpoints: IdentityEndpoints,
-    clock: Clock,
+    context: Context,
 }
 
 impl OAuth2 {
@@ -56,36 +49,32 @@ impl OAuth2 {
         Self {
             clients: Clients::new(&keys),
             keys,
-            endpoints: context.endpoints.clone(),
-            clock: context.clock.clone(),
+            context: context.clone(),
         }
     }
 
     pub(super) async fn token(&self) -> Result<AccessToken, CredentialError> {
         let host = self.keys.token_url.host();
         let generation = self.clients.generation();
-        let client = self.clients.get(generation, || self.register()).await?;
-        let (response, start) = self.ask(&client).await?;
-        if Refusal::of(&response) != Some(Refusal::InvalidClient)
-            || self.keys.registration.is_none()
-        {
-            if response.status.is_success() {
-                client.set_worked();
+        let mut client = self.clients.get(generation, || self.register()).await?;
+        let (mut response, mut start) = self.ask(&client).await?;
+        let mut remedies = &REMEDIES;
+        let refusal = Refusal::of(&response);
+        if self.keys.registration.is_some() && refusal == Some(Refusal::InvalidClient) {
+            remedies = &REGISTERED_REMEDIES;
+            let replaced = self
+                .clients
+                .replace(generation, &client, || self.register());
+            if let Some(next) = replaced.await? {
+                client = next;
+                (response, start) = self.ask(&client).await?;
             }
-            return refusal::read_token(&response, host, &REMEDIES, start);
         }
-        let replaced = self
-            .clients
-            .replace(generation, &client, || self.register())
-            .await?;
-        let Some(client) = replaced else {
-            return refusal::read_token(&response, host, &REGISTERED_REMEDIES, start);
-        };
-        let (response, start) = self.ask(&client).await?;
-        if response.status.is_success() {
+        let token = refusal::read_token(&response, host, remedies, start);
+        if token.is_ok() {
             client.set_worked();
         }
-        refusal::read_token(&response, host, &REGISTERED_REMEDIES, start)
+        token
     }
 
     /// Sends the request. Returns the response and the time of the request, since the life of a
@@ -119,8 +108,12 @@ impl OAuth2 {
             headers.insert(header::AUTHORIZATION, basic(&client.id, secret));
         }
         let url = self.keys.token_url.uri();
-        let start = self.clock.now();
-        let response = self.endpoints.post_form_with(url, &form, headers).await?;
+        let start = self.context.clock.now();
+        let response = self
+            .context
+            .endpoints
+            .post_form_with(url, &form, headers)
+            .await?;
         Ok((response, start))
     }
 
@@ -149,7 +142,7 @@ fn basic(id: &str, secret: &str) -> HeaderValue {
     value
 }
 
-async fn value(text: &Text) -> Result<secrecy::SecretString, CredentialError> {
+async fn value(text: &Text) -> Result<SecretString, CredentialError> {
     match text {
         Text::Plain(text) => Ok(text.clone().into()),
         Text::Secret(reference) => read(reference).await,
@@ -159,8 +152,7 @@ async fn value(text: &Text) -> Result<secrecy::SecretString, CredentialError> {
 async fn header_value(reference: &SecretRef) -> Result<HeaderValue, CredentialError> {
     let secret = read(reference).await?;
     let mut value = HeaderValue::try_from(secret.expose_secret()).map_err(|_| {
-        CredentialError::new(
-            Reason::NeedsAction,
+        CredentialError::needs_action(
             format!("the secret in {reference} cannot stand in a header"),
             "Store it in visible ASCII characters.",
         )

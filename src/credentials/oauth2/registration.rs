@@ -1,15 +1,16 @@
 //! Registers a client (RFC 7591) by a software statement that the server's owner has issued.
 
-use bytes::Bytes;
-use http::{Method, Request, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{OAuth2, clients::Client, secret::read};
+use super::{
+    OAuth2,
+    clients::{Client, read},
+};
 use crate::{
     config::Registration,
-    credentials::{CredentialError, Reason, http::Response},
+    credentials::{CredentialError, http::Response},
 };
 
 #[derive(Deserialize)]
@@ -38,23 +39,21 @@ impl OAuth2 {
     /// Requests a client id and secret.
     pub(super) async fn register(&self) -> Result<Client, CredentialError> {
         let registration = self.keys.registration.as_ref().ok_or_else(|| {
-            CredentialError::new(
-                Reason::NeedsAction,
+            CredentialError::needs_action(
                 "the credential names no client",
                 "Set `client_id` and `client_secret`, or `registration`.",
             )
         })?;
         let statement = read(&registration.software_statement).await?;
         let body = json!({ "software_statement": statement.expose_secret() });
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(registration.url.uri().clone())
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONTENT_TYPE, "application/json;charset=utf-8")
-            .body(Bytes::from(body.to_string()))
-            .expect("a parsed URI and constant headers make a request");
-        request.headers_mut().extend(self.headers().await?);
-        let response = self.endpoints.send(request).await?;
+        let json = "application/json;charset=utf-8";
+        let headers = self.headers().await?;
+        let url = registration.url.uri();
+        let response = self
+            .context
+            .endpoints
+            .post(url, json, body.to_string(), headers)
+            .await?;
         let client = read_client(&response, registration)?;
         tracing::info!(host = registration.url.host(), "client registered");
         Ok(client)
@@ -84,32 +83,32 @@ fn refused(response: &Response, registration: &Registration) -> CredentialError 
         return response.unexpected(host, "registration.url");
     };
     let statement = &registration.software_statement;
-    let (what, remedy) = match error {
-        Refusal::InvalidRequest => (
-            "cannot use the registration (invalid_request)",
-            "Check `registration.url`, and that `headers` has all that the server requires."
-                .to_owned(),
-        ),
-        Refusal::InvalidRedirectUri => (
-            "requires a redirect URI (invalid_redirect_uri)",
-            "Ask the server's owner for a software statement that needs none: no person signs in here."
-                .to_owned(),
-        ),
-        Refusal::InvalidClientMetadata => (
-            "requires more data about the client (invalid_client_metadata)",
-            "Ask the server's owner for a software statement with that data.".to_owned(),
-        ),
-        Refusal::InvalidSoftwareStatement => (
-            "does not accept the software statement (invalid_software_statement)",
-            format!("Ask the server's owner for a new one, and put it into {statement}."),
-        ),
-        Refusal::UnapprovedSoftwareStatement => (
-            "has not approved the software statement (unapproved_software_statement)",
-            format!("Ask the server's owner to approve the one in {statement}."),
-        ),
+    let refuse = |what: &str, remedy: &str| {
+        response.with_wait(CredentialError::needs_action(
+            format!("{host} {what}"),
+            remedy,
+        ))
     };
-    CredentialError {
-        retry_after: response.retry_after(),
-        ..CredentialError::new(Reason::NeedsAction, format!("{host} {what}"), remedy)
+    match error {
+        Refusal::InvalidRequest => refuse(
+            "cannot use the registration (invalid_request)",
+            "Check `registration.url`, and that `headers` has all that the server requires.",
+        ),
+        Refusal::InvalidRedirectUri => refuse(
+            "requires a redirect URI (invalid_redirect_uri)",
+            "Ask the server's owner for a software statement that needs none: no person signs in here.",
+        ),
+        Refusal::InvalidClientMetadata => refuse(
+            "requires more data about the client (invalid_client_metadata)",
+            "Ask the server's owner for a software statement with that data.",
+        ),
+        Refusal::InvalidSoftwareStatement => refuse(
+            "does not accept the software statement (invalid_software_statement)",
+            &format!("Ask the server's owner for a new one, and put it into {statement}."),
+        ),
+        Refusal::UnapprovedSoftwareStatement => refuse(
+            "has not approved the software statement (unapproved_software_statement)",
+            &format!("Ask the server's owner to approve the one in {statement}."),
+        ),
     }
 }

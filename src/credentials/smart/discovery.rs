@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     config::{EndpointUrl, ServiceUrl},
-    credentials::{CredentialError, Reason, assertion::Algorithm, http::IdentityEndpoints},
+    credentials::{CredentialError, assertion::Algorithm, http::IdentityEndpoints},
 };
 
 const METHOD: &str = "private_key_jwt";
@@ -65,23 +65,21 @@ impl Configuration {
     /// The token endpoint. Fails if the configuration shows that the server would refuse the
     /// client.
     fn token_url(&self, host: &str, algorithm: Algorithm) -> Result<EndpointUrl, CredentialError> {
-        let refuse = |what: &str, remedy: String| {
+        let refuse = |what: &str, remedy: &str| {
             let message = format!("the smart-configuration of {host} {what}");
-            CredentialError::new(Reason::NeedsAction, message, remedy)
+            CredentialError::needs_action(message, remedy)
         };
         let url = self.url.as_deref().ok_or_else(|| {
             refuse(
                 "names no token_endpoint",
                 "Check `issuer`: it is the base URL of the FHIR server. If that is right, write the \
-                 token endpoint as `token_url` in its place."
-                    .to_owned(),
+                 token endpoint as `token_url` in its place.",
             )
         })?;
         let url = EndpointUrl::parse(url).map_err(|_| {
             refuse(
                 "names a token_endpoint that is not an https URL without a query",
-                "Ask the server's owner for the right one, and write it as `token_url` in place of `issuer`."
-                    .to_owned(),
+                "Ask the server's owner for the right one, and write it as `token_url` in place of `issuer`.",
             )
         })?;
         let excludes = |supported: &Option<Vec<String>>, ours: &str| {
@@ -93,8 +91,7 @@ impl Configuration {
             return Err(refuse(
                 "offers no private_key_jwt",
                 "Use oauth2-client-credentials with a secret. If the server takes signed assertions \
-                 all the same, write its token endpoint as `token_url` in place of `issuer`."
-                    .to_owned(),
+                 all the same, write its token endpoint as `token_url` in place of `issuer`.",
             ));
         }
         if excludes(&self.algorithms, algorithm.name()) {
@@ -102,18 +99,16 @@ impl Configuration {
             let other = [Algorithm::Rs384, Algorithm::Es384]
                 .into_iter()
                 .find(|other| !excludes(&self.algorithms, other.name()));
-            return Err(refuse(
-                &what,
-                match other {
-                    Some(other) => format!(
-                        "Set algorithm = \"{}\", with a key for it that is registered with the server.",
-                        other.name()
-                    ),
-                    None => {
-                        "SMART asks servers for RS384 or ES384: tell the server's owner.".to_owned()
-                    }
-                },
-            ));
+            let remedy = match other {
+                Some(other) => format!(
+                    "Set algorithm = \"{}\", with a key for it that is registered with the server.",
+                    other.name()
+                ),
+                None => {
+                    "SMART asks servers for RS384 or ES384: tell the server's owner.".to_owned()
+                }
+            };
+            return Err(refuse(&what, &remedy));
         }
         Ok(url)
     }

@@ -11,16 +11,13 @@ use serde_json::{Map, Value};
 
 use self::discovery::Discovery;
 use super::{
-    AccessToken, CredentialError, Reason,
+    AccessToken, CredentialError,
     assertion::{self, ASSERTION_TYPE, Algorithm, SigningKey},
     context::Context,
-    http::IdentityEndpoints,
+    error::unread,
     refusal::{self, Remedies},
 };
-use crate::{
-    clock::Clock,
-    config::{self, EndpointUrl, SmartAlgorithm, SmartEndpoint},
-};
+use crate::config::{self, EndpointUrl, SmartAlgorithm, SmartEndpoint};
 
 /// An assertion may end no more than five minutes ahead. Half of that lets the server's clock be as
 /// far behind ours as ahead of it.
@@ -31,6 +28,7 @@ const REMEDIES: Remedies = Remedies {
     invalid_request: "Check `scope`, and that the server offers SMART Backend Services.",
     invalid_client: "Check `client_id`, `algorithm` and `key_id`, that the public half of `key` is registered with the server, and this machine's clock.",
     invalid_grant: "Check `client_id` and this machine's clock, and ask the server's owner whether the client was revoked.",
+    invalid_target: "SMART has no parameter for it, and none was sent: ask the server's owner which one it expects.",
 };
 
 const DISCOVERED_REMEDIES: Remedies = Remedies {
@@ -43,8 +41,7 @@ const DISCOVERED_REMEDIES: Remedies = Remedies {
 pub(super) struct SmartBackendServices {
     keys: config::SmartBackendServices,
     discovery: Discovery,
-    endpoints: IdentityEndpoints,
-    clock: Clock,
+    context: Context,
 }
 
 impl SmartBackendServices {
@@ -52,8 +49,7 @@ impl SmartBackendServices {
         Self {
             keys,
             discovery: Discovery::default(),
-            endpoints: context.endpoints.clone(),
-            clock: context.clock.clone(),
+            context: context.clone(),
         }
     }
 
@@ -64,7 +60,7 @@ impl SmartBackendServices {
                 let algorithm = algorithm(self.keys.algorithm);
                 let url = self
                     .discovery
-                    .token_url(issuer, algorithm, &self.endpoints)
+                    .token_url(issuer, algorithm, &self.context.endpoints)
                     .await?;
                 let token = self.ask(&url, &DISCOVERED_REMEDIES).await;
                 if token.is_err() {
@@ -82,7 +78,7 @@ impl SmartBackendServices {
         remedies: &Remedies,
     ) -> Result<AccessToken, CredentialError> {
         // Taken before the request, since the life of a token starts before its response arrives.
-        let start = self.clock.now();
+        let start = self.context.clock.now();
         let assertion = self.assertion(url, start).await?;
         // The form has no `client_id`, since the assertion names the client.
         let form = [
@@ -91,7 +87,7 @@ impl SmartBackendServices {
             ("client_assertion_type", ASSERTION_TYPE),
             ("client_assertion", &assertion),
         ];
-        let response = self.endpoints.post_form(url.uri(), &form).await?;
+        let response = self.context.endpoints.post_form(url.uri(), &form).await?;
         refusal::read_token(&response, url.host(), remedies, start)
     }
 
@@ -120,13 +116,8 @@ pub(super) async fn signing_key(
     keys: &config::SmartBackendServices,
 ) -> Result<SigningKey, CredentialError> {
     let place = &keys.key;
-    let pem = place.read_text().await.map_err(|error| {
-        CredentialError::new(
-            Reason::NeedsAction,
-            error.to_string(),
-            "Provide the private key in PEM there.",
-        )
-    })?;
+    let pem = place.read_text().await;
+    let pem = pem.map_err(unread("Provide the private key in PEM there."))?;
     SigningKey::from_pem(pem.expose_secret(), place, algorithm(keys.algorithm))
 }
 

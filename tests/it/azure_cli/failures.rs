@@ -48,6 +48,10 @@ const FAILURES: &[(&str, &[&str])] = &[
         &["does not trust", "REQUESTS_CA_BUNDLE"],
     ),
     (
+        "HTTPSConnectionPool(host='login.microsoftonline.com', port=443): Max retries exceeded with url: /SECRET-CODE (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed')))",
+        &["does not trust", "REQUESTS_CA_BUNDLE"],
+    ),
+    (
         "Traceback (most recent call last):\n json.decoder.JSONDecodeError: SECRET-CODE",
         &[
             "az failed",
@@ -132,7 +136,9 @@ async fn a_missing_program_says_how_to_install_it() {
         answer.text()
     );
     assert!(
-        answer.text().contains("below [credentials.NAME.azure-cli]"),
+        answer
+            .text()
+            .contains("set `path` in [credentials.az.azure-cli]"),
         "{}",
         answer.text()
     );

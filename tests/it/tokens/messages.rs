@@ -34,7 +34,7 @@ async fn an_unknown_tenant() {
         .with("routes.fhir", "credential = \"other\"")
         .with("credentials.other.client-secret", keys);
     let stage = setup.without_waiting().start().await;
-    says(&stage, &["AADSTS90002", OTHER_TENANT, "Check tenant"]).await;
+    says(&stage, &["AADSTS90002", OTHER_TENANT, "Check `tenant`"]).await;
 }
 
 #[tokio::test]
