@@ -1,6 +1,7 @@
-//! The access log: one event for each request, written when the last byte of the response has been
-//! sent or the client has left. Of the path, an event contains only a resource type from a fixed
-//! list. It contains nothing of the query.
+//! The access log: one event for each request, written when the response has no more bytes to send,
+//! or when the client has left. An event for a response of the proxy's own is written before it is
+//! sent. Of the path, an event contains only a resource type from a fixed list. It contains nothing
+//! of the query.
 
 use std::{
     sync::{

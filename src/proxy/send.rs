@@ -1,5 +1,5 @@
-//! Sends one request to the upstream, and makes its body once more if the request has to be sent
-//! again.
+//! Sends a request to the upstream. If the upstream did not process it, the request is sent again,
+//! with its body from the replay buffer.
 
 use std::{pin::pin, time::Duration};
 

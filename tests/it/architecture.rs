@@ -1,4 +1,4 @@
-//! The layout that `src/lib.rs` promises: each floor uses only the floors below it.
+//! The layout that ARCHITECTURE.md and `src/lib.rs` show: each floor uses only the floors below it.
 
 mod imports;
 
@@ -9,7 +9,7 @@ use std::{
 
 use imports::{Imports, Module};
 
-/// As in the table of `src/lib.rs`, which a test holds against this one.
+/// As in the tables of both documents, which a test compares with this one.
 const FLOORS: &[(u32, &[&str])] = &[
     (8, &["main", "cli"]),
     (7, &["app"]),
@@ -155,19 +155,23 @@ fn circle(uses: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
 }
 
 #[test]
-fn the_crates_documentation_shows_the_same_floors() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
-    let text = std::fs::read_to_string(path).expect("a readable file");
-    for (floor, modules) in FLOORS {
-        let row = text
-            .lines()
-            .find(|line| line.starts_with(&format!("//! | {floor} |")))
-            .unwrap_or_else(|| panic!("no row for floor {floor}"));
-        for module in *modules {
-            assert!(
-                row.contains(&format!("`{module}`")),
-                "{module} is not in {row}"
-            );
+fn the_documentation_shows_the_same_floors() {
+    for document in ["ARCHITECTURE.md", "src/lib.rs"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+        let text = std::fs::read_to_string(path).expect("a readable file");
+        for (floor, modules) in FLOORS {
+            let start = format!("| {floor} |");
+            let row = text
+                .lines()
+                .map(|line| line.trim_start_matches("//! "))
+                .find(|line| line.starts_with(&start))
+                .unwrap_or_else(|| panic!("no row for floor {floor} in {document}"));
+            for module in *modules {
+                let is_shown = ["", "/", ".rs"]
+                    .iter()
+                    .any(|end| row.contains(&format!("`{module}{end}`")));
+                assert!(is_shown, "{document}: {module} is not in {row}");
+            }
         }
     }
 }

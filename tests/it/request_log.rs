@@ -14,6 +14,23 @@ use crate::support::{
 
 const REQUEST_ID: &str = "8f14e45f-ceea-467f-a1b2-0a1b2c3d4e5f";
 
+/// Every field that an event may have. None has room for a path, a query or a body.
+const FIELDS: [&str; 13] = [
+    "bytes_in",
+    "bytes_out",
+    "duration_us",
+    "level",
+    "message",
+    "method",
+    "outcome",
+    "request_id",
+    "resource",
+    "route",
+    "status",
+    "timestamp",
+    "upstream_us",
+];
+
 /// The events of requests, from JSON lines.
 fn requests(log: &str) -> Vec<Value> {
     log.lines()
@@ -73,6 +90,21 @@ async fn each_request_makes_exactly_one_event() {
         )
     });
     assert_eq!(seen, expected);
+
+    let fields = |event: &Value| -> Vec<String> {
+        let event = event.as_object().expect("an object");
+        let mut fields: Vec<_> = event.keys().cloned().collect();
+        fields.sort_unstable();
+        fields
+    };
+    assert_eq!(fields(&events[0]), FIELDS);
+    for event in &events {
+        let unknown: Vec<_> = fields(event)
+            .into_iter()
+            .filter(|field| !FIELDS.contains(&field.as_str()))
+            .collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
 
     assert_eq!(events[0]["request_id"], REQUEST_ID);
     let mut ids: Vec<_> = events

@@ -8,7 +8,7 @@ use crate::config::Tenant;
 pub struct Kind {
     /// As written in the configuration, for example `azure-cli`.
     pub name: &'static str,
-    /// The keys that it needs, as the user writes them. `None` if it works without any.
+    /// The keys that it needs, as a text for errors. `None` if it works without any.
     pub(in crate::config) required: Option<&'static str>,
     /// Tokens are for one audience, which the route must have.
     pub(in crate::config) needs_audience: bool,
