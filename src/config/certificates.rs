@@ -1,5 +1,5 @@
-//! Certificates from the PEM files that a configuration names. `check` and the start read them here,
-//! so that a file is good for both or for neither.
+//! Certificates from the PEM files that a configuration names. Both `check` and the start read them
+//! here, so that they accept the same files.
 
 use std::{fmt, path::Path};
 
@@ -15,19 +15,19 @@ pub(super) const READABLE: &str = "write the path of a PEM file that this proces
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// Object identifiers of PKCS #7's data and signed data (RFC 2315, section 14), as DER has them.
+/// The object identifiers of PKCS #7 data and signed data (RFC 2315, section 14), in DER.
 const DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
 const SIGNED_DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
 
 /// Why a file's certificates cannot be used.
 #[derive(Debug)]
 pub(super) struct Unusable {
-    /// Names the file.
+    /// The problem, with the name of the file.
     pub(super) message: String,
     pub(super) remedy: String,
 }
 
-/// Every certificate of a PEM file, at least one. Each can be decoded.
+/// Reads the certificates of a PEM file: at least one, and each can be decoded.
 pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
     let shown = path.display();
     let unusable = |problem: &dyn fmt::Display, remedy: String| Unusable {
@@ -63,7 +63,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable
                 "contains a broken certificate on line {}",
                 broken.join(" and line ")
             ),
-            "put that certificate there once more, as its issuer gave it out, or remove its lines"
+            "replace it with the certificate as its issuer provided it, or remove its lines"
                 .to_owned(),
         ));
     }
@@ -81,7 +81,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable
     Ok(certificates)
 }
 
-/// The name of a format that certificates come in beside PEM, and the command that converts it.
+/// The name of another format of certificates, and the command that converts it to PEM.
 fn other_format(bytes: &[u8], path: &Path) -> Option<(&'static str, String)> {
     let path = path.to_string_lossy();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
@@ -116,8 +116,8 @@ fn other_format(bytes: &[u8], path: &Path) -> Option<(&'static str, String)> {
     })
 }
 
-/// The PEM of each certificate, and the number of the line that it begins on. A part without an end
-/// has no PEM.
+/// The PEM of each certificate, with the number of its first line. A block without an end line has
+/// no PEM.
 fn blocks(text: &str) -> impl Iterator<Item = (usize, Option<&str>)> {
     text.match_indices(BEGIN).map(move |(start, _)| {
         let line = text[..start].matches('\n').count() + 1;
@@ -130,7 +130,7 @@ fn blocks(text: &str) -> impl Iterator<Item = (usize, Option<&str>)> {
 
 fn decode(pem: &str) -> Option<CertificateDer<'static>> {
     let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
-    // Asks for no more than that it can be decoded.
+    // The certificate only has to be decodable; nothing here decides trust.
     RootCertStore::empty().add(certificate.clone()).ok()?;
     Some(certificate)
 }

@@ -1,7 +1,7 @@
-//! Why a configuration was refused: every problem at once, each with its place and a remedy.
+//! The problems of a refused configuration: all at once, each with its place and a remedy.
 //!
-//! The cli prints [`ConfigErrors`] as it is and exits with 2. Nothing here holds a secret: source
-//! lines were masked when the problems were collected.
+//! The command line prints [`ConfigErrors`] unchanged and exits with 2. Nothing here contains a
+//! secret, since source lines were masked when the problems were collected.
 
 use std::{fmt, path::PathBuf};
 
@@ -11,12 +11,12 @@ use std::{fmt, path::PathBuf};
 pub struct ConfigErrors(Vec<Problem>);
 
 impl ConfigErrors {
-    /// For at least one problem.
+    /// `problems` must not be empty.
     pub fn new(problems: Vec<Problem>) -> Self {
         Self(problems)
     }
 
-    /// The problems; never empty.
+    /// The problems. Never empty.
     pub fn problems(&self) -> &[Problem] {
         &self.0
     }
@@ -37,7 +37,7 @@ impl fmt::Display for ConfigErrors {
 }
 
 impl ConfigErrors {
-    /// All problems on one line, for a log of a process that goes on.
+    /// All problems on one line, for the log of a process that continues to serve.
     pub fn in_one_line(&self) -> String {
         let problems = self.0.iter().map(|problem| {
             let place = match &problem.location {
@@ -75,23 +75,24 @@ pub enum Location {
         line: usize,
         /// In characters, counted from 1.
         column: usize,
-        /// The line, secrets masked, and the part of it to underline. `None` in a file that does not parse.
+        /// The line with its secrets masked, and the part to underline. `None` in a file that does not
+        /// parse.
         source: Option<SourceLine>,
     },
     /// A flag such as `--fhir`, or an environment variable.
     Argument(&'static str),
-    /// Something is missing altogether.
+    /// No place, since something is missing.
     Nowhere,
 }
 
-/// One line of the file as it may be shown.
+/// One line of the file in a form that may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceLine {
     /// The line without control characters and secrets.
     pub text: String,
     /// The first character to underline, counted from 0.
     pub start: usize,
-    /// How many characters to underline, at least 1.
+    /// The number of characters to underline, at least 1.
     pub width: usize,
 }
 

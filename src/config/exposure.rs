@@ -8,12 +8,12 @@ use http::uri::Scheme;
 
 use super::{Config, ServiceUrl};
 
-/// The parts of its listeners that a running process cannot change.
+/// The properties of the bound listeners, which a running process cannot change.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound<'a> {
-    /// The process was started with `security.allow_remote`, so that other machines reach it.
+    /// Whether the process was started with `security.allow_remote`, so that other machines reach it.
     pub is_remote: bool,
-    /// The listeners on TCP speak TLS.
+    /// Whether the TCP listeners speak TLS.
     pub is_tls: bool,
     /// The TCP listeners and the admin address.
     pub addresses: &'a [SocketAddr],
@@ -22,19 +22,20 @@ pub struct Bound<'a> {
 /// Why a configuration cannot be served by listeners that were bound for another one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// Callers from other machines would show no certificate.
+    /// Callers from other machines would need no certificate.
     #[error(
         "the process was started with `security.allow_remote`, and without `client_ca` other machines \
          could use your token without authentication; to change both, restart the process"
     )]
     Unauthenticated,
-    /// A browser that calls a listener without TLS by this name does not tell whose page asks.
+    /// A browser that calls a listener without TLS by this name does not say which page sends the
+    /// request.
     #[error(
         "`security.allowed_hosts` names {0}, which needs TLS, and the listeners speak plain HTTP until \
          the process is restarted: restart it"
     )]
     NeedsTls(String),
-    /// A route would lead back to the process.
+    /// A route would lead back to the proxy.
     #[error(
         "`routes.{route}.upstream` is this process itself, which listens on {address} until it is \
          restarted: restart it, or write the service's own address"
@@ -48,11 +49,10 @@ pub enum Unfit {
 }
 
 impl Config {
-    /// Whether listeners that are bound already can serve this configuration, which is valid with its
-    /// own.
+    /// Checks that bound listeners can serve this configuration, which is valid with its own listeners.
     pub fn fits(&self, bound: Bound<'_>) -> Result<(), Unfit> {
         let tls = self.security.tls.as_ref();
-        // Without `tls` here, the listeners keep what they have, which fitted.
+        // A configuration without `tls` leaves the TLS settings of the listeners unchanged.
         if lets_in_anyone(
             bound.is_remote,
             tls.is_none_or(|tls| tls.demands_certificates),
@@ -88,9 +88,9 @@ pub(super) fn lets_in_anyone(is_remote: bool, demands_certificates: bool) -> boo
     is_remote && !demands_certificates
 }
 
-/// Whether a listener that clients call by this name has to speak TLS. To a name that is not loopback a
-/// browser sends no Sec-Fetch headers without TLS, so that a page of another site could not be told from
-/// a program. With a `public_url` of this name, something before the proxy takes the TLS off.
+/// Whether a listener that clients call by this name has to speak TLS. Without TLS, a browser sends
+/// no Sec-Fetch headers to a name that is not loopback, so that the proxy could not tell a page of
+/// another site from a program. A `public_url` of this name says that TLS ends before the proxy.
 pub(super) fn needs_tls<'u>(
     host: &str,
     mut public_urls: impl Iterator<Item = &'u ServiceUrl>,
@@ -101,7 +101,7 @@ pub(super) fn needs_tls<'u>(
     !is_loopback && !public_urls.any(|url| url.scheme() == &Scheme::HTTPS && url.host() == host)
 }
 
-/// Whether a request to `url` comes to a listener on `address`.
+/// Whether a request to `url` reaches a listener on `address`.
 pub(super) fn leads_to(url: &ServiceUrl, address: SocketAddr) -> bool {
     url.is_loopback()
         && address.port() == url.port()

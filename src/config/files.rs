@@ -1,6 +1,6 @@
-//! Reads the files that a configuration names, and no more of them than a secret or a certificate chain
-//! takes. While the proxy serves, only regular files are read, off the serving thread and within a time
-//! limit, since a file system may stop answering.
+//! Reads the files that a configuration names, up to 1 MiB. While the proxy serves, it reads only
+//! regular files, off the serving thread and within a time limit, since a file system may stop
+//! responding.
 
 use std::{
     collections::BTreeMap,
@@ -12,27 +12,26 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// In bytes.
+/// The largest file, in bytes: far more than a secret or a certificate chain takes.
 const MAX_SIZE: u64 = 1 << 20;
-/// How long a read may take while the proxy serves.
+/// The time limit of a read while the proxy serves.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
-/// Reads of one file that may be under way; each holds a thread, for as long as the file system likes.
+/// The number of concurrent reads of one file. Each blocks a thread until the file system responds.
 const MAX_READS: usize = 4;
 
-/// How many reads of each file are under way.
+/// The number of running reads of each file.
 static READS: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
 
-/// Whether a path may lead to its file by a symbolic link, as Kubernetes' mounts do.
+/// Whether a path may lead to its file by a symbolic link, as in Kubernetes' mounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
     /// Links are followed.
     Follow,
-    /// Links are refused: a link may be somebody else's.
+    /// Links are refused, since another user may have made the link.
     Refuse,
 }
 
-/// The content of a regular file. It waits for the file system: call it before serving, or through
-/// [`in_time`].
+/// Reads a regular file. Blocks on the file system: call it before serving, or through [`in_time`].
 pub fn read(path: &Path, links: Links) -> io::Result<Vec<u8>> {
     let file = open(path, links)?;
     let about = file.metadata()?;
@@ -56,14 +55,14 @@ fn read_all(file: File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The content of a file of any kind, such as a pipe that a shell has made. It waits for as long as that
-/// takes: call it before serving.
+/// Reads a file of any kind, such as a pipe that a shell has made. Blocks without a limit: call it
+/// before serving.
 pub fn read_any(path: &Path) -> io::Result<Vec<u8>> {
     read_all(File::open(path)?)
 }
 
-/// Runs `work` with the file at `path` on a blocking thread, and waits 5 s for it. The thread may stay
-/// blocked; with four of them at one path this fails at once.
+/// Runs `work` with the file at `path` on a blocking thread, and waits 5 s for it. The thread may
+/// stay blocked. While four threads are blocked at one path, a call fails at once.
 pub async fn in_time<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -80,11 +79,11 @@ pub async fn in_time<T: Send + 'static>(
     }
 }
 
-/// A read that is under way, until it is dropped.
+/// A running read. Dropping it ends the count.
 struct Read(PathBuf);
 
 impl Read {
-    /// `None` where earlier ones have not come back.
+    /// `None` while too many earlier reads are blocked.
     fn begin(path: &Path) -> Option<Self> {
         let mut reads = READS.lock();
         let count = reads.entry(path.to_owned()).or_default();
@@ -107,7 +106,7 @@ impl Drop for Read {
     }
 }
 
-/// Without waiting for the other end of a pipe.
+/// Opens a file without waiting for the other end of a pipe.
 #[cfg(unix)]
 fn open(path: &Path, links: Links) -> io::Result<File> {
     use rustix::{

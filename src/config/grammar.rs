@@ -1,4 +1,4 @@
-//! How single values are written, for the file, the flags and the environment alike.
+//! The syntax of single values, which the file, the flags and the environment share.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -9,7 +9,7 @@ use super::{
     values::{Word, is_host_name},
 };
 
-/// A Unix socket's path must fit into the kernel's `sockaddr_un`, its final NUL included.
+/// The longest path of a Unix socket: the kernel's `sockaddr_un` without the final NUL.
 const LONGEST_SOCKET_PATH: usize = 107;
 
 /// `127.0.0.1:8080`, `[::1]:8080` or `unix:/path.sock`.
@@ -90,7 +90,7 @@ pub(super) fn log_filter(text: &str) -> Result<String, ValueError> {
     let mut directives = Vec::new();
     for directive in text.split(',').map(str::trim).filter(|d| !d.is_empty()) {
         let valid = match directive.split_once('=') {
-            // A lone word that is not a level is far more often a misspelt level than a target.
+            // A single word that is not a level is more often a misspelt level than a target.
             None => is_level(directive),
             Some((target, level)) => is_target(target) && is_level(level),
         };
@@ -124,7 +124,8 @@ pub(super) fn host(text: &str) -> Result<String, ValueError> {
     ))
 }
 
-/// A browser origin, in lower case. Applications that are made of web pages have schemes of their own.
+/// A browser origin, in lower case. Desktop applications that are built of web pages have schemes
+/// of their own.
 pub(super) fn origin(text: &str) -> Result<String, ValueError> {
     let text = text.strip_suffix('/').unwrap_or(text);
     if let Some((scheme, host)) = text.split_once("://")
@@ -177,7 +178,8 @@ pub(super) fn resolve_override(from: &str, to: &str) -> Result<ResolveOverride, 
     })
 }
 
-/// The headers a route may not set: the proxy's own, the connection's, the body's length.
+/// The headers that a route may not set: those that the proxy sets, and those of the connection and
+/// of the body's length.
 const RESERVED_HEADERS: [&str; 14] = [
     "authorization",
     "connection",
@@ -195,7 +197,7 @@ const RESERVED_HEADERS: [&str; 14] = [
     "upgrade",
 ];
 
-/// A header for every request of a route. The error never repeats the value: it may be a key.
+/// A header for every request of a route. The error never repeats the value, which may be a key.
 pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), ValueError> {
     let parsed = HeaderName::try_from(name).map_err(|_| {
         ValueError::new(
@@ -231,7 +233,7 @@ pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
     Ok((parsed, value))
 }
 
-/// The base of an instance metadata service: plain http is also how a link-local address is reached.
+/// The base URL of an instance metadata service. Plain http is allowed on link-local addresses, too.
 pub(super) fn metadata_url(text: &str) -> Result<ServiceUrl, ValueError> {
     let url = ServiceUrl::parse(text)?;
     if url.is_link_local() {

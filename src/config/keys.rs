@@ -2,9 +2,9 @@
 //!
 //! [`keys!`] declares a table as a struct. A field's type says what an absent key means: a `T` is
 //! required, an `Option<T>` is not, a `Read<T>` keeps the place for later checks, and `= default`
-//! completes it. `as reader` replaces the type's own way to be read. The keys below `not yet` belong to
-//! features that do not exist: the reader of that name checks each like any other, so that a file
-//! written for it is right one day, then refuses it, since ignoring it would let the user believe in it.
+//! completes it. `as reader` replaces the type's own reader. The keys below `not yet` belong to
+//! features that do not exist yet. Their reader checks the value and then refuses the key, since a
+//! user would rely on a key that is silently ignored.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -19,10 +19,10 @@ use super::{
     walk::{Item, Table},
 };
 
-/// The largest count, such as of connections: more than a machine has ports for.
+/// The largest count, for example of connections. A machine does not have that many ports.
 const MOST: usize = 1_000_000;
 
-/// A type with one way to be written. `None` means that a problem was reported.
+/// A type that has one syntax. `None` means that a problem was reported.
 pub(super) trait Value: Sized {
     fn read(item: &Item<'_>, report: &mut Report) -> Option<Self>;
 }
@@ -32,14 +32,14 @@ pub(super) trait Keys: Sized {
     /// `None` if a required key is absent or refused. Unknown keys are left to the caller.
     fn read_from(table: &mut Table<'_>, report: &mut Report) -> Option<Self>;
 
-    /// The table, its unknown keys reported.
+    /// Reads a table and reports its unknown keys.
     fn read_whole(mut table: Table<'_>, report: &mut Report) -> Option<Self> {
         let keys = Self::read_from(&mut table, report);
         table.finish(report);
         keys
     }
 
-    /// The table without a key, for types whose keys all have defaults.
+    /// The values of a table without keys, for types whose keys all have defaults.
     fn defaults() -> Self {
         let empty = DeTable::new();
         Self::read_from(&mut Table::root(&empty), &mut Report::default())
@@ -53,7 +53,7 @@ impl<T: Keys> Keys for Box<T> {
     }
 }
 
-/// The type of a struct's field, by what it makes of an absent key.
+/// The type of a struct's field, which decides the meaning of an absent key.
 pub(super) trait Field: Sized {
     type Value;
     const IS_REQUIRED: bool = false;
@@ -82,7 +82,7 @@ impl<T> Field for At<T> {
     }
 }
 
-/// A refused value counts as absent, since its configuration is not used.
+/// A refused value counts as absent, since the configuration is not used then.
 impl<T> Field for Option<T> {
     type Value = T;
 
@@ -171,7 +171,7 @@ macro_rules! keys {
 }
 pub(super) use keys;
 
-/// Types that are read by one function, of the item or of its text.
+/// Implements `Value` for types that one function reads, from the item or from its text.
 macro_rules! values {
     ($($type:ty = $read:expr;)*) => {
         $(impl Value for $type {

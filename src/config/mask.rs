@@ -1,26 +1,26 @@
 //! Decides which parts of a configuration file must never be shown.
 //!
-//! A file that is refused may hold a secret where none belongs, under a misspelt key or in a
-//! header, and error messages end up in tickets. So this errs on the side of hiding: what is
-//! masked depends on names alone, not on whether the rest could be understood.
+//! A refused file may contain a secret where none belongs, below a misspelt key or in a header, and
+//! error messages end up in tickets. If in doubt, a value is hidden. Names alone decide, so that a
+//! file that is not understood is masked as well.
 
 use toml::de::{DeTable, DeValue};
 
 use super::report::Report;
 
-/// Parts of key names that promise a secret.
+/// Parts of key names that suggest a secret.
 const TELLING: [&str; 9] = [
     "secret", "token", "passw", "pwd", "key", "auth", "cookie", "bearer", "assert",
 ];
 
-/// Names that contain such a part and say nothing.
+/// Names that contain such a part without being secret.
 const HARMLESS_ELSEWHERE: [&str; 4] = ["authority", "token_url", "token_file", "key_id"];
 
 /// Masks the secrets of a file. Of a credential only the `harmless` keys are shown, beside `env` and `file`.
 pub(super) fn mask_tree(table: &DeTable<'_>, harmless: &[&str], report: &mut Report) {
     for (key, value) in table {
         match value.get_ref() {
-            // A route's name promises nothing.
+            // The name of a route suggests nothing.
             DeValue::Table(routes) if key.get_ref() == "routes" => {
                 for (name, route) in routes {
                     match route.get_ref() {
@@ -37,10 +37,10 @@ pub(super) fn mask_tree(table: &DeTable<'_>, harmless: &[&str], report: &mut Rep
     }
 }
 
-/// Masks every value, for a key that means nothing here.
+/// Masks every value below an unknown key.
 pub(super) fn mask_whole(value: &toml::Spanned<DeValue<'_>>, report: &mut Report) {
     match value.get_ref() {
-        // Not the table itself: its span may be that of its name.
+        // The table itself is not masked, since its span may be that of its name.
         DeValue::Table(table) => table.values().for_each(|value| mask_whole(value, report)),
         DeValue::Array(array) if !array.is_empty() => {
             array.iter().for_each(|value| mask_whole(value, report));
@@ -49,7 +49,7 @@ pub(super) fn mask_whole(value: &toml::Spanned<DeValue<'_>>, report: &mut Report
     }
 }
 
-/// `strict` holds the only keys that may be shown, where there are such.
+/// If `strict` is given, only its keys may be shown.
 fn mask_each(table: &DeTable<'_>, strict: Option<&[&str]>, report: &mut Report) {
     for (key, value) in table {
         mask_value(key.get_ref(), value, strict, report);
@@ -83,7 +83,7 @@ fn mask_value(
         }
         other => {
             let harmless = match (key, other.as_str()) {
-                // Where a secret is to be named, it may have been pasted.
+                // A user may have pasted the secret in place of its reference.
                 ("env", Some(name)) => is_variable(name),
                 ("file", Some(path)) => is_path(path),
                 _ => strict.map_or_else(|| !is_telling(key), |shown| shown.contains(&key)),
@@ -95,14 +95,14 @@ fn mask_value(
     }
 }
 
-/// Whether a key's name promises a secret.
+/// Whether a key's name suggests a secret.
 pub(super) fn is_telling(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     !HARMLESS_ELSEWHERE.contains(&key.as_str()) && TELLING.iter().any(|part| key.contains(part))
 }
 
-/// Whether a text is the name of an environment variable rather than a secret: in capitals, its
-/// words short unless they hold no digit.
+/// Whether a text is the name of an environment variable rather than a secret: in capitals, and its
+/// words are short or have no digit.
 pub(super) fn is_variable(text: &str) -> bool {
     let is_word = |word: &str| {
         word.bytes().all(|b| b.is_ascii_uppercase())
@@ -114,7 +114,7 @@ pub(super) fn is_variable(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_uppercase() || c == '_') && text.split('_').all(is_word)
 }
 
-/// Whether a text is a path rather than a secret: it starts like one, or ends in an extension.
+/// Whether a text is a path rather than a secret: it starts like a path, or ends in an extension.
 pub(super) fn is_path(text: &str) -> bool {
     let has_drive = text.as_bytes().get(1) == Some(&b':');
     text.starts_with(['/', '\\', '.', '~'])

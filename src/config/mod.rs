@@ -1,8 +1,8 @@
 //! The configuration, valid by construction: a [`Config`] need not be checked again.
 //!
 //! [`load`] turns flags, environment and file into a [`Config`] and reports every problem at once.
-//! `file/` knows the keys, `grammar.rs` and `values/` how single values are written, `resolve/`
-//! what they mean together; `walk.rs` and `report.rs` carry problems to their place in the file.
+//! `file/` has the keys, `grammar.rs` and `values/` the syntax of single values, and `resolve/` the
+//! checks that need several values. `walk.rs` and `report.rs` locate problems in the file.
 
 mod certificates;
 mod credentials;
@@ -41,30 +41,30 @@ pub use values::{
     ValueError, Word, parse_duration,
 };
 
-/// Everything a running proxy needs to know.
+/// The configuration of a running proxy.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The addresses to listen on. Never empty.
     pub listen: Vec<Listen>,
-    /// Health and status; `None` when switched off.
+    /// The address of health and status. `None` if it is off.
     pub admin: Option<SocketAddr>,
-    /// Never empty; prefixes are unique.
+    /// The routes. Never empty; prefixes are unique.
     pub routes: Vec<Route>,
-    /// Every credential a route names is here.
+    /// The credentials, by name. Every credential that a route names is here.
     pub credentials: BTreeMap<Arc<str>, Credential>,
-    /// Environment variables that hold secrets, those of credentials no route names included.
+    /// Environment variables that contain secrets, including those of unused credentials.
     pub secret_variables: BTreeSet<String>,
-    /// Files that hold secrets, among them those of credentials no route names.
+    /// Files that contain secrets, including those of unused credentials.
     pub secret_files: BTreeSet<PathBuf>,
     /// Outgoing connections.
     pub network: Network,
-    /// Bounds on what clients may use.
+    /// The resources that clients may use.
     pub limits: Limits,
     /// The callers that are let in.
     pub security: Security,
     /// The log's level and format.
     pub log: Log,
-    /// How long running requests may take to finish after a stop signal.
+    /// The time that running requests have to finish after a stop signal.
     pub drain: Duration,
 }
 
@@ -73,7 +73,7 @@ pub struct Config {
 pub struct Route {
     /// The table's name: `fhir` in `[routes.fhir]`.
     pub name: Arc<str>,
-    /// Decides the audience's default and the format of error responses.
+    /// The kind of service. It decides the default audience and the format of error responses.
     pub kind: RouteKind,
     /// The prefix that clients call.
     pub prefix: Prefix,
@@ -81,11 +81,11 @@ pub struct Route {
     pub upstream: ServiceUrl,
     /// The audience of tokens. `None` only on routes of kind `http`.
     pub audience: Option<Audience>,
-    /// A key of [`Config::credentials`].
+    /// The name of its credential, a key of [`Config::credentials`].
     pub credential: Arc<str>,
     /// The protocol spoken towards the upstream.
     pub http: HttpVersion,
-    /// Only requests that change nothing, by method and by operation.
+    /// Whether requests that change data are refused, by method and by operation.
     pub read_only: bool,
     /// Set on every request to the upstream.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -95,10 +95,11 @@ pub struct Route {
     pub public_url: Option<ServiceUrl>,
     /// An address that serves this route alone, at its root.
     pub listen: Option<Listen>,
-    /// GET and HEAD requests that the upstream throttles are sent again after the wait that it asks for.
+    /// Whether GET and HEAD requests that the upstream throttles are sent again after the wait that it
+    /// asks for.
     pub retry_throttled: bool,
-    /// The upstream is a web application, whose scripts may run and read this route.
-    /// Only on routes of kind `http`.
+    /// Whether the upstream is a web application, whose scripts may run and read this route. Only on
+    /// routes of kind `http`.
     pub pages: bool,
 }
 
@@ -107,18 +108,18 @@ pub struct Route {
 pub struct Network {
     /// The certificates of `network.ca_file`, trusted beside the system's roots.
     pub extra_roots: Vec<CertificateDer<'static>>,
-    /// Fixed addresses, as `curl --resolve`.
+    /// Fixed addresses of hosts, like those of `curl --resolve`.
     pub resolve: Vec<ResolveOverride>,
-    /// DNS, TCP and TLS together. Default 10 s.
+    /// The time limit for DNS, TCP and TLS together. Default 10 s.
     pub connect_timeout: Duration,
-    /// From the request's end to the response's head. Default 120 s.
+    /// The time limit from the request's end to the response's head. Default 120 s.
     pub response_timeout: Duration,
-    /// Without a byte in either direction. Default 60 s.
+    /// The time limit without a byte in either direction. Default 60 s.
     pub idle_timeout: Duration,
 }
 
 impl Network {
-    /// Whether an address belongs to this machine, so that nobody listens on the way there.
+    /// Whether an address belongs to this machine, so that nobody can read along.
     pub fn is_near(address: SocketAddr) -> bool {
         address.ip().to_canonical().is_loopback()
     }
@@ -127,26 +128,26 @@ impl Network {
 /// The callers that are let in.
 #[derive(Debug, Clone, Default)]
 pub struct Security {
-    /// Listeners beyond loopback are wanted.
+    /// Whether listeners other than loopback are allowed.
     pub allow_remote: bool,
-    /// Host names accepted beside loopback names; lower case, without port.
+    /// The `Host` names that are accepted besides loopback names, in lower case, without a port.
     pub allowed_hosts: Vec<String>,
-    /// Browser origins that may call, `scheme://host[:port]` in lower case.
+    /// The browser origins that may call, as `scheme://host[:port]` in lower case.
     pub allowed_origins: Vec<String>,
-    /// The certificate that TCP listeners present, and the CA whose certificates they demand. `None` is plain HTTP. The
-    /// files were read with the configuration, so that none can fail later.
+    /// The certificate of the TCP listeners, and the CA of the certificates that they demand. `None` is
+    /// plain HTTP. The files were read with the configuration, so that no read can fail later.
     pub tls: Option<ServerTls>,
 }
 
-/// `security.tls`, its files read.
+/// `security.tls`, with the content of its files.
 #[derive(Debug, Clone)]
 pub struct ServerTls {
     /// The parameters of a handshake.
     pub config: Arc<rustls::ServerConfig>,
-    /// Clients have to show a certificate: there is a `client_ca`.
+    /// Whether clients have to present a certificate, because there is a `client_ca`.
     pub demands_certificates: bool,
-    /// Where the certificate is from.
+    /// The file of the certificate.
     pub file: PathBuf,
-    /// The server's own, without those between it and the root.
+    /// The server's own certificate, without the intermediate ones.
     pub certificate: CertificateDer<'static>,
 }

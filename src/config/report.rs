@@ -1,7 +1,7 @@
 //! Collects problems while a configuration is read, so that the user sees them all at once.
 //!
-//! Values carry their [`Place`], problems point at it. Secrets are masked when a problem is
-//! turned into text, whatever the problem is about.
+//! Values carry their [`Place`], and problems point to it. Secrets are masked when a problem becomes
+//! text, whatever its subject.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +15,7 @@ use super::{
     error::{ConfigErrors, Location, Problem, SourceLine},
 };
 
-/// The origin of a value. Problems are listed in its order.
+/// The origin of a value. The order of the variants is the order in which problems are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     Flag(&'static str),
@@ -38,7 +38,7 @@ impl From<Range<usize>> for Place {
     }
 }
 
-/// A value and where it was written.
+/// A value with its place.
 #[derive(Debug, Clone)]
 pub(super) struct At<T> {
     pub(super) value: T,
@@ -86,15 +86,15 @@ impl<T> Read<T> {
         matches!(self, Self::Refused)
     }
 
-    /// The value, or the default where nothing was written. What to use after a refusal does not
-    /// matter: the configuration will not be used.
+    /// The value, or the default if the key is absent. After a refusal the result does not matter,
+    /// since the configuration is not used.
     pub(super) fn or(self, default: T) -> T {
         self.into_value().unwrap_or(default)
     }
 }
 
 impl<T: Default> Read<T> {
-    /// The value; the default in place of one that is absent or refused.
+    /// The value, or the default if it is absent or refused.
     pub(super) fn get_or_insert_default(&mut self) -> &mut T {
         if self.given().is_none() {
             *self = Self::Given(At {
@@ -115,7 +115,7 @@ pub(super) struct NeededSecret {
     /// The full name of its key.
     pub(super) key: String,
     pub(super) at: At<SecretRef>,
-    /// The secret may have several lines.
+    /// Whether the secret may have several lines.
     pub(super) is_pem: bool,
 }
 
@@ -136,22 +136,22 @@ struct Finding {
     place: Place,
     message: String,
     remedy: String,
-    /// The line of the file may be shown.
+    /// Whether the line of the file may be shown.
     is_shown: bool,
 }
 
-/// Everything found so far.
+/// The problems and secrets that were found so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     source: Option<Source>,
     findings: Vec<Finding>,
-    /// Variables that hold secrets, in use or not.
+    /// Variables that contain secrets, in use or not.
     pub(super) secret_variables: BTreeSet<String>,
-    /// Files that hold secrets, in use or not.
+    /// Files that contain secrets, in use or not.
     pub(super) secret_files: BTreeSet<PathBuf>,
-    /// The secrets that the keys of the credential refer to which is being read.
+    /// The secrets of the credential that is being read.
     pub(super) needed_secrets: Vec<NeededSecret>,
-    /// The URLs that it sends secrets to, by their keys.
+    /// The URLs to which that credential sends secrets, by their keys.
     pub(super) endpoints: Vec<(String, ServiceUrl)>,
     /// Every key that was looked up, so that a test can demand each to be documented.
     #[cfg(test)]
@@ -159,7 +159,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Problems point into this text from now on.
+    /// Sets the text that problems point into.
     pub(super) fn set_source(&mut self, path: &Path, text: Arc<str>) {
         self.source = Some(Source {
             path: path.to_owned(),
@@ -168,7 +168,7 @@ impl Report {
         });
     }
 
-    /// Never shows these bytes.
+    /// Masks these bytes in every problem.
     pub(super) fn mask(&mut self, span: Range<usize>) {
         if let Some(source) = &mut self.source {
             source.masked.push(span);
@@ -189,8 +189,8 @@ impl Report {
         });
     }
 
-    /// As [`Report::refuse`], for a file that does not parse: without its line, since nothing tells which part
-    /// of that is a secret.
+    /// Reports a problem of a file that does not parse, without the line. Nobody knows which part of
+    /// it is a secret.
     pub(super) fn refuse_unshown(
         &mut self,
         place: Place,
@@ -208,7 +208,7 @@ impl Report {
         self.findings.len()
     }
 
-    /// Passes a value on, or notes why `key` was refused.
+    /// Passes a value on, or reports why `key` was refused.
     pub(super) fn accept<T>(
         &mut self,
         place: Place,
@@ -222,8 +222,8 @@ impl Report {
             .ok()
     }
 
-    /// A path of the file: relative ones start at the file's own folder, so that a
-    /// configuration works from wherever the proxy is started.
+    /// Resolves a relative path against the folder of the configuration file, so that a configuration
+    /// works in every working directory.
     pub(super) fn resolve_path(&self, path: &str) -> PathBuf {
         match self.source.as_ref().and_then(|s| s.path.parent()) {
             Some(folder) => folder.join(path),
@@ -278,7 +278,7 @@ impl Source {
             let from = shown;
             let masked = self.masked.iter().any(|mask| mask.contains(&at));
             if !masked {
-                // A tab would shift the carets, an escape sequence could rewrite the terminal.
+                // A tab would shift the carets, and an escape sequence could rewrite the terminal.
                 text.push(match c {
                     '\t' => ' ',
                     c if c.is_control() => char::REPLACEMENT_CHARACTER,
@@ -290,9 +290,9 @@ impl Source {
                 shown += MASK.len();
             }
             in_mask = masked;
-            // An empty span points at the character it stands before.
+            // An empty span points to the next character.
             if span.contains(&at) || at >= span.start && first.is_none() {
-                // Inside a mask nothing new is shown: underline the mask from its beginning.
+                // A problem inside a mask underlines the mask from its beginning.
                 first.get_or_insert(if shown > from {
                     from
                 } else {

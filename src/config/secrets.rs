@@ -19,7 +19,7 @@ fn reference(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
         report.refuse(
             item.place,
             format!(
-                "`{}` holds a value of its own; secrets are never written into a configuration",
+                "`{}` contains a value of its own; secrets are never written into a configuration",
                 item.key
             ),
             "write { env = \"NAME\" } or { file = \"PATH\" }, and replace the secret if others \
@@ -47,7 +47,7 @@ fn reference(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
     }
 }
 
-/// Notes that the proxy reads this secret, so that its start checks it and other programs do not get it.
+/// Records that the proxy reads this secret: the start checks it, and other programs do not get it.
 fn needed(item: &Item<'_>, value: SecretRef, is_pem: bool, report: &mut Report) -> SecretRef {
     match &value {
         SecretRef::Env(name) => drop(report.secret_variables.insert(name.clone())),
@@ -65,7 +65,7 @@ fn needed(item: &Item<'_>, value: SecretRef, is_pem: bool, report: &mut Report) 
     value
 }
 
-/// PEM text, by its file's path or as any other secret.
+/// PEM text: a path, or a reference like that of any other secret.
 pub(super) fn pem(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
     let value = if item.is_string() {
         SecretRef::File(path(item, report)?)
@@ -75,7 +75,8 @@ pub(super) fn pem(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
     Some(needed(item, value, true, report))
 }
 
-/// Does not repeat the text: it may be the secret itself, put where its variable's name belongs.
+/// The error does not repeat the text, which may be the secret itself in place of its variable's
+/// name.
 fn variable(text: &str) -> Result<String, ValueError> {
     let valid = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -88,7 +89,7 @@ fn variable(text: &str) -> Result<String, ValueError> {
     ))
 }
 
-/// A path; relative ones start at the file's own folder.
+/// A path. A relative one is resolved against the folder of the configuration file.
 pub(super) fn path(item: &Item<'_>, report: &mut Report) -> Option<PathBuf> {
     let text = item.parse(report, |text| {
         if text.contains("-----BEGIN") {
@@ -108,13 +109,13 @@ pub(super) fn path(item: &Item<'_>, report: &mut Report) -> Option<PathBuf> {
     Some(report.resolve_path(&text))
 }
 
-/// A program: looked up on PATH when it is a bare name, else a path like any other.
+/// A program: a bare name that is searched on PATH, or a path.
 pub(super) fn program(item: &Item<'_>, report: &mut Report) -> Option<PathBuf> {
     path(item, report)?;
     Some(program_path(item.str(report)?, report))
 }
 
-/// The name or path of a program, from a text that is known to be good.
+/// The name or path of a program, from a text that has been checked.
 pub(super) fn program_path(text: &str, report: &Report) -> PathBuf {
     if text.contains(['/', '\\']) {
         report.resolve_path(text)

@@ -1,6 +1,5 @@
-//! A typed walk over a parsed TOML file that notes every problem instead of stopping at the first.
-//!
-//! Serde's derive stops at the first error; users correct files faster when they see all of them.
+//! A typed walk over a parsed TOML file that reports every problem. Serde's derive stops at the first
+//! error, and users correct a file faster if they see all problems at once.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +35,7 @@ impl<'t> Item<'t> {
         parse: impl Fn(&str) -> Result<T, ValueError>,
     ) -> Option<T> {
         let Some(text) = self.value.as_str() else {
-            // The remedy for an empty value shows how a right one is written.
+            // The remedy for an empty value shows a valid one.
             let remedy = parse("").err().map(|error| error.remedy);
             self.refuse_type(remedy.unwrap_or("write a string".to_owned()), report);
             return None;
@@ -44,7 +43,7 @@ impl<'t> Item<'t> {
         report.accept(self.place, &self.key, parse(text))
     }
 
-    /// The number where one is written, whatever its base.
+    /// The number, in whichever base it is written. `None` if the value is not a number.
     pub(super) fn number(&self) -> Option<u64> {
         let integer = self.value.as_integer()?;
         u64::from_str_radix(integer.as_str(), integer.radix()).ok()
@@ -96,7 +95,7 @@ impl<'t> Item<'t> {
         Some(array.iter().map(item).collect())
     }
 
-    /// Every element of a list read by `parse`; none where one was refused.
+    /// Reads every element of a list with `parse`. `None` if one was refused.
     pub(super) fn list<T>(
         &self,
         report: &mut Report,
@@ -105,8 +104,8 @@ impl<'t> Item<'t> {
         self.each(report, parse)?.into_iter().collect()
     }
 
-    /// The elements that `parse` accepts, where each is checked further: a bad one must not hide
-    /// its neighbours' problems. None where all were refused.
+    /// The elements that `parse` accepts, for later checks: a bad element must not hide the problems of
+    /// its neighbors. `None` if all were refused.
     pub(super) fn good_ones<T>(
         &self,
         report: &mut Report,
@@ -115,7 +114,7 @@ impl<'t> Item<'t> {
         good_ones(self.each(report, parse)?)
     }
 
-    /// Collected at once, so that every element's problem is noted.
+    /// Reads the elements at once, so that the problem of every element is reported.
     fn each<T>(
         &self,
         report: &mut Report,
@@ -140,14 +139,14 @@ impl<'t> Item<'t> {
         })
     }
 
-    /// Every entry of a table whose keys the user chooses; none where one was refused.
+    /// Reads every entry of a table whose keys the user chooses. `None` if one was refused.
     pub(super) fn each_entry<T>(
         &self,
         report: &mut Report,
         mut read: impl FnMut(&At<&str>, &Item<'_>, &mut Report) -> Option<T>,
     ) -> Option<Vec<T>> {
         let table = self.table(report)?;
-        // Collected first, so that every entry's problem is noted.
+        // Collected first, so that the problem of every entry is reported.
         let read: Vec<_> = table
             .entries()
             .map(|(name, item)| read(&name, &item, report))
@@ -188,7 +187,7 @@ impl<'t> Item<'t> {
 pub(super) struct Table<'t> {
     /// The full name, empty for the file itself.
     pub(super) path: String,
-    /// Where to point when a key is missing.
+    /// The place to which the error for a missing key points.
     pub(super) place: Place,
     entries: &'t DeTable<'t>,
     known: BTreeSet<&'static str>,
@@ -212,7 +211,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// The value of `key` as `read` makes of it.
+    /// Reads the value of `key` with `read`.
     pub(super) fn read<T>(
         &mut self,
         report: &mut Report,
@@ -249,7 +248,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Every key with its value, for tables whose keys the user chooses. Places are the keys'.
+    /// Every key with its value, for tables whose keys the user chooses. Each place is that of the key.
     pub(super) fn entries(&self) -> impl Iterator<Item = (At<&'t str>, Item<'t>)> + use<'t> {
         let path = self.path.clone();
         self.entries.iter().map(move |(key, value)| {
@@ -266,8 +265,8 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// Reports every key that was not looked up, and hides its value unless a misspelt key
-    /// tells that it is no secret.
+    /// Reports every key that was not looked up. Hides its value, unless the key is a misspelt form of
+    /// one that is not secret.
     pub(super) fn finish(self, report: &mut Report) {
         for (key, value) in self.entries {
             let name = key.get_ref().as_ref();
@@ -281,7 +280,7 @@ impl<'t> Table<'t> {
             };
             let meant = closest(name, self.known.iter().copied());
             let is_nested = value.get_ref().is_table() || value.get_ref().is_array();
-            // Credentials are masked whatever their keys mean.
+            // Credentials are always masked, whatever their keys are called.
             if !self.path.starts_with("credentials.")
                 && (is_nested || meant.is_none_or(mask::is_telling))
             {
@@ -297,7 +296,7 @@ impl<'t> Table<'t> {
     }
 }
 
-/// All but the refused ones; none where nothing else was given.
+/// The elements that were not refused. `None` if there are none.
 pub(super) fn good_ones<T>(read: Vec<Option<T>>) -> Option<Vec<T>> {
     let is_empty = read.is_empty();
     let good: Vec<T> = read.into_iter().flatten().collect();
@@ -306,7 +305,7 @@ pub(super) fn good_ones<T>(read: Vec<Option<T>>) -> Option<Vec<T>> {
 
 /// The key that was probably meant.
 fn closest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    // `Idle-Timeout` is as good as `idle_timeout`, whatever the distance.
+    // `Idle-Timeout` clearly means `idle_timeout`, whatever the edit distance.
     let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
     known
         .map(|key| (strsim::osa_distance(&plain(name), &plain(key)), key))
@@ -315,7 +314,7 @@ fn closest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k s
         .map(|(_, key)| key)
 }
 
-/// Names the key that was probably meant, else all there are.
+/// Names the key that was probably meant, or else all keys.
 pub(super) fn suggest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
     let known: Vec<&str> = known.collect();
     match closest(name, known.iter().copied()) {

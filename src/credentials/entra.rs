@@ -37,7 +37,7 @@ fn endpoint(authority: &ServiceUrl, tenant: &Tenant, name: &str) -> Uri {
         .authority(authority.authority().clone())
         .path_and_query(path)
         .build()
-        .expect("a tenant holds only characters that a path may hold")
+        .expect("a tenant contains only characters that a path may contain")
 }
 
 /// Parses the tenant in a variable.

@@ -20,7 +20,7 @@ pub struct Auto {
     pub authority: ServiceUrl,
 }
 
-/// Has no key. The environment is left to `resolve`.
+/// A table without keys. `resolve` applies the environment.
 impl Keys for Auto {
     fn read_from(_: &mut Table<'_>, _: &mut Report) -> Option<Self> {
         Some(Self {

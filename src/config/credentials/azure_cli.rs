@@ -31,14 +31,14 @@ keys! {
         pub tenant: Option<Tenant>,
         /// Passed as `--subscription` (name or id).
         pub subscription: Option<String> as argument,
-        /// The `az` program; looked up on PATH when absent.
+        /// The `az` program. Without it, PATH is searched.
         pub path: Option<PathBuf> as program,
-        /// How long one call may take. Default 60 s.
+        /// The time limit of one call. Default 60 s.
         pub timeout: Duration = TIMEOUT,
     }
 }
 
-/// Without a key.
+/// The values of a table without keys.
 impl Default for AzureCli {
     fn default() -> Self {
         Keys::defaults()

@@ -23,13 +23,12 @@ keys! {
         pub tenant: Tenant,
         /// The application's id.
         pub client_id: String as argument,
-        /// PEM: the certificate, with its chain and its key where they are kept together. Read at each
-        /// token request.
+        /// PEM: the certificate, optionally with its chain and its key. Read at each token request.
         pub certificate: SecretRef as pem,
-        /// PEM: the private key, where `certificate` does not hold it.
+        /// PEM: the private key, if `certificate` does not contain it.
         pub key: Option<SecretRef> as pem,
-        /// Send the chain too, for applications that trust a subject name and issuer. `None`: as
-        /// `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN` says.
+        /// Whether to send the chain as well, for applications that trust a subject name and issuer.
+        /// `None` follows `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN`.
         pub send_chain: Option<bool>,
         /// The Entra authority; https, or http on loopback.
         pub authority: ServiceUrl as secure_url = ServiceUrl::public_authority(),

@@ -24,11 +24,11 @@ pub(in crate::config) const KIND: Kind = Kind {
 /// Keys of `command`.
 #[derive(Debug, Clone)]
 pub struct Command {
-    /// The program; looked up on PATH when it is a bare name.
+    /// The program. PATH is searched for a bare name.
     pub program: PathBuf,
     /// The program's arguments.
     pub arguments: Vec<String>,
-    /// How long one call may take. Default 60 s.
+    /// The time limit of one call. Default 60 s.
     pub timeout: Duration,
 }
 
@@ -45,7 +45,7 @@ impl Keys for Command {
     }
 }
 
-/// At least a program.
+/// Reads `argv`, which has at least a program.
 fn argv(item: &Item<'_>, report: &mut Report) -> Option<Vec<String>> {
     let argv = item.list(report, |text| Ok(text.to_owned()))?;
     let argv: Vec<_> = argv.into_iter().map(|at| at.value).collect();

@@ -10,7 +10,7 @@ pub struct Kind {
     pub name: &'static str,
     /// The keys that it needs, as a text for errors. `None` if it works without any.
     pub(in crate::config) required: Option<&'static str>,
-    /// Tokens are for one audience, which the route must have.
+    /// Whether its tokens are for one audience, which the route must have.
     pub(in crate::config) needs_audience: bool,
     /// The keys that never contain a secret, so that an error may show their values. A key that one kind
     /// lists is shown for all kinds.
@@ -35,7 +35,7 @@ pub enum SignIn {
     Application,
     /// An identity of the machine, in its own tenant.
     Machine,
-    /// The place that the token is read from.
+    /// The token comes from a place that only the user knows, such as a file.
     Elsewhere,
 }
 

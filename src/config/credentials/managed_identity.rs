@@ -19,21 +19,21 @@ pub(in crate::config) const KIND: Kind = Kind {
 /// Keys of `managed-identity`.
 #[derive(Debug, Clone, Default)]
 pub struct ManagedIdentity {
-    /// The user-assigned identity; the system-assigned one when absent.
+    /// The user-assigned identity. Without it, the system-assigned one.
     pub identity: Option<UserAssigned>,
-    /// The base of IMDS, which then goes before the variables of other platforms. Default:
+    /// The base of IMDS, which then takes precedence over the variables of other platforms. Default:
     /// `AZURE_POD_IDENTITY_AUTHORITY_HOST`, else `http://169.254.169.254`.
     pub endpoint: Option<ServiceUrl>,
 }
 
-/// How a user-assigned managed identity is named.
+/// The name of a user-assigned managed identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserAssigned {
-    /// By its application's id.
+    /// The client id of its application.
     ClientId(String),
-    /// By its service principal's id.
+    /// The object id of its service principal.
     ObjectId(String),
-    /// By its id in Azure Resource Manager.
+    /// Its id in Azure Resource Manager.
     ResourceId(String),
 }
 

@@ -1,5 +1,5 @@
-//! The kinds of credentials: one file and one line of the table below for each. `[credentials.NAME.KIND]` is
-//! read by `file/`, and completed from the environment by `resolve/`.
+//! The kinds of credentials. Each has one file here and one line in the table below. `file/` reads
+//! `[credentials.NAME.KIND]`, and `resolve/` completes it from the environment.
 
 mod auto;
 mod azure_cli;
@@ -46,7 +46,7 @@ macro_rules! kinds {
             $($(#[$doc])* $variant($keys),)*
         }
 
-        /// Every kind there is, by name.
+        /// All kinds, by name.
         pub(super) const KINDS: &[&Kind] = &[$(&$module::KIND),*];
 
         impl Credential {
@@ -110,9 +110,9 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     pub(super) kind: &'static Kind,
-    /// `None` if a key was refused: the references of the others are checked all the same.
+    /// `None` if a key was refused. The references in the other keys are checked nevertheless.
     pub(super) credential: Option<Credential>,
-    /// No `authority` was written; the one in `credential` is the public cloud's.
+    /// Whether no `authority` was written. The one in `credential` is then the public cloud's.
     pub(super) wants_authority: bool,
     /// The secrets that must be readable.
     pub(super) secrets: Vec<NeededSecret>,
@@ -136,7 +136,7 @@ impl Draft {
         }
     }
 
-    /// A credential with no keys at all. `None` for a kind that needs some.
+    /// A credential without keys. `None` for a kind that needs some.
     pub(super) fn bare(kind: &'static Kind) -> Option<Self> {
         let empty = toml::de::DeTable::new();
         let read = Self::read(kind, Table::root(&empty), &mut Report::default());

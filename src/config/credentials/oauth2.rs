@@ -25,15 +25,15 @@ pub(in crate::config) const KIND: Kind = Kind {
 pub struct OAuth2 {
     /// The token endpoint; https, or http on loopback.
     pub token_url: EndpointUrl,
-    /// The client. `None` where only a registration can give one.
+    /// The client. `None` if only a registration can provide one.
     pub client: Option<OAuth2Client>,
-    /// The registration that gives a client id and secret when there are none, or when they are refused.
+    /// The registration that provides a client id and secret if there are none, or if they are refused.
     pub registration: Option<Registration>,
     /// The form's `scope`.
     pub scope: Option<String>,
     /// The form's `resource` (RFC 8707).
     pub resource: Option<String>,
-    /// Where the client's id and secret go.
+    /// The part of the request that carries the client's id and secret.
     pub auth: ClientAuth,
     /// Set on every request to the token endpoint and to the registration endpoint.
     pub headers: Vec<(HeaderName, HeaderText)>,
@@ -53,7 +53,7 @@ keys! {
 }
 
 keys! {
-    /// How a client registers itself (RFC 7591).
+    /// The way a client registers itself (RFC 7591).
     #[derive(Debug, Clone)]
     pub struct Registration {
         /// The registration endpoint; https, or http on loopback.
@@ -63,12 +63,12 @@ keys! {
     }
 }
 
-/// Where a client's id and secret go (RFC 6749, section 2.3.1).
+/// The part of a token request that carries the client's id and secret (RFC 6749, section 2.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuth {
-    /// Into the form.
+    /// The form in the body.
     Body,
-    /// Into an `Authorization: Basic` header.
+    /// An `Authorization: Basic` header.
     Basic,
 }
 
@@ -94,7 +94,7 @@ pub enum HeaderText {
     Secret(SecretRef),
 }
 
-/// Fields the credential itself writes: none may come twice (RFC 6749, section 3.2).
+/// Fields that the credential writes itself, since none may appear twice (RFC 6749, section 3.2).
 const OWN_PARAMETERS: [(&str, &str); 5] = [
     ("client_id", "write it as the credential's `client_id`"),
     (
@@ -111,7 +111,7 @@ impl Keys for OAuth2 {
         let token_url = table.key(report, "token_url", Value::read);
         let registration = table.key(report, "registration", Value::read)?;
         let is_registered = table.has("client_id") || table.has("client_secret");
-        // `None` where a key is missing; `Some(None)` where only a registration can tell.
+        // `None` if a key is missing. `Some(None)` if a registration provides both.
         let client = if is_registered || !table.has("registration") {
             OAuth2Client::read_from(table, report).map(Some)
         } else {

@@ -33,17 +33,17 @@ pub struct SmartBackendServices {
     pub client_id: String,
     /// PEM: the private key, read at each token request.
     pub key: SecretRef,
-    /// How assertions are signed.
+    /// The algorithm that signs assertions.
     pub algorithm: SmartAlgorithm,
     /// For example `system/*.rs`.
     pub scope: String,
-    /// Where tokens come from.
+    /// The token endpoint, or the issuer that names it.
     pub endpoint: SmartEndpoint,
     /// The `kid` of the assertion.
     pub key_id: Option<String>,
 }
 
-/// How a SMART client signs its assertions.
+/// The algorithm with which a SMART client signs its assertions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmartAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-384.
@@ -57,12 +57,12 @@ impl Word for SmartAlgorithm {
         &[("RS384", Self::Rs384), ("ES384", Self::Es384)];
 }
 
-/// Where a SMART client finds its token endpoint.
+/// The source of a SMART client's token endpoint.
 #[derive(Debug, Clone)]
 pub enum SmartEndpoint {
-    /// Written in the configuration.
+    /// The configuration names the token endpoint.
     TokenUrl(EndpointUrl),
-    /// Found in `{issuer}/.well-known/smart-configuration`.
+    /// `{issuer}/.well-known/smart-configuration` names it.
     Issuer(ServiceUrl),
 }
 

@@ -8,23 +8,23 @@ use crate::config::{
     secrets::program,
 };
 
-/// The time that one call of a command-line tool may take.
+/// The time limit of one call of a command-line tool.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
 keys! {
     /// Keys of `azure-powershell` and `azure-developer-cli`.
     #[derive(Debug, Clone)]
     pub struct Tool {
-        /// The tenant to ask; the one signed in to when absent.
+        /// The tenant that issues the token. Without it, the tenant of the sign-in.
         pub tenant: Option<Tenant>,
-        /// The program; looked up on PATH when absent.
+        /// The program. Without it, PATH is searched.
         pub path: Option<PathBuf> as program,
-        /// How long one call may take. Default 60 s.
+        /// The time limit of one call. Default 60 s.
         pub timeout: Duration = TIMEOUT,
     }
 }
 
-/// Without a key.
+/// The values of a table without keys.
 impl Default for Tool {
     fn default() -> Self {
         Keys::defaults()

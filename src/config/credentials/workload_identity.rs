@@ -1,4 +1,4 @@
-//! `workload-identity`: a pod's own token in exchange for one of Entra's.
+//! `workload-identity`: exchanges the token of a pod for one of Entra's.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub(in crate::config) const KIND: Kind = Kind {
 };
 
 keys! {
-    /// Keys of `workload-identity`. Each is taken from its variable when absent.
+    /// Keys of `workload-identity`. An absent key is taken from its variable.
     #[derive(Debug, Clone)]
     pub struct WorkloadIdentity {
         /// Tenant id or domain; `AZURE_TENANT_ID`.
@@ -31,7 +31,7 @@ keys! {
     }
 }
 
-/// Without a key.
+/// The values of a table without keys.
 impl Default for WorkloadIdentity {
     fn default() -> Self {
         Keys::defaults()

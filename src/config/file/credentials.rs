@@ -9,7 +9,7 @@ use crate::config::{
     walk::{Item, suggest},
 };
 
-/// Every credential, at the place of its name.
+/// Reads every credential. Its place is that of its name.
 pub(super) fn read(item: &Item<'_>, report: &mut Report) -> Option<BTreeMap<String, Read<Draft>>> {
     let table = item.table(report)?;
     let credentials = table.entries().map(|(name, item)| {
@@ -33,7 +33,7 @@ fn one_kind(item: &Item<'_>, place: Place, report: &mut Report) -> Option<Draft>
     };
     let mut draft = read_kind(&kind, &keys, report);
     for (another, keys) in kinds {
-        // The first error of a table such as { tenant = …, client_id = … } says it all.
+        // One error is enough for a table such as { tenant = …, client_id = … }.
         if credentials::kind(kind.value).is_none() {
             break;
         }
@@ -71,7 +71,7 @@ fn read_kind(kind: &At<&str>, keys: &Item<'_>, report: &mut Report) -> Option<Dr
         return None;
     };
     let mut table = keys.table(report)?;
-    // The header is where missing keys go.
+    // An error for a missing key points to the table's header.
     table.place = kind.place;
     Some(Draft::read(known, table, report))
 }

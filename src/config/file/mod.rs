@@ -55,16 +55,16 @@ keys! {
 }
 
 keys! {
-    /// Bounds on what clients may use.
+    /// `[limits]`: the resources that clients may use.
     #[derive(Debug, Clone)]
     pub struct Limits {
-        /// Open client connections. Default 4096.
+        /// The number of open client connections. Default 4096.
         pub connections: usize = 4096,
-        /// Requests in flight; past it 503 with Retry-After. Default 1024.
+        /// The number of requests in flight. Beyond it, clients get 503 with Retry-After. Default 1024.
         pub requests: usize = 1024,
-        /// Bytes of a request's line and headers; past it 431. Default 64 KiB.
+        /// The size of a request's line and headers. Beyond it, clients get 431. Default 64 KiB.
         pub request_head: usize as request_head = 64 << 10,
-        /// Bytes of a request's body; past it 413. Unlimited by default.
+        /// The size of a request's body. Beyond it, clients get 413. Unlimited by default.
         pub request_body: ByteSize = ByteSize::Unlimited,
     }
 }
@@ -102,7 +102,8 @@ fn resolve(item: &Item<'_>, report: &mut Report) -> Option<Vec<At<ResolveOverrid
     })
 }
 
-/// The HTTP/1 parser needs a buffer of at least 8 KiB; a head of megabytes is an attack.
+/// The bounds of `limits.request_head`. The HTTP/1 parser needs a buffer of at least 8 KiB, and a
+/// head of megabytes is an attack.
 fn request_head(item: &Item<'_>, report: &mut Report) -> Option<usize> {
     const BOUNDS: std::ops::RangeInclusive<u64> = 8 << 10..=1 << 20;
     let bytes = <ByteSize as super::keys::Value>::read(item, report)?.limit();

@@ -13,7 +13,7 @@ use crate::config::{
 };
 
 keys! {
-    /// One route as written.
+    /// One route, as the file has it.
     #[derive(Debug)]
     pub(in crate::config) struct RouteTable {
         pub(in crate::config) upstream: Read<ServiceUrl>,
@@ -32,14 +32,14 @@ keys! {
     }
 }
 
-/// Every route, at the place of its name.
+/// Reads every route. Its place is that of its name.
 pub(super) fn read(
     item: &Item<'_>,
     report: &mut Report,
 ) -> Option<BTreeMap<String, At<RouteTable>>> {
     let table = item.table(report)?;
     let routes = table.entries().map(|(name, item)| {
-        // The name is a prefix and a word on the command line.
+        // The name is also the default prefix, and an argument on the command line.
         check_name(&name, "a route", report);
         let table = item.table(report);
         let value = match table.and_then(|table| RouteTable::read_whole(table, report)) {
@@ -69,7 +69,7 @@ fn http_version(item: &Item<'_>, report: &mut Report) -> Option<HttpVersion> {
 fn headers(item: &Item<'_>, report: &mut Report) -> Option<Vec<(HeaderName, HeaderValue)>> {
     let mut names = BTreeSet::new();
     item.each_entry(report, |name, item, report| {
-        // Two keys for TOML, one header for HTTP.
+        // TOML takes `Accept` and `accept` for two keys, HTTP for one header.
         if !names.insert(name.value.to_ascii_lowercase()) {
             report.refuse(
                 name.place,

@@ -10,7 +10,7 @@ use crate::config::{Location, credentials, keys::Keys as _, mask, report::Report
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
 const MARK: &str = "not available yet";
 
-/// `#key = …` and `#[table]` switched on; text, which has a space after its `#`, stays.
+/// Uncomments `#key = …` and `#[table]`. Text, which has a space after its `#`, stays a comment.
 fn everything_on() -> String {
     let on = |line: &str| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => {
@@ -83,7 +83,7 @@ fn the_example_shows_every_key() {
     let mut shown = BTreeSet::new();
     collect(tree.get_ref(), "", &mut shown);
     let asked: BTreeSet<String> = report.asked.iter().map(|path| general(path)).collect();
-    // Either of `env` and `file` is documented once, for all secrets.
+    // `env` and `file` are documented once, for all secrets.
     let missing: Vec<&String> = asked
         .difference(&shown)
         .filter(|path| !matches!(path.rsplit('.').next(), Some("env" | "file")))

@@ -1,4 +1,4 @@
-//! Credentials: the ones routes name, completed by defaults and the environment.
+//! The credentials that routes name, completed by defaults and the environment.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,7 +52,7 @@ impl Known {
         Self { defined, used }
     }
 
-    /// The kind of the credential a route names; reports names nobody defined.
+    /// The kind of the credential that a route names. Reports a name that is not defined.
     pub(super) fn check(
         &self,
         name: &str,
@@ -79,8 +79,8 @@ impl Known {
         None
     }
 
-    /// The credentials that routes use, and where these send secrets. What the others refer to need not
-    /// exist on this machine.
+    /// The credentials that routes use, and the endpoints to which they send secrets. Files and
+    /// variables of unused credentials need not exist on this machine.
     pub(super) fn resolve(
         self,
         env: &Env<'_>,
@@ -129,9 +129,9 @@ fn complete(
     is_complete.then_some(credential)
 }
 
-/// Leaves the sources that a variable names.
+/// Keeps only the sources that a variable names.
 fn auto(keys: &mut Auto, env: &Env<'_>, report: &mut Report) -> bool {
-    // Its environment source reads them; no other program has to.
+    // The environment source reads them, and no other program needs them.
     report
         .secret_variables
         .extend(AUTO_SECRETS.map(str::to_owned));
@@ -146,7 +146,7 @@ fn auto(keys: &mut Auto, env: &Env<'_>, report: &mut Report) -> bool {
     selected.is_some()
 }
 
-/// Fills in what the pod's variables say. Their absence would fail the first request.
+/// Fills in absent keys from the pod's variables. Without them, the first request would fail.
 fn workload_identity(
     keys: &mut WorkloadIdentity,
     name: &str,
@@ -230,13 +230,13 @@ fn check_secret(secret: &NeededSecret, env: &Env<'_>, report: &mut Report) -> bo
     false
 }
 
-/// A path without the folder that relative ones start at.
+/// A path without the folder against which relative paths are resolved.
 fn as_written(path: &Path, report: &Report) -> String {
     let relative = path.strip_prefix(report.resolve_path(""));
     relative.unwrap_or(path).to_string_lossy().into_owned()
 }
 
-/// As Azure's own libraries: the variable may lack the scheme.
+/// The authority in the variable, which may lack the scheme, as in Azure's own libraries.
 fn default_authority(env: &Env<'_>, report: &mut Report) -> Option<ServiceUrl> {
     let Some(host) = env(AUTHORITY_VARIABLE).filter(|host| !host.is_empty()) else {
         return Some(ServiceUrl::public_authority());

@@ -1,4 +1,4 @@
-//! Where clients and operators connect, and whether that is safe.
+//! The addresses for clients and operators, and the checks that they are safe.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ pub(super) struct Listeners {
     own: Vec<Listen>,
 }
 
-/// An address that a route has for itself, and its key.
+/// The listener of a single route, and its key.
 pub(super) struct Own {
     key: String,
     at: At<Listen>,
@@ -58,7 +58,7 @@ pub(super) fn resolve(
     let place = listen.given().map_or(Place::Nowhere, |at| at.place);
     let listen = match listen {
         Read::Given(at) => at.value,
-        // Which addresses were meant is unknown: nothing to compare with.
+        // The intended addresses are unknown, so there is nothing to compare.
         Read::Refused => Vec::new(),
         Read::Absent => default_listen(),
     };
@@ -121,7 +121,8 @@ pub(super) fn resolve(
     }
 }
 
-/// Whether callers have to show a certificate, as far as the configuration can be read.
+/// Whether callers have to present a certificate. A refused `tls` counts as yes, since it has its
+/// own error.
 fn demands_certificates(security: &SecurityTable) -> bool {
     match &security.tls {
         Read::Absent => false,
@@ -130,7 +131,7 @@ fn demands_certificates(security: &SecurityTable) -> bool {
     }
 }
 
-/// Refuses the names that need TLS, where there is none.
+/// Refuses names that need TLS if there is none.
 pub(super) fn check_names(
     security: &SecurityTable,
     routes: &BTreeMap<String, At<RouteTable>>,
@@ -217,7 +218,7 @@ fn check_distinct(listen: &[At<Listen>], report: &mut Report) {
     }
 }
 
-/// A route's own address must be nobody else's.
+/// Refuses a route's own address if another listener has it.
 fn check_own(own: &[Own], listen: &[At<Listen>], admin: Option<SocketAddr>, report: &mut Report) {
     let admin = admin.map(|address| Listen::Tcp {
         address,
@@ -245,7 +246,7 @@ fn are_the_same(a: &Listen, b: &Listen) -> bool {
     }
 }
 
-/// Whether one of the two could not be bound. Port 0 is a new port each time.
+/// Whether only one of the two can be bound. Port 0 is a new port each time.
 fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port()
         && a.port() != 0
@@ -254,7 +255,7 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
 }
 
 impl Listeners {
-    /// The listener a request to `url` would come back to.
+    /// The listener that a request to `url` would come back to.
     pub(super) fn own(&self, url: &ServiceUrl) -> Option<SocketAddr> {
         let all = self.listen.iter().chain(&self.own);
         let tcp = all.filter_map(|listen| match listen {

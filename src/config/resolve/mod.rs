@@ -28,15 +28,15 @@ use super::{
 };
 use plain_http::Endpoint;
 
-/// The configuration that flags, environment and the file they name add up to.
+/// Loads the configuration from flags, environment and the file that they name.
 ///
-/// Reads the configuration file and checks that the files it names can be read; binds no port
-/// and calls nobody. An empty variable counts as unset.
+/// Reads the configuration file and checks that the files it names can be read. Binds no port and
+/// sends no request. An empty variable counts as unset.
 pub fn load(flags: &Overrides, env: &Env<'_>) -> Result<Config, ConfigErrors> {
     load_by(files::read_any, flags, env)
 }
 
-/// The configuration as it is by now, for a process that serves: its file has to be a regular one, since
+/// Loads the configuration again, for a process that serves. The file has to be a regular file, since
 /// a pipe may never end.
 pub fn reload(flags: &Overrides, env: &Env<'_>) -> Result<Config, ConfigErrors> {
     load_by(|path| files::read(path, Links::Follow), flags, env)
@@ -52,8 +52,8 @@ fn load_by(
     })
 }
 
-/// The admin address alone, for a command that asks a running proxy and needs none of the rest:
-/// whatever else the configuration lacks is not its business.
+/// Loads only the admin address, for a command that calls a running proxy. Problems of other keys do
+/// not matter to it.
 pub fn load_admin(flags: &Overrides, env: &Env<'_>) -> Result<Option<SocketAddr>, ConfigErrors> {
     read_all(files::read_any, flags, env, |file, _, report| {
         let own = listeners::of_routes(&file.routes.into_value().unwrap_or_default());
@@ -61,7 +61,7 @@ pub fn load_admin(flags: &Overrides, env: &Env<'_>) -> Result<Option<SocketAddr>
     })
 }
 
-/// Reads the file, lays flags and environment over it, and passes both to `resolve`.
+/// Reads the file, applies flags and environment, and passes the result to `resolve`.
 fn read_all<T>(
     read: impl Fn(&Path) -> io::Result<Vec<u8>>,
     flags: &Overrides,
@@ -79,8 +79,7 @@ fn read_all<T>(
     report.into_errors().map_or(Ok(resolved), Err)
 }
 
-/// The configuration in `text`, as if it were the file `path` and there were neither flags nor
-/// environment.
+/// Parses the configuration in `text` as the file `path`, without flags and environment.
 pub fn parse(path: &Path, text: &str, env: &Env<'_>) -> Result<Config, ConfigErrors> {
     let mut report = Report::default();
     let file = read_text(path, text, &mut report);
@@ -129,7 +128,7 @@ fn read_text(path: &Path, text: &str, report: &mut Report) -> File {
         let file = File::read_whole(Table::root(tree.get_ref()), report);
         return file.expect("no key is required");
     }
-    // The meaning of a broken file is a guess, so the rest is checked once it parses. One error for each line will do.
+    // A file that does not parse is not checked any further. One error for each line is enough.
     let mut lines = BTreeSet::new();
     for error in errors {
         let span = clamp(&text, error.span().unwrap_or(0..0));
@@ -153,7 +152,8 @@ fn unread() -> File {
     }
 }
 
-/// Spans of the parser are whole characters, but a report must not depend on it.
+/// Moves a span to character boundaries. The parser's spans have them, but a report must not panic
+/// if one day they do not.
 fn clamp(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
     let mut start = span.start.min(text.len());
     while !text.is_char_boundary(start) {

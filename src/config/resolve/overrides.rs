@@ -1,4 +1,4 @@
-//! Flags and environment variables, laid over the file.
+//! Flags and environment variables, which replace values of the file.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::config::{
     walk::{good_ones, suggest},
 };
 
-/// The flags as typed; what is `None` or empty was not. See the environment variable beside each.
+/// The flags as typed; `None` or empty if absent. Each has an environment variable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `--config`, `AHDS_PROXY_CONFIG`.
@@ -34,7 +34,7 @@ pub struct Overrides {
     pub log: Option<String>,
 }
 
-/// The file to read, and what named it.
+/// The file to read, and the flag or variable that named it.
 pub(super) fn config_file(flags: &Overrides, env: &Env<'_>) -> Option<(PathBuf, Place)> {
     const VARIABLE: &str = "AHDS_PROXY_CONFIG";
     let flag = flags
@@ -100,7 +100,7 @@ fn value<T>(
     Read::new(report.accept(at.place, key, parse(&at.value)), at.place)
 }
 
-/// Replaces the upstream of a route, and leaves its other keys alone.
+/// Replaces the upstream of a route, and keeps its other keys.
 fn upstream(name: &str, at: &At<String>, file: &mut File, report: &mut Report) {
     let key = format!("routes.{name}.upstream");
     let upstream = value(&key, at, report, ServiceUrl::parse);
@@ -112,7 +112,7 @@ fn upstream(name: &str, at: &At<String>, file: &mut File, report: &mut Report) {
     route.value.upstream = upstream;
 }
 
-/// Where the file's default credential is of this kind already, its keys stay.
+/// Replaces the default credential, unless the file's is already of this kind.
 fn credential(at: &At<String>, file: &mut File, report: &mut Report) {
     let name = at.value.as_str();
     let written = file.credentials.get("default");

@@ -1,5 +1,5 @@
-//! Plain http is for this machine, where nobody listens on the way. `network.resolve` may lead
-//! elsewhere only what TLS protects.
+//! Plain http is allowed on this machine only, where nobody can read along. Therefore
+//! `network.resolve` may lead only connections with TLS to another machine.
 
 use std::net::SocketAddr;
 
@@ -10,18 +10,18 @@ use crate::config::{
     report::{At, Report},
 };
 
-/// A URL that secrets are sent to.
+/// A URL that receives secrets.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     /// The key in backticks, or another name of the endpoint.
     pub(super) name: String,
-    /// The key's value can be changed to https.
+    /// Whether the key's value can be changed to https.
     pub(super) is_written: bool,
     pub(super) url: ServiceUrl,
 }
 
 impl Endpoint {
-    /// The place of a platform's metadata service when nothing else is written.
+    /// The default address of a platform's metadata service.
     pub(super) fn metadata() -> Self {
         Self {
             name: "the instance metadata service".to_owned(),
@@ -54,7 +54,7 @@ impl Endpoint {
     }
 }
 
-/// Reports the overrides that lead one of the endpoints to another machine.
+/// Reports the entries of `network.resolve` that lead one of the endpoints to another machine.
 pub(super) fn check(
     overrides: &[At<ResolveOverride>],
     endpoints: &[Endpoint],

@@ -1,4 +1,4 @@
-//! Routes: what the token is for, and whether the upstream may have it.
+//! The routes: their kind, the audience of their tokens, and whether the upstream may get a token.
 
 use std::collections::BTreeMap;
 
@@ -92,7 +92,7 @@ fn check_upstream(
     }
 }
 
-/// A prefix that no route `before` has, whatever else is wrong with either route.
+/// The prefix of a route. Reports one that an earlier route has, whatever else is wrong with either.
 fn prefix(
     name: &str,
     table: &RouteTable,
@@ -103,7 +103,7 @@ fn prefix(
     let (prefix, place) = match &table.prefix {
         Read::Given(at) => (at.value.clone(), at.place),
         Read::Refused => return None,
-        // A name that is no prefix has been reported as no name.
+        // A name that is not a valid prefix has been reported as an invalid name.
         Read::Absent => (Prefix::parse(&format!("/{name}")).ok()?, place),
     };
     if let Some((_, other)) = before.iter().find(|(other, _)| *other == prefix) {
@@ -195,10 +195,10 @@ fn route(
     })
 }
 
-/// From the upstream's host, else from the route's name.
+/// The kind by the upstream's host, else by the route's name.
 fn kind_of(upstream: &ServiceUrl, name: &str) -> RouteKind {
     let host = upstream.host();
-    // Azure API for FHIR: the account's name right below the domain.
+    // Azure API for FHIR has the account's name directly below the domain.
     let is_account = upstream.azure_domain().is_some_and(|domain| {
         host.strip_suffix(domain)
             .is_some_and(|account| account.matches('.').count() == 1)
@@ -216,7 +216,8 @@ fn kind_of(upstream: &ServiceUrl, name: &str) -> RouteKind {
     }
 }
 
-/// Without an upstream only what is missing whatever it is; such a route is not used.
+/// The default audience. Without an upstream the route is not used, and only an audience that no
+/// upstream could provide is an error.
 fn default_audience(
     kind: RouteKind,
     upstream: Option<&ServiceUrl>,

@@ -1,5 +1,5 @@
-//! The TLS configuration of the listeners, from the files that `security.tls` names. A file that does not fit is a
-//! problem like any other, at start and at each reload.
+//! The TLS configuration of the listeners, from the files that `security.tls` names. An unusable
+//! file is a problem of the configuration, at start and at each reload.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -23,7 +23,7 @@ pub(super) fn resolve(table: &TlsTable, report: &mut Report) -> Option<ServerTls
     let key = private_key(&table.key, report);
     let client_ca = table.client_ca.given();
     let verifier = client_ca.map(|place| verifier(place, &provider, report));
-    // A client CA that cannot be read must not mean that no certificate is demanded.
+    // An unreadable client CA must not lead to listeners that demand no certificate.
     let verifier = verifier.map_or(Some(None), |verifier| Some(Some(verifier?)))?;
 
     let (chain, key) = (chain?, key?);
@@ -108,7 +108,7 @@ fn private_key(file: &At<PathBuf>, report: &mut Report) -> Option<PrivateKeyDer<
                     "{} contains no private key in PEM, or one with a password",
                     file.value.display()
                 ),
-                "convert it: openssl pkey -in server.key -out plain.key takes the password off, \
+                "convert it: openssl pkey -in server.key -out plain.key removes the password, \
                  openssl pkcs12 -in server.pfx -nocerts -nodes -out server.key opens a .pfx or .p12 \
                  file; let only the proxy's user read it",
             ),
@@ -118,7 +118,7 @@ fn private_key(file: &At<PathBuf>, report: &mut Report) -> Option<PrivateKeyDer<
     None
 }
 
-/// Demands a certificate that one of the file's has signed.
+/// Demands a certificate that a certificate of the file has signed.
 fn verifier(
     file: &At<PathBuf>,
     provider: &Arc<CryptoProvider>,

@@ -7,20 +7,21 @@ use super::ValueError;
 pub enum AutoSource {
     /// An application that `AZURE_*` variables name.
     Environment,
-    /// As [`super::super::Credential::WorkloadIdentity`].
+    /// The identity of a pod.
     WorkloadIdentity,
-    /// As [`super::super::Credential::ManagedIdentity`].
+    /// The managed identity of this machine or app.
     ManagedIdentity,
-    /// As [`super::super::Credential::AzureCli`].
+    /// The user who is signed in to `az`.
     AzureCli,
-    /// As [`super::super::Credential::AzurePowerShell`].
+    /// The user who is signed in to Azure `PowerShell`.
     AzurePowerShell,
-    /// As [`super::super::Credential::AzureDeveloperCli`].
+    /// The user who is signed in to `azd`.
     AzureDeveloperCli,
 }
 
 impl AutoSource {
-    /// `DefaultAzureCredential`'s order: what is deployed, then what a developer signs in to.
+    /// The sources in the order of `DefaultAzureCredential`: deployed identities, then the tools that a
+    /// developer signs in to.
     pub(in crate::config) const ALL: &'static [Self] = &[
         Self::Environment,
         Self::WorkloadIdentity,
@@ -29,11 +30,11 @@ impl AutoSource {
         Self::AzurePowerShell,
         Self::AzureDeveloperCli,
     ];
-    /// So many of them are deployed.
+    /// The number of sources at the start of `ALL` that are deployed identities.
     const DEPLOYED: usize = 3;
 
-    /// The sources that a value of `AZURE_TOKEN_CREDENTIALS` leaves: `prod`, `dev`, or one by its
-    /// name (learn.microsoft.com/dotnet/azure/sdk/authentication/credential-chains).
+    /// The sources that a value of `AZURE_TOKEN_CREDENTIALS` selects: `prod`, `dev`, or one by its name
+    /// (learn.microsoft.com/dotnet/azure/sdk/authentication/credential-chains).
     pub fn select(text: &str) -> Result<&'static [Self], ValueError> {
         let text = text.trim();
         if text.eq_ignore_ascii_case("prod") {
@@ -47,7 +48,7 @@ impl AutoSource {
             Some(index) => Ok(&Self::ALL[index..=index]),
             None => Err(ValueError::new(
                 format!(
-                    "`{}` names no credential that `auto` has",
+                    "`{}` is not a credential that `auto` tries",
                     text.escape_debug()
                 ),
                 format!(

@@ -54,7 +54,7 @@ impl Word for HttpVersion {
 /// Whether links are rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkMode {
-    /// Links lead through the proxy.
+    /// Links point to the proxy.
     Rewrite,
     /// Links stay as they are.
     Keep,
@@ -85,6 +85,6 @@ pub struct ResolveOverride {
     pub host: String,
     /// The port as the URL has it (443 by default for https).
     pub port: u16,
-    /// Where to connect instead.
+    /// The address to connect to instead.
     pub address: SocketAddr,
 }

@@ -6,9 +6,8 @@ use http::Uri;
 
 use super::{ServiceUrl, ValueError};
 
-/// An absolute URL that receives secrets: https, or http on loopback. Unlike a [`ServiceUrl`] it
-/// stays as it was written: a slash at its end may lead elsewhere, and assertions name it byte for
-/// byte.
+/// An absolute URL that receives secrets: https, or http on loopback. Unlike a [`ServiceUrl`], it is
+/// kept byte for byte, since a slash at its end may be another endpoint, and assertions name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointUrl {
     text: String,
@@ -28,17 +27,17 @@ impl EndpointUrl {
         })
     }
 
-    /// As it was written.
+    /// The URL as written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Where requests are sent.
+    /// The URL to which requests are sent.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// The host alone.
+    /// The host without the port.
     pub fn host(&self) -> &str {
         self.uri.host().unwrap_or_default()
     }

@@ -7,10 +7,10 @@ use std::{fmt, net::SocketAddr, path::PathBuf};
 pub enum Listen {
     /// A TCP address; port 0 takes any free port.
     Tcp {
-        /// Where to bind.
+        /// The address to bind.
         address: SocketAddr,
-        /// Skipped without an error where the machine lacks the address family
-        /// (the default `[::1]:8080` on a machine without IPv6).
+        /// Whether to skip it without an error on a machine without its address family, such as the
+        /// default `[::1]:8080` on a machine without IPv6.
         optional: bool,
     },
     /// A Unix socket, written `unix:/path.sock`.

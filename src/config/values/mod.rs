@@ -1,4 +1,4 @@
-//! The small values of a configuration, each valid once made.
+//! The small values of a configuration. Each is valid by construction.
 //!
 //! Every `parse` takes the user's text and returns the value, or a [`ValueError`] with a remedy. None of them reads a
 //! file or a variable.
@@ -24,7 +24,7 @@ pub use self::{
     url::ServiceUrl,
 };
 
-/// Why a value was refused, and what to write instead. Holds no user info and no secret.
+/// The reason why a value was refused, and a remedy. Contains no user info and no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}; {remedy}")]
 pub struct ValueError {

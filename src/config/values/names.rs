@@ -5,13 +5,13 @@ use std::{fmt, sync::Arc};
 
 use super::ValueError;
 
-/// Whom a token is for (the `resource` of v1, `{audience}/.default` of v2), byte for byte as
+/// The audience of a token (the `resource` of v1, `{audience}/.default` of v2), byte for byte as
 /// configured. Letters, digits and `.-_:/` only, since it is passed to other programs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Audience(Arc<str>);
 
 impl Audience {
-    /// Keeps the text as it is, a slash at its end included: Entra tells the two apart.
+    /// Keeps the text unchanged. To Entra, an audience with a slash at its end is another one.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         check_charset("audience", text, ".-_:/")?;
         Ok(Self(text.into()))
@@ -52,8 +52,8 @@ impl fmt::Display for Tenant {
     }
 }
 
-/// Values that end up in another program's arguments: a quote, a space or a leading dash there
-/// could become a second argument or an option.
+/// Checks a value that becomes an argument of another program. A quote, a space or a leading dash
+/// could make it a second argument or an option.
 fn check_charset(what: &str, text: &str, beside: &str) -> Result<(), ValueError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || beside.contains(c);
     let remedy = format!(
@@ -70,19 +70,20 @@ fn check_charset(what: &str, text: &str, beside: &str) -> Result<(), ValueError>
     match text.chars().find(|c| !allowed(*c)) {
         None => Ok(()),
         Some(c) => Err(ValueError::new(
-            format!("the {what} holds `{}`", c.escape_debug()),
+            format!("the {what} contains `{}`", c.escape_debug()),
             remedy,
         )),
     }
 }
 
-/// A route's path prefix: starts with a slash, does not end with one; the root is the empty string.
+/// A route's path prefix. It starts with a slash and does not end with one; the root is the empty
+/// string.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix(Arc<str>);
 
 impl Prefix {
-    /// Accepts `/` for the root, else segments of letters, digits and `-._~`, which no client
-    /// has a reason to percent-encode.
+    /// Accepts `/` for the root, else segments of letters, digits and `-._~`, which clients do not
+    /// percent-encode.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         const REMEDY: &str = "write it as `/fhir` or `/a/b`, or `/` for the root";
         let refuse = |message: String| Err(ValueError::new(message, REMEDY));
@@ -97,13 +98,13 @@ impl Prefix {
         }
         for segment in rest.split('/') {
             if matches!(segment, "" | "." | "..") {
-                return refuse("the prefix holds an empty, `.` or `..` segment".to_owned());
+                return refuse("the prefix contains an empty, `.` or `..` segment".to_owned());
             }
             if let Some(c) = segment
                 .chars()
                 .find(|c| !(c.is_ascii_alphanumeric() || "-._~".contains(*c)))
             {
-                return refuse(format!("the prefix holds `{}`", c.escape_debug()));
+                return refuse(format!("the prefix contains `{}`", c.escape_debug()));
             }
         }
         Ok(Self(text.into()))

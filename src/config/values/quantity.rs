@@ -4,8 +4,8 @@ use std::{fmt, time::Duration};
 
 use super::ValueError;
 
-/// The longest duration accepted. Far beyond any use, and far from where adding it to a clock
-/// could overflow.
+/// The longest duration that is accepted: long enough for any use, and short enough that adding it to
+/// a clock never overflows.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A number of bytes, or none at all.
@@ -98,8 +98,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, ValueError> {
     Ok(duration)
 }
 
-/// Digits, then letters; an optional space between them. Digits too many for a `u64` count as
-/// the largest one, so that the caller's own bound reports them.
+/// Splits digits from the letters behind them, with an optional space between. A number beyond `u64`
+/// becomes the largest `u64`, so that the caller's own bound reports it.
 fn split_unit(text: &str) -> Option<(u64, &str)> {
     let end = text
         .find(|c: char| !c.is_ascii_digit())

@@ -1,4 +1,4 @@
-//! Secrets by reference: the configuration says where a secret is, never what it is.
+//! Secrets by reference: the configuration names the place of a secret and never contains it.
 
 use std::{
     fmt, io,
@@ -11,14 +11,14 @@ use crate::config::files::{self, Links};
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// A secret kept elsewhere: `{ env = "NAME" }` or `{ file = "PATH" }`.
+/// A reference to a secret: `{ env = "NAME" }` or `{ file = "PATH" }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretRef {
     /// An environment variable of this process.
     Env(String),
     /// A file, read again at each use so that a rotated secret is picked up.
     File(PathBuf),
-    /// The secret itself, as the demo holds its own. No configuration can say this.
+    /// The secret itself. Only the demo uses this; a configuration file cannot express it.
     Given(GivenSecret),
 }
 
@@ -41,13 +41,13 @@ impl PartialEq for GivenSecret {
 impl Eq for GivenSecret {}
 
 impl SecretRef {
-    /// The secret now, without white space around it. It fits on one line, so that it can stand in a
-    /// header. A file system that does not respond causes an error in time.
+    /// Reads the secret, without white space around it. It is one line, so that it fits into a header.
+    /// A file system that does not respond causes an error after 5 s.
     pub async fn read(&self) -> Result<SecretString, SecretRefError> {
         self.on_one_line(self.read_text().await?)
     }
 
-    /// As [`SecretRef::read`] for what may have several lines, such as PEM.
+    /// Reads a secret that may have several lines, such as PEM.
     pub async fn read_text(&self) -> Result<SecretString, SecretRefError> {
         match self {
             Self::File(path) => {
@@ -58,8 +58,8 @@ impl SecretRef {
         }
     }
 
-    /// As [`SecretRef::read`], but it waits for a file as long as that takes: for the time before the
-    /// proxy serves. The environment is the caller's.
+    /// Reads the secret without a time limit, before the proxy serves. The caller provides the
+    /// environment.
     pub fn read_now(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
@@ -67,7 +67,7 @@ impl SecretRef {
         self.on_one_line(self.read_text_now(env)?)
     }
 
-    /// As [`SecretRef::read_now`] for what may have several lines.
+    /// Reads a secret that may have several lines, without a time limit.
     pub fn read_text_now(
         &self,
         env: &dyn Fn(&str) -> Option<String>,
@@ -84,7 +84,7 @@ impl SecretRef {
         }
     }
 
-    /// Editors and `echo` leave a newline at the end.
+    /// Removes the newline that editors and `echo` leave at the end.
     fn trimmed(&self, text: &str) -> Result<SecretString, SecretRefError> {
         let secret = text.trim();
         if secret.is_empty() {
@@ -93,7 +93,7 @@ impl SecretRef {
         Ok(SecretString::from(secret))
     }
 
-    /// Inside a header, a line break would start another one.
+    /// Refuses line breaks, since they would start another header.
     fn on_one_line(&self, secret: SecretString) -> Result<SecretString, SecretRefError> {
         if secret.expose_secret().chars().any(char::is_control) {
             return Err(SecretRefError::Content(self.to_string()));

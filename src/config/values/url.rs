@@ -1,4 +1,4 @@
-//! The address of a service, in the narrow form the proxy can forward to without guessing.
+//! The URL of a service. It has only the parts that the proxy can forward to without guessing.
 
 use std::{
     fmt,
@@ -48,13 +48,13 @@ impl ServiceUrl {
             .any(|c| c.is_whitespace() || c.is_control() || !c.is_ascii())
         {
             return Err(refuse(
-                "the URL holds white space, a control character or a letter outside ASCII",
+                "the URL contains white space, a control character or a letter outside ASCII",
             ));
         }
-        // Before anything that would quote the text: what stands before an `@` is often a password.
+        // Checked first, since later errors quote the text, and a password may precede the `@`.
         if text.contains('@') {
             return Err(ValueError::new(
-                "the URL holds user info (`user@`)",
+                "the URL contains user info (`user@`)",
                 "leave it out: the proxy authenticates with a token",
             ));
         }
@@ -64,7 +64,7 @@ impl ServiceUrl {
                 "leave out everything from the `?`",
             ));
         }
-        // http::Uri drops a fragment without a word.
+        // `http::Uri` drops a fragment silently.
         if text.contains('#') {
             return Err(ValueError::new(
                 "the URL has a fragment",
@@ -103,7 +103,7 @@ impl ServiceUrl {
         })
     }
 
-    /// As [`ServiceUrl::parse`], for what receives secrets: https, or http on loopback.
+    /// Reads a URL that receives secrets: https, or http on loopback.
     pub fn parse_secure(text: &str) -> Result<Self, ValueError> {
         let url = Self::parse(text)?;
         if url.is_secure() {
@@ -135,7 +135,7 @@ impl ServiceUrl {
             .to_ascii_lowercase()
     }
 
-    /// The port, 80 or 443 when none is written.
+    /// The port. If none is written, 80 or 443.
     pub fn port(&self) -> u16 {
         self.authority
             .port_u16()
@@ -161,8 +161,8 @@ impl ServiceUrl {
                 .is_ok_and(|ip| ip.to_canonical().is_loopback())
     }
 
-    /// Whether the host is an IPv4 link-local address, which never leaves the machine's own link
-    /// (RFC 3927, section 2.7): where platforms put their metadata services.
+    /// Whether the host is an IPv4 link-local address, as those of platforms' metadata services. Its
+    /// packets never leave the machine's own link (RFC 3927, section 2.7).
     pub fn is_link_local(&self) -> bool {
         self.host()
             .parse::<IpAddr>()
@@ -174,7 +174,7 @@ impl ServiceUrl {
         self.scheme == Scheme::HTTPS || self.is_loopback()
     }
 
-    /// The domain of Azure Health Data Services the host lies below, if it does:
+    /// The domain of Azure Health Data Services that contains the host, if one does:
     /// `azurehealthcareapis.com`, `.us` or `.cn`.
     pub fn azure_domain(&self) -> Option<&'static str> {
         let host = self.host();
@@ -211,7 +211,7 @@ fn check_host(authority: &Authority) -> Result<(), ValueError> {
     ))
 }
 
-/// Whether the text is a DNS name or an IPv4 address: what a certificate can be issued for.
+/// Whether the text is a DNS name or an IPv4 address, for which a certificate can be issued.
 pub(in crate::config) fn is_host_name(host: &str) -> bool {
     host.len() <= 253
         && host.split('.').all(|label| {
@@ -223,7 +223,8 @@ pub(in crate::config) fn is_host_name(host: &str) -> bool {
         })
 }
 
-/// `https://h:443` and `https://h` are one service; tokens are issued for the latter spelling.
+/// Removes the default port. `https://h:443` and `https://h` are one service, and tokens are issued
+/// for the latter spelling.
 fn without_default_port(scheme: &Scheme, authority: Authority) -> Result<Authority, ValueError> {
     let host = authority.host();
     let Some(port) = authority.as_str()[host.len()..].strip_prefix(':') else {
@@ -251,7 +252,7 @@ fn check_path(path: &str) -> Result<(), ValueError> {
         .find(|c| !(c.is_ascii_alphanumeric() || "/-._~!$&'()*+,;=:%".contains(*c)))
     {
         return Err(ValueError::new(
-            format!("the URL's path holds `{c}`"),
+            format!("the URL's path contains `{c}`"),
             "percent-encode it",
         ));
     }
@@ -261,8 +262,8 @@ fn check_path(path: &str) -> Result<(), ValueError> {
         .any(|segment| matches!(segment, "." | ".."))
     {
         return Err(ValueError::new(
-            "the URL's path holds a `.` or `..` segment",
-            "write the path it stands for",
+            "the URL's path contains a `.` or `..` segment",
+            "write the path without it",
         ));
     }
     Ok(())

@@ -64,17 +64,17 @@ async fn a_file_that_is_not_good_pem_is_refused_with_its_cure() {
         (
             format!("{good}{BROKEN}").into_bytes(),
             &*second,
-            "once more",
+            "as its issuer provided it",
         ),
         (
             good.replace("-----END CERTIFICATE-----\n", "").into_bytes(),
             "line 1",
-            "once more",
+            "as its issuer provided it",
         ),
         (
             format!("{BROKEN}{BROKEN}{good}").into_bytes(),
             "line 1 and line 4",
-            "once more",
+            "as its issuer provided it",
         ),
         (Vec::new(), "is empty", "BEGIN CERTIFICATE"),
         (

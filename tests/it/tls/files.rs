@@ -75,7 +75,7 @@ async fn files_that_do_not_fit_are_refused() {
                 &good.key,
             ),
             "server.pem contains a broken certificate on line 1",
-            "once more",
+            "as its issuer provided it",
         ),
     ] {
         write(folder.path(), &leaf);
