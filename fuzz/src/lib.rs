@@ -17,11 +17,11 @@ use http::{HeaderMap, Method, StatusCode};
 /// The base that changes; `:443` may follow its host.
 const FROM: &str = "https://h.example/v2";
 const HOST: &str = "https://h.example";
-/// Occurs in no input that is looked at.
+/// The base URL that replaces it. No input that is looked at contains it.
 const TO: &str = "http://proxy.test:1/to";
-/// The same where it takes the place of a percent-encoded one.
+/// The base URL that takes the place of a percent-encoded one.
 const TO_ENCODED: &str = "http%3A%2F%2Fproxy.test%3A1%2Fto";
-/// And of one that is encoded once more, in a search within a query.
+/// The base URL that takes the place of one encoded twice, in a search within a query.
 const TO_ENCODED_TWICE: &str = "http%253A%252F%252Fproxy.test%253A1%252Fto";
 const MARK: &[u8] = b"proxy.test";
 
@@ -59,7 +59,7 @@ pub fn json(input: &[u8]) {
     }
 }
 
-/// The same for XML.
+/// The target for XML.
 pub fn xml(input: &[u8]) {
     let Some((plan, cuts, document)) = prepare(input) else {
         return;
@@ -98,7 +98,7 @@ pub fn values(input: &[u8]) {
     }
 }
 
-/// The first byte chooses the method, the next two the cuts, the rest is what a server sends.
+/// The first byte chooses the method, the next two the cuts, and a server sends the rest.
 pub fn response(input: &[u8]) {
     let Some(([method, first, second], sent)) = input.split_first_chunk() else {
         return;
@@ -112,7 +112,7 @@ pub fn response(input: &[u8]) {
     }
 }
 
-/// The first two bytes choose the cuts, the rest is what an HTTP/2 client sends behind its preface.
+/// The first two bytes choose the cuts, and an HTTP/2 client sends the rest after its preface.
 pub fn targets(input: &[u8]) {
     let Some(([first, second], sent)) = input.split_first_chunk() else {
         return;

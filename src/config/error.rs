@@ -6,7 +6,7 @@
 use std::{fmt, path::PathBuf};
 
 /// Every problem of a configuration, flags first, then variables, then the file from top to
-/// bottom. Its `Display` is what the user reads.
+/// bottom. Its `Display` is the text for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<Problem>);
 
@@ -58,7 +58,7 @@ impl ConfigErrors {
 pub struct Problem {
     /// The problem, with the name of the key.
     pub message: String,
-    /// The remedy: what to write instead.
+    /// The remedy.
     pub remedy: String,
     /// The place of the problem.
     pub location: Location,

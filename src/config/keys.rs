@@ -1,6 +1,6 @@
 //! The keys of a table, each written once: its name, type, default and documentation.
 //!
-//! [`keys!`] declares a table as a struct. A field's type says what an absent key means: a `T` is
+//! [`keys!`] declares a table as a struct. A field's type decides the meaning of an absent key: a `T` is
 //! required, an `Option<T>` is not, a `Read<T>` keeps the place for later checks, and `= default`
 //! completes it. `as reader` replaces the type's own reader. The keys below `not yet` belong to
 //! features that do not exist yet. Their reader checks the value and then refuses the key, since a

@@ -23,7 +23,7 @@ use crate::config::{self, Audience};
 /// its expiry, so an earlier renewal would run them repeatedly for the same token.
 pub(super) const RENEWAL: Renewal = Renewal::NotBefore(Duration::from_secs(4 * 60 + 50));
 
-/// The token that a program has printed and its expiry. The error says what is wrong with the output.
+/// The token that a program has printed, and its expiry. The error is the problem of the output.
 pub(super) type Printed = Result<(SecretString, SystemTime), &'static str>;
 
 /// A command as it is typed into a shell.

@@ -1,4 +1,4 @@
-//! Finds out whether a process still holds the client's own socket, without sending anything.
+//! Finds out whether a process still has the client's own socket open, without sending anything.
 //!
 //! Linux shows the state of every socket on this machine: `sock_diag(7)` that of TCP sockets,
 //! `poll(2)` that of Unix sockets. The state of other sockets is unknown. Delete this file with
@@ -10,7 +10,7 @@ use super::listener::Stream;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(target_os = "linux"), expect(dead_code))]
 pub(super) enum PeerSocket {
-    /// A process holds it.
+    /// A process has it open.
     Held,
     /// The socket was closed, or its process has ended.
     Closed,

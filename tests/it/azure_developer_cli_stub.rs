@@ -1,5 +1,5 @@
 //! The Azure Developer CLI as a source of tokens. It cannot be had where these tests run, so a stub
-//! plays every answer and failure that its documentation and sources tell of.
+//! plays every output and failure that its documentation and sources name.
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! Browsers: how far they may go at the proxy's address, and with what is stored behind it.
+//! The protections against web pages, and against scripts in stored content.
 
 use azure_emulator::FHIR_AUDIENCE;
 

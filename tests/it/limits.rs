@@ -1,4 +1,4 @@
-//! Bounds on what clients send and on how much of it at once.
+//! The limits on requests, and on concurrent requests.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Which upstream target each request target becomes, byte for byte, and what is refused instead.
+//! The upstream target for each request target, byte for byte, and the targets that are refused.
 
 use azure_emulator::{FHIR_AUDIENCE, Http, Traffic};
 

@@ -156,7 +156,7 @@ impl ManagedIdentity {
         }
     }
 
-    /// A token for what the fields ask, numbers written as strings.
+    /// Issues the token that the fields request, with numbers as strings.
     fn issue(
         &self,
         fields: &[(String, String)],
@@ -226,7 +226,7 @@ impl ManagedIdentity {
     }
 }
 
-/// Why there is no token.
+/// The reason why there is no token.
 #[derive(Debug)]
 struct Refusal {
     status: StatusCode,

@@ -135,7 +135,7 @@ fn components(public_key: &[u8]) -> (&[u8], &[u8]) {
     )
 }
 
-/// The content of the first DER element, and what follows it.
+/// The content of the first DER element, and the rest.
 fn element(der: &[u8]) -> (&[u8], &[u8]) {
     let (header, length) = if der[1] < 0x80 {
         (2, usize::from(der[1]))

@@ -40,7 +40,7 @@ impl Connection {
         std::future::pending().await
     }
 
-    /// As [`Connection::cut`], for those who cannot wait.
+    /// Does the same as [`Connection::cut`], for callers that cannot await.
     pub(super) fn sever(&self) {
         self.severed.store(true, Ordering::Relaxed);
         self.sever.notify_one();

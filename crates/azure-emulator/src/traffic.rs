@@ -52,7 +52,7 @@ pub struct RecordedRequest {
     pub version: Version,
     /// All headers, the token included.
     pub headers: HeaderMap,
-    /// The first 64 KiB of what has arrived of the body so far.
+    /// The first 64 KiB of the body, as far as it has arrived.
     pub body: Bytes,
     /// The client's address. The port distinguishes connections.
     pub peer: SocketAddr,
@@ -178,7 +178,7 @@ impl Traffic {
     }
 }
 
-/// A record with what has arrived of its body so far.
+/// A record with the part of its body that has arrived.
 fn snapshot((request, body): &Record) -> RecordedRequest {
     RecordedRequest {
         body: lock(body).clone().into(),
@@ -282,7 +282,7 @@ impl HttpBody for Followed {
     }
 }
 
-/// A request's body; what passes is remembered up to a cap.
+/// A request's body, whose first bytes are recorded as they pass.
 pub(super) struct RequestBody {
     inner: Incoming,
     memory: Option<Arc<Mutex<Vec<u8>>>>,

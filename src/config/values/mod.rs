@@ -30,7 +30,7 @@ pub use self::{
 pub struct ValueError {
     /// The problem, as a clause without a full stop.
     pub message: String,
-    /// The remedy: what to write instead.
+    /// The remedy.
     pub remedy: String,
 }
 

@@ -1,4 +1,4 @@
-//! What the program itself prints, and how it exits.
+//! The output and exit codes of the program.
 
 use std::process::{Command, Output};
 

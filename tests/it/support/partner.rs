@@ -1,4 +1,5 @@
-//! A route to the API of the emulator's other authorization server, and what that server saw.
+//! A route to the API of the emulator's other authorization server, and the requests that the
+//! server received.
 
 use azure_emulator::{Emulator, OAUTH_HOST, OAUTH_ORIGIN, Options, RecordedRequest};
 

@@ -1,4 +1,4 @@
-//! A CA, what it signs, and clients that trust it.
+//! A CA, its certificates, and clients that trust it.
 
 use std::{net::SocketAddr, sync::Arc};
 

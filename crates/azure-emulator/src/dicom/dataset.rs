@@ -15,7 +15,7 @@ const SEQUENCE_END: u32 = 0xfffe_e0dd;
 /// Sequences nest; files that nest deeper than this are made to hurt.
 const MAX_DEPTH: u32 = 16;
 
-/// Why a file is no DICOM file this service takes.
+/// The reason why the service refuses a DICOM file.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum ParseError {
     #[error("the file does not start with a preamble and DICM")]
@@ -47,7 +47,7 @@ pub(super) struct Element {
 /// Elements by tag.
 pub(super) type Dataset = BTreeMap<u32, Element>;
 
-/// Parses a file; the result holds the file's meta group too.
+/// Parses a file. The result contains the file's meta group as well.
 pub(super) fn parse(file: &[u8]) -> Result<Dataset, ParseError> {
     if file.get(128..132) != Some(b"DICM") {
         return Err(ParseError::NotDicom);

@@ -17,7 +17,7 @@ use super::{
     dictionary, json,
 };
 
-/// One stored file and what was read from it.
+/// One stored file, and the attributes that were read from it.
 #[derive(Debug)]
 pub(super) struct Instance {
     pub(super) study: String,
@@ -131,7 +131,7 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// Reads `studies/…[/series/…[/instances/…]]` and returns what follows.
+    /// Reads `studies/…[/series/…[/instances/…]]` and returns the rest of the path.
     pub(super) fn in_path<'p>(path: &'p [&'a str]) -> Option<(Self, &'p [&'a str])> {
         match path {
             [

@@ -162,7 +162,7 @@ fn matching_with_order(
     })
 }
 
-/// One parameter. Unknown ones match everything: the service is lenient unless told otherwise.
+/// One parameter. An unknown one matches everything, since the service is lenient by default.
 fn matches(found: &Found, name: &str, value: &str) -> bool {
     let resource = &found.resource;
     let any = |test: &dyn Fn(&str) -> bool| value.split(',').any(test);

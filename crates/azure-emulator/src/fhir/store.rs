@@ -57,7 +57,8 @@ pub(super) struct Past {
 }
 
 impl Store {
-    /// Stores a version. Returns whether the resource is new, or new again, and what it became.
+    /// Stores a version. Returns whether the resource is new, or new again after a delete, and the
+    /// stored resource.
     pub(super) fn put(&mut self, kind: &str, id: &str, resource: Value) -> (bool, Found) {
         self.sequence += 1;
         let at = Timestamp::now();

@@ -1,6 +1,6 @@
 //! An authorization server that is not Entra, and an API that takes its tokens.
 //!
-//! | path | what it is |
+//! | path | endpoint |
 //! |---|---|
 //! | `POST /token` | RFC 6749, section 4.4: a secret in the form or in `Basic`, or a SMART assertion; 200 |
 //! | `GET /.well-known/smart-configuration` | leads to `/token` |
@@ -269,7 +269,7 @@ fn smart_configuration(base: &str) -> serde_json::Value {
     })
 }
 
-/// The description quotes what nobody may show.
+/// The description quotes secrets, which nobody may show.
 fn refuse((status, error): Refusal) -> Response<Body> {
     let answer = json!({"error": error, "error_description": "said <script> of Jane Doe"});
     body::json(status, &answer)
