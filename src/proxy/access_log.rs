@@ -113,8 +113,8 @@ impl LogEntry {
         self.sent += bytes as u64;
     }
 
-    /// Notes a response of the proxy's own.
-    pub(super) fn refuse(mut self, status: StatusCode, bytes: usize) {
+    /// Writes the line for a response of the proxy's own.
+    pub(super) fn finish_own(mut self, status: StatusCode, bytes: usize) {
         self.status = status.as_u16();
         self.sent = bytes as u64;
         self.outcome = Outcome::Refused;

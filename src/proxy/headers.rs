@@ -46,7 +46,7 @@ pub(super) fn strip_response(status: StatusCode, headers: &mut HeaderMap) {
 
 /// Sandboxes a stored document that is opened at the proxy's address. Without this, a script in it
 /// would have the proxy's origin, and could read every patient. Browsers still show images and PDF.
-pub(super) fn confine(headers: &mut HeaderMap) {
+pub(super) fn sandbox(headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_SECURITY_POLICY, SANDBOX);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
 }

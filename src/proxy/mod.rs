@@ -88,8 +88,13 @@ impl Proxy {
 
     /// Serves every request from now on with these routes and this configuration.
     pub(crate) fn replace(&self, routes: Vec<Arc<Route>>, config: &Config) {
-        let listeners = self.pipeline().listeners();
-        let pipeline = Arc::new(Pipeline::new(routes, config, listeners, &self.is_cut_off));
+        let listener_count = self.pipeline().listener_count();
+        let pipeline = Arc::new(Pipeline::new(
+            routes,
+            config,
+            listener_count,
+            &self.is_cut_off,
+        ));
         *self.current.write() = pipeline;
     }
 

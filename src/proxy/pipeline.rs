@@ -1,4 +1,4 @@
-//! One request, from its head to the head of its response, in these steps: locate, admit,
+//! One request, from its head to the head of its response, in these steps: locate, guard, admit,
 //! authenticate, prepare, send, retry, relay. [`DownloadBody`] then streams the body of the
 //! response.
 
@@ -41,8 +41,10 @@ pub(super) struct Pipeline {
     timeouts: Timeouts,
     limits: Limits,
     concurrency: ConcurrencyLimit,
-    listeners: usize,
+    /// The number of listeners that share `limits.requests`. A reload keeps it.
+    listener_count: usize,
     timers: Timers,
+    /// See [`super::Proxy`].
     is_cut_off: Arc<AtomicBool>,
 }
 
@@ -60,11 +62,15 @@ impl Pipeline {
     pub(super) fn new(
         routes: Vec<Arc<Route>>,
         config: &Config,
-        listeners: usize,
+        listener_count: usize,
         is_cut_off: &Arc<AtomicBool>,
     ) -> Self {
         Self {
-            concurrency: ConcurrencyLimit::new(config.limits.requests, routes.len(), listeners),
+            concurrency: ConcurrencyLimit::new(
+                config.limits.requests,
+                routes.len(),
+                listener_count,
+            ),
             routes,
             guard: Guard::new(&config.security),
             timeouts: Timeouts {
@@ -72,14 +78,14 @@ impl Pipeline {
                 idle: config.network.idle_timeout,
             },
             limits: config.limits.clone(),
-            listeners,
+            listener_count,
             timers: Timers::default(),
             is_cut_off: is_cut_off.clone(),
         }
     }
 
-    pub(super) fn listeners(&self) -> usize {
-        self.listeners
+    pub(super) fn listener_count(&self) -> usize {
+        self.listener_count
     }
 
     /// Serves one request. An error becomes a response.
@@ -91,16 +97,16 @@ impl Pipeline {
         let (head, body) = request.into_parts();
         let mut log = LogEntry::new(&head, &self.is_cut_off);
         let located = self.locate(entry, head.uri.path());
-        let errors = ErrorFormat::new(&head, located);
+        let error_format = ErrorFormat::new(&head, located);
         let has_pages = located.is_some_and(|located| located.route.pages);
         let caller = match self.guard.check(&head, entry.transport, has_pages) {
             Ok(Caller::Preflight(origin)) => {
                 let response = guard::preflight_response(&origin, &head.headers);
-                log.refuse(response.status(), 0);
+                log.finish_own(response.status(), 0);
                 return response.map(|()| ResponseBody::Own(Full::default()));
             }
             Ok(caller) => caller,
-            Err(failure) => return errors.respond(failure, log),
+            Err(failure) => return error_format.respond(failure, log),
         };
         let forwarded = match located {
             Some(located) => self.forward(entry, located, head, body, &mut log).await,
@@ -108,7 +114,7 @@ impl Pipeline {
         };
         let mut response = match forwarded {
             Ok(relayed) => relayed.into_response(log),
-            Err(failure) => errors.respond(failure, log),
+            Err(failure) => error_format.respond(failure, log),
         };
         if let Caller::Page(origin) = caller {
             guard::allow_origin(response.headers_mut(), &origin);
@@ -133,10 +139,10 @@ impl Pipeline {
         log.set_progress(&progress);
         let exchange = Exchange {
             route,
-            links: links(entry, route, &head),
-            response_links: interaction.response,
-            is_head: head.method == Method::HEAD,
-            has_body: !body.is_end_stream(),
+            links: links_of(entry, route, &head),
+            response_plan: interaction.response,
+            is_head_request: head.method == Method::HEAD,
+            request_has_body: !body.is_end_stream(),
             token,
             progress,
             timers: &self.timers,
@@ -147,14 +153,12 @@ impl Pipeline {
         let first_response = exchange.send(&request, upload).await?;
         let final_response = exchange.retry(&mut request, first_response).await?;
         let (response_head, download) = exchange.relay(final_response)?;
-        log.set_head(
-            response_head.status,
-            &response_head.headers,
-            exchange.progress.moved(),
-        );
+        // The response's head counts as progress. All sending and waiting is in this time.
+        let upstream_time = exchange.progress.moved();
+        log.set_head(response_head.status, &response_head.headers, upstream_time);
         Ok(Relayed {
             head: response_head,
-            is_head: exchange.is_head,
+            is_head_request: exchange.is_head_request,
             download,
             progress: exchange.progress,
             permit,
@@ -208,7 +212,7 @@ async fn authenticate(
 
 /// The links to rewrite, with the proxy's name as the client called it. `None` if the route keeps
 /// links as they are.
-fn links(entry: &Entry, route: &Route, head: &request::Parts) -> Option<Arc<Links>> {
+fn links_of(entry: &Entry, route: &Route, head: &request::Parts) -> Option<Arc<Links>> {
     let listener = ListenerKind {
         is_own: entry.own_route.is_some(),
         is_tls: entry.transport == Transport::Tls,
@@ -221,10 +225,11 @@ fn links(entry: &Entry, route: &Route, head: &request::Parts) -> Option<Arc<Link
 struct Exchange<'a> {
     route: &'a Route,
     links: Option<Arc<Links>>,
-    response_links: Option<Plan>,
-    is_head: bool,
-    /// The request has a body.
-    has_body: bool,
+    /// The links to rewrite in the response. The request then asks for a whole response that is not
+    /// compressed.
+    response_plan: Option<Plan>,
+    is_head_request: bool,
+    request_has_body: bool,
     token: Option<Arc<Token>>,
     progress: Arc<Progress>,
     timers: &'a Timers,
@@ -242,14 +247,16 @@ impl Exchange<'_> {
         let route = self.route;
         let links = self.links.as_deref();
         let query = head.uri.query();
-        let rewritten_query = links.and_then(|links| links.in_query(query?));
+        let rewritten_query = links
+            .zip(query)
+            .and_then(|(links, query)| links.in_query(query));
         let target = route.target(located.rest(&head), rewritten_query.as_deref().or(query))?;
         let body_rewrite = links
-            .filter(|_| self.has_body)
+            .filter(|_| self.request_has_body)
             .and_then(|links| links.in_request_body(route.kind, &head, interaction));
         let mut request = send::upstream_request(route, head, target, self.token.as_deref());
         if let Some(links) = links {
-            links.in_request_headers(self.response_links, request.headers_mut());
+            links.in_request_headers(self.response_plan, request.headers_mut());
         }
         Ok((request, body_rewrite))
     }
@@ -293,11 +300,13 @@ impl Exchange<'_> {
                 &self.progress,
                 self.timers,
             );
+            // Boxed for the same reason as in `upload`.
             if let Some(second_response) = Box::pin(retrying).await? {
                 response = second_response;
             }
         }
-        let may_wait = self.route.retry_throttled && !self.has_body;
+        // After the wait there would be no body to send.
+        let may_wait = self.route.retry_throttled && !self.request_has_body;
         if may_wait && retry::is_throttled(self.route, request, &response) {
             let retrying =
                 retry::after_waiting(self.route, request, response, &self.progress, self.timers);
@@ -317,9 +326,9 @@ impl Exchange<'_> {
         checks::response_transfer_coding(&head.headers)?;
         headers::strip_response(head.status, &mut head.headers);
         if !self.route.pages {
-            headers::confine(&mut head.headers);
+            headers::sandbox(&mut head.headers);
         }
-        if !body.takes_request() {
+        if !body.takes_rest_of_request() {
             // The proxy does not read the rest of the request from the client either, so the
             // client's connection ends with this response.
             headers::announce_end(&mut head.headers);
@@ -327,29 +336,29 @@ impl Exchange<'_> {
         if head.status == StatusCode::UNAUTHORIZED {
             retry::explain_challenge(self.route, &mut head.headers);
         }
+        // Whatever the upstream speaks. hyper sets the version that the client speaks.
         head.version = http::Version::HTTP_11;
-        let Some(body_rewrite) = self.rewrite_response(&mut head, !body.is_end_stream()) else {
-            return Ok((head, Download::Plain(body)));
-        };
-        if self.is_head {
-            links::mark_response(&mut head.headers);
-            return Ok((head, Download::Plain(body)));
+        if let Some(links) = &self.links {
+            links.in_response_headers(&mut head.headers);
         }
-        let download = Download::rewritten(body, &body_rewrite, &mut head.headers);
+        let download = match self.body_rewrite(&head, !body.is_end_stream()) {
+            None => Download::Plain(body),
+            Some(_) if self.is_head_request => {
+                links::describe_rewritten_response(&mut head.headers);
+                Download::Plain(body)
+            }
+            Some(rewrite) => Download::rewritten(body, &rewrite, &mut head.headers),
+        };
         Ok((head, download))
     }
 
-    /// Rewrites the links in a response's headers. Returns how to rewrite those in its body.
-    fn rewrite_response(
-        &self,
-        head: &mut response::Parts,
-        has_body: bool,
-    ) -> Option<links::BodyRewrite> {
-        let links = self.links.as_deref()?;
-        links.in_response_headers(&mut head.headers);
+    /// The way to rewrite the links in a response's body. `None` if it stays as it is.
+    fn body_rewrite(&self, head: &response::Parts, has_body: bool) -> Option<links::BodyRewrite> {
         // The headers of a response to HEAD describe the body that GET would get.
-        let plan = self.response_links.filter(|_| has_body || self.is_head)?;
-        links.in_response_body(plan, head)
+        let plan = self
+            .response_plan
+            .filter(|_| has_body || self.is_head_request)?;
+        self.links.as_ref()?.in_response_body(plan, head)
     }
 }
 
@@ -357,7 +366,7 @@ impl Exchange<'_> {
 struct Relayed {
     head: response::Parts,
     /// The client gets only the head.
-    is_head: bool,
+    is_head_request: bool,
     download: Download,
     progress: Arc<Progress>,
     permit: Permit,
@@ -365,7 +374,8 @@ struct Relayed {
 
 impl Relayed {
     fn into_response(self, mut log: LogEntry) -> Response<ResponseBody> {
-        if self.is_head || self.download.is_all_out() {
+        // hyper does not poll a body that it knows to be empty.
+        if self.is_head_request || self.download.is_all_out() {
             log.set_outcome(Outcome::Complete);
         }
         let body = DownloadBody::new(self.download, self.progress, log, self.permit);
@@ -377,20 +387,20 @@ impl Relayed {
 #[derive(Debug, Clone, Copy)]
 struct ErrorFormat {
     kind: Option<RouteKind>,
-    is_head: bool,
+    is_head_request: bool,
 }
 
 impl ErrorFormat {
     fn new(head: &request::Parts, located: Option<Located<'_>>) -> Self {
         Self {
             kind: located.map(|located| located.route.kind),
-            is_head: head.method == Method::HEAD,
+            is_head_request: head.method == Method::HEAD,
         }
     }
 
     fn respond(self, failure: Failure, log: LogEntry) -> Response<ResponseBody> {
         let mut response = failure.into_response(self.kind);
-        if self.is_head {
+        if self.is_head_request {
             // Over HTTP/2, hyper would send the body in spite of HEAD.
             let length = response.body().len().into();
             response
@@ -398,7 +408,7 @@ impl ErrorFormat {
                 .insert(header::CONTENT_LENGTH, length);
             *response.body_mut() = Bytes::new();
         }
-        log.refuse(response.status(), response.body().len());
+        log.finish_own(response.status(), response.body().len());
         response.map(|body| ResponseBody::Own(Full::new(body)))
     }
 }

@@ -23,6 +23,7 @@ pub(crate) struct Route {
     /// `None` where links are kept as they are.
     pub(super) base_urls: Option<BaseUrls>,
     pub(super) retry_throttled: bool,
+    /// Whether the upstream is a web application, whose scripts may run at the proxy's address.
     pub(super) pages: bool,
     pub(super) source: Arc<Source>,
     pub(super) pool: Pool,

@@ -61,9 +61,9 @@ impl ResponseBody {
     }
 
     /// Whether the server takes the rest of the request, if there is any left.
-    pub fn takes_request(&self) -> bool {
+    pub fn takes_rest_of_request(&self) -> bool {
         match &self.0 {
-            State::Early(early) => early.takes_request(),
+            State::Early(early) => early.takes_rest_of_request(),
             State::Whole(_) | State::Http1(_) | State::Http2 { .. } => true,
         }
     }

@@ -60,7 +60,7 @@ impl Download {
         rewrite: &BodyRewrite,
         headers: &mut HeaderMap,
     ) -> Self {
-        links::mark_response(headers);
+        links::describe_rewritten_response(headers);
         let rewriter = rewrite.rewriter();
         match rewrite.coding {
             None => Self::Rewritten(Box::new(Rewritten::new(body, rewriter))),

@@ -32,7 +32,7 @@ pub(in crate::proxy) async fn rewrite(
 ) -> Result<UploadBody, UploadError> {
     let length = client.size_hint().exact();
     if length.is_none_or(|length| length > replay::LIMIT as u64) {
-        links::mark_request(headers);
+        links::describe_rewritten_request(headers);
         return Ok(UploadBody::rewritten(client, rewrite));
     }
     let (body, mut trailers) = read(&mut client, progress, timers).await?;
@@ -47,11 +47,11 @@ pub(in crate::proxy) async fn rewrite(
             if let Some(trailers) = &mut trailers {
                 links::mark_trailers(trailers);
             }
-            links::mark_request(headers);
+            links::describe_rewritten_request(headers);
             rewritten
         }
         Comparison::ChangedAndLarge => {
-            links::mark_request(headers);
+            links::describe_rewritten_request(headers);
             client.unread(body, trailers);
             return Ok(UploadBody::rewritten(client, rewrite));
         }

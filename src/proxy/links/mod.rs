@@ -188,7 +188,7 @@ impl Links {
 /// Removes headers that describe the original bytes (length, encoding, digests) and adds
 /// `response-modified-ahds-proxy`. The header is added even if nothing changes, since that is known
 /// only at the end of the body.
-pub(in crate::proxy) fn mark_response(headers: &mut HeaderMap) {
+pub(in crate::proxy) fn describe_rewritten_response(headers: &mut HeaderMap) {
     headers::remove_all(headers, |name| {
         is_of_the_bytes(name) || *name == header::ACCEPT_RANGES
     });
@@ -197,7 +197,7 @@ pub(in crate::proxy) fn mark_response(headers: &mut HeaderMap) {
 
 /// Removes headers that describe the original bytes and adds `request-modified-ahds-proxy`, since
 /// the body is rewritten and no longer compressed.
-pub(in crate::proxy) fn mark_request(headers: &mut HeaderMap) {
+pub(in crate::proxy) fn describe_rewritten_request(headers: &mut HeaderMap) {
     headers::remove_all(headers, is_of_the_bytes);
     headers.insert(REQUEST_MODIFIED, IN_REQUESTS);
 }

@@ -27,7 +27,7 @@ pub(in super::super) struct EarlyBody {
     parts: mpsc::Receiver<Part>,
     size: SizeHint,
     is_end: bool,
-    takes_request: bool,
+    takes_rest_of_request: bool,
 }
 
 impl EarlyBody {
@@ -52,8 +52,8 @@ impl EarlyBody {
     }
 
     /// Whether the server takes the rest of the request.
-    pub(in super::super) fn takes_request(&self) -> bool {
-        self.takes_request
+    pub(in super::super) fn takes_rest_of_request(&self) -> bool {
+        self.takes_rest_of_request
     }
 
     pub(in super::super) fn is_end(&self) -> bool {
@@ -72,7 +72,7 @@ pub(super) fn start(reader: BodyReader, upload: Upload) -> EarlyBody {
         parts,
         size: reader.size_hint(),
         is_end: reader.is_end(),
-        takes_request: reader.keeps_alive(),
+        takes_rest_of_request: reader.keeps_alive(),
     };
     let both = Both {
         reader,
