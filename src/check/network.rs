@@ -161,12 +161,14 @@ fn distrust(reason: &CertificateError, host: &str, route: &str, shown: &str) -> 
         ),
         Error::UnknownIssuer => failed(
             "the certificate's issuer is not trusted",
-            "If a TLS-inspecting proxy of your organization or a private CA issued it, set ca_file in [network] to that CA's certificate (PEM). If not, do not trust this server.",
+            "If a TLS-inspecting proxy of your organization or a private CA issued it, set ca_file in \
+             [network] to that CA's certificate (PEM). If not, do not trust this server.",
         ),
         // Two CAs have the same name. The demo, for example, makes a new CA at each start.
         Error::BadSignature => failed(
             "the certificate is not of the trusted CA with its issuer's name",
-            "Set ca_file in [network] to the CA's present certificate (PEM). If it is that already, do not trust this server.",
+            "Set ca_file in [network] to the CA's present certificate (PEM). If it is that already, do \
+             not trust this server.",
         ),
         other => failed(
             &format!("the certificate is not acceptable ({other})"),

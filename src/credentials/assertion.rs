@@ -87,7 +87,8 @@ impl SigningKey {
             ));
         }
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| {
-            CredentialError::needs_action(format!("{place} contains no private key in PEM"),
+            CredentialError::needs_action(
+                format!("{place} contains no private key in PEM"),
                 "Convert the key: openssl pkcs12 -in app.pfx -nodes -out app.pem for a .pfx or .p12 \
                  file, openssl pkey -inform DER -in key.der -out key.pem for DER.",
             )

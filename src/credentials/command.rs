@@ -63,10 +63,12 @@ impl Command {
                 "Run it by hand to see why.",
             ));
         }
-        let (secret, expires_on) = read(&finished.stdout, self.context.clock.now()).map_err(|problem| {
-            CredentialError::needs_action(format!("{} {problem}", self.name()),
-                "Run it by hand to see what it prints; it has to be a token alone on one line, or the JSON of `az \
-                 account get-access-token`, on stdout.",
+        let read = read(&finished.stdout, self.context.clock.now());
+        let (secret, expires_on) = read.map_err(|problem| {
+            CredentialError::needs_action(
+                format!("{} {problem}", self.name()),
+                "Run it by hand to see what it prints; it has to be a token alone on one line, or the \
+                 JSON of `az account get-access-token`, on stdout.",
             )
         })?;
         Ok(AccessToken {

@@ -93,7 +93,8 @@ impl Arc {
             )));
         }
         let text = files::in_time(path, read_key).await.map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => CredentialError::needs_action("this user may not read the Azure Arc agent's key",
+            io::ErrorKind::PermissionDenied => CredentialError::needs_action(
+                "this user may not read the Azure Arc agent's key",
                 "Let it: sudo usermod -aG himds USER, then sign in again (on Windows, add it to the \
                  group Hybrid agent extension applications).",
             ),
