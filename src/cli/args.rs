@@ -9,7 +9,7 @@ use crate::config::Overrides;
 
 const EXAMPLES: &str = "\
 Shortest useful call, after `az login`:
-  ahds-proxy --fhir https://WS-FHIR.fhir.azurehealthcareapis.com
+  ahds-proxy https://WS-FHIR.fhir.azurehealthcareapis.com
   curl http://localhost:8080/fhir/Patient
 
 Flags beat environment variables, which beat the configuration file.
@@ -28,16 +28,30 @@ Exit codes:
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) settings: Settings,
+    #[command(flatten)]
+    pub(super) services: Services,
     #[command(subcommand)]
     pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Services {
+    /// Services to serve, each by its URL; a host of Azure says which kind it is
+    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+    pub(super) urls: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve; the default when no command is given
-    Run,
+    Run {
+        #[command(flatten)]
+        services: Services,
+    },
     /// Test the configuration, and with --online each route up to its service, without serving
     Check {
+        #[command(flatten)]
+        services: Services,
         /// Test DNS, TLS, tokens, upstreams and roles
         #[arg(long)]
         online: bool,
@@ -88,7 +102,8 @@ pub(super) enum TokenOutput {
 #[command(next_help_heading = "Settings")]
 pub(super) struct Settings {
     /// Configuration file (TOML); flags and environment are enough without one
-    /// [env: AHDS_PROXY_CONFIG]
+    /// [env: AHDS_PROXY_CONFIG] [default: ahds-proxy.toml here, or ahds-proxy/config.toml in your
+    /// configuration folder, if there is one]
     #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
 
@@ -111,6 +126,11 @@ pub(super) struct Settings {
     )]
     listen: Vec<String>,
 
+    /// Serve on this port of loopback instead of 8080
+    #[arg(long, global = true, value_name = "N", conflicts_with = "listen",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+
     /// Where health and status are served, or `off` [env: AHDS_PROXY_ADMIN]
     /// [default: 127.0.0.1:8081]
     #[arg(long, global = true, value_name = "ADDR", value_hint = ValueHint::Other)]
@@ -120,6 +140,18 @@ pub(super) struct Settings {
     #[arg(long, global = true, value_name = "KIND", value_hint = ValueHint::Other)]
     credential: Option<String>,
 
+    /// Tenant to sign in to, id or domain [env: AHDS_PROXY_TENANT]
+    #[arg(long, global = true, value_name = "ID", value_hint = ValueHint::Other)]
+    tenant: Option<String>,
+
+    /// Refuse requests that would change data
+    #[arg(long, global = true)]
+    read_only: bool,
+
+    /// Origin of web pages that may call, repeatable, for example http://localhost:3000
+    #[arg(long, global = true, value_name = "ORIGIN", value_hint = ValueHint::Url)]
+    allowed_origin: Vec<String>,
+
     /// `text` or `json` [env: AHDS_PROXY_LOG_FORMAT] [default: text]
     #[arg(long, global = true, value_name = "FORMAT", value_hint = ValueHint::Other)]
     log_format: Option<String>,
@@ -127,6 +159,14 @@ pub(super) struct Settings {
     /// A level, or target=level directives separated by commas [env: RUST_LOG] [default: info]
     #[arg(long, global = true, value_name = "FILTER", value_hint = ValueHint::Other)]
     log: Option<String>,
+
+    /// Log more: the same as `--log debug`
+    #[arg(short, long, global = true, conflicts_with_all = ["log", "quiet"])]
+    verbose: bool,
+
+    /// Log only warnings and errors: the same as `--log warn`
+    #[arg(short, long, global = true, conflicts_with = "log")]
+    quiet: bool,
 }
 
 /// The flags that `demo` refuses, hidden: a command's own take the place of those that all share.
@@ -134,22 +174,35 @@ fn unlisted_in_demo() -> Vec<Arg> {
     let settings = Settings::augment_args(clap::Command::new("settings"));
     settings
         .get_arguments()
-        .filter(|flag| ["config", "fhir", "dicom", "credential"].contains(&flag.get_id().as_str()))
+        .filter(|flag| {
+            ["config", "fhir", "dicom", "credential", "tenant"].contains(&flag.get_id().as_str())
+        })
         .map(|flag| flag.clone().hide(true))
         .collect()
 }
 
 impl From<Settings> for Overrides {
     fn from(settings: Settings) -> Self {
+        let level = match (settings.verbose, settings.quiet) {
+            (true, _) => Some("debug"),
+            (_, true) => Some("warn"),
+            _ => None,
+        };
         Self {
             config: settings.config,
+            default_config: None,
+            urls: Vec::new(),
             fhir: settings.fhir,
             dicom: settings.dicom,
             listen: settings.listen,
+            port: settings.port,
             admin: settings.admin,
+            tenant: settings.tenant,
+            read_only: settings.read_only,
+            allowed_origins: settings.allowed_origin,
             credential: settings.credential,
             log_format: settings.log_format,
-            log: settings.log,
+            log: settings.log.or(level.map(str::to_owned)),
         }
     }
 }
@@ -188,7 +241,7 @@ mod tests {
         assert!(parse("ahds-proxy").command.is_none());
         assert!(matches!(
             parse("ahds-proxy run -c x.toml").command,
-            Some(Command::Run)
+            Some(Command::Run { .. })
         ));
     }
 }

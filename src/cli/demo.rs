@@ -48,6 +48,7 @@ fn only_its_own(flags: &Overrides) -> Result<(), ConfigErrors> {
         ("--fhir", flags.fhir.is_some()),
         ("--dicom", flags.dicom.is_some()),
         ("--credential", flags.credential.is_some()),
+        ("--tenant", flags.tenant.is_some()),
     ]
     .into_iter()
     .filter(|(_, is_given)| *is_given)

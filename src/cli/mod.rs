@@ -9,6 +9,7 @@ mod completions;
 #[cfg(feature = "demo")]
 mod demo;
 mod healthcheck;
+mod near_miss;
 mod output;
 mod run;
 mod runtime;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use self::{
-    args::{Args, Command},
+    args::{Args, Command, Services},
     output::{environment, refused},
 };
 use crate::{
@@ -32,13 +33,38 @@ use crate::{
 /// code.
 pub fn main() -> ExitCode {
     secrecy::seal_memory();
-    let Args { settings, command } = Args::parse();
-    let flags = Overrides::from(settings);
-    let done = match command.unwrap_or(Command::Run) {
-        Command::Run => load(&flags).and_then(|config| run::run(&config, &flags)),
-        Command::Check { online, output } => check::check(&flags, online, output),
+    let Args {
+        settings,
+        services,
+        command,
+    } = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return output::refused_arguments(&error, near_miss::of_error(&error)),
+    };
+    let command = command.unwrap_or(Command::Run {
+        services: Services::default(),
+    });
+    let mut urls = services.urls;
+    if let Command::Run { services } | Command::Check { services, .. } = &command {
+        urls.extend(services.urls.iter().cloned());
+    }
+    if let Some(word) = urls.iter().find(|word| !word.contains(['/', '.', ':'])) {
+        return unknown_command(word);
+    }
+    let flags = Overrides {
+        urls,
+        ..Overrides::from(settings)
+    };
+    let done = match command {
+        Command::Run { .. } => {
+            let flags = with_default_file(flags);
+            load(&flags).and_then(|config| run::run(&config, &flags))
+        }
+        Command::Check { online, output, .. } => {
+            check::check(&with_default_file(flags), online, output)
+        }
         Command::Token { route, output } => {
-            load(&flags).and_then(|config| token::token(&config, &route, output))
+            load(&with_default_file(flags)).and_then(|config| token::token(&config, &route, output))
         }
         #[cfg(feature = "demo")]
         Command::Demo => demo::demo(&flags),
@@ -48,6 +74,7 @@ pub fn main() -> ExitCode {
             "build it with `--features demo`",
         )),
         Command::Healthcheck => {
+            let flags = with_default_file(flags);
             let admin = config::load_admin(&flags, &environment).map_err(|e| refused(&e));
             admin.and_then(healthcheck::healthcheck)
         }
@@ -55,6 +82,20 @@ pub fn main() -> ExitCode {
     };
     telemetry::lines::finish();
     done.unwrap_or_else(|code| code)
+}
+
+/// Prints that a word is neither a command nor a URL.
+fn unknown_command(word: &str) -> ExitCode {
+    let message = format!("`{}` is not a command or a URL", word.escape_debug());
+    let remedy = near_miss::argument(word).unwrap_or("ahds-proxy --help lists the commands");
+    output::misused(&message, remedy)
+}
+
+fn with_default_file(flags: Overrides) -> Overrides {
+    Overrides {
+        default_config: config::default_file(&environment),
+        ..flags
+    }
 }
 
 /// Loads the configuration of the process. If this fails, the problems have been printed.

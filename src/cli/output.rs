@@ -4,6 +4,7 @@ use std::{fmt, io::Write as _, process::ExitCode};
 
 use serde::Serialize;
 
+use super::near_miss;
 use crate::{
     config::{Config, ConfigErrors},
     telemetry,
@@ -14,6 +15,9 @@ const USAGE: u8 = 2;
 
 pub(super) fn refused(errors: &ConfigErrors) -> ExitCode {
     complain(errors);
+    for warning in near_miss::variables() {
+        complain(&format_args!("warning: {warning}"));
+    }
     ExitCode::from(USAGE)
 }
 
@@ -29,6 +33,20 @@ pub(super) fn logging(config: &Config) -> Result<(), ExitCode> {
         complain(&format_args!("error: {error}"));
         ExitCode::from(USAGE)
     })
+}
+
+/// Prints an error of the command line, or the help or version that the user asked for.
+pub(super) fn refused_arguments(error: &clap::Error, hint: Option<&str>) -> ExitCode {
+    // A closed stream is ignored.
+    let _ = error.print();
+    if let Some(hint) = hint {
+        complain(&format_args!("  = help: {hint}"));
+    }
+    if error.use_stderr() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// Prints why a command failed.

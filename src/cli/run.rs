@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{
+    near_miss,
     output::{environment, failed, logging},
     runtime,
 };
@@ -13,6 +14,12 @@ use crate::{
 
 pub(super) fn run(config: &Config, flags: &Overrides) -> Result<ExitCode, ExitCode> {
     logging(config)?;
+    if let Some(file) = config::config_file(flags, &environment) {
+        tracing::info!(file = %file.display(), "configuration");
+    }
+    for warning in near_miss::variables() {
+        tracing::warn!("{warning}");
+    }
     let flags = flags.clone();
     let reload =
         move || config::reload(&flags, &environment).map_err(|errors| errors.in_one_line());

@@ -124,10 +124,27 @@ pub(super) fn host(text: &str) -> Result<String, ValueError> {
     ))
 }
 
+/// Whether a text is a loopback host, with or without a port.
+fn is_loopback_name(text: &str) -> bool {
+    ServiceUrl::parse(&format!("http://{text}")).is_ok_and(|url| url.is_loopback())
+}
+
 /// A browser origin, in lower case. Desktop applications that are built of web pages have schemes
 /// of their own.
 pub(super) fn origin(text: &str) -> Result<String, ValueError> {
     let text = text.strip_suffix('/').unwrap_or(text);
+    if text == "*" {
+        return Err(ValueError::new(
+            "`*` would let every web page use your token",
+            "list each origin, for example [\"http://localhost:3000\"]",
+        ));
+    }
+    if !text.contains("://") && is_loopback_name(text) {
+        return Err(ValueError::new(
+            format!("`{text}` is not an origin, since its scheme is missing"),
+            format!("write http://{text}, or https:// if the page is served by TLS"),
+        ));
+    }
     if let Some((scheme, host)) = text.split_once("://")
         && !["http", "https", "file"].contains(&&*scheme.to_ascii_lowercase())
     {

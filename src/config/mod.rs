@@ -34,7 +34,9 @@ pub use credentials::*;
 pub use error::{ConfigErrors, Location, Problem, SourceLine};
 pub use exposure::{Bound, Unfit};
 pub use file::{Limits, Log};
-pub use resolve::{DICOM_AUDIENCE, Env, Overrides, load, load_admin, parse, reload};
+pub use resolve::{
+    DICOM_AUDIENCE, Env, Overrides, config_file, default_file, load, load_admin, parse, reload,
+};
 pub use values::{
     Audience, AutoSource, ByteSize, EndpointUrl, GivenSecret, HttpVersion, LinkMode, Listen,
     LogFormat, Prefix, ResolveOverride, RouteKind, SecretRef, SecretRefError, ServiceUrl, Tenant,

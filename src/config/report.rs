@@ -64,6 +64,13 @@ impl<T> Read<T> {
         }
     }
 
+    pub(super) fn given_mut(&mut self) -> Option<&mut At<T>> {
+        match self {
+            Self::Given(at) => Some(at),
+            Self::Absent | Self::Refused => None,
+        }
+    }
+
     pub(super) fn given(&self) -> Option<&At<T>> {
         match self {
             Self::Given(at) => Some(at),

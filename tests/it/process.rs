@@ -1,6 +1,7 @@
 //! The program as its user meets it: its output, its start and its end.
 
 mod bound_listeners;
+mod command_line;
 mod commands;
 #[cfg(target_os = "linux")]
 mod containment;

@@ -1,7 +1,7 @@
 //! `auto`: the first source that works.
 
 use super::kind::{Kind, SignIn};
-use crate::config::{AutoSource, ServiceUrl, keys::Keys, report::Report, walk::Table};
+use crate::config::{AutoSource, ServiceUrl, Tenant, keys::Keys, report::Report, walk::Table};
 
 pub(in crate::config) const KIND: Kind = Kind {
     name: "auto",
@@ -18,6 +18,8 @@ pub struct Auto {
     pub sources: &'static [AutoSource],
     /// The Entra authority; https, or http on loopback.
     pub authority: ServiceUrl,
+    /// The tenant of the tools that a user signs in to. Without it, the tenant of the sign-in.
+    pub tenant: Option<Tenant>,
 }
 
 /// A table without keys. `resolve` applies the environment.
@@ -26,6 +28,7 @@ impl Keys for Auto {
         Some(Self {
             sources: AutoSource::ALL,
             authority: ServiceUrl::public_authority(),
+            tenant: None,
         })
     }
 }

@@ -18,7 +18,7 @@ mod tool;
 mod workload_identity;
 
 use super::{
-    ServiceUrl,
+    ServiceUrl, Tenant,
     keys::Keys,
     report::{NeededSecret, Report},
     walk::Table,
@@ -143,12 +143,39 @@ impl Draft {
         kind.required.is_none().then_some(read)
     }
 
+    /// A credential that needs no key but a tenant. `None` for a kind that needs others.
+    pub(super) fn of_tenant(kind: &'static Kind, tenant: &Tenant) -> Option<Self> {
+        // A tenant contains no character that TOML would escape.
+        let text = format!("tenant = \"{tenant}\"");
+        let table = toml::de::DeTable::parse(&text).ok()?;
+        let table = Table::root(table.get_ref());
+        let read = Self::read(kind, table, &mut Report::default());
+        (kind.required == Some("tenant")).then_some(read)
+    }
+
     pub(super) fn auto() -> Self {
         Self::bare(&auto::KIND).expect("no key is required")
     }
 }
 
 impl Credential {
+    /// Sets the tenant. Returns false for kinds without one.
+    pub(super) fn set_tenant(&mut self, tenant: Tenant) -> bool {
+        match self {
+            Self::Auto(keys) => keys.tenant = Some(tenant),
+            Self::AzureCli(keys) => keys.tenant = Some(tenant),
+            Self::AzureDeveloperCli(keys) | Self::AzurePowerShell(keys) => {
+                keys.tenant = Some(tenant);
+            }
+            Self::ClientCertificate(keys) => keys.tenant = tenant,
+            Self::ClientSecret(keys) => keys.tenant = tenant,
+            Self::DeviceCode(keys) => keys.tenant = tenant,
+            Self::WorkloadIdentity(keys) => keys.tenant = Some(tenant),
+            _ => return false,
+        }
+        true
+    }
+
     /// The Entra authority, of kinds that have one.
     pub(super) fn authority_mut(&mut self) -> Option<&mut ServiceUrl> {
         match self {

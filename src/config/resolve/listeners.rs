@@ -172,12 +172,17 @@ pub(super) fn check_names(
 }
 
 fn default_listen() -> Vec<At<Listen>> {
+    loopback(PORT, Place::Nowhere)
+}
+
+/// The loopback addresses of both families. A machine without IPv6 skips the second.
+pub(super) fn loopback(port: u16, place: Place) -> Vec<At<Listen>> {
     let tcp = |ip: IpAddr, optional| At {
         value: Listen::Tcp {
-            address: SocketAddr::new(ip, PORT),
+            address: SocketAddr::new(ip, port),
             optional,
         },
-        place: Place::Nowhere,
+        place,
     };
     vec![
         tcp(Ipv4Addr::LOCALHOST.into(), false),

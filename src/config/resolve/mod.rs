@@ -10,12 +10,23 @@ mod overrides;
 mod plain_http;
 mod routes;
 mod tls;
+mod upstream;
 
-use std::{collections::BTreeSet, io, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use toml::de::DeTable;
 
-pub use self::{environment::Env, overrides::Overrides, routes::DICOM_AUDIENCE};
+pub use self::{
+    environment::Env,
+    overrides::{Overrides, default_file},
+    routes::DICOM_AUDIENCE,
+};
 use super::{
     Config, ConfigErrors, Network, Security, certificates,
     credentials::KINDS,
@@ -50,6 +61,11 @@ fn load_by(
     read_all(read, flags, env, |file, env, report| {
         resolve(file, env, report)
     })
+}
+
+/// The configuration file that is read, if any.
+pub fn config_file(flags: &Overrides, env: &Env<'_>) -> Option<PathBuf> {
+    overrides::config_file(flags, env).map(|(path, _)| path)
 }
 
 /// Loads only the admin address, for a command that calls a running proxy. Problems of other keys do

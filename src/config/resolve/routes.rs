@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{credentials::Known, listeners::Listeners};
+use super::{credentials::Known, listeners::Listeners, upstream};
 use crate::config::{
     Audience, LinkMode, Prefix, Route, RouteKind, ServiceUrl, Word as _,
     file::{RouteTable, SecurityTable},
@@ -33,7 +33,8 @@ pub(super) fn resolve(
     ) in tables
     {
         if let Some(at) = table.upstream.given() {
-            check_upstream(at, &name, listeners, security, report);
+            upstream::check(at, &name, listeners, security, report);
+            upstream::check_kind(at, &name, &table.kind, report);
         }
         let prefix = prefix(&name, &table, place, &mut prefixes, report);
         if let Some(route) = route(&name, table, place, prefix, credentials, report) {
@@ -42,54 +43,6 @@ pub(super) fn resolve(
     }
     routes.sort_by(|a, b| a.name.cmp(&b.name));
     routes
-}
-
-fn check_upstream(
-    at: &At<ServiceUrl>,
-    name: &str,
-    listeners: &Listeners,
-    security: &SecurityTable,
-    report: &mut Report,
-) {
-    let (url, key) = (&at.value, format!("routes.{name}.upstream"));
-    if !url.is_secure() {
-        report.refuse(
-            at.place,
-            format!("`{key}`: plain http would show the token to everyone on the way"),
-            format!(
-                "write https://{}{}; http is for loopback only",
-                url.authority(),
-                url.base_path()
-            ),
-        );
-    }
-    let host = url.host();
-    let trusts = |hosts: &[At<String>]| hosts.iter().any(|trusted| trusted.value == host);
-    let trusted = match &security.trusted_upstreams {
-        Read::Absent => false,
-        Read::Refused => true,
-        Read::Given(hosts) => trusts(&hosts.value),
-    };
-    if url.azure_domain().is_none() && !url.is_loopback() && !trusted {
-        report.refuse(
-            at.place,
-            format!(
-                "`{key}`: the host `{host}` is not part of Azure Health Data Services, so it gets \
-                 no token"
-            ),
-            format!(
-                "check its spelling (*.azurehealthcareapis.com), or set \
-                 `trusted_upstreams = [\"{host}\"]` below [security] if you trust it with a token"
-            ),
-        );
-    }
-    if let Some(own) = listeners.own(url) {
-        report.refuse(
-            at.place,
-            format!("`{key}` is this proxy itself, listening on {own}"),
-            "write the service's own address, or listen on another port",
-        );
-    }
 }
 
 /// The prefix of a route. Reports one that an earlier route has, whatever else is wrong with either.
@@ -147,7 +100,7 @@ fn route(
     let kind = match table.kind {
         Read::Given(at) => at.value,
         Read::Refused => return None,
-        Read::Absent => kind_of(upstream.as_ref()?, name),
+        Read::Absent => upstream::kind(upstream.as_ref()?, name),
     };
     if let Read::Given(at) = &table.pages
         && at.value
@@ -193,27 +146,6 @@ fn route(
         retry_throttled: table.retry_throttled,
         pages: table.pages.or(false),
     })
-}
-
-/// The kind by the upstream's host, else by the route's name.
-fn kind_of(upstream: &ServiceUrl, name: &str) -> RouteKind {
-    let host = upstream.host();
-    // Azure API for FHIR has the account's name directly below the domain.
-    let is_account = upstream.azure_domain().is_some_and(|domain| {
-        host.strip_suffix(domain)
-            .is_some_and(|account| account.matches('.').count() == 1)
-    });
-    if host.contains(".fhir.") || is_account {
-        RouteKind::Fhir
-    } else if host.contains(".dicom.") {
-        RouteKind::Dicom
-    } else {
-        match name {
-            "fhir" => RouteKind::Fhir,
-            "dicom" => RouteKind::Dicom,
-            _ => RouteKind::Http,
-        }
-    }
 }
 
 /// The default audience. Without an upstream the route is not used, and only an audience that no

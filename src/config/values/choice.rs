@@ -27,6 +27,17 @@ pub enum RouteKind {
     Http,
 }
 
+impl RouteKind {
+    /// The name of the service's standard, for messages.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Fhir => "FHIR",
+            Self::Dicom => "DICOM",
+            Self::Http => "HTTP",
+        }
+    }
+}
+
 impl Word for RouteKind {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("fhir", Self::Fhir),

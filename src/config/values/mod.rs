@@ -8,6 +8,7 @@ mod choice;
 mod endpoint;
 mod listen;
 mod names;
+mod pasted;
 mod quantity;
 mod secret;
 mod url;

@@ -10,7 +10,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::ValueError;
+use super::{ValueError, pasted};
 
 /// Hosts below these names belong to Azure Health Data Services (public, US Government, China).
 const AZURE_DOMAINS: [&str; 3] = [
@@ -42,6 +42,9 @@ impl ServiceUrl {
 
         if text.is_empty() {
             return Err(refuse("the URL is empty"));
+        }
+        if let Some(error) = pasted::recognize(text) {
+            return Err(error);
         }
         if text
             .chars()

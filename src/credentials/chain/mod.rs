@@ -31,7 +31,7 @@ impl Chain {
             is_auto: true,
             ..context.clone()
         };
-        let source = |kind: &_| Source::new(*kind, &keys.authority, &context);
+        let source = |kind: &_| Source::new(*kind, &keys, &context);
         Self {
             sources: keys.sources.iter().map(source).collect(),
             settled: OnceLock::new(),

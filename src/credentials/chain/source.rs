@@ -12,7 +12,7 @@ use super::{
     failure::{Failure, Standing},
     machine::Machine,
 };
-use crate::config::{self, Audience, AutoSource, ServiceUrl};
+use crate::config::{self, Audience, AutoSource};
 
 #[derive(Debug)]
 pub(super) enum Source {
@@ -25,9 +25,13 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) fn new(kind: AutoSource, authority: &ServiceUrl, context: &Context) -> Self {
+    pub(super) fn new(kind: AutoSource, keys: &config::Auto, context: &Context) -> Self {
         let variables = |name: &str| env::var(name).ok();
-        let tool = config::Tool::default();
+        let authority = &keys.authority;
+        let tool = config::Tool {
+            tenant: keys.tenant.clone(),
+            ..config::Tool::default()
+        };
         match kind {
             AutoSource::Environment => {
                 Self::Environment(Environment::new(&variables, authority, context))
@@ -41,7 +45,11 @@ impl Source {
             }
             AutoSource::ManagedIdentity => Self::ManagedIdentity(Machine::new(&variables, context)),
             AutoSource::AzureCli => {
-                Self::AzureCli(AzureCli::new(config::AzureCli::default(), context))
+                let keys = config::AzureCli {
+                    tenant: keys.tenant.clone(),
+                    ..config::AzureCli::default()
+                };
+                Self::AzureCli(AzureCli::new(keys, context))
             }
             AutoSource::AzurePowerShell => {
                 Self::AzurePowerShell(AzurePowerShell::new(tool, context))

@@ -18,6 +18,7 @@ fn program_with(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
             command.env_remove(&*name);
         }
     }
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command.envs(variables.iter().copied());
     command.args(arguments).output().expect("the program runs")
 }
@@ -99,7 +100,11 @@ fn the_program_prints_completions_and_help() {
     }
     let help = program(&["--help"]);
     assert!(help.status.success());
-    for expected in ["--fhir https://WS-FHIR", "Exit codes:", "AHDS_PROXY_FHIR"] {
+    for expected in [
+        "ahds-proxy https://WS-FHIR",
+        "Exit codes:",
+        "AHDS_PROXY_FHIR",
+    ] {
         assert!(text(&help.stdout).contains(expected), "{expected}");
     }
 }

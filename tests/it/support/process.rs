@@ -22,6 +22,8 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
             command.env_remove(&*name);
         }
     }
+    // Nor must their configuration file.
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command.args(arguments).stdin(Stdio::null());
     // All there is to say is said, and searched for secrets.
     command.env("RUST_LOG", "trace");

@@ -1,0 +1,106 @@
+//! Hints for words, flags and variables that people expect of a program like this.
+
+use clap::error::{ContextKind, ContextValue};
+
+/// The variables that the program reads, apart from those of Azure.
+const VARIABLES: [&str; 8] = [
+    "AHDS_PROXY_CONFIG",
+    "AHDS_PROXY_FHIR",
+    "AHDS_PROXY_DICOM",
+    "AHDS_PROXY_LISTEN",
+    "AHDS_PROXY_ADMIN",
+    "AHDS_PROXY_CREDENTIAL",
+    "AHDS_PROXY_TENANT",
+    "AHDS_PROXY_LOG_FORMAT",
+];
+
+/// The hint for an argument that is not a command, a flag or a URL.
+pub(super) fn argument(argument: &str) -> Option<&'static str> {
+    let name = argument.split('=').next().unwrap_or_default();
+    Some(match name {
+        "serve" | "server" | "start" | "up" | "proxy" | "listen" => {
+            "ahds-proxy without a command serves: leave the word out"
+        }
+        "login" | "signin" | "sign-in" | "auth" => {
+            "sign in with: az login; or without a tool, by --credential device-code and --tenant"
+        }
+        "logout" => "sign out with: az logout",
+        "stop" => "stop a running proxy with Ctrl-C or SIGTERM",
+        "validate" | "test" | "doctor" => {
+            "the command is: ahds-proxy check, or ahds-proxy check --online"
+        }
+        "health" | "ping" => "the command is: ahds-proxy healthcheck",
+        "completion" => "the command is: ahds-proxy completions SHELL",
+        "version" => "the flag is --version",
+        "run" | "check" | "token" | "demo" | "healthcheck" | "completions" => {
+            "put the command before the URL"
+        }
+        "--audience" | "--resource" | "--scope" => {
+            "an audience is a key of the route in a configuration file: audience = \"…\" below [routes.fhir]"
+        }
+        "--url" | "--upstream" | "--target" | "--service" | "--service-url" => {
+            "give the URL to --fhir or --dicom, or alone"
+        }
+        "--host" | "--bind" | "--address" => {
+            "the flag is --listen, for example --listen 127.0.0.1:8080"
+        }
+        "--tenant-id" => "the flag is --tenant",
+        "--debug" => "the flag is --verbose, or --log debug",
+        "--readonly" => "the flag is --read-only",
+        "--allowed-origins" | "--cors" | "--origin" => {
+            "the flag is --allowed-origin, once for each origin"
+        }
+        "--insecure" | "-k" => {
+            "certificates are always verified; add a CA as `ca_file` below [network] in a configuration file"
+        }
+        _ => return None,
+    })
+}
+
+/// The hint for an error of the command line.
+pub(super) fn of_error(error: &clap::Error) -> Option<&'static str> {
+    let kinds = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
+    kinds.iter().find_map(|kind| match error.get(*kind) {
+        Some(ContextValue::String(text)) => argument(text),
+        _ => None,
+    })
+}
+
+/// A warning for each variable that is set and whose name is close to one that the program reads.
+pub(super) fn variables() -> Vec<String> {
+    let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    set.filter_map(|name| {
+        let is_unknown = name.starts_with("AHDS") && !VARIABLES.contains(&&*name);
+        let distances = VARIABLES.map(|known| (strsim::osa_distance(&name, known), known));
+        let (distance, meant) = distances.into_iter().min()?;
+        (is_unknown && distance <= 3).then(|| {
+            format!(
+                "the variable {name} is set, but ahds-proxy does not read it; did you mean {meant}?"
+            )
+        })
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::args::Args;
+
+    #[test]
+    fn a_hint_never_stands_before_a_flag_that_exists() {
+        for word in ["--fhir", "--dicom", "--verbose", "--port", "https://h"] {
+            assert_eq!(argument(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn knows_the_argument_in_an_error() {
+        for line in ["ahds-proxy --audience=x", "ahds-proxy --bind 127.0.0.1:1"] {
+            let error = Args::try_parse_from(line.split(' ')).expect_err(line);
+            assert!(of_error(&error).is_some(), "{line}");
+        }
+    }
+}
