@@ -15,7 +15,7 @@
 //! | 6 | `admin`, `check` | health and status; the checks between a route and its service |
 //! | 5 | `proxy` | the pipeline of one request, in named steps |
 //! | 4 | `server` | listeners, connection limits, graceful shutdown; nothing about proxying |
-//! | 3 | `token` | the token cache: one fetch per key, renewal ahead of expiry |
+//! | 3 | `token`, `resource_manager` | the token cache: one fetch per key, renewal ahead of expiry; the services that a caller can see |
 //! | 2 | `credentials` | one file for each way to get a token |
 //! | 1 | `upstream`, `telemetry`, `rewrite` | connections to other hosts; logs; links in bodies and headers |
 //! | 0 | `config`, `clock`, `x509` | values valid by construction; the wall clock; certificates |
@@ -31,6 +31,7 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 mod proxy;
+mod resource_manager;
 pub mod rewrite;
 pub mod server;
 mod telemetry;

@@ -27,7 +27,12 @@ impl Parts {
         ports: &Ports,
         clock: &Clock,
     ) -> Self {
-        let credentials = Credentials::new(config, connections, clock);
+        let credentials = Credentials::new(
+            &config.credentials,
+            &config.secret_variables,
+            connections,
+            clock,
+        );
         let mut tokens = TokenCache::new(clock.clone());
         let mut pools: BTreeMap<(String, HttpVersion), Pool> = BTreeMap::new();
         let routes = config

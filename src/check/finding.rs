@@ -37,6 +37,8 @@ pub(crate) enum Check {
     Tls,
     /// The token of the credential, and its holder.
     Token,
+    /// The audience that Azure names for the service.
+    Audience,
     /// A request without a token.
     Anonymous,
     /// A request with the token.
@@ -52,6 +54,7 @@ impl Check {
             Self::Dns => "dns",
             Self::Tls => "tls",
             Self::Token => "token",
+            Self::Audience => "audience",
             Self::Anonymous => "anonymous",
             Self::Authorized => "authorised",
         }

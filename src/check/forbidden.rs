@@ -1,7 +1,10 @@
 //! Explains a 403: the caller lacks a role, or the service does not accept this network.
 
-use super::{Outcome, caller::Caller, resource::Resource};
-use crate::config::{Route, RouteKind};
+use super::{Outcome, caller::Caller};
+use crate::{
+    config::Route,
+    resource_manager::{Resource, roles},
+};
 
 /// The error of the command if the id of the resource is empty. Without it, the empty scope would
 /// be the whole subscription.
@@ -37,15 +40,11 @@ pub(super) fn to_the_caller(seen: &str, caller: &Caller<'_>) -> Outcome {
     let identity = claims.identity.as_deref();
     let who = identity.unwrap_or("the token's identity");
     let route = caller.route;
-    let (reader, writer) = match route.kind {
-        RouteKind::Fhir => ("FHIR Data Reader", "FHIR Data Contributor"),
-        RouteKind::Dicom => ("DICOM Data Reader", "DICOM Data Owner"),
-        RouteKind::Http => {
-            return Outcome::failed(
-                format!("{seen}: {who} lacks a permission"),
-                format!("Ask the service's owner to let {who} read."),
-            );
-        }
+    let Some((reader, writer)) = roles(route.kind) else {
+        return Outcome::failed(
+            format!("{seen}: {who} lacks a permission"),
+            format!("Ask the service's owner to let {who} read."),
+        );
     };
     let assignee = claims.object_id.as_deref().unwrap_or("OBJECT-ID");
     let remedy = match Resource::of(&route.upstream, route.kind) {

@@ -3,13 +3,13 @@
 //! After a check that fails, only the checks that depend on it are skipped. Response bodies are
 //! never read, since they contain patient data.
 
+mod audience;
 mod caller;
 mod challenge;
 mod finding;
 mod forbidden;
 mod network;
 mod probe;
-mod resource;
 mod response;
 mod token;
 mod unauthorized;
@@ -24,7 +24,7 @@ use crate::{
     upstream::{Connections, Origin, StartError},
 };
 
-use self::{caller::Caller, probe::Probe, response::Response};
+use self::{audience::Directory, caller::Caller, probe::Probe, response::Response};
 
 pub(crate) use finding::{Check, Event, Finding, Outcome, Status};
 
@@ -35,9 +35,15 @@ pub(crate) async fn run(
     tell: &mut dyn FnMut(Event),
 ) -> Result<(), StartError> {
     let connections = Connections::new(&config.network)?;
-    let credentials = Credentials::new(config, &connections, clock);
+    let credentials = Credentials::new(
+        &config.credentials,
+        &config.secret_variables,
+        &connections,
+        clock,
+    );
     // Routes that share a credential and an audience share the token.
     let mut tokens = TokenCache::new(clock.clone());
+    let mut directory = Directory::new(&connections, &credentials);
     for route in &config.routes {
         let credential = &credentials[&route.credential];
         let upstream = &route.upstream;
@@ -49,7 +55,7 @@ pub(crate) async fn run(
             connections: &connections,
             clock,
         };
-        walk.run(tell).await;
+        walk.run(&mut directory, tell).await;
     }
     Ok(())
 }
@@ -65,7 +71,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    async fn run(&self, tell: &mut dyn FnMut(Event)) {
+    async fn run(&self, directory: &mut Directory<'_>, tell: &mut dyn FnMut(Event)) {
         let name = self.route.name.to_string();
         let found = |tell: &mut dyn FnMut(Event), check, outcome: Outcome| {
             let is_ok = outcome.status == Status::Ok;
@@ -92,6 +98,12 @@ impl Walk<'_> {
             Err(outcome) => outcome.clone(),
         };
         found(tell, Check::Token, got);
+        // Without a token, another one for Azure Resource Manager is out of reach as well.
+        if token.is_ok()
+            && let Some(compared) = directory.compare(self.route).await
+        {
+            found(tell, Check::Audience, compared);
+        }
 
         if !is_connected {
             found(tell, Check::Anonymous, Outcome::skipped("no connection"));

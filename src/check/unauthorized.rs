@@ -8,11 +8,11 @@ use super::{
     Outcome,
     caller::Caller,
     challenge::{Blame, Challenge},
-    resource::Resource,
     token::second,
 };
 use crate::{
     config::{self, DICOM_AUDIENCE, RouteKind, SignIn},
+    resource_manager::Resource,
     upstream,
 };
 

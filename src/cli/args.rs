@@ -8,9 +8,13 @@ use clap::{Arg, Args as _, Parser, Subcommand, ValueEnum, ValueHint};
 use crate::config::Overrides;
 
 const EXAMPLES: &str = "\
-Shortest useful call, after `az login`:
-  ahds-proxy https://WS-FHIR.fhir.azurehealthcareapis.com
+First steps, after `az login`:
+  ahds-proxy init
+  ahds-proxy
   curl http://localhost:8080/fhir/Patient
+
+Without a file, if you know the URL of your service:
+  ahds-proxy https://WS-FHIR.fhir.azurehealthcareapis.com
 
 Flags beat environment variables, which beat the configuration file.
 
@@ -48,6 +52,11 @@ pub(super) enum Command {
         #[command(flatten)]
         services: Services,
     },
+    /// Find the FHIR and DICOM services that you may use, and write a configuration
+    Init {
+        #[command(flatten)]
+        options: InitOptions,
+    },
     /// Test the configuration, and with --online each route up to its service, without serving
     Check {
         #[command(flatten)]
@@ -77,6 +86,22 @@ pub(super) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct InitOptions {
+    /// Serve all services that are found, without a question
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Search only this subscription, by name or id
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
+    pub(super) subscription: Option<String>,
+    /// Where to write, or `-` for stdout [default: ahds-proxy.toml]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) output: Option<PathBuf>,
+    /// Replace a file that exists; its tables other than [routes] are kept
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -114,6 +139,11 @@ pub(super) struct Settings {
     /// DICOM service to serve below /dicom [env: AHDS_PROXY_DICOM]
     #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url)]
     dicom: Option<String>,
+
+    /// Serve the FHIR and DICOM service of this workspace, which Azure is asked for
+    #[arg(long, global = true, value_name = "NAME", value_hint = ValueHint::Other,
+          conflicts_with_all = ["fhir", "dicom"])]
+    pub(super) workspace: Option<String>,
 
     // Not a doc comment: rustdoc takes the address for a link.
     #[arg(
@@ -175,7 +205,15 @@ fn unlisted_in_demo() -> Vec<Arg> {
     settings
         .get_arguments()
         .filter(|flag| {
-            ["config", "fhir", "dicom", "credential", "tenant"].contains(&flag.get_id().as_str())
+            [
+                "config",
+                "fhir",
+                "dicom",
+                "workspace",
+                "credential",
+                "tenant",
+            ]
+            .contains(&flag.get_id().as_str())
         })
         .map(|flag| flag.clone().hide(true))
         .collect()
@@ -192,6 +230,7 @@ impl From<Settings> for Overrides {
             config: settings.config,
             default_config: None,
             urls: Vec::new(),
+            found: Vec::new(),
             fhir: settings.fhir,
             dicom: settings.dicom,
             listen: settings.listen,

@@ -26,8 +26,8 @@ const VARIABLES: &[&str] = &[
     "RUST_LOG",
 ];
 
-pub(super) fn demo(flags: &Overrides) -> Result<ExitCode, ExitCode> {
-    only_its_own(flags).map_err(|errors| super::refused(&errors))?;
+pub(super) fn demo(flags: &Overrides, has_workspace: bool) -> Result<ExitCode, ExitCode> {
+    only_its_own(flags, has_workspace).map_err(|errors| super::refused(&errors))?;
     let flags = Overrides {
         fhir: Some(azure_emulator::FHIR_AUDIENCE.to_owned()),
         dicom: Some(azure_emulator::DICOM_ORIGIN.to_owned()),
@@ -42,11 +42,12 @@ pub(super) fn demo(flags: &Overrides) -> Result<ExitCode, ExitCode> {
 /// Refuses flags that name a service or a file, since the demo would not use it. A listener without
 /// the file's TLS, for example, would be a surprise. Variables may belong to another project, and
 /// are ignored.
-fn only_its_own(flags: &Overrides) -> Result<(), ConfigErrors> {
+fn only_its_own(flags: &Overrides, has_workspace: bool) -> Result<(), ConfigErrors> {
     let problems: Vec<Problem> = [
         ("--config", flags.config.is_some()),
         ("--fhir", flags.fhir.is_some()),
         ("--dicom", flags.dicom.is_some()),
+        ("--workspace", has_workspace),
         ("--credential", flags.credential.is_some()),
         ("--tenant", flags.tenant.is_some()),
     ]
@@ -96,6 +97,10 @@ fn point_at(config: &mut Config, emulator: &Emulator) -> Result<(), config::Valu
         (azure_emulator::ENTRA_HOST, emulator.entra_address()),
         (azure_emulator::FHIR_HOST, emulator.fhir_address()),
         (azure_emulator::DICOM_HOST, emulator.dicom_address()),
+        (
+            azure_emulator::RESOURCE_MANAGER_HOST,
+            emulator.resource_manager_address(),
+        ),
     ]
     .map(|(host, address)| ResolveOverride {
         host: host.to_owned(),

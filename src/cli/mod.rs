@@ -9,11 +9,14 @@ mod completions;
 #[cfg(feature = "demo")]
 mod demo;
 mod healthcheck;
+mod init;
 mod near_miss;
 mod output;
 mod run;
 mod runtime;
+mod search;
 mod secrecy;
+mod sign_in;
 mod token;
 
 use std::process::ExitCode;
@@ -51,23 +54,36 @@ pub fn main() -> ExitCode {
     if let Some(word) = urls.iter().find(|word| !word.contains(['/', '.', ':'])) {
         return unknown_command(word);
     }
+    let workspace = settings.workspace.clone();
     let flags = Overrides {
         urls,
         ..Overrides::from(settings)
     };
-    let done = match command {
+    let done = dispatch(command, flags, workspace);
+    telemetry::lines::finish();
+    done.unwrap_or_else(|code| code)
+}
+
+fn dispatch(
+    command: Command,
+    flags: Overrides,
+    workspace: Option<String>,
+) -> Result<ExitCode, ExitCode> {
+    match command {
         Command::Run { .. } => {
-            let flags = with_default_file(flags);
+            let flags = complete(flags, workspace)?;
             load(&flags).and_then(|config| run::run(&config, &flags))
         }
+        Command::Init { options } => init::init(&with_default_file(flags), workspace, options),
         Command::Check { online, output, .. } => {
-            check::check(&with_default_file(flags), online, output)
+            check::check(&complete(flags, workspace)?, online, output)
         }
         Command::Token { route, output } => {
-            load(&with_default_file(flags)).and_then(|config| token::token(&config, &route, output))
+            let flags = complete(flags, workspace)?;
+            load(&flags).and_then(|config| token::token(&config, &route, output))
         }
         #[cfg(feature = "demo")]
-        Command::Demo => demo::demo(&flags),
+        Command::Demo => demo::demo(&flags, workspace.is_some()),
         #[cfg(not(feature = "demo"))]
         Command::Demo => Err(output::misused(
             &"this ahds-proxy was built without the demo",
@@ -79,9 +95,17 @@ pub fn main() -> ExitCode {
             admin.and_then(healthcheck::healthcheck)
         }
         Command::Completions { shell } => Ok(completions::completions(shell)),
+    }
+}
+
+/// Adds the default configuration file and the services of `--workspace`.
+fn complete(flags: Overrides, workspace: Option<String>) -> Result<Overrides, ExitCode> {
+    let flags = with_default_file(flags);
+    let found = match workspace {
+        Some(workspace) => search::of_workspace(&flags, &workspace)?,
+        None => Vec::new(),
     };
-    telemetry::lines::finish();
-    done.unwrap_or_else(|code| code)
+    Ok(Overrides { found, ..flags })
 }
 
 /// Prints that a word is neither a command nor a URL.

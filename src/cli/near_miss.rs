@@ -32,7 +32,7 @@ pub(super) fn argument(argument: &str) -> Option<&'static str> {
         "health" | "ping" => "the command is: ahds-proxy healthcheck",
         "completion" => "the command is: ahds-proxy completions SHELL",
         "version" => "the flag is --version",
-        "run" | "check" | "token" | "demo" | "healthcheck" | "completions" => {
+        "run" | "init" | "check" | "token" | "demo" | "healthcheck" | "completions" => {
             "put the command before the URL"
         }
         "--audience" | "--resource" | "--scope" => {

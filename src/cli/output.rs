@@ -55,6 +55,11 @@ pub(super) fn failed(error: &dyn fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Prints why a command failed, and the remedy.
+pub(super) fn failed_with(error: &str, remedy: &str) -> ExitCode {
+    failed(&format_args!("{error}\n  = help: {remedy}"))
+}
+
 /// Prints why the arguments or the configuration of a command are wrong, and the remedy.
 pub(super) fn misused(error: &dyn fmt::Display, remedy: &str) -> ExitCode {
     complain(&format_args!("error: {error}\n  = help: {remedy}"));

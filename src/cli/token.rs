@@ -2,7 +2,7 @@
 
 use std::{
     process::ExitCode,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use jiff::{Timestamp, tz::TimeZone};
@@ -12,13 +12,13 @@ use uuid::fmt::Hyphenated;
 
 use super::{
     args::TokenOutput,
-    output::{complain, failed, misused, print, to_json},
-    runtime,
+    output::{failed, misused, print, to_json},
+    runtime, sign_in,
 };
 use crate::{
     clock::Clock,
     config::{self, Config, Route},
-    credentials::{AccessToken, Claims, Credentials, Reason},
+    credentials::{AccessToken, Claims, Credentials},
     upstream::Connections,
 };
 
@@ -51,24 +51,14 @@ pub(super) fn token(
 
 async fn fetch(config: &Config, route: &Route) -> Result<AccessToken, ExitCode> {
     let connections = Connections::new(&config.network).map_err(|error| failed(&error))?;
-    let credentials = Credentials::new(config, &connections, &Clock::default());
-    let credential = &credentials[&route.credential];
-    let mut shown = None;
-    loop {
-        match credential.token(route.audience.as_ref()).await {
-            Ok(token) => return Ok(token),
-            // The process waits, since the sign-in would be lost with it.
-            Err(error) if error.reason == Reason::Waiting => {
-                let pause = error.retry_after.unwrap_or(Duration::from_secs(1));
-                if shown.as_ref() != Some(&error) {
-                    complain(&error);
-                    shown = Some(error);
-                }
-                tokio::time::sleep(pause).await;
-            }
-            Err(error) => return Err(failed(&error)),
-        }
-    }
+    let credentials = Credentials::new(
+        &config.credentials,
+        &config.secret_variables,
+        &connections,
+        &Clock::default(),
+    );
+    let token = sign_in::token(&credentials[&route.credential], route.audience.as_ref()).await;
+    token.map_err(|error| failed(&error))
 }
 
 /// The JSON of `az account get-access-token`, so that scripts can use either command. The keys are

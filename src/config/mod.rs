@@ -35,7 +35,8 @@ pub use error::{ConfigErrors, Location, Problem, SourceLine};
 pub use exposure::{Bound, Unfit};
 pub use file::{Limits, Log};
 pub use resolve::{
-    DICOM_AUDIENCE, Env, Overrides, config_file, default_file, load, load_admin, parse, reload,
+    DICOM_AUDIENCE, Env, FoundService, Overrides, config_file, default_file, load, load_admin,
+    load_token_config, parse, reload,
 };
 pub use values::{
     Audience, AutoSource, ByteSize, EndpointUrl, GivenSecret, HttpVersion, LinkMode, Listen,
@@ -103,6 +104,17 @@ pub struct Route {
     /// Whether the upstream is a web application, whose scripts may run and read this route. Only on
     /// routes of kind `http`.
     pub pages: bool,
+}
+
+/// The part of a configuration with which tokens are requested.
+#[derive(Debug, Clone)]
+pub struct TokenConfig {
+    /// The credentials, by name. Never empty.
+    pub credentials: BTreeMap<Arc<str>, Credential>,
+    /// Outgoing connections.
+    pub network: Network,
+    /// See [`Config::secret_variables`].
+    pub secret_variables: BTreeSet<String>,
 }
 
 /// Outgoing connections.

@@ -32,11 +32,16 @@ mod token_response;
 mod tool;
 mod workload_identity;
 
-use std::{collections::BTreeMap, ops::Index, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Index,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use crate::{
     clock::Clock,
-    config::{self, Audience, Config, Kind},
+    config::{self, Audience, Kind},
     upstream::Connections,
 };
 use children::Children;
@@ -123,10 +128,15 @@ pub struct Credentials(BTreeMap<Arc<str>, Arc<Credential>>);
 impl Credentials {
     /// Makes every credential of a configuration. The variables with its secrets are withheld from
     /// other programs from now on.
-    pub fn new(config: &Config, connections: &Connections, clock: &Clock) -> Self {
+    pub fn new(
+        credentials: &BTreeMap<Arc<str>, config::Credential>,
+        secret_variables: &BTreeSet<String>,
+        connections: &Connections,
+        clock: &Clock,
+    ) -> Self {
         let endpoints = IdentityEndpoints::new(connections);
-        let children = Children::withholding(config.secret_variables.iter().cloned());
-        let credentials = config.credentials.iter().map(|(name, keys)| {
+        let children = Children::withholding(secret_variables.iter().cloned());
+        let credentials = credentials.iter().map(|(name, keys)| {
             let context = Context {
                 name: name.clone(),
                 is_auto: false,

@@ -16,7 +16,7 @@ const FLOORS: &[(u32, &[&str])] = &[
     (6, &["admin", "check"]),
     (5, &["proxy"]),
     (4, &["server"]),
-    (3, &["token"]),
+    (3, &["token", "resource_manager"]),
     (2, &["credentials"]),
     (1, &["upstream", "telemetry", "rewrite"]),
     (0, &["config", "clock", "x509"]),

@@ -127,15 +127,17 @@ dicom  configuration  ok       dicom, https://demo-dicom.dicom.azurehealthcareap
 dicom  dns            ok       DICOM-ADDRESS (network.resolve)
 dicom  tls            ok       TLS 1.3, HTTP/2, {certificate}
 dicom  token          ok       {dicom_token}
+dicom  audience       ok       Azure Resource Manager names this audience for demo/dicom
 dicom  anonymous      ok       GET /health/check: 200
 dicom  authorised     ok       GET /v2/changefeed/latest?includemetadata=false: 200
 fhir   configuration  ok       fhir, {FHIR_AUDIENCE}, audience {FHIR_AUDIENCE}, credential default (client-secret)
 fhir   dns            ok       FHIR-ADDRESS (network.resolve)
 fhir   tls            ok       TLS 1.3, HTTP/2, {certificate}
 fhir   token          ok       {fhir_token}
+fhir   audience       ok       Azure Resource Manager names this audience for demo/fhir
 fhir   anonymous      ok       GET /metadata: 200
 fhir   authorised     ok       GET /Patient?_count=1&_elements=id: 200
-12 checks: 12 ok, 0 failed, 0 skipped
+14 checks: 14 ok, 0 failed, 0 skipped
 ",
         dicom_token = token(DICOM_AUDIENCE),
         fhir_token = token(FHIR_AUDIENCE),
@@ -144,7 +146,7 @@ fhir   authorised     ok       GET /Patient?_count=1&_elements=id: 200
     report.leaks_nothing(&emulator);
 
     // The findings in JSON.
-    let rows = expected.lines().skip(1).take(12).map(|row| {
+    let rows = expected.lines().skip(1).take(14).map(|row| {
         let (route, rest) = row.split_at(7);
         let (check, rest) = rest.split_at(15);
         let (status, detail) = rest.split_at(9);
@@ -710,5 +712,5 @@ async fn a_device_code_is_shown_and_waited_for() {
     emulator.entra().approve_device_codes();
     assert_eq!(check.ended().await.code(), Some(0), "{}", check.stdout());
     let findings: Vec<Value> = serde_json::from_str(&check.stdout()).expect("JSON");
-    assert_eq!(findings.len(), 12);
+    assert_eq!(findings.len(), 14);
 }

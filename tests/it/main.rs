@@ -34,6 +34,8 @@ mod forwarding;
 mod guard;
 mod half_closed;
 mod headers;
+#[cfg(unix)]
+mod init;
 mod least_rate;
 mod limits;
 mod links;

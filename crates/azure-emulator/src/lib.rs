@@ -21,6 +21,7 @@ mod jwt;
 mod oauth;
 mod probe;
 mod random;
+mod resource_manager;
 mod samples;
 mod serve;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use identity::ManagedIdentity;
 pub use jwt::SigningKey;
 pub use oauth::OAuth;
 pub use probe::pattern_byte;
+pub use resource_manager::{Inventory, ResourceManager, Service, Subscription, Workspace};
 pub use traffic::{Counters, RecordedRequest, Traffic};
 
 /// The authority the emulated Entra plays: give it to a credential, and resolve it to
@@ -64,6 +66,8 @@ pub const FHIR_AUDIENCE: &str = "https://demo-fhir.fhir.azurehealthcareapis.com"
 pub const DICOM_ORIGIN: &str = "https://demo-dicom.dicom.azurehealthcareapis.com";
 /// The audience all DICOM services share. The form with a slash at the end is accepted too.
 pub const DICOM_AUDIENCE: &str = "https://dicom.healthcareapis.azure.com";
+/// The host the emulated Resource Manager plays.
+pub const RESOURCE_MANAGER_HOST: &str = "management.azure.com";
 /// The host the other authorization server plays.
 pub const OAUTH_HOST: &str = "oauth.demo.example";
 /// The origin of the other authorization server, and of the API that takes its tokens.
@@ -155,12 +159,14 @@ pub struct Emulator {
     fhir: Arc<Fhir>,
     dicom: Arc<Dicom>,
     oauth: Arc<OAuth>,
+    resource_manager: Arc<ResourceManager>,
     identity: Arc<ManagedIdentity>,
     entra_address: SocketAddr,
     fhir_address: SocketAddr,
     dicom_address: SocketAddr,
     identity_address: SocketAddr,
     oauth_address: SocketAddr,
+    resource_manager_address: SocketAddr,
     _listeners: JoinSet<()>,
 }
 
@@ -177,6 +183,7 @@ impl Emulator {
         let fhir = Arc::new(Fhir::new(&options));
         let dicom = Arc::new(Dicom::new(&options));
         let oauth = Arc::new(OAuth::new(&options));
+        let resource_manager = Arc::new(ResourceManager::new(&options));
         let managed = Arc::new(ManagedIdentity::new(&options, Arc::clone(&entra)));
         if options.samples {
             samples::load(&fhir, &dicom);
@@ -186,11 +193,13 @@ impl Emulator {
         let fhir_listener = bind(options.fhir_port).await?;
         let dicom_listener = bind(options.dicom_port).await?;
         let oauth_listener = bind(options.oauth_port).await?;
+        let resource_manager_listener = bind(0).await?;
+        let resource_manager_address = resource_manager_listener.local_addr()?;
         let entra_address = entra_listener.local_addr()?;
         let fhir_address = fhir_listener.local_addr()?;
         let dicom_address = dicom_listener.local_addr()?;
         let oauth_address = oauth_listener.local_addr()?;
-        // Resource Manager is played at the same address, and managed identities ask for it too.
+        // The calls of `az login` to Resource Manager are played at the same address, and managed identities ask for it too.
         entra.add_audience(&format!("https://{entra_address}/"));
         let identity_listener = bind(0).await?;
         let identity_address = identity_listener.local_addr()?;
@@ -217,6 +226,12 @@ impl Emulator {
         let service = Arc::clone(&oauth);
         listeners.spawn(serve::accept(
             oauth_listener,
+            Some(acceptor.clone()),
+            move |request, connection| Arc::clone(&service).handle(request, connection),
+        ));
+        let service = Arc::clone(&resource_manager);
+        listeners.spawn(serve::accept(
+            resource_manager_listener,
             Some(acceptor),
             move |request, connection| Arc::clone(&service).handle(request, connection),
         ));
@@ -234,12 +249,14 @@ impl Emulator {
             fhir,
             dicom,
             oauth,
+            resource_manager,
             identity: managed,
             entra_address,
             fhir_address,
             dicom_address,
             identity_address,
             oauth_address,
+            resource_manager_address,
             _listeners: listeners,
         })
     }
@@ -269,6 +286,11 @@ impl Emulator {
         self.oauth_address
     }
 
+    /// Where Resource Manager listens.
+    pub fn resource_manager_address(&self) -> SocketAddr {
+        self.resource_manager_address
+    }
+
     /// Where the endpoints of managed identities listen, without TLS.
     pub fn identity_address(&self) -> SocketAddr {
         self.identity_address
@@ -292,6 +314,11 @@ impl Emulator {
     /// The switches and the memory of the DICOM service.
     pub fn dicom(&self) -> &Dicom {
         &self.dicom
+    }
+
+    /// The switches and the memory of Resource Manager.
+    pub fn resource_manager(&self) -> &ResourceManager {
+        &self.resource_manager
     }
 
     /// The switches and the memory of the other authorization server.

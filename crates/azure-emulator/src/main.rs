@@ -130,6 +130,7 @@ async fn run(arguments: Arguments) -> std::io::Result<()> {
         "entra": emulator.entra_address(),
         "fhir": emulator.fhir_address(),
         "dicom": emulator.dicom_address(),
+        "resource_manager": emulator.resource_manager_address(),
         "oauth": emulator.oauth_address(),
         "identity": emulator.identity_address(),
         "ca_file": arguments.ca_out,

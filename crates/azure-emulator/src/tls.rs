@@ -15,9 +15,10 @@ use rustls::{
 use super::Http;
 
 /// The names the leaf certificate is valid for.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     super::ENTRA_HOST,
     super::OAUTH_HOST,
+    super::RESOURCE_MANAGER_HOST,
     // Entra of the clouds for the US Government and for China.
     "login.microsoftonline.us",
     "login.partner.microsoftonline.cn",

@@ -31,16 +31,9 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn new(
-        mut defined: BTreeMap<String, Read<Draft>>,
+        defined: BTreeMap<String, Read<Draft>>,
         routes: &BTreeMap<String, At<RouteTable>>,
     ) -> Self {
-        if defined.is_empty() {
-            let auto = Read::Given(At {
-                value: Draft::auto(),
-                place: Place::Nowhere,
-            });
-            defined.insert("default".to_owned(), auto);
-        }
         let used = routes
             .values()
             .filter_map(|route| match &route.value.credential {
@@ -49,6 +42,16 @@ impl Known {
                 Read::Refused => None,
             })
             .collect();
+        Self {
+            defined: or_auto(defined),
+            used,
+        }
+    }
+
+    /// All credentials that are defined, whether a route names them or not.
+    pub(super) fn all(defined: BTreeMap<String, Read<Draft>>) -> Self {
+        let defined = or_auto(defined);
+        let used = defined.keys().cloned().collect();
         Self { defined, used }
     }
 
@@ -97,6 +100,18 @@ impl Known {
         }
         (credentials, endpoints)
     }
+}
+
+/// The credentials of a configuration, which has `auto` if it defines none.
+fn or_auto(mut defined: BTreeMap<String, Read<Draft>>) -> BTreeMap<String, Read<Draft>> {
+    if defined.is_empty() {
+        let auto = Read::Given(At {
+            value: Draft::auto(),
+            place: Place::Nowhere,
+        });
+        defined.insert("default".to_owned(), auto);
+    }
+    defined
 }
 
 fn complete(

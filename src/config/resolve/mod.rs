@@ -24,11 +24,11 @@ use toml::de::DeTable;
 
 pub use self::{
     environment::Env,
-    overrides::{Overrides, default_file},
+    overrides::{FoundService, Overrides, default_file},
     routes::DICOM_AUDIENCE,
 };
 use super::{
-    Config, ConfigErrors, Network, Security, certificates,
+    Config, ConfigErrors, Network, Security, TokenConfig, certificates,
     credentials::KINDS,
     file::{File, NetworkTable},
     files::{self, Links},
@@ -74,6 +74,23 @@ pub fn load_admin(flags: &Overrides, env: &Env<'_>) -> Result<Option<SocketAddr>
     read_all(files::read_any, flags, env, |file, _, report| {
         let own = listeners::of_routes(&file.routes.into_value().unwrap_or_default());
         listeners::resolve(file.listen, file.admin, own, &file.security, report).admin
+    })
+}
+
+/// Loads what it takes to get tokens, for a command that calls Azure and no service. Problems of
+/// other keys do not matter to it.
+pub fn load_token_config(flags: &Overrides, env: &Env<'_>) -> Result<TokenConfig, ConfigErrors> {
+    read_all(files::read_any, flags, env, |file, env, report| {
+        let credentials = credentials::Known::all(file.credentials);
+        let (credentials, endpoints) = credentials.resolve(env, report);
+        if let Some(overrides) = file.network.resolve.given() {
+            plain_http::check(&overrides.value, &endpoints, report);
+        }
+        TokenConfig {
+            credentials,
+            network: network(file.network, report),
+            secret_variables: std::mem::take(&mut report.secret_variables),
+        }
     })
 }
 

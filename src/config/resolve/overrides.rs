@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{environment::Env, listeners, upstream};
 use crate::config::{
-    ServiceUrl, Tenant, ValueError, Word as _,
+    Audience, ServiceUrl, Tenant, ValueError, Word as _,
     credentials::{self, Draft},
     file::{File, RouteTable},
     grammar,
@@ -22,6 +22,8 @@ pub struct Overrides {
     pub default_config: Option<PathBuf>,
     /// URLs without a flag. The host decides which service each is.
     pub urls: Vec<String>,
+    /// `--workspace`: the services that Azure Resource Manager found in it.
+    pub found: Vec<FoundService>,
     /// `--fhir`, `AHDS_PROXY_FHIR`: the upstream of `[routes.fhir]`.
     pub fhir: Option<String>,
     /// `--dicom`, `AHDS_PROXY_DICOM`: the upstream of `[routes.dicom]`.
@@ -44,6 +46,17 @@ pub struct Overrides {
     pub log_format: Option<String>,
     /// `--log`, `RUST_LOG`.
     pub log: Option<String>,
+}
+
+/// A service with the audience that Azure names for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundService {
+    /// The name of its route.
+    pub route: &'static str,
+    /// The upstream.
+    pub url: String,
+    /// The audience of its tokens.
+    pub audience: Audience,
 }
 
 /// The file to read, and the flag or variable that named it.
@@ -98,6 +111,9 @@ pub(super) fn apply(flags: &Overrides, env: &Env<'_>, file: &mut File, report: &
     }
     for url in &flags.urls {
         service(url, file, report);
+    }
+    for service in &flags.found {
+        found(service, file, report);
     }
     if flags.read_only
         && let Some(routes) = &mut file.routes.given_mut()
@@ -177,6 +193,20 @@ fn route(name: &str, at: &At<String>, file: &mut File, report: &mut Report) {
         place: at.place,
     });
     route.value.upstream = upstream;
+}
+
+/// Adds the route of a service, with the audience that Azure names.
+fn found(service: &FoundService, file: &mut File, report: &mut Report) {
+    let place = Place::Flag("--workspace");
+    let at = At {
+        value: service.url.clone(),
+        place,
+    };
+    route(service.route, &at, file, report);
+    let routes = file.routes.get_or_insert_default();
+    if let Some(route) = routes.get_mut(service.route) {
+        route.value.audience = Read::new(Some(service.audience.clone()), place);
+    }
 }
 
 /// Adds the route of a URL, as the flag of its kind does.

@@ -182,21 +182,7 @@ pub(crate) fn config_text(emulator: &Emulator, lines: &[(&'static str, String)])
                 azure_emulator::AUTHORITY
             ),
         ),
-        (
-            "network",
-            format!(
-                "ca_file = \"ca.pem\"\nresolve = {{ \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{}:443\" = \"{}\", \"{MISNAMED_HOST}:443\" = \"{}\" }}\n",
-                azure_emulator::ENTRA_HOST,
-                emulator.entra_address(),
-                azure_emulator::FHIR_HOST,
-                emulator.fhir_address(),
-                azure_emulator::DICOM_HOST,
-                emulator.dicom_address(),
-                azure_emulator::OAUTH_HOST,
-                emulator.oauth_address(),
-                emulator.fhir_address(),
-            ),
-        ),
+        ("network", network_text(emulator)),
     ];
     for (table, added) in lines {
         match tables.iter_mut().find(|(name, _)| name == table) {
@@ -216,6 +202,24 @@ pub(crate) fn config_text(emulator: &Emulator, lines: &[(&'static str, String)])
         }
     }
     text
+}
+
+/// The keys of `[network]` that lead Azure's names to the emulator.
+pub(crate) fn network_text(emulator: &Emulator) -> String {
+    let addresses = [
+        (azure_emulator::ENTRA_HOST, emulator.entra_address()),
+        (azure_emulator::FHIR_HOST, emulator.fhir_address()),
+        (azure_emulator::DICOM_HOST, emulator.dicom_address()),
+        (azure_emulator::OAUTH_HOST, emulator.oauth_address()),
+        (
+            azure_emulator::RESOURCE_MANAGER_HOST,
+            emulator.resource_manager_address(),
+        ),
+        (MISNAMED_HOST, emulator.fhir_address()),
+    ];
+    let entry = |(host, address)| format!("\"{host}:443\" = \"{address}\"");
+    let resolve = addresses.map(entry).join(", ");
+    format!("ca_file = \"ca.pem\"\nresolve = {{ {resolve} }}\n")
 }
 
 fn config(emulator: &Emulator, files: &TempDir, lines: &[(&'static str, String)]) -> Config {

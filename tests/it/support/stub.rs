@@ -137,7 +137,12 @@ pub(crate) async fn ask(keys: &Keys) -> Result<AccessToken, CredentialError> {
     let name: Arc<str> = "default".into();
     config.credentials.insert(name.clone(), keys.clone());
     let connections = Connections::new(&config.network).expect("a client");
-    let credentials = Credentials::new(&config, &connections, &Clock::default());
+    let credentials = Credentials::new(
+        &config.credentials,
+        &config.secret_variables,
+        &connections,
+        &Clock::default(),
+    );
     let credential = &credentials[&name];
     let audience = Audience::parse(FHIR_AUDIENCE).expect("an audience");
     credential.token(Some(&audience)).await

@@ -4,7 +4,7 @@ use crate::config::{RouteKind, ServiceUrl};
 
 /// A service of Azure Health Data Services, or an Azure API for FHIR.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Resource {
+pub(crate) struct Resource {
     kind: &'static str,
     /// `workspace/service`, or the account.
     name: String,
@@ -13,7 +13,7 @@ pub(super) struct Resource {
 impl Resource {
     /// Reads the names from the host: `workspace-service.fhir.…`. The name of a workspace has no
     /// hyphen.
-    pub(super) fn of(upstream: &ServiceUrl, kind: RouteKind) -> Option<Self> {
+    pub(crate) fn of(upstream: &ServiceUrl, kind: RouteKind) -> Option<Self> {
         let host = upstream.host();
         let name = host.strip_suffix(upstream.azure_domain()?)?;
         let name = name.strip_suffix('.')?;
@@ -34,14 +34,24 @@ impl Resource {
         })
     }
 
+    /// `workspace/service`, or the account.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The workspace. An Azure API for FHIR has none.
+    pub(super) fn workspace(&self) -> Option<&str> {
+        self.name.split_once('/').map(|(workspace, _)| workspace)
+    }
+
     /// A command that prints the resource id, which contains names that are not in the URL.
-    pub(super) fn id_command(&self) -> String {
+    pub(crate) fn id_command(&self) -> String {
         let Self { kind, name } = self;
         format!("az resource list --resource-type {kind} --query \"[?name=='{name}'].id\" -o tsv")
     }
 
     /// A command that prints the audience of the resource's tokens.
-    pub(super) fn audience_command(&self) -> String {
+    pub(crate) fn audience_command(&self) -> String {
         let id = self.id_command();
         format!("az resource show --ids \"$({id})\" --query properties.authenticationConfiguration")
     }

@@ -1,0 +1,555 @@
+//! `ahds-proxy init` and `--workspace`: services found through Azure Resource Manager.
+
+use std::{io::Write as _, path::Path, process::Stdio};
+
+use azure_emulator::{
+    AUTHORITY, CLIENT_ID, CLIENT_SECRET, DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, Fault, Inventory,
+    Options, Service, Subscription, TENANT, Workspace,
+};
+use tempfile::TempDir;
+
+use crate::support::{
+    client, network_text,
+    process::{self, Process, text},
+    terminal,
+};
+
+const ELSEWHERE: &str = "e15e0000-0000-4000-8000-000000000001";
+
+/// The emulator, and a folder with a configuration that leads to it and has no routes.
+struct Scene {
+    emulator: Emulator,
+    folder: TempDir,
+}
+
+/// The output of a run.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Scene {
+    async fn new(inventory: Inventory) -> Self {
+        let options = Options {
+            samples: true,
+            ..Options::default()
+        };
+        let emulator = Emulator::start(options).await.expect("started");
+        emulator.resource_manager().set_inventory(inventory);
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).expect("written");
+        };
+        write("ca.pem", emulator.ca_pem());
+        write("secret", CLIENT_SECRET);
+        write(
+            "base.toml",
+            &format!(
+                "listen = [\"127.0.0.1:0\"]\nadmin = \"127.0.0.1:0\"\n[network]\n{}\
+                 [credentials.default.client-secret]\ntenant = \"{TENANT}\"\n\
+                 client_id = \"{CLIENT_ID}\"\nsecret = {{ file = \"secret\" }}\n\
+                 authority = \"{AUTHORITY}\"\n",
+                network_text(&emulator)
+            ),
+        );
+        Self { emulator, folder }
+    }
+
+    fn command(&self, line: &str) -> std::process::Command {
+        let mut arguments = vec!["--config", "base.toml"];
+        arguments.extend(line.split_whitespace());
+        let mut command = process::command(&arguments);
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    async fn run(&self, line: &str) -> Ran {
+        let output = process::output(self.command(line)).await;
+        Ran {
+            code: output.status.code(),
+            stdout: text(&output.stdout).to_owned(),
+            stderr: text(&output.stderr).to_owned(),
+        }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+fn workspace(name: &str, fhir: &[&str], dicom: &[&str]) -> Workspace {
+    let url = |service: &&str| format!("https://{name}-{service}.fhir.azurehealthcareapis.com");
+    Workspace {
+        name: name.to_owned(),
+        group: "group".to_owned(),
+        fhir: fhir
+            .iter()
+            .map(|service| Service::new(service, &url(service)))
+            .collect(),
+        dicom: dicom
+            .iter()
+            .map(|service| Service::new(service, DICOM_AUDIENCE))
+            .collect(),
+    }
+}
+
+fn subscription(number: u8, name: &str, workspaces: Vec<Workspace>) -> Subscription {
+    Subscription {
+        id: format!("5ca1ab1e-0000-4000-8000-0000000000{number:02}"),
+        name: name.to_owned(),
+        workspaces,
+        accounts: Vec::new(),
+        is_closed: false,
+    }
+}
+
+/// More of everything than fits on a page.
+fn many() -> Inventory {
+    let mut last = subscription(
+        4,
+        "Research",
+        vec![workspace("lab", &["a", "b", "c"], &["pacs"])],
+    );
+    last.accounts = ["one", "two", "three"]
+        .map(|name| Service::new(name, &format!("https://{name}.azurehealthcareapis.com")))
+        .into();
+    Inventory {
+        subscriptions: vec![
+            subscription(1, "Empty", Vec::new()),
+            subscription(
+                2,
+                "Clinic",
+                vec![
+                    workspace("ward1", &["fhir"], &[]),
+                    workspace("ward2", &["fhir"], &[]),
+                    workspace("ward3", &["fhir"], &["dicom"]),
+                ],
+            ),
+            subscription(3, "None", vec![workspace("bare", &[], &[])]),
+            last,
+        ],
+    }
+}
+
+/// The demo's services, each changed.
+fn demo(change: impl Fn(&mut Service)) -> Inventory {
+    let mut inventory = Inventory::demo();
+    for subscription in &mut inventory.subscriptions {
+        for workspace in &mut subscription.workspaces {
+            workspace.fhir.iter_mut().for_each(&change);
+            workspace.dicom.iter_mut().for_each(&change);
+        }
+    }
+    inventory
+}
+
+#[tokio::test]
+async fn one_service_of_each_kind_needs_no_question() {
+    let scene = Scene::new(Inventory::demo()).await;
+    let ran = scene.run("init").await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ran.stdout, "");
+    assert!(ran.stderr.contains("2 services seen by"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("read and write  (Demo)"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("\n  ahds-proxy\n  curl "),
+        "{}",
+        ran.stderr
+    );
+    let written = std::fs::read_to_string(scene.path("ahds-proxy.toml")).expect("written");
+    for line in [
+        format!("upstream = \"{FHIR_AUDIENCE}\""),
+        format!("audience = \"{DICOM_AUDIENCE}\""),
+        "# FHIR service demo/fhir in subscription Demo: public network; you may read and write"
+            .to_owned(),
+    ] {
+        assert!(written.contains(&line), "{line} in {written}");
+    }
+
+    // It serves, with the credentials and the network of the file that it was found with.
+    let mut command = process::run(Path::new("ahds-proxy.toml"));
+    command.current_dir(scene.folder.path());
+    let proxy = Process::start(command);
+    let (address, _) = proxy.addresses().await;
+    for path in ["/fhir/Patient?_count=1", "/dicom/v2/changefeed?limit=1"] {
+        let response = client::get(address, path).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_exists_is_replaced_only_by_force() {
+    let scene = Scene::new(Inventory::demo()).await;
+    let output = scene.path("ahds-proxy.toml");
+    std::fs::write(&output, "# mine").expect("written");
+    let ran = scene.run("init").await;
+    assert_eq!(ran.code, Some(2));
+    assert!(
+        ran.stderr.contains("ahds-proxy.toml exists already"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("--force"), "{}", ran.stderr);
+    assert_eq!(std::fs::read_to_string(&output).expect("there"), "# mine");
+    assert_eq!(
+        scene.emulator.entra().token_requests(),
+        0,
+        "nothing was asked"
+    );
+
+    let ran = scene.run("init --force").await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(
+        std::fs::read_to_string(&output)
+            .expect("there")
+            .contains("[routes.fhir]")
+    );
+
+    let ran = scene.run("init --output missing/x.toml").await;
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.stderr.contains("missing/x.toml cannot be written"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("--output -"), "{}", ran.stderr);
+    let names: Vec<_> = std::fs::read_dir(scene.folder.path())
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+}
+
+#[tokio::test]
+async fn all_pages_of_all_lists_are_read() {
+    let scene = Scene::new(many()).await;
+    let ran = scene.run("init --all --output -").await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for service in [
+        "ward1-fhir.fhir",
+        "ward2-fhir.fhir",
+        "ward3-fhir.fhir",
+        "ward3-dicom.dicom",
+        "lab-a.fhir",
+        "lab-b.fhir",
+        "lab-c.fhir",
+        "lab-pacs.dicom",
+        "//one",
+        "//two",
+        "//three",
+    ] {
+        let upstream = format!("{service}.azurehealthcareapis.com\"\n# as Azure");
+        assert!(
+            ran.stdout.contains(&upstream),
+            "{service} in {}",
+            ran.stdout
+        );
+    }
+    std::fs::write(scene.path("all.toml"), &ran.stdout).expect("written");
+    let mut command = process::command(&["check", "--config", "all.toml"]);
+    command.current_dir(scene.folder.path());
+    let output = process::output(command).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+
+    let ran = scene
+        .run("init --subscription clinic --workspace WARD3 --output -")
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(
+        ran.stdout.matches("\nupstream").count(),
+        2,
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stdout.contains("[routes.dicom]"), "{}", ran.stdout);
+
+    let ran = scene.run("init --output -").await;
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("take all with --all"), "{}", ran.stderr);
+    assert_eq!(ran.stdout, "");
+}
+
+#[tokio::test]
+async fn a_person_at_a_terminal_chooses() {
+    let scene = Scene::new(many()).await;
+    let (mut shown, end) = terminal::open();
+    let mut command = scene.command("init --subscription Research --output -");
+    command.stdin(Stdio::from(end));
+    let mut init = Process::start(command);
+    init.until_stderr(|text| text.contains("Serve which?").then_some(()))
+        .await;
+    shown.write_all(b"99\n").expect("typed");
+    init.until_stderr(|text| {
+        text.contains("`99` is not a number from 1 to 7")
+            .then_some(())
+    })
+    .await;
+    shown.write_all(b"1,4\n").expect("typed");
+    assert_eq!(init.ended().await.code(), Some(0), "{}", init.stderr());
+    let written = init.stdout();
+    assert!(
+        written.contains("[routes.fhir]\n") && written.contains("[routes.dicom]\n"),
+        "{written}"
+    );
+    assert!(
+        written.contains("lab-a.fhir") && written.contains("lab-pacs.dicom"),
+        "{written}"
+    );
+    assert_eq!(written.matches("\nupstream").count(), 2, "{written}");
+}
+
+#[tokio::test]
+async fn a_service_that_will_refuse_is_named_beforehand() {
+    let fhir = "Microsoft.HealthcareApis/workspaces/fhirservices/resources/read";
+    let cases: Vec<(Box<dyn Fn(&mut Service)>, &str, &str)> = vec![
+        (
+            Box::new(|service| service.data_actions = Vec::new()),
+            "has no role on its data",
+            "az role assignment create --role \"FHIR Data Reader\"",
+        ),
+        (
+            Box::new(move |service| service.data_actions = vec![fhir.to_owned()]),
+            "read only",
+            "read_only = true",
+        ),
+        (
+            Box::new(|service| service.is_private = true),
+            "private network only",
+            "(VPN)",
+        ),
+        (
+            Box::new(|service| service.tenant = ELSEWHERE.to_owned()),
+            "accepts tokens of tenant",
+            "az login --tenant e15e0000",
+        ),
+    ];
+    for (change, cause, remedy) in cases {
+        let scene = Scene::new(demo(change)).await;
+        let ran = scene.run("init --output -").await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let printed = format!("{}{}", ran.stderr, ran.stdout);
+        assert!(printed.contains(cause), "{cause} in {printed}");
+        assert!(printed.contains(remedy), "{remedy} in {printed}");
+    }
+}
+
+#[tokio::test]
+async fn each_failure_has_its_sentence() {
+    let empty = || Inventory {
+        subscriptions: Vec::new(),
+    };
+    let closed = || {
+        let mut inventory = Inventory::demo();
+        inventory.subscriptions[0].is_closed = true;
+        inventory
+    };
+    let bare = || Inventory {
+        subscriptions: vec![subscription(1, "Empty", Vec::new())],
+    };
+    let foreign = Fault::respond(
+        200,
+        r#"{"value":[],"nextLink":"https://evil.example/subscriptions?api-version=1"}"#,
+    );
+    for (inventory, fault, line, cause, remedy) in [
+        (
+            empty(),
+            None,
+            "init",
+            "sees no Azure subscription",
+            "az login --tenant TENANT",
+        ),
+        (
+            bare(),
+            None,
+            "init",
+            "sees no FHIR or DICOM service; searched: Empty",
+            "\"Reader\"",
+        ),
+        (
+            closed(),
+            None,
+            "init",
+            "in the subscription Demo: ",
+            "\"Reader\"",
+        ),
+        (
+            Inventory::demo(),
+            Some(Fault::Unauthorized),
+            "init",
+            "the token is of another tenant",
+            "az login --tenant TENANT",
+        ),
+        (
+            Inventory::demo(),
+            Some(Fault::Forbidden),
+            "init",
+            "may not read there",
+            "\"Reader\"",
+        ),
+        (
+            Inventory::demo(),
+            Some(Fault::Close),
+            "init",
+            "does not respond",
+            "ahds-proxy https://WS-FHIR",
+        ),
+        (
+            Inventory::demo(),
+            Some(Fault::respond(200, "<html>")),
+            "init",
+            "is not one of Azure Resource Manager's",
+            "captive portal",
+        ),
+        (
+            Inventory::demo(),
+            Some(foreign),
+            "init",
+            "is not one of Azure Resource Manager's",
+            "captive portal",
+        ),
+        (
+            Inventory::demo(),
+            Some(Fault::respond(503, "")),
+            "init",
+            "responded with 503",
+            "Try again",
+        ),
+        (
+            Inventory::demo(),
+            None,
+            "init --subscription Dema",
+            "no subscription `Dema`",
+            "It sees: Demo.",
+        ),
+        (
+            empty(),
+            None,
+            "init --subscription Demo",
+            "no subscription `Demo`",
+            "no subscription at all",
+        ),
+        (
+            Inventory::demo(),
+            None,
+            "init --workspace dema",
+            "in a workspace `dema`",
+            "ahds-proxy init",
+        ),
+        (
+            Inventory::demo(),
+            None,
+            "--workspace dema",
+            "in a workspace `dema`",
+            "ahds-proxy init",
+        ),
+    ] {
+        let scene = Scene::new(inventory).await;
+        if let Some(fault) = fault {
+            scene.emulator.resource_manager().faults().always(fault);
+        }
+        let ran = scene.run(line).await;
+        assert_eq!(ran.code, Some(1), "{line}: {}", ran.stderr);
+        assert!(ran.stderr.contains(cause), "{cause} in {}", ran.stderr);
+        assert!(ran.stderr.contains(remedy), "{remedy} in {}", ran.stderr);
+        assert!(!scene.path("ahds-proxy.toml").exists());
+    }
+}
+
+#[tokio::test]
+async fn one_subscription_that_cannot_be_read_does_not_hide_the_others() {
+    let mut inventory = many();
+    inventory.subscriptions[0].is_closed = true;
+    let scene = Scene::new(inventory).await;
+    let ran = scene.run("init --all --output -").await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("warning: in the subscription Empty: "),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(
+        ran.stdout.matches("\nupstream").count(),
+        11,
+        "{}",
+        ran.stdout
+    );
+}
+
+#[tokio::test]
+async fn a_throttled_request_is_sent_again() {
+    let scene = Scene::new(Inventory::demo()).await;
+    let faults = scene.emulator.resource_manager().faults();
+    faults.next(2, Fault::Throttle(std::time::Duration::ZERO));
+    let ran = scene.run("init --output -").await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_workspace_needs_no_file_of_its_own() {
+    let scene = Scene::new(Inventory::demo()).await;
+    let mut command = scene.command("--workspace demo");
+    command.stdin(Stdio::null());
+    let proxy = Process::start(command);
+    let (address, _) = proxy.addresses().await;
+    let response = client::get(address, "/fhir/Patient?_count=1").await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    let log = proxy.stderr();
+    assert!(log.contains("upstream=https://demo-dicom.dicom"), "{log}");
+
+    let scene = Scene::new(many()).await;
+    let ran = scene.run("check --workspace lab").await;
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("has 3 FHIR services: https://lab-a."),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("ahds-proxy init --workspace lab"),
+        "{}",
+        ran.stderr
+    );
+    let ran = scene
+        .run("--workspace demo --fhir https://a.fhir.azurehealthcareapis.com")
+        .await;
+    assert_eq!(ran.code, Some(2));
+}
+
+#[tokio::test]
+async fn the_audience_comes_from_azure_and_is_compared_with_it() {
+    let scene = Scene::new(demo(|service| {
+        service.audiences = vec!["https://own.example".to_owned()];
+    }))
+    .await;
+    let ran = scene.run("check --workspace demo").await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(
+        ran.stdout.matches("audience https://own.example").count(),
+        2,
+        "{}",
+        ran.stdout
+    );
+
+    let line = format!("check --online --fhir {FHIR_AUDIENCE}");
+    let ran = scene.run(&line).await;
+    assert_eq!(ran.code, Some(1));
+    let expected = format!("Azure names https://own.example for demo/fhir, not {FHIR_AUDIENCE}");
+    assert!(ran.stdout.contains(&expected), "{}", ran.stdout);
+    assert!(
+        ran.stdout
+            .contains("Write `audience = \"https://own.example\"` below [routes.fhir]")
+    );
+
+    // Whoever may not ask gets no row.
+    let faults = scene.emulator.resource_manager().faults();
+    faults.always(Fault::Forbidden);
+    let ran = scene.run(&line).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stdout);
+    assert!(ran.stdout.contains("6 checks: 6 ok"), "{}", ran.stdout);
+}
