@@ -92,8 +92,9 @@ pub async fn run<E: fmt::Display>(
             () = signals.stop() => break,
         }
     }
-    tracing::info!(drain_s = config.drain.as_secs_f32(), "stopping");
     let proxy = running.proxy.clone();
+    say_what_is_awaited(proxy.in_flight(), config.drain);
+    proxy.stop();
     let at_once = async {
         signals.stop().await;
         proxy.cut_off();
@@ -103,6 +104,19 @@ pub async fn run<E: fmt::Display>(
         () = at_once => tracing::warn!("stopped at once"),
     }
     Ok(())
+}
+
+fn say_what_is_awaited(requests: usize, drain: Duration) {
+    let drain_s = drain.as_secs_f32();
+    if requests == 0 {
+        tracing::info!(drain_s, "stopping");
+        return;
+    }
+    tracing::info!(
+        requests,
+        drain_s,
+        "stopping once the requests in flight have finished; a second Ctrl-C or SIGTERM ends them"
+    );
 }
 
 /// Binds every address, starts to fetch the first tokens, and serves in the background.

@@ -28,6 +28,8 @@ static WITHHELD: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 
 /// The largest output. It is larger than any token with the text around it.
 const MAX_OUTPUT: u64 = 1 << 20;
+/// The time after which the log names a program that still runs.
+const SLOW: Duration = Duration::from_secs(5);
 /// The time for a program to end by itself after SIGTERM.
 const TERMINATE: Duration = Duration::from_secs(2);
 /// The time to wait for output after the program's end. A child of the program may keep the pipe
@@ -169,7 +171,8 @@ async fn run(call: Call<'_>) -> Result<Finished, SubprocessError> {
         },
     })?;
     let mut group = Group::of(&child);
-    let result = timeout(call.limit, collect(&mut child)).await;
+    let running = naming_slow(&call, collect(&mut child));
+    let result = timeout(call.limit, running).await;
     match result {
         Ok(Ok(finished)) => {
             group.disarm();
@@ -184,6 +187,23 @@ async fn run(call: Call<'_>) -> Result<Finished, SubprocessError> {
             Err(SubprocessError::Timeout(call.limit))
         }
     }
+}
+
+/// Logs the name of a program that takes long, since all requests for its token wait.
+async fn naming_slow<T>(call: &Call<'_>, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    if let Ok(done) = timeout(SLOW, &mut work).await {
+        return done;
+    }
+    let name = call.program.file_name().unwrap_or_default();
+    tracing::warn!(
+        running_s = SLOW.as_secs(),
+        ended_after_s = call.limit.as_secs(),
+        remedy = "If it never ends, run it yourself to see what it waits for.",
+        "{} still runs, and requests wait for its token",
+        name.to_string_lossy()
+    );
+    work.await
 }
 
 async fn collect(child: &mut Child) -> io::Result<Finished> {

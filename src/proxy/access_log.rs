@@ -4,16 +4,14 @@
 //! of the query.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, request::Parts};
 
 use super::{
+    lifecycle::Lifecycle,
     progress::Progress,
     request_id::{self, RequestId},
 };
@@ -59,13 +57,13 @@ pub(super) struct LogEntry {
     progress: Option<Arc<Progress>>,
     upstream_time: Option<Duration>,
     request_id: Option<HeaderValue>,
-    /// Whether the proxy is stopping at once and cuts off all requests in flight.
-    is_cut_off: Arc<AtomicBool>,
+    lifecycle: Arc<Lifecycle>,
     outcome: Outcome,
 }
 
 impl LogEntry {
-    pub(super) fn new(head: &Parts, is_cut_off: &Arc<AtomicBool>) -> Self {
+    pub(super) fn new(head: &Parts, lifecycle: &Arc<Lifecycle>) -> Self {
+        lifecycle.begin_request();
         Self {
             start: Instant::now(),
             method: known_method(&head.method),
@@ -76,7 +74,7 @@ impl LogEntry {
             progress: None,
             upstream_time: None,
             request_id: request_id::given(&head.headers),
-            is_cut_off: is_cut_off.clone(),
+            lifecycle: lifecycle.clone(),
             outcome: Outcome::ClientLeft,
         }
     }
@@ -123,7 +121,8 @@ impl LogEntry {
 
 impl Drop for LogEntry {
     fn drop(&mut self) {
-        if self.outcome == Outcome::ClientLeft && self.is_cut_off.load(Ordering::Relaxed) {
+        self.lifecycle.end_request();
+        if self.outcome == Outcome::ClientLeft && self.lifecycle.is_cut_off() {
             self.outcome = Outcome::CutOff;
         }
         tracing::info!(

@@ -205,6 +205,18 @@ impl Failure {
         }
     }
 
+    pub(super) fn stopping() -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "proxy_internal_response",
+                "transient",
+                "The proxy is stopping and has no token yet. Send the request again once it runs.",
+            )
+        }
+    }
+
     fn client_too_slow() -> Self {
         Self::new(
             StatusCode::REQUEST_TIMEOUT,

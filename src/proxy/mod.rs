@@ -2,6 +2,7 @@
 //! named steps. Each other file is one part of a step.
 
 mod access_log;
+mod advice;
 mod body;
 mod checks;
 mod concurrency;
@@ -9,22 +10,21 @@ mod decompress;
 mod failure;
 mod guard;
 mod headers;
+mod lifecycle;
 mod links;
 mod minimum_rate;
 mod pipeline;
 mod progress;
 mod replay;
 mod request_id;
+mod response_fault;
 mod retry;
 mod route;
 mod send;
 mod service;
 mod timers;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use http::{Request, Response};
 use parking_lot::RwLock;
@@ -33,6 +33,7 @@ use crate::{
     config::Config,
     server::{Handler, RequestBody},
 };
+use lifecycle::Lifecycle;
 use pipeline::{Entry, Pipeline};
 
 pub(crate) use body::ResponseBody;
@@ -45,19 +46,18 @@ pub(crate) use route::Route;
 pub(crate) struct Proxy {
     /// The pipeline of the current configuration. A request in flight keeps the one it began with.
     current: Arc<RwLock<Arc<Pipeline>>>,
-    /// Set when the proxy cuts off all requests in flight, whichever configuration they began with.
-    is_cut_off: Arc<AtomicBool>,
+    lifecycle: Arc<Lifecycle>,
     entry: Entry,
 }
 
 impl Proxy {
     /// Serves `routes` through this many listeners, which share out `limits.requests`.
     pub(crate) fn new(routes: Vec<Arc<Route>>, config: &Config, listeners: usize) -> Self {
-        let is_cut_off = Arc::default();
-        let pipeline = Pipeline::new(routes, config, listeners, &is_cut_off);
+        let lifecycle = Arc::default();
+        let pipeline = Pipeline::new(routes, config, listeners, &lifecycle);
         Self {
             current: Arc::new(RwLock::new(Arc::new(pipeline))),
-            is_cut_off,
+            lifecycle,
             entry: Entry::default(),
         }
     }
@@ -93,7 +93,7 @@ impl Proxy {
             routes,
             config,
             listener_count,
-            &self.is_cut_off,
+            &self.lifecycle,
         ));
         *self.current.write() = pipeline;
     }
@@ -101,7 +101,17 @@ impl Proxy {
     /// Notes that the requests in flight are cut off now. Without this, the access log would say
     /// that their clients left.
     pub(crate) fn cut_off(&self) {
-        self.is_cut_off.store(true, Ordering::Relaxed);
+        self.lifecycle.cut_off();
+    }
+
+    /// Notes that the process is stopping: requests that wait for a token do not wait much longer.
+    pub(crate) fn stop(&self) {
+        self.lifecycle.stop();
+    }
+
+    /// The number of requests in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.lifecycle.in_flight()
     }
 
     fn pipeline(&self) -> Arc<Pipeline> {

@@ -2,7 +2,7 @@
 //! authenticate, prepare, send, retry, relay. [`DownloadBody`] then streams the body of the
 //! response.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header, request, response};
@@ -11,12 +11,14 @@ use http_body_util::Full;
 
 use super::{
     access_log::{LogEntry, Outcome},
+    advice::advise,
     body::{self, ClientBody, Download, DownloadBody, ResponseBody, UploadBody},
     checks,
     concurrency::{ConcurrencyLimit, Permit},
     failure::Failure,
     guard::{self, Caller, Guard, Transport},
     headers,
+    lifecycle::Lifecycle,
     links::{self, Links, ListenerKind},
     progress::{Progress, Timeouts},
     retry,
@@ -44,8 +46,7 @@ pub(super) struct Pipeline {
     /// The number of listeners that share `limits.requests`. A reload keeps it.
     listener_count: usize,
     timers: Timers,
-    /// See [`super::Proxy`].
-    is_cut_off: Arc<AtomicBool>,
+    lifecycle: Arc<Lifecycle>,
 }
 
 /// The listener that a request came through.
@@ -63,7 +64,7 @@ impl Pipeline {
         routes: Vec<Arc<Route>>,
         config: &Config,
         listener_count: usize,
-        is_cut_off: &Arc<AtomicBool>,
+        lifecycle: &Arc<Lifecycle>,
     ) -> Self {
         Self {
             concurrency: ConcurrencyLimit::new(
@@ -80,7 +81,7 @@ impl Pipeline {
             limits: config.limits.clone(),
             listener_count,
             timers: Timers::default(),
-            is_cut_off: is_cut_off.clone(),
+            lifecycle: lifecycle.clone(),
         }
     }
 
@@ -95,7 +96,7 @@ impl Pipeline {
         request: Request<RequestBody>,
     ) -> Response<ResponseBody> {
         let (head, body) = request.into_parts();
-        let mut log = LogEntry::new(&head, &self.is_cut_off);
+        let mut log = LogEntry::new(&head, &self.lifecycle);
         let located = self.locate(entry, head.uri.path());
         let error_format = ErrorFormat::new(&head, located);
         let has_pages = located.is_some_and(|located| located.route.pages);
@@ -134,25 +135,27 @@ impl Pipeline {
         let interaction = Interaction::of(route.kind, &head.method, located.rest(&head));
         log.set_route(&route.name, interaction.resource);
         let permit = self.admit(entry, located, &interaction, &head, &body)?;
-        let token = authenticate(route, &interaction).await?;
+        let token = self.authenticate(route, &interaction).await?;
         let progress = Arc::new(Progress::new(self.timeouts));
         log.set_progress(&progress);
         let exchange = Exchange {
             route,
             links: links_of(entry, route, &head),
             response_plan: interaction.response,
+            is_binary: interaction.resource == "Binary",
             is_head_request: head.method == Method::HEAD,
             request_has_body: !body.is_end_stream(),
             token,
             progress,
             timers: &self.timers,
+            lifecycle: &self.lifecycle,
         };
         let (mut request, body_rewrite) = exchange.prepare(located, &interaction, head)?;
         let client = ClientBody::new(body, exchange.progress.clone(), self.limits.request_body);
         let upload = exchange.upload(&mut request, client, body_rewrite).await?;
         let first_response = exchange.send(&request, upload).await?;
         let final_response = exchange.retry(&mut request, first_response).await?;
-        let (response_head, download) = exchange.relay(final_response)?;
+        let (response_head, download) = exchange.relay(&request, final_response)?;
         // The response's head counts as progress. All sending and waiting is in this time.
         let upstream_time = exchange.progress.moved();
         log.set_head(response_head.status, &response_head.headers, upstream_time);
@@ -193,21 +196,29 @@ impl Pipeline {
         permit.ok_or_else(|| Failure::too_many_requests(self.limits.requests))
     }
 
+    /// Waits for the route's token. A request to a public endpoint does not wait: it gets the token in
+    /// use, or none.
+    async fn authenticate(
+        &self,
+        route: &Route,
+        interaction: &Interaction,
+    ) -> Result<Option<Arc<Token>>, Failure> {
+        if interaction.is_public {
+            return Ok(route.source.at_hand());
+        }
+        if let Some(token) = route.source.current() {
+            return Ok(Some(token));
+        }
+        tracing::debug!(route = &*route.name, "the request waits for a token");
+        // Boxed, since most requests do not wait and need no memory for it.
+        let waiting = Box::pin(self.lifecycle.wait_for(route.source.token()));
+        let token = waiting.await.ok_or_else(Failure::stopping)?;
+        Ok(Some(token?))
+    }
+
     fn no_such_route(&self) -> Failure {
         Failure::no_such_route(self.routes.iter().map(|route| route.prefix()))
     }
-}
-
-/// Waits for the route's token. A request to a public endpoint does not wait: it gets the token in
-/// use, or none.
-async fn authenticate(
-    route: &Route,
-    interaction: &Interaction,
-) -> Result<Option<Arc<Token>>, Failure> {
-    if interaction.is_public {
-        return Ok(route.source.at_hand());
-    }
-    Ok(Some(route.source.token().await?))
 }
 
 /// The links to rewrite, with the proxy's name as the client called it. `None` if the route keeps
@@ -228,11 +239,14 @@ struct Exchange<'a> {
     /// The links to rewrite in the response. The request then asks for a whole response that is not
     /// compressed.
     response_plan: Option<Plan>,
+    /// The request is for a resource whose content type clients choose.
+    is_binary: bool,
     is_head_request: bool,
     request_has_body: bool,
     token: Option<Arc<Token>>,
     progress: Arc<Progress>,
     timers: &'a Timers,
+    lifecycle: &'a Lifecycle,
 }
 
 impl Exchange<'_> {
@@ -299,6 +313,7 @@ impl Exchange<'_> {
                 self.token.as_ref(),
                 &self.progress,
                 self.timers,
+                self.lifecycle,
             );
             // Boxed for the same reason as in `upload`.
             if let Some(second_response) = Box::pin(retrying).await? {
@@ -317,7 +332,11 @@ impl Exchange<'_> {
 
     /// Makes the response that the client gets, without the headers of the upstream's connection
     /// and with links that lead back to the proxy.
-    fn relay(&self, response: UpstreamResponse) -> Result<(response::Parts, Download), Failure> {
+    fn relay(
+        &self,
+        request: &Request<()>,
+        response: UpstreamResponse,
+    ) -> Result<(response::Parts, Download), Failure> {
         let (mut head, body) = response.into_parts();
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             // The request had no Upgrade header, which is never forwarded.
@@ -333,15 +352,20 @@ impl Exchange<'_> {
             // client's connection ends with this response.
             headers::announce_end(&mut head.headers);
         }
-        if head.status == StatusCode::UNAUTHORIZED {
-            retry::explain_challenge(self.route, &mut head.headers);
-        }
+        advise(self.route, request.uri().path(), self.is_binary, &mut head);
         // Whatever the upstream speaks. hyper sets the version that the client speaks.
         head.version = http::Version::HTTP_11;
         if let Some(links) = &self.links {
             links.in_response_headers(&mut head.headers);
         }
-        let download = match self.body_rewrite(&head, !body.is_end_stream()) {
+        let rewrite = self.body_rewrite(&head, !body.is_end_stream());
+        tracing::debug!(
+            route = &*self.route.name,
+            plan = ?self.response_plan,
+            is_body_rewritten = rewrite.is_some(),
+            "links of the response"
+        );
+        let download = match rewrite {
             None => Download::Plain(body),
             Some(_) if self.is_head_request => {
                 links::describe_rewritten_response(&mut head.headers);

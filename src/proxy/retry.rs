@@ -1,17 +1,18 @@
 //! Retries by status: with a new token after a 401, and after a wait if the service throttles
-//! requests. A 401 that requires more than a token gets an explanation of its challenge.
+//! requests.
 
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
 use tokio::time::sleep;
 
 use super::{
     body::UploadBody,
     failure::Failure,
+    lifecycle::Lifecycle,
     progress::Progress,
     route::Route,
     send::{UpstreamResponse, authorize, send},
@@ -30,7 +31,6 @@ const MIN_WAIT: Duration = Duration::from_millis(100);
 /// The header that names the wait in milliseconds. Services that send it round `Retry-After` up to
 /// whole seconds.
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-ms-retry-after-ms");
-const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// Replaces the token that the upstream refused, and sends the request again. A request to a public
 /// endpoint may have gone out without a token, and gets the first one. `None` if there is no other
@@ -42,18 +42,36 @@ pub(super) async fn with_new_token(
     refused: Option<&Arc<Token>>,
     progress: &Progress,
     timers: &Timers,
+    lifecycle: &Lifecycle,
 ) -> Result<Option<UpstreamResponse>, Failure> {
     let token = match refused {
-        Some(refused) => route.source.replace(refused).await?,
-        None => Some(route.source.token().await?),
+        Some(refused) => lifecycle.wait_for(route.source.replace(refused)).await,
+        None => {
+            let first = lifecycle.wait_for(route.source.token()).await;
+            first.map(|token| token.map(Some))
+        }
     };
+    let token = token.ok_or_else(Failure::stopping)??;
     // Even if this request cannot be sent again, the next request uses the new token.
+    let route_name = &*route.name;
     let Some(token) = token else {
+        tracing::debug!(
+            route = route_name,
+            "not sent again: there is no other token"
+        );
         return Ok(None);
     };
     let Some(body) = progress.wait_for_body().await else {
+        tracing::debug!(
+            route = route_name,
+            "not sent again: the body is not in memory"
+        );
         return Ok(None);
     };
+    tracing::debug!(
+        route = route_name,
+        "the request is sent again with a new token"
+    );
     authorize(request, &token);
     progress.moved();
     let upload = UploadBody::whole(body, None);
@@ -89,6 +107,11 @@ pub(super) async fn after_waiting(
             break;
         };
         time_left = left;
+        tracing::debug!(
+            route = &*route.name,
+            wait_s = wait.as_secs_f32(),
+            "the service throttles requests; the request is sent again after the wait"
+        );
         // Frees the response's connection before the wait.
         drop(response);
         sleep(wait).await;
@@ -120,35 +143,4 @@ fn wait(response: &UpstreamResponse, received: SystemTime) -> Option<Duration> {
 fn milliseconds(headers: &HeaderMap) -> Option<Duration> {
     let milliseconds = headers.get(RETRY_AFTER_MS)?.to_str().ok()?;
     milliseconds.trim().parse().ok().map(Duration::from_millis)
-}
-
-/// Adds the remedy to a 401 that requires more than a token: a claims challenge
-/// (learn.microsoft.com/entra/identity-platform/claims-challenge). The response is the service's,
-/// so the header has no `error` (RFC 9209, section 2.1).
-pub(super) fn explain_challenge(route: &Route, headers: &mut HeaderMap) {
-    if !is_claims_challenge(headers) {
-        return;
-    }
-    let audience = route.source.audience();
-    let scope = audience.map_or_else(String::new, |audience| {
-        format!(" --scope {audience}/.default")
-    });
-    let details = format!(
-        "the service wants a sign-in that satisfies another policy (a claims challenge); as a user, \
-         run: az logout, then az login{scope}; as an application, ask an administrator"
-    );
-    tracing::warn!(route = &*route.name, "{details}");
-    // An audience contains no character that would end the quoted string.
-    if let Ok(value) = HeaderValue::from_str(&format!("ahds-proxy; details=\"{details}\"")) {
-        headers.append(PROXY_STATUS, value);
-    }
-}
-
-fn is_claims_challenge(headers: &HeaderMap) -> bool {
-    let challenges = headers.get_all(header::WWW_AUTHENTICATE);
-    challenges.iter().any(|challenge| {
-        challenge
-            .to_str()
-            .is_ok_and(|challenge| challenge.contains("insufficient_claims"))
-    })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Uri, request::Parts, uri::PathAndQuery};
 
-use super::{failure::Failure, links::BaseUrls};
+use super::{failure::Failure, links::BaseUrls, response_fault::FaultLog};
 use crate::{
     config::{self, RouteKind},
     token::Source,
@@ -27,6 +27,7 @@ pub(crate) struct Route {
     pub(super) pages: bool,
     pub(super) source: Arc<Source>,
     pub(super) pool: Pool,
+    pub(super) faults: FaultLog,
 }
 
 impl Route {
@@ -49,6 +50,7 @@ impl Route {
             pages: config.pages,
             source,
             pool,
+            faults: FaultLog::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use rustls::{AlertDescription as Alert, CertificateError, Error};
 
-use super::log_limit::LogLimit;
+use crate::telemetry::LogLimit;
 
 /// Logs failed handshakes. The number of lines is limited, since a client may try repeatedly.
 #[derive(Debug, Default)]

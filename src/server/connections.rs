@@ -11,8 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::{
     active::Active,
     idleness::{Idleness, Waiting},
-    log_limit::LogLimit,
 };
+use crate::telemetry::LogLimit;
 
 /// The number of connections beyond the limit that may take a moment to close in an orderly way.
 /// Any others are cut off.

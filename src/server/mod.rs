@@ -19,7 +19,6 @@ mod idleness;
 mod io;
 mod limits;
 mod listener;
-mod log_limit;
 mod peer_socket;
 mod refused_head;
 mod request_body;

@@ -10,8 +10,9 @@ use tokio::{
 
 use super::{
     connection, connections::Connections, handler::Handler, limits::Limits, listener::Listener,
-    log_limit::LogLimit, stop::stopped,
+    stop::stopped,
 };
+use crate::telemetry::LogLimit;
 
 /// The pause after `accept` failed for lack of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,5 +1,8 @@
 //! Logging. No line, at any level, contains a token, a query string, a resource id or a UID.
 
+mod limit;
 pub(crate) mod lines;
 pub(crate) mod log;
 mod text;
+
+pub(crate) use limit::LogLimit;

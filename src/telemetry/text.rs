@@ -117,11 +117,20 @@ impl Visit for Fields<'_, '_> {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if value.is_empty() || value.contains([' ', '"', '=']) {
-            self.write(field, format_args!("{value:?}"));
-        } else {
+        let needs_quotes = value.is_empty() || value.contains([' ', '"', '=']);
+        if !needs_quotes {
             self.write(field, format_args!("{value}"));
+        } else if value.contains('"') && !value.contains(['\'', '\\']) {
+            // A command can be copied out of the line as it is.
+            self.write(field, format_args!("'{value}'"));
+        } else {
+            self.write(field, format_args!("{value:?}"));
         }
+    }
+
+    /// Seconds, of which people read the tenth.
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.write(field, format_args!("{value:.1}"));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {

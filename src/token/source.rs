@@ -130,18 +130,23 @@ impl Source {
     /// Returns a token that has not expired: the current one, or the result of the one fetch that
     /// all callers share.
     pub(crate) async fn token(self: &Arc<Self>) -> Result<Arc<Token>, Unavailable> {
-        let Current { generation, token } = self.current.lock().clone();
-        if let Some(token) = token {
-            let now = self.clock.now();
-            if token.is_alive(now) {
-                if token.renew_on <= now {
-                    self.renew_in_background(generation);
-                }
-                return Ok(token);
-            }
+        let generation = self.current.lock().generation;
+        match self.current() {
+            Some(token) => Ok(token),
+            None => self.fetch(generation).await,
         }
-        // Boxed, since most requests do not fetch and need no memory for it.
-        Box::pin(self.fetch(generation)).await
+    }
+
+    /// Returns the current token, unless it has expired. If it is time to renew the token, this
+    /// begins in the background.
+    pub(crate) fn current(self: &Arc<Self>) -> Option<Arc<Token>> {
+        let Current { generation, token } = self.current.lock().clone();
+        let now = self.clock.now();
+        let token = token.filter(|token| token.is_alive(now))?;
+        if token.renew_on <= now {
+            self.renew_in_background(generation);
+        }
+        Some(token)
     }
 
     /// The wall-clock time that decides whether tokens have expired.
@@ -307,9 +312,10 @@ impl Source {
                         credential = &*self.name.credential,
                         kind = self.credential.kind(),
                         audience = self.name.audience.as_ref().map(tracing::field::display),
+                        remedy = failure.error.remedy,
                         retry_in_s = failure.pause().as_secs_f32(),
                         "no token: {}",
-                        failure.error
+                        failure.error.message
                     );
                 }
                 *self.failure.lock() = Some(failure.clone());
@@ -322,6 +328,12 @@ impl Source {
     }
 
     async fn request(&self) -> Result<Arc<Token>, CredentialError> {
+        tracing::debug!(
+            credential = &*self.name.credential,
+            kind = self.credential.kind(),
+            audience = self.name.audience.as_ref().map(tracing::field::display),
+            "token requested"
+        );
         // Boxed, since the size is that of the largest kind of credential.
         let access = Box::pin(self.credential.token(self.name.audience.as_ref())).await?;
         let now = self.clock.now();

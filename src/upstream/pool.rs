@@ -9,7 +9,7 @@
 
 use std::{
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -227,7 +227,22 @@ impl Shared {
     }
 
     async fn open(&self) -> Result<Connection, ConnectError> {
-        connection::open(&self.connector, &self.origin, self.version).await
+        let begun = Instant::now();
+        let opened = connection::open(&self.connector, &self.origin, self.version).await;
+        let host = &self.origin;
+        match &opened {
+            Ok(connection) => tracing::debug!(
+                %host,
+                protocol = match connection {
+                    Connection::Http1(_) => "HTTP/1.1",
+                    Connection::Http2(_) => "HTTP/2",
+                },
+                took_us = begun.elapsed().as_micros(),
+                "connection opened"
+            ),
+            Err(error) => tracing::debug!(%host, "no connection: {error}"),
+        }
+        opened
     }
 
     /// A connection that can take a request now.

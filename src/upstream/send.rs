@@ -40,7 +40,10 @@ impl Pool {
         rebuild: impl Fn(RetryReason) -> F,
     ) -> Result<Response<ResponseBody>, SendError> {
         // Boxed, since most requests do not need the memory for it.
-        let rebuild = |reason| Box::pin(rebuild(reason));
+        let rebuild = |reason| {
+            tracing::debug!(host = %self.shared.origin, ?reason, "the request is sent again");
+            Box::pin(rebuild(reason))
+        };
         let mut may_repeat = head.method().is_safe() && body.is_end_stream();
         let mut leased = self.shared.lease().await?;
         let mut attempts = 1;
@@ -103,6 +106,11 @@ impl Pool {
         head: &Request<()>,
         body: RequestBody,
     ) -> Result<Response<ResponseBody>, NoResponse> {
+        tracing::debug!(
+            host = %self.shared.origin,
+            is_reused = leased.is_reused,
+            "the request takes a connection"
+        );
         let wire = match leased.connection {
             Connection::Http1(wire) => wire,
             // Boxed, since most requests do not need the memory for it.

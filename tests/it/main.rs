@@ -3,6 +3,8 @@
 #[cfg(unix)]
 mod aadsts;
 mod admin;
+#[cfg(unix)]
+mod advice;
 mod anonymous;
 mod architecture;
 #[cfg(unix)]

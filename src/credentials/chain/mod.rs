@@ -54,6 +54,8 @@ impl Chain {
             match source.attempt(audience, is_last).await {
                 Ok(token) => return self.settle(index, token, audience).await,
                 Err(failure) => {
+                    let why = &failure.error.message;
+                    tracing::debug!(source = failure.name, "auto passes a source over: {why}");
                     let is_final = failure.standing == Standing::Final;
                     failures.push(failure);
                     if is_final {
