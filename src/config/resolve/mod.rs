@@ -5,6 +5,7 @@
 
 mod credentials;
 mod environment;
+mod forward_proxy;
 mod listeners;
 mod overrides;
 mod plain_http;
@@ -202,11 +203,11 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
         plain_http::check(&overrides.value, &endpoints, report);
     }
     Config {
+        network: network(file.network, &listeners, env, report),
         listen: listeners.listen,
         admin: listeners.admin,
         routes,
         credentials,
-        network: network(file.network, report),
         limits: file.limits,
         security: Security {
             allow_remote: file.security.allow_remote.or(false),
@@ -230,7 +231,12 @@ fn values<T>(list: Read<Vec<At<T>>>) -> Vec<T> {
     list.into_iter().map(|at| at.value).collect()
 }
 
-fn network(table: NetworkTable, report: &mut Report) -> Network {
+fn network(
+    table: NetworkTable,
+    listeners: &listeners::Listeners,
+    env: &Env<'_>,
+    report: &mut Report,
+) -> Network {
     let mut extra_roots = Vec::new();
     if let Some(at) = table.ca_file.given() {
         match certificates::read(&at.value) {
@@ -244,6 +250,7 @@ fn network(table: NetworkTable, report: &mut Report) -> Network {
     Network {
         extra_roots,
         resolve: values(table.resolve),
+        proxy: forward_proxy::resolve(table.proxy, listeners, env, report),
         connect_timeout: table.connect_timeout,
         response_timeout: table.response_timeout,
         idle_timeout: table.idle_timeout,
