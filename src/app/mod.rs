@@ -200,6 +200,11 @@ fn unchangeable(old: &Config, new: &Config) -> Vec<&'static str> {
 
 /// Logs the routes, and the warnings about the configuration.
 fn announce(config: &Config, warnings: &[String]) {
+    let network = &config.network;
+    if let Some(proxy) = &network.proxy {
+        let named_by = proxy.named_by();
+        tracing::info!(address = %proxy, named_by, "HTTP proxy for connections to other machines");
+    }
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -211,6 +216,7 @@ fn announce(config: &Config, warnings: &[String]) {
             audience = route.audience.as_ref().map(tracing::field::display),
             credential = &*route.credential,
             kind = config.credentials[&route.credential].kind().name,
+            proxy = network.proxy_to_service(&route.upstream).map(tracing::field::display),
             "route"
         );
     }

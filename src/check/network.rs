@@ -8,7 +8,7 @@ use rustls::CertificateError;
 use super::Outcome;
 use crate::{
     config::Route,
-    upstream::{ConnectError, Connections, Origin, Rejected, Session},
+    upstream::{ConnectError, Connections, Distrust, Origin, Session},
     x509::Certificate,
 };
 
@@ -29,12 +29,18 @@ pub(super) async fn resolve(connections: &Connections, origin: &Origin, route: &
                     addresses.push(address);
                 }
             }
-            Outcome::ok(addresses.join(", "))
+            let list = addresses.join(", ");
+            Outcome::ok(match found.proxy {
+                // Whether this machine can resolve the host as well does not matter.
+                Some(proxy) => format!("resolved by the proxy {proxy}, which is at {list}"),
+                None => list,
+            })
         }
         Err(ConnectError::Timeout { after, .. }) => Outcome::failed(
             format!("no name server responded within {} s", after.as_secs_f32()),
             "Check the network, VPN and name servers of this machine.",
         ),
+        Err(ConnectError::Proxy(error)) => Outcome::failed(error.problem(), error.remedy()),
         Err(_) => Outcome::failed(
             format!("the host name {} does not resolve", route.upstream.host()),
             format!(
@@ -57,8 +63,12 @@ fn is_private(ip: IpAddr) -> bool {
 pub(super) async fn connect(connections: &Connections, origin: &Origin, route: &Route) -> Outcome {
     match connections.inspect(origin, route.http).await {
         Ok(None) => Outcome::ok("connected; plain HTTP on loopback, without TLS"),
-        Ok(Some(session)) => Outcome::ok(describe(&session)),
-        Err(rejected) => refused(&rejected, route),
+        Ok(Some(session)) => {
+            let way = connections.proxy_to(origin);
+            let way = way.map(|proxy| format!(", through the proxy {proxy}"));
+            Outcome::ok(describe(&session) + &way.unwrap_or_default())
+        }
+        Err(error) => refused(&error, route),
     }
 }
 
@@ -93,15 +103,12 @@ fn day(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d").to_string()
 }
 
-fn refused(rejected: &Rejected, route: &Route) -> Outcome {
+fn refused(error: &ConnectError, route: &Route) -> Outcome {
     let name = &route.name;
     let host = route.upstream.host();
-    match &rejected.error {
-        ConnectError::Certificate { reason, .. } => {
-            let shown = rejected.certificate.as_ref().map(whose);
-            let shown = shown.map_or_else(String::new, |shown| format!(": {shown}"));
-            distrust(reason, &host, name, &shown)
-        }
+    match error {
+        ConnectError::Certificate(error) => distrust(error, &host, name),
+        ConnectError::Proxy(error) => Outcome::failed(error.problem(), error.remedy()),
         ConnectError::Tcp { reason, .. } => Outcome::failed(
             format!("{host} does not accept connections: {reason}"),
             format!(
@@ -109,15 +116,15 @@ fn refused(rejected: &Rejected, route: &Route) -> Outcome {
                  missing VPN keeps this machine from it."
             ),
         ),
-        ConnectError::Timeout { after, .. } => Outcome::failed(
+        ConnectError::Timeout { after, via, .. } => Outcome::failed(
             format!(
-                "{host} accepted no connection within {} s (network.connect_timeout)",
+                "{host} accepted no connection{via} within {} s (network.connect_timeout)",
                 after.as_secs_f32()
             ),
             "Check whether a firewall or a missing VPN keeps this machine from it.",
         ),
-        ConnectError::Tls { .. } => Outcome::failed(
-            format!("TLS with {host} failed before it showed a trusted certificate"),
+        ConnectError::Tls { via, .. } => Outcome::failed(
+            format!("TLS with {host}{via} failed before it showed a trusted certificate"),
             format!(
                 "Check the port of `upstream` in [routes.{name}], and whether a firewall or proxy on \
                  the way breaks TLS connections off."
@@ -137,10 +144,12 @@ fn refused(rejected: &Rejected, route: &Route) -> Outcome {
     }
 }
 
-fn distrust(reason: &CertificateError, host: &str, route: &str, shown: &str) -> Outcome {
+fn distrust(distrust: &Distrust, host: &str, route: &str) -> Outcome {
     use CertificateError as Error;
+    let shown = distrust.certificate.as_ref().map(whose);
+    let shown = shown.map_or_else(String::new, |shown| format!(": {shown}"));
     let failed = |what: &str, remedy: &str| Outcome::failed(format!("{what}{shown}"), remedy);
-    match reason {
+    match &distrust.reason {
         Error::Expired | Error::ExpiredContext { .. } => failed(
             "the certificate has expired",
             "Check this machine's clock. If it is right, the server's owner has to renew the certificate.",
@@ -161,8 +170,10 @@ fn distrust(reason: &CertificateError, host: &str, route: &str, shown: &str) -> 
         ),
         Error::UnknownIssuer => failed(
             "the certificate's issuer is not trusted",
-            "If a TLS-inspecting proxy of your organization or a private CA issued it, set ca_file in \
-             [network] to that CA's certificate (PEM). If not, do not trust this server.",
+            &format!(
+                "{} If neither is so, do not trust this server.",
+                distrust.remedy()
+            ),
         ),
         // Two CAs have the same name. The demo, for example, makes a new CA at each start.
         Error::BadSignature => failed(

@@ -15,7 +15,7 @@ use super::{
     grammar,
     report::{At, Read, Report},
     secrets,
-    values::{Word, parse_duration},
+    values::{ProxySetting, Word, parse_duration},
     walk::{Item, Table},
 };
 
@@ -194,6 +194,7 @@ values! {
     EndpointUrl = endpoint;
     Listen = parsed(grammar::listen);
     Prefix = parsed(Prefix::parse);
+    ProxySetting = parsed(ProxySetting::parse);
     ServiceUrl = parsed(ServiceUrl::parse);
     Tenant = parsed(Tenant::parse);
 }

@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, uri::Scheme};
 use rustls::pki_types::CertificateDer;
 
 pub use credentials::*;
@@ -39,9 +39,9 @@ pub use resolve::{
     load_token_config, parse, reload,
 };
 pub use values::{
-    Audience, AutoSource, ByteSize, EndpointUrl, GivenSecret, HttpVersion, LinkMode, Listen,
-    LogFormat, Prefix, ResolveOverride, RouteKind, SecretRef, SecretRefError, ServiceUrl, Tenant,
-    ValueError, Word, parse_duration,
+    Audience, AutoSource, ByteSize, EndpointUrl, ForwardProxy, GivenSecret, HttpVersion, LinkMode,
+    Listen, LogFormat, Prefix, ResolveOverride, RouteKind, SecretRef, SecretRefError, ServiceUrl,
+    Tenant, ValueError, Word, parse_duration,
 };
 
 /// The configuration of a running proxy.
@@ -124,6 +124,8 @@ pub struct Network {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Fixed addresses of hosts, like those of `curl --resolve`.
     pub resolve: Vec<ResolveOverride>,
+    /// The HTTP proxy of this network. `None` if every connection is direct.
+    pub proxy: Option<ForwardProxy>,
     /// The time limit for DNS, TCP and TLS together. Default 10 s.
     pub connect_timeout: Duration,
     /// The time limit from the request's end to the response's head. Default 120 s.
@@ -136,6 +138,27 @@ impl Network {
     /// Whether an address belongs to this machine, so that nobody can read along.
     pub fn is_near(address: SocketAddr) -> bool {
         address.ip().to_canonical().is_loopback()
+    }
+
+    /// The fixed address of a host, which is in lower case.
+    pub fn pinned(&self, host: &str, port: u16) -> Option<SocketAddr> {
+        let mut entries = self.resolve.iter();
+        let entry = entries.find(|entry| entry.host == host && entry.port == port)?;
+        Some(entry.address)
+    }
+
+    /// The HTTP proxy through which connections to a host go. Plain http stays on this machine. A
+    /// fixed address is meant for connections from here.
+    pub fn proxy_to(&self, is_tls: bool, host: &str, port: u16) -> Option<&ForwardProxy> {
+        let is_direct =
+            !is_tls || values::is_of_this_machine(host) || self.pinned(host, port).is_some();
+        let proxy = self.proxy.as_ref().filter(|_| !is_direct)?;
+        proxy.is_for(host).then_some(proxy)
+    }
+
+    /// The HTTP proxy through which connections to a service go.
+    pub fn proxy_to_service(&self, url: &ServiceUrl) -> Option<&ForwardProxy> {
+        self.proxy_to(*url.scheme() == Scheme::HTTPS, &url.host(), url.port())
     }
 }
 

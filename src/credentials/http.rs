@@ -1,5 +1,5 @@
 //! Small requests to the endpoints that issue tokens. They are bounded in time and size, and never
-//! follow a redirect or go through an HTTP proxy.
+//! follow a redirect.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Limited};
 
 use super::CredentialError;
-use crate::upstream::{self, Connections, Pools};
+use crate::upstream::{self, Connections, Pools, SendError};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_RESPONSE: usize = 1 << 20;
@@ -20,6 +20,7 @@ pub(super) const TRY_AGAIN: &str = "Try again in a moment.";
 /// A client for identity endpoints. Clones share connections.
 #[derive(Debug, Clone)]
 pub(super) struct IdentityEndpoints {
+    connections: Connections,
     pools: std::sync::Arc<Pools>,
 }
 
@@ -81,7 +82,13 @@ impl IdentityEndpoints {
     pub(super) fn new(connections: &Connections) -> Self {
         Self {
             pools: std::sync::Arc::new(connections.pools()),
+            connections: connections.clone(),
         }
+    }
+
+    /// A client for endpoints of this machine's platform, which no HTTP proxy can reach.
+    pub(super) fn direct(&self) -> Self {
+        Self::new(&self.connections.direct())
     }
 
     /// Sends a GET and reads the whole response, whatever its status. A redirect is a response,
@@ -161,7 +168,7 @@ impl IdentityEndpoints {
         host: &str,
     ) -> Result<Response, CredentialError> {
         let response = self.pools.send(request, body).await;
-        let response = response.map_err(|error| unreachable(host, &error.to_string()))?;
+        let response = response.map_err(|error| unsent(host, &error))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_RESPONSE)
             .collect()
@@ -173,6 +180,19 @@ impl IdentityEndpoints {
             body: body.to_bytes(),
             received: SystemTime::now(),
         })
+    }
+}
+
+fn unsent(host: &str, error: &SendError) -> CredentialError {
+    let parts = match error {
+        SendError::Connect(error) => error.in_parts(),
+        _ => None,
+    };
+    match parts {
+        Some((problem, remedy)) => {
+            CredentialError::transient(format!("no token from {host}: {problem}"), remedy)
+        }
+        None => unreachable(host, &error.to_string()),
     }
 }
 

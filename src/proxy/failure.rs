@@ -15,7 +15,7 @@ use super::{body::UploadError, progress::Late};
 use crate::{
     config::RouteKind,
     token::Unavailable,
-    upstream::{ConnectError, SendError},
+    upstream::{ConnectError, ProxyFailure, SendError},
 };
 
 const PROXY_STATUS: &str = "proxy-status";
@@ -257,15 +257,23 @@ impl Failure {
                 return Self::new(status, "connection_timeout", "timeout", detail);
             }
             ConnectError::Dns(_) => "dns_error",
-            ConnectError::Tcp { reason, .. } => match reason.kind() {
-                io::ErrorKind::ConnectionRefused => "connection_refused",
-                io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                    "destination_ip_unroutable"
+            ConnectError::Tcp { reason, .. } => unconnected(reason),
+            ConnectError::Proxy(error) => match &error.failure {
+                ProxyFailure::Unreached(_) | ProxyFailure::Silent(_) => {
+                    let status = StatusCode::GATEWAY_TIMEOUT;
+                    return Self::new(status, "connection_timeout", "timeout", detail);
                 }
-                _ => "destination_unavailable",
+                ProxyFailure::Dns => "dns_error",
+                ProxyFailure::Tcp(reason) => unconnected(reason),
+                ProxyFailure::Closed => "connection_terminated",
+                ProxyFailure::NotHttp => "http_protocol_error",
+                ProxyFailure::NoCredentials
+                | ProxyFailure::WrongCredentials
+                | ProxyFailure::OtherScheme(_) => "proxy_configuration_error",
+                ProxyFailure::Refused(_) => "destination_unavailable",
             },
             ConnectError::Exposed { .. } => "proxy_configuration_error",
-            ConnectError::Certificate { .. } => "tls_certificate_error",
+            ConnectError::Certificate(_) => "tls_certificate_error",
             ConnectError::Tls { .. } => "tls_protocol_error",
         };
         Self::bad_gateway(kind, detail)
@@ -348,6 +356,17 @@ impl From<SendError> for Failure {
             }
             SendError::Protocol => Self::bad_gateway("http_protocol_error", detail),
         }
+    }
+}
+
+/// The error type of RFC 9209 for a TCP connection that failed.
+fn unconnected(reason: &io::Error) -> &'static str {
+    match reason.kind() {
+        io::ErrorKind::ConnectionRefused => "connection_refused",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "destination_ip_unroutable"
+        }
+        _ => "destination_unavailable",
     }
 }
 

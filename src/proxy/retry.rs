@@ -44,13 +44,14 @@ pub(super) async fn with_new_token(
     timers: &Timers,
     lifecycle: &Lifecycle,
 ) -> Result<Option<UpstreamResponse>, Failure> {
-    let token = match refused {
-        Some(refused) => lifecycle.wait_for(route.source.replace(refused)).await,
-        None => {
-            let first = lifecycle.wait_for(route.source.token()).await;
-            first.map(|token| token.map(Some))
+    let source = &route.source;
+    let another = async {
+        match refused {
+            Some(refused) => source.replace(refused).await,
+            None => source.token().await.map(Some),
         }
     };
+    let token = lifecycle.wait_for(another).await;
     let token = token.ok_or_else(Failure::stopping)??;
     // Even if this request cannot be sent again, the next request uses the new token.
     let route_name = &*route.name;

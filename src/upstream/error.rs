@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, io, time::Duration};
 
-use super::request_body::SourceError;
+use super::{distrust::Distrust, proxy_error::ProxyError, request_body::SourceError, via::Via};
 
 /// The reason why no connection can be made at all. It shows at start.
 #[derive(Debug, thiserror::Error)]
@@ -30,21 +30,18 @@ pub enum ConnectError {
         reason: io::Error,
     },
     /// The server's certificate is not trusted.
-    #[error(
-        "the certificate of {host} is not trusted: {reason}; behind a TLS-inspecting proxy, or with \
-         a private CA, name its certificate in network.ca_file"
-    )]
-    Certificate {
-        /// Host and port.
-        host: String,
-        /// The error of rustls.
-        reason: rustls::CertificateError,
-    },
+    #[error("{}", with_remedy(&.0.problem(), &.0.remedy()))]
+    Certificate(Box<Distrust>),
+    /// The HTTP proxy on the way made no connection.
+    #[error("{}", with_remedy(&.0.problem(), &.0.remedy()))]
+    Proxy(Box<ProxyError>),
     /// TLS failed for another reason.
-    #[error("TLS with {host} failed: {reason}")]
+    #[error("TLS with {host}{via} failed: {reason}")]
     Tls {
         /// Host and port.
         host: String,
+        /// The way.
+        via: Via,
         /// The error of rustls or of the system.
         reason: io::Error,
     },
@@ -58,13 +55,43 @@ pub enum ConnectError {
         host: String,
     },
     /// The connection was not ready within `network.connect_timeout`.
-    #[error("{host} did not accept a connection within {}s", .after.as_secs_f32())]
+    #[error("{host} did not accept a connection{via} within {}s", .after.as_secs_f32())]
     Timeout {
         /// Host and port.
         host: String,
+        /// The way.
+        via: Via,
         /// The limit that passed.
         after: Duration,
     },
+}
+
+impl ConnectError {
+    /// The problem as a clause, and its remedy as a sentence, of an error that has a remedy apart.
+    pub fn in_parts(&self) -> Option<(String, String)> {
+        match self {
+            Self::Certificate(distrust) => Some((distrust.problem(), distrust.remedy())),
+            Self::Proxy(error) => Some((error.problem(), error.remedy())),
+            _ => None,
+        }
+    }
+}
+
+impl From<ProxyError> for ConnectError {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(Box::new(error))
+    }
+}
+
+/// A problem with its remedy, as clauses without a full stop.
+fn with_remedy(problem: &str, remedy: &str) -> String {
+    let mut rest = remedy.trim_end_matches('.').chars();
+    let first = rest.next().map(|first| first.to_ascii_lowercase());
+    format!(
+        "{problem}; {}{}",
+        first.map_or_else(String::new, String::from),
+        rest.as_str()
+    )
 }
 
 /// The reason why a request got no response head.

@@ -3,7 +3,10 @@
 use rustls::ProtocolVersion;
 
 use super::{Connections, Resolved, error::ConnectError, origin::Origin};
-use crate::{config::HttpVersion, x509::Certificate};
+use crate::{
+    config::{ForwardProxy, HttpVersion},
+    x509::Certificate,
+};
 
 /// The result of a TLS handshake.
 #[derive(Debug)]
@@ -16,20 +19,15 @@ pub struct Session {
     pub certificate: Option<Certificate>,
 }
 
-/// A failed handshake, and the certificate if the server presented one.
-#[derive(Debug, thiserror::Error)]
-#[error("{error}")]
-pub struct Rejected {
-    /// The reason of the failure.
-    pub error: ConnectError,
-    /// The certificate. It is not trusted, so anyone may have made it.
-    pub certificate: Option<Certificate>,
-}
-
 impl Connections {
-    /// The addresses to which connections to `origin` go.
+    /// The addresses to which connections for `origin` go.
     pub async fn resolve(&self, origin: &Origin) -> Result<Resolved, ConnectError> {
         self.connector.resolve(origin).await
+    }
+
+    /// The HTTP proxy through which connections to `origin` go.
+    pub fn proxy_to(&self, origin: &Origin) -> Option<&ForwardProxy> {
+        self.connector.proxy_to(origin)
     }
 
     /// Connects as a pool does, and closes the connection. `None` without TLS.
@@ -37,18 +35,13 @@ impl Connections {
         &self,
         origin: &Origin,
         version: HttpVersion,
-    ) -> Result<Option<Session>, Rejected> {
-        let (connector, witness) = self.connector.speaking(version).witnessed();
-        let connected = connector.connect(origin).await;
-        let certificate = witness.seen().and_then(Certificate::from_der);
-        match connected {
-            Ok(stream) => Ok(stream.tls_version().map(|version| Session {
-                version: name(version),
-                is_http2: stream.is_http2(),
-                certificate,
-            })),
-            Err(error) => Err(Rejected { error, certificate }),
-        }
+    ) -> Result<Option<Session>, ConnectError> {
+        let stream = self.connector.speaking(version).connect(origin).await?;
+        Ok(stream.tls_version().map(|version| Session {
+            version: name(version),
+            is_http2: stream.is_http2(),
+            certificate: stream.certificate().and_then(Certificate::from_der),
+        }))
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod connect;
 mod connection;
+mod distrust;
 mod error;
 pub mod http1;
 mod idle;
@@ -14,6 +15,7 @@ mod list_field;
 mod origin;
 mod pool;
 mod pools;
+mod proxy_error;
 mod request_body;
 mod response_body;
 mod retry_after;
@@ -21,22 +23,28 @@ mod send;
 mod socket;
 mod stream;
 mod tls;
+mod tunnel;
+mod via;
 
 use crate::config::{HttpVersion, Network};
 
 pub use connect::{Connector, Resolved};
+pub use distrust::Distrust;
 pub use error::{ConnectError, SendError, StartError};
-pub use inspect::{Rejected, Session};
+pub use inspect::Session;
 pub use list_field::members;
 pub use origin::Origin;
 pub use pool::Pool;
 pub use pools::Pools;
+pub use proxy_error::{ProxyError, ProxyFailure};
 pub use request_body::{RequestBody, SourceError};
 pub use response_body::{BodyError, ResponseBody};
 pub use retry_after::{date, retry_after};
 pub use send::RetryReason;
+pub use via::Via;
 
-/// The parts that every pool shares: trust roots, TLS session tickets, resolve overrides.
+/// The parts that every pool shares: trust roots, TLS session tickets, resolve overrides, the HTTP
+/// proxy.
 #[derive(Debug, Clone)]
 pub struct Connections {
     connector: Connector,
@@ -48,6 +56,14 @@ impl Connections {
         Ok(Self {
             connector: Connector::new(network)?,
         })
+    }
+
+    /// Connections that leave out the HTTP proxy, and share everything else.
+    #[must_use]
+    pub fn direct(&self) -> Self {
+        Self {
+            connector: self.connector.direct(),
+        }
     }
 
     /// A new pool of connections to `origin` that speak `version`.

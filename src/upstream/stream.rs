@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use rustls::ProtocolVersion;
+use rustls::{ProtocolVersion, pki_types::CertificateDer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
@@ -73,6 +73,17 @@ impl Stream {
         match &self.io {
             Io::Left(_) => None,
             Io::Right(stream) => stream.get_ref().1.protocol_version(),
+        }
+    }
+
+    /// The server's own certificate. `None` without TLS.
+    pub(super) fn certificate(&self) -> Option<CertificateDer<'static>> {
+        match &self.io {
+            Io::Left(_) => None,
+            Io::Right(stream) => {
+                let chain = stream.get_ref().1.peer_certificates()?;
+                Some(chain.first()?.clone().into_owned())
+            }
         }
     }
 

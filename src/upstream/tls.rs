@@ -1,14 +1,10 @@
 //! Verifies servers by the system's roots and `network.ca_file`. No setting switches this off.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
-use parking_lot::Mutex;
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
-    client::{
-        Resumption,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
@@ -17,39 +13,40 @@ use rustls_platform_verifier::Verifier;
 use super::StartError;
 use crate::config::{HttpVersion, Network};
 
-/// The verifier of all connections.
-pub(super) fn verifier(network: &Network) -> Result<Arc<Verifier>, StartError> {
-    Verifier::new_with_extra_roots(network.extra_roots.iter().cloned(), provider())
-        .map(Arc::new)
-        .map_err(StartError::Roots)
+tokio::task_local! {
+    /// The certificate that the verifier refused in this handshake.
+    static REFUSED: RefCell<Option<CertificateDer<'static>>>;
 }
 
 /// The client side of TLS 1.2 and 1.3, without ALPN.
-pub(super) fn client_config(verifier: Arc<Verifier>) -> Result<ClientConfig, StartError> {
+pub(super) fn client_config(network: &Network) -> Result<ClientConfig, StartError> {
+    let roots = network.extra_roots.iter().cloned();
+    let verifier = Verifier::new_with_extra_roots(roots, provider()).map_err(StartError::Roots)?;
     Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(StartError::Roots)?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
+        .with_custom_certificate_verifier(Arc::new(NotingVerifier(verifier)))
         .with_no_client_auth())
 }
 
-/// Records the certificate that a server presents, and leaves the decision to the real verifier.
+/// Runs a handshake, and returns the certificate that was refused in it.
+pub(super) async fn noting_refused<T>(
+    handshake: impl Future<Output = T>,
+) -> (T, Option<CertificateDer<'static>>) {
+    let noting = async {
+        let result = handshake.await;
+        (result, REFUSED.with(RefCell::take))
+    };
+    REFUSED.scope(RefCell::default(), noting).await
+}
+
+/// Leaves the decision to the real verifier, and notes the server's own certificate if it is refused,
+/// since the error of rustls does not contain it.
 #[derive(Debug)]
-pub(super) struct Witness {
-    verifier: Arc<Verifier>,
-    seen: Mutex<Option<CertificateDer<'static>>>,
-}
+struct NotingVerifier(Verifier);
 
-impl Witness {
-    /// The server's own certificate, trusted or not.
-    pub(super) fn seen(&self) -> Option<CertificateDer<'static>> {
-        let seen = self.seen.lock();
-        seen.clone()
-    }
-}
-
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for NotingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -58,10 +55,14 @@ impl ServerCertVerifier for Witness {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let certificate = end_entity.clone().into_owned();
-        *self.seen.lock() = Some(certificate);
-        self.verifier
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let verified =
+            self.0
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        if verified.is_err() {
+            let certificate = end_entity.clone().into_owned();
+            let _ = REFUSED.try_with(|refused| refused.replace(Some(certificate)));
+        }
+        verified
     }
 
     fn verify_tls12_signature(
@@ -70,7 +71,7 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
+        self.0
             .verify_tls12_signature(message, certificate, signature)
     }
 
@@ -80,29 +81,13 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
+        self.0
             .verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
+        self.0.supported_verify_schemes()
     }
-}
-
-/// A copy of `config` that trusts the same servers as `verifier` and records their certificates. It
-/// resumes no session, since a server presents no certificate then.
-pub(super) fn witnessed(
-    config: &ClientConfig,
-    verifier: Arc<Verifier>,
-) -> (Arc<ClientConfig>, Arc<Witness>) {
-    let witness = Arc::new(Witness {
-        verifier,
-        seen: Mutex::default(),
-    });
-    let mut config = config.clone();
-    config.resumption = Resumption::disabled();
-    config.dangerous().set_certificate_verifier(witness.clone());
-    (Arc::new(config), witness)
 }
 
 /// A copy of `config` that offers `version`. Copies share their session tickets.

@@ -14,7 +14,7 @@ use std::{
 
 use ahds_proxy::config::{
     Config, ConfigErrors, Credential, HttpVersion, LinkMode, Listen, LogFormat, Overrides, Route,
-    RouteKind, SecretRef, load, parse,
+    RouteKind, SecretRef, ServiceUrl, load, parse,
 };
 use proptest::prelude::*;
 
@@ -214,6 +214,8 @@ fn every_key_of_a_full_file_arrives() {
     assert!(!config.credentials.contains_key("elsewhere"));
 
     assert_eq!(config.network.resolve.len(), 2);
+    let proxy = config.network.proxy.as_ref().map(ToString::to_string);
+    assert_eq!(proxy.as_deref(), Some("proxy.example.org:3128"));
     assert_eq!(config.network.connect_timeout, Duration::from_millis(500));
     assert_eq!(config.network.response_timeout, Duration::from_secs(120));
     assert_eq!(config.network.idle_timeout, Duration::from_secs(3600));
@@ -339,6 +341,81 @@ secret = { env = "S" }
     let env = |name: &str| (name == "AZURE_AUTHORITY_HOST").then(|| "http://h".to_owned());
     let loaded = parse(Path::new("c.toml"), &az, &env);
     assert!(loaded.is_ok(), "az has no authority: {loaded:?}");
+}
+
+/// The proxy for a service, and the name of the key or variable that names the proxy.
+#[test]
+fn the_http_proxy_comes_from_the_key_or_the_environment() {
+    const UPSTREAM: &str = "https://ws-fhir.fhir.azurehealthcareapis.com";
+    let load = |key: &str, variables: &[(&str, &str)]| {
+        let text = format!("[routes.fhir]\nupstream = \"{UPSTREAM}\"\n[network]\n{key}\n");
+        let env = |name: &str| {
+            let mut set = variables.iter();
+            let found = set.find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        parse(Path::new("c.toml"), &text, &env)
+    };
+    let to = |upstream: &str, key: &str, variables: &[(&str, &str)]| {
+        let config = load(key, variables).unwrap_or_else(|errors| panic!("{errors}"));
+        let url = ServiceUrl::parse(upstream).expect("a URL");
+        let proxy = config.network.proxy_to_service(&url);
+        proxy.map(|proxy| format!("{proxy} by {}", proxy.named_by()))
+    };
+    let all = [
+        ("ALL_PROXY", "all.example:1"),
+        ("HTTPS_PROXY", "http://upper.example:2"),
+        ("https_proxy", "http://lower.example:3"),
+        ("HTTP_PROXY", "http://wrong.example:4"),
+        ("NO_PROXY", "10.0.0.0/8,*.lab.example"),
+    ];
+    let one = "proxy = \"http://u:p@key.example:5\"";
+    for (key, variables, expected) in [
+        ("", &[][..], None),
+        ("", &all[3..], None),
+        ("", &all, Some("lower.example:3 by https_proxy")),
+        (
+            "proxy = \"env\"",
+            &all[..2],
+            Some("upper.example:2 by HTTPS_PROXY"),
+        ),
+        ("", &all[..1], Some("all.example:1 by ALL_PROXY")),
+        ("proxy = \"off\"", &all, None),
+        (one, &all, Some("key.example:5 by network.proxy")),
+    ] {
+        let found = to(UPSTREAM, key, variables);
+        assert_eq!(found.as_deref(), expected, "{key} {variables:?}");
+    }
+    for direct in [
+        "http://localhost:9000",
+        "https://localhost:9000",
+        "https://127.0.0.1",
+        "https://[::1]",
+        "https://169.254.169.254",
+        "https://10.1.2.3",
+        "https://fhir.lab.example",
+        "https://pinned.example:8443",
+    ] {
+        let key = format!("{one}\nresolve = {{ \"pinned.example:8443\" = \"10.0.0.1:443\" }}");
+        assert_eq!(to(direct, &key, &all), None, "{direct}");
+    }
+    assert!(to("https://pinned.example", one, &all).is_some());
+
+    for (value, remedy) in [
+        ("socks5://u:hunter2@proxy.example:1", "http://HOST:PORT"),
+        ("http://u:hunter2@proxy.example:1/path", "http://HOST:PORT"),
+        ("http://u:hunter2/@proxy.example:1", "percent-encode"),
+        ("http://127.0.0.1:8080", "your network's proxy"),
+    ] {
+        let errors = load("", &[("HTTPS_PROXY", value)]).expect_err(value);
+        let text = errors.to_string();
+        assert!(text.contains("error: `HTTPS_PROXY`"), "{text}");
+        assert!(text.contains("--> HTTPS_PROXY"), "{text}");
+        assert!(text.contains(remedy), "{text}");
+        assert!(text.contains("set proxy = \"off\""), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(load("proxy = \"off\"", &[("HTTPS_PROXY", value)]).is_ok());
+    }
 }
 
 #[test]

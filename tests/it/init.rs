@@ -304,27 +304,30 @@ async fn a_person_at_a_terminal_chooses() {
     assert_eq!(written.matches("\nupstream").count(), 2, "{written}");
 }
 
+/// A change of the services, what is printed of it, and the remedy.
+type Refusing = (fn(&mut Service), &'static str, &'static str);
+
 #[tokio::test]
 async fn a_service_that_will_refuse_is_named_beforehand() {
-    let fhir = "Microsoft.HealthcareApis/workspaces/fhirservices/resources/read";
-    let cases: Vec<(Box<dyn Fn(&mut Service)>, &str, &str)> = vec![
+    const READ: &str = "Microsoft.HealthcareApis/workspaces/fhirservices/resources/read";
+    let cases: [Refusing; 4] = [
         (
-            Box::new(|service| service.data_actions = Vec::new()),
+            |service| service.data_actions = Vec::new(),
             "has no role on its data",
             "az role assignment create --role \"FHIR Data Reader\"",
         ),
         (
-            Box::new(move |service| service.data_actions = vec![fhir.to_owned()]),
+            |service| service.data_actions = vec![READ.to_owned()],
             "read only",
             "read_only = true",
         ),
         (
-            Box::new(|service| service.is_private = true),
+            |service| service.is_private = true,
             "private network only",
             "(VPN)",
         ),
         (
-            Box::new(|service| service.tenant = ELSEWHERE.to_owned()),
+            |service| service.tenant = ELSEWHERE.to_owned(),
             "accepts tokens of tenant",
             "az login --tenant e15e0000",
         ),
@@ -339,125 +342,76 @@ async fn a_service_that_will_refuse_is_named_beforehand() {
     }
 }
 
-#[tokio::test]
-async fn each_failure_has_its_sentence() {
-    let empty = || Inventory {
-        subscriptions: Vec::new(),
-    };
-    let closed = || {
-        let mut inventory = Inventory::demo();
-        inventory.subscriptions[0].is_closed = true;
-        inventory
-    };
-    let bare = || Inventory {
-        subscriptions: vec![subscription(1, "Empty", Vec::new())],
-    };
-    let foreign = Fault::respond(
-        200,
-        r#"{"value":[],"nextLink":"https://evil.example/subscriptions?api-version=1"}"#,
-    );
-    for (inventory, fault, line, cause, remedy) in [
-        (
-            empty(),
-            None,
-            "init",
-            "sees no Azure subscription",
-            "az login --tenant TENANT",
-        ),
-        (
-            bare(),
-            None,
-            "init",
-            "sees no FHIR or DICOM service; searched: Empty",
-            "\"Reader\"",
-        ),
-        (
-            closed(),
-            None,
-            "init",
-            "in the subscription Demo: ",
-            "\"Reader\"",
-        ),
-        (
-            Inventory::demo(),
-            Some(Fault::Unauthorized),
-            "init",
-            "the token is of another tenant",
-            "az login --tenant TENANT",
-        ),
-        (
-            Inventory::demo(),
-            Some(Fault::Forbidden),
-            "init",
-            "may not read there",
-            "\"Reader\"",
-        ),
-        (
-            Inventory::demo(),
-            Some(Fault::Close),
-            "init",
-            "does not respond",
-            "ahds-proxy https://WS-FHIR",
-        ),
-        (
-            Inventory::demo(),
-            Some(Fault::respond(200, "<html>")),
-            "init",
-            "is not one of Azure Resource Manager's",
-            "captive portal",
-        ),
-        (
-            Inventory::demo(),
-            Some(foreign),
-            "init",
-            "is not one of Azure Resource Manager's",
-            "captive portal",
-        ),
-        (
-            Inventory::demo(),
-            Some(Fault::respond(503, "")),
-            "init",
-            "responded with 503",
-            "Try again",
-        ),
-        (
-            Inventory::demo(),
-            None,
-            "init --subscription Dema",
-            "no subscription `Dema`",
-            "It sees: Demo.",
-        ),
-        (
-            empty(),
-            None,
-            "init --subscription Demo",
-            "no subscription `Demo`",
-            "no subscription at all",
-        ),
-        (
-            Inventory::demo(),
-            None,
-            "init --workspace dema",
-            "in a workspace `dema`",
-            "ahds-proxy init",
-        ),
-        (
-            Inventory::demo(),
-            None,
-            "--workspace dema",
-            "in a workspace `dema`",
-            "ahds-proxy init",
-        ),
-    ] {
-        let scene = Scene::new(inventory).await;
-        if let Some(fault) = fault {
-            scene.emulator.resource_manager().faults().always(fault);
-        }
-        let ran = scene.run(line).await;
+impl Scene {
+    /// A command fails, says why and how to go on, and writes nothing.
+    async fn fails(&self, line: &str, cause: &str, remedy: &str) {
+        let ran = self.run(line).await;
         assert_eq!(ran.code, Some(1), "{line}: {}", ran.stderr);
         assert!(ran.stderr.contains(cause), "{cause} in {}", ran.stderr);
         assert!(ran.stderr.contains(remedy), "{remedy} in {}", ran.stderr);
-        assert!(!scene.path("ahds-proxy.toml").exists());
+        assert!(!self.path("ahds-proxy.toml").exists());
+    }
+}
+
+#[tokio::test]
+async fn whoever_sees_nothing_is_told_why() {
+    let nothing = Scene::new(Inventory::default()).await;
+    let cause = "sees no Azure subscription";
+    nothing
+        .fails("init", cause, "az login --tenant TENANT")
+        .await;
+    let cause = "no subscription `Demo`";
+    nothing
+        .fails("init --subscription Demo", cause, "no subscription at all")
+        .await;
+
+    let bare = Scene::new(Inventory {
+        subscriptions: vec![subscription(1, "Empty", Vec::new())],
+    })
+    .await;
+    let cause = "sees no FHIR or DICOM service; searched: Empty";
+    bare.fails("init", cause, "\"Reader\"").await;
+
+    let mut closed = Inventory::demo();
+    closed.subscriptions[0].is_closed = true;
+    let closed = Scene::new(closed).await;
+    closed
+        .fails("init", "in the subscription Demo: ", "\"Reader\"")
+        .await;
+
+    let demo = Scene::new(Inventory::demo()).await;
+    let cause = "no subscription `Dema`";
+    demo.fails("init --subscription Dema", cause, "It sees: Demo.")
+        .await;
+    for line in ["init --workspace dema", "--workspace dema"] {
+        demo.fails(line, "in a workspace `dema`", "ahds-proxy init")
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn each_failure_of_resource_manager_has_its_sentence() {
+    let foreign = r#"{"value":[],"nextLink":"https://evil.example/subscriptions?api-version=1"}"#;
+    let of_another = "is not one of Azure Resource Manager's";
+    for (fault, cause, remedy) in [
+        (
+            Fault::Unauthorized,
+            "the token is of another tenant",
+            "az login --tenant TENANT",
+        ),
+        (Fault::Forbidden, "may not read there", "\"Reader\""),
+        (
+            Fault::Close,
+            "does not respond",
+            "ahds-proxy https://WS-FHIR",
+        ),
+        (Fault::respond(200, "<html>"), of_another, "captive portal"),
+        (Fault::respond(200, foreign), of_another, "captive portal"),
+        (Fault::respond(503, ""), "responded with 503", "Try again"),
+    ] {
+        let scene = Scene::new(Inventory::demo()).await;
+        scene.emulator.resource_manager().faults().always(fault);
+        scene.fails("init", cause, remedy).await;
     }
 }
 

@@ -32,6 +32,7 @@ mod device_code;
 mod documents;
 mod failures;
 mod fairness;
+mod forward_proxy;
 mod forwarding;
 mod guard;
 mod half_closed;

@@ -103,6 +103,10 @@ fn text(config: &Config) -> String {
         Some(address) => line(format_args!("admin   {address}")),
         None => line(format_args!("admin   off")),
     }
+    let network = &config.network;
+    if let Some(proxy) = &network.proxy {
+        line(format_args!("proxy   {proxy} ({})", proxy.named_by()));
+    }
     for route in &config.routes {
         line(format_args!(
             "route   {} -> {}",
@@ -116,6 +120,11 @@ fn text(config: &Config) -> String {
         ));
         if let Some(audience) = &route.audience {
             line(format_args!("        audience {audience}"));
+        }
+        match (&network.proxy, network.proxy_to_service(&route.upstream)) {
+            (_, Some(proxy)) => line(format_args!("        through the proxy {proxy}")),
+            (Some(_), None) => line(format_args!("        direct, without the proxy")),
+            (None, None) => {}
         }
         if let Some(listen) = &route.listen {
             let tls = if is_tls(config, listen) { ", TLS" } else { "" };
@@ -143,6 +152,8 @@ struct Summary<'a> {
     warnings: &'a [String],
     listen: Vec<ListenSummary>,
     admin: Option<String>,
+    /// Host and port.
+    proxy: Option<String>,
     routes: Vec<RouteSummary<'a>>,
 }
 
@@ -159,6 +170,7 @@ struct RouteSummary<'a> {
     kind: &'static str,
     prefix: String,
     upstream: String,
+    through_proxy: bool,
     audience: Option<String>,
     credential: CredentialSummary<'a>,
     read_only: bool,
@@ -186,6 +198,7 @@ impl<'a> Summary<'a> {
             kind: route.kind.as_str(),
             prefix: route.prefix.to_string(),
             upstream: route.upstream.to_string(),
+            through_proxy: config.network.proxy_to_service(&route.upstream).is_some(),
             audience: route.audience.as_ref().map(ToString::to_string),
             credential: CredentialSummary {
                 name: &route.credential,
@@ -202,6 +215,7 @@ impl<'a> Summary<'a> {
             warnings,
             listen: listen.collect(),
             admin: config.admin.map(|address| address.to_string()),
+            proxy: config.network.proxy.as_ref().map(ToString::to_string),
             routes: routes.collect(),
         }
     }

@@ -16,11 +16,12 @@ pub(super) use self::{
     security::{SecurityTable, TlsTable},
 };
 use super::{
-    ByteSize, Listen, LogFormat, ResolveOverride, ServiceUrl,
+    ByteSize, Listen, LogFormat, ResolveOverride,
     credentials::Draft,
     grammar,
     keys::{Keys, keys},
     report::{At, Read, Report},
+    values::ProxySetting,
     walk::Item,
 };
 
@@ -47,11 +48,11 @@ keys! {
     pub(super) struct NetworkTable {
         pub(super) ca_file: Read<PathBuf>,
         pub(super) resolve: Read<Vec<At<ResolveOverride>>> as resolve,
+        pub(super) proxy: Read<ProxySetting>,
         pub(super) connect_timeout: Duration = Duration::from_secs(10),
         pub(super) response_timeout: Duration = Duration::from_secs(120),
         pub(super) idle_timeout: Duration = Duration::from_secs(60),
     }
-    not yet { proxy }
 }
 
 keys! {
@@ -121,24 +122,6 @@ fn request_head(item: &Item<'_>, report: &mut Report) -> Option<usize> {
 
 fn log_level(item: &Item<'_>, report: &mut Report) -> Option<String> {
     item.parse(report, grammar::log_filter)
-}
-
-/// Refuses a `proxy` other than `"off"`.
-fn proxy(item: &Item<'_>, report: &mut Report) -> Option<()> {
-    let text = item.str(report)?;
-    if text == "off" {
-        return Some(());
-    }
-    if text != "env" {
-        item.parse(report, ServiceUrl::parse)?;
-    }
-    report.refuse(
-        item.place,
-        format!("`{}` other than \"off\" is not available yet", item.key),
-        "write \"off\" or leave it out: connections are direct; \
-         `network.resolve` can send them through a local tunnel",
-    );
-    None
 }
 
 fn telemetry(item: &Item<'_>, report: &mut Report) -> Option<()> {

@@ -5,6 +5,7 @@
 
 mod credentials;
 mod environment;
+mod forward_proxy;
 mod listeners;
 mod overrides;
 mod plain_http;
@@ -77,10 +78,12 @@ pub fn load_admin(flags: &Overrides, env: &Env<'_>) -> Result<Option<SocketAddr>
     })
 }
 
-/// Loads what it takes to get tokens, for a command that calls Azure and no service. Problems of
-/// other keys do not matter to it.
+/// Loads the part with which tokens are requested, for a command that calls Azure and no service.
+/// There may be no routes.
 pub fn load_token_config(flags: &Overrides, env: &Env<'_>) -> Result<TokenConfig, ConfigErrors> {
     read_all(files::read_any, flags, env, |file, env, report| {
+        let listeners =
+            listeners::resolve(file.listen, file.admin, Vec::new(), &file.security, report);
         let credentials = credentials::Known::all(file.credentials);
         let (credentials, endpoints) = credentials.resolve(env, report);
         if let Some(overrides) = file.network.resolve.given() {
@@ -88,7 +91,7 @@ pub fn load_token_config(flags: &Overrides, env: &Env<'_>) -> Result<TokenConfig
         }
         TokenConfig {
             credentials,
-            network: network(file.network, report),
+            network: network(file.network, &listeners, env, report),
             secret_variables: std::mem::take(&mut report.secret_variables),
         }
     })
@@ -219,11 +222,11 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
         plain_http::check(&overrides.value, &endpoints, report);
     }
     Config {
+        network: network(file.network, &listeners, env, report),
         listen: listeners.listen,
         admin: listeners.admin,
         routes,
         credentials,
-        network: network(file.network, report),
         limits: file.limits,
         security: Security {
             allow_remote: file.security.allow_remote.or(false),
@@ -247,7 +250,12 @@ fn values<T>(list: Read<Vec<At<T>>>) -> Vec<T> {
     list.into_iter().map(|at| at.value).collect()
 }
 
-fn network(table: NetworkTable, report: &mut Report) -> Network {
+fn network(
+    table: NetworkTable,
+    listeners: &listeners::Listeners,
+    env: &Env<'_>,
+    report: &mut Report,
+) -> Network {
     let mut extra_roots = Vec::new();
     if let Some(at) = table.ca_file.given() {
         match certificates::read(&at.value) {
@@ -261,6 +269,7 @@ fn network(table: NetworkTable, report: &mut Report) -> Network {
     Network {
         extra_roots,
         resolve: values(table.resolve),
+        proxy: forward_proxy::resolve(table.proxy, listeners, env, report),
         connect_timeout: table.connect_timeout,
         response_timeout: table.response_timeout,
         idle_timeout: table.idle_timeout,

@@ -6,6 +6,7 @@
 mod auto_source;
 mod choice;
 mod endpoint;
+mod forward_proxy;
 mod listen;
 mod names;
 mod pasted;
@@ -13,16 +14,20 @@ mod quantity;
 mod secret;
 mod url;
 
-pub(super) use self::url::is_host_name;
 pub use self::{
     auto_source::AutoSource,
     choice::{HttpVersion, LinkMode, LogFormat, ResolveOverride, RouteKind, Word},
     endpoint::EndpointUrl,
+    forward_proxy::ForwardProxy,
     listen::Listen,
     names::{Audience, Prefix, Tenant},
     quantity::{ByteSize, parse_duration},
     secret::{GivenSecret, SecretRef, SecretRefError},
     url::ServiceUrl,
+};
+pub(super) use self::{
+    forward_proxy::{ProxySetting, ProxyUrl},
+    url::{is_host_name, is_of_this_machine},
 };
 
 /// The reason why a value was refused, and a remedy. Contains no user info and no secret.

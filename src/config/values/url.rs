@@ -157,19 +157,13 @@ impl ServiceUrl {
 
     /// Whether the host is `localhost` or a loopback address.
     pub fn is_loopback(&self) -> bool {
-        let host = self.host();
-        host == "localhost"
-            || host
-                .parse::<IpAddr>()
-                .is_ok_and(|ip| ip.to_canonical().is_loopback())
+        is_loopback(&self.host())
     }
 
     /// Whether the host is an IPv4 link-local address, as those of platforms' metadata services. Its
     /// packets never leave the machine's own link (RFC 3927, section 2.7).
     pub fn is_link_local(&self) -> bool {
-        self.host()
-            .parse::<IpAddr>()
-            .is_ok_and(|ip| matches!(ip.to_canonical(), IpAddr::V4(ip) if ip.is_link_local()))
+        is_link_local(&self.host())
     }
 
     /// Whether a secret may be sent there: `https` anywhere, plain `http` on loopback only.
@@ -192,6 +186,24 @@ impl fmt::Display for ServiceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.scheme, self.authority, self.base_path)
     }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+fn is_link_local(host: &str) -> bool {
+    host.parse::<IpAddr>()
+        .is_ok_and(|ip| matches!(ip.to_canonical(), IpAddr::V4(ip) if ip.is_link_local()))
+}
+
+/// Whether only this machine, or its own link, has the host. It is in lower case, and an IPv6
+/// address has no brackets.
+pub(in crate::config) fn is_of_this_machine(host: &str) -> bool {
+    is_loopback(host) || is_link_local(host)
 }
 
 fn default_port(scheme: &Scheme) -> u16 {

@@ -42,7 +42,10 @@ impl ManagedIdentity {
     pub(super) fn new(keys: config::ManagedIdentity, context: &Context) -> Self {
         Self {
             source: Source::find(keys, &|name| env::var(name).ok()),
-            context: context.clone(),
+            context: Context {
+                endpoints: context.endpoints.direct(),
+                ..context.clone()
+            },
         }
     }
 

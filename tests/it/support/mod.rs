@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod compressed;
 #[cfg(unix)]
 pub(crate) mod fake_az;
+pub(crate) mod forward_proxy;
 pub(crate) mod frames;
 pub(crate) mod partner;
 #[cfg(unix)]
@@ -17,7 +18,7 @@ pub(crate) mod stub;
 pub(crate) mod terminal;
 pub(crate) mod tls;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ahds_proxy::{
     app::{self, Running},
@@ -49,6 +50,7 @@ pub(crate) struct Setup {
     lines: Vec<(&'static str, String)>,
     /// Files beside the configuration, by name.
     files: Vec<(&'static str, String)>,
+    forward_proxy: Option<SocketAddr>,
     wait_for_tokens: bool,
 }
 
@@ -62,6 +64,7 @@ impl Setup {
             clock: Clock::default(),
             lines: Vec::new(),
             files: Vec::new(),
+            forward_proxy: None,
             wait_for_tokens: true,
         }
     }
@@ -75,6 +78,12 @@ impl Setup {
     /// Puts a file beside the configuration.
     pub(crate) fn file(mut self, name: &'static str, text: impl Into<String>) -> Self {
         self.files.push((name, text.into()));
+        self
+    }
+
+    /// Has the hosts of the loopback Azure reached through this HTTP proxy only.
+    pub(crate) fn behind(mut self, forward_proxy: SocketAddr) -> Self {
+        self.forward_proxy = Some(forward_proxy);
         self
     }
 
@@ -109,7 +118,15 @@ impl Setup {
         for (name, text) in &self.files {
             std::fs::write(files.path().join(name), text).expect("a temporary file is written");
         }
-        let config = config(&emulator, &files, &self.lines);
+        let path = match self.forward_proxy {
+            None => write_config(&emulator, &files, &self.lines),
+            Some(proxy) => forward_proxy::write_config(&emulator, &files, proxy, &self.lines),
+        };
+        let flags = Overrides {
+            config: Some(path),
+            ..Overrides::default()
+        };
+        let config = config::load(&flags, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
         let proxy = app::start(&config, self.clock.clone())
             .await
             .expect("the proxy starts");
@@ -156,8 +173,40 @@ impl Stage {
     }
 }
 
-/// The configuration file of a stage, and the files that it names.
+/// The names of the emulator's hosts, and their addresses.
+fn hosts(emulator: &Emulator) -> [(&'static str, SocketAddr); 6] {
+    [
+        (azure_emulator::ENTRA_HOST, emulator.entra_address()),
+        (azure_emulator::FHIR_HOST, emulator.fhir_address()),
+        (azure_emulator::DICOM_HOST, emulator.dicom_address()),
+        (azure_emulator::OAUTH_HOST, emulator.oauth_address()),
+        (
+            azure_emulator::RESOURCE_MANAGER_HOST,
+            emulator.resource_manager_address(),
+        ),
+        (MISNAMED_HOST, emulator.fhir_address()),
+    ]
+}
+
+/// The configuration file of a stage, with fixed addresses for the emulator's hosts.
 pub(crate) fn config_text(emulator: &Emulator, lines: &[(&'static str, String)]) -> String {
+    config_text_with(&resolve_text(emulator), lines)
+}
+
+const CA_FILE: &str = "ca_file = \"ca.pem\"";
+
+/// The keys of `[network]` that lead Azure's names to the emulator.
+pub(crate) fn network_text(emulator: &Emulator) -> String {
+    format!("{CA_FILE}\n{}\n", resolve_text(emulator))
+}
+
+fn resolve_text(emulator: &Emulator) -> String {
+    let hosts = hosts(emulator);
+    let entries = hosts.map(|(host, address)| format!("\"{host}:443\" = \"{address}\""));
+    format!("resolve = {{ {} }}", entries.join(", "))
+}
+
+fn config_text_with(network: &str, lines: &[(&'static str, String)]) -> String {
     use std::fmt::Write as _;
 
     let mut tables: Vec<(&str, String)> = vec![
@@ -182,7 +231,7 @@ pub(crate) fn config_text(emulator: &Emulator, lines: &[(&'static str, String)])
                 azure_emulator::AUTHORITY
             ),
         ),
-        ("network", network_text(emulator)),
+        ("network", format!("{CA_FILE}\n{network}\n")),
     ];
     for (table, added) in lines {
         match tables.iter_mut().find(|(name, _)| name == table) {
@@ -204,38 +253,16 @@ pub(crate) fn config_text(emulator: &Emulator, lines: &[(&'static str, String)])
     text
 }
 
-/// The keys of `[network]` that lead Azure's names to the emulator.
-pub(crate) fn network_text(emulator: &Emulator) -> String {
-    let addresses = [
-        (azure_emulator::ENTRA_HOST, emulator.entra_address()),
-        (azure_emulator::FHIR_HOST, emulator.fhir_address()),
-        (azure_emulator::DICOM_HOST, emulator.dicom_address()),
-        (azure_emulator::OAUTH_HOST, emulator.oauth_address()),
-        (
-            azure_emulator::RESOURCE_MANAGER_HOST,
-            emulator.resource_manager_address(),
-        ),
-        (MISNAMED_HOST, emulator.fhir_address()),
-    ];
-    let entry = |(host, address)| format!("\"{host}:443\" = \"{address}\"");
-    let resolve = addresses.map(entry).join(", ");
-    format!("ca_file = \"ca.pem\"\nresolve = {{ {resolve} }}\n")
-}
-
-fn config(emulator: &Emulator, files: &TempDir, lines: &[(&'static str, String)]) -> Config {
-    let flags = Overrides {
-        config: Some(write_config(emulator, files, lines)),
-        ..Overrides::default()
-    };
-    config::load(&flags, &|_| None).unwrap_or_else(|errors| panic!("{errors}"))
-}
-
 /// Writes a stage's configuration file and the files that it names; returns its path.
 pub(crate) fn write_config(
     emulator: &Emulator,
     files: &TempDir,
     lines: &[(&'static str, String)],
-) -> std::path::PathBuf {
+) -> PathBuf {
+    write_files(emulator, files, &config_text(emulator, lines))
+}
+
+fn write_files(emulator: &Emulator, files: &TempDir, config: &str) -> PathBuf {
     let write = |name: &str, text: &str| {
         let path = files.path().join(name);
         std::fs::write(&path, text).expect("a temporary file is written");
@@ -243,7 +270,7 @@ pub(crate) fn write_config(
     };
     write("ca.pem", emulator.ca_pem());
     write("secret", azure_emulator::CLIENT_SECRET);
-    write("ahds-proxy.toml", &config_text(emulator, lines))
+    write("ahds-proxy.toml", config)
 }
 
 /// A configuration that names no emulator.
