@@ -41,6 +41,26 @@ compare-builds:
 e2e:
     tests/e2e/run
 
+# Builds the Python wheel (pip install maturin).
+wheel:
+    deploy/packages/build wheel
+
+# Builds the npm package.
+npm:
+    deploy/packages/build npm
+
+# Builds the Debian package (cargo install --locked cargo-deb).
+deb:
+    deploy/packages/build deb
+
+# Builds the archive for Homebrew and winget.
+archive:
+    deploy/packages/build archive
+
+# Builds, installs and tries every package.
+test-packages:
+    tests/packages/run
+
 # Checks the fuzz targets.
 fuzz-build:
     cd fuzz && cargo check --locked

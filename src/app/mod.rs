@@ -69,7 +69,12 @@ pub struct Running {
     background: JoinSet<()>,
 }
 
-/// Serves until SIGTERM or SIGINT, then drains. A second signal ends the drain at once. On SIGHUP,
+/// The time in which signals to stop count as one. Ctrl-C reaches the process from the terminal, and
+/// again from each launcher above it, such as npx, that forwards its own. `timeout` and systemd also
+/// send their signal to every process of a group.
+const SAME_STOP: Duration = Duration::from_millis(500);
+
+/// Serves until SIGTERM or SIGINT, then drains. A later signal ends the drain at once. On SIGHUP,
 /// `reload` reads the configuration again. Calls `started` once every address is bound.
 pub async fn run<E: fmt::Display>(
     config: &Config,
@@ -96,6 +101,7 @@ pub async fn run<E: fmt::Display>(
     say_what_is_awaited(proxy.in_flight(), config.drain);
     proxy.stop();
     let at_once = async {
+        signals.ignore_stops(SAME_STOP).await;
         signals.stop().await;
         proxy.cut_off();
     };

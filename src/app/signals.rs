@@ -1,6 +1,6 @@
 //! The signals that stop the process, and SIGHUP, which reloads the configuration.
 
-use std::io;
+use std::{io, pin::pin, time::Duration};
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -28,6 +28,19 @@ impl Signals {
     /// Waits for a signal to stop.
     pub(super) async fn stop(&mut self) {
         while self.next().await != Action::Stop {}
+    }
+
+    /// Waits for `time`, and drops the signals to stop that arrive in it.
+    pub(super) async fn ignore_stops(&mut self, time: Duration) {
+        let mut end = pin!(tokio::time::sleep(time));
+        loop {
+            tokio::select! {
+                // First, since signals without a pause would keep the other branch ready.
+                biased;
+                () = &mut end => return,
+                () = self.stop() => {}
+            }
+        }
     }
 }
 
