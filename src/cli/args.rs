@@ -99,7 +99,7 @@ pub(super) struct InitOptions {
     /// Where to write, or `-` for stdout [default: ahds-proxy.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) output: Option<PathBuf>,
-    /// Replace a file that exists; its tables other than [routes] are kept
+    /// Replace a file that exists, but keep its tables other than the routes
     #[arg(long)]
     pub(super) force: bool,
 }
