@@ -18,7 +18,7 @@
 //! | 3 | `token`, `resource_manager` | the token cache: one fetch per key, renewal ahead of expiry; the services that a caller can see |
 //! | 2 | `credentials` | one file for each way to get a token |
 //! | 1 | `upstream`, `telemetry`, `rewrite` | connections to other hosts; logs; links in bodies and headers |
-//! | 0 | `config`, `clock`, `x509` | values valid by construction; the wall clock; certificates |
+//! | 0 | `config`, `clock`, `instance`, `x509` | values valid by construction; the wall clock; the record of a running process; certificates |
 //!
 //! Public modules are those that the program, the tests, the benchmarks and the fuzz targets use.
 //! This crate is not a library for other projects.
@@ -30,6 +30,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
+mod instance;
 mod proxy;
 mod resource_manager;
 pub mod rewrite;

@@ -10,16 +10,17 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
 use parking_lot::RwLock;
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    config,
+    config, instance,
     proxy::Guard,
     server::{Handler, RequestBody},
     token::{Source, SourceStatus},
@@ -36,8 +37,26 @@ pub(crate) struct Admin {
 #[derive(Debug)]
 struct State {
     started: Instant,
+    listeners: Vec<String>,
+    /// See [`instance`].
+    secret: String,
+    reloads: mpsc::Sender<ReloadRequest>,
     draining: watch::Receiver<bool>,
     serving: RwLock<Arc<Serving>>,
+}
+
+/// A request to reload the configuration. The answer is the reason why the old one keeps serving.
+pub(crate) type ReloadRequest = oneshot::Sender<Result<(), String>>;
+
+/// What the admin address knows of its process, whatever the configuration.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// The addresses of the listeners.
+    pub(crate) listeners: Vec<String>,
+    /// The secret of the process's record.
+    pub(crate) secret: String,
+    /// Takes the requests to reload.
+    pub(crate) reloads: mpsc::Sender<ReloadRequest>,
 }
 
 /// The part of the state that depends on the configuration.
@@ -60,14 +79,19 @@ impl Serving {
 
 impl Admin {
     /// Creates the handler. `draining` turns true when the proxy stops accepting connections.
+    /// `secret` is that of the process's record, and `reloads` takes the requests to reload.
     pub(crate) fn new(
         config: &config::Config,
         sources: Vec<Arc<Source>>,
         draining: watch::Receiver<bool>,
+        process: Process,
     ) -> Self {
         Self {
             state: Arc::new(State {
                 started: Instant::now(),
+                listeners: process.listeners,
+                secret: process.secret,
+                reloads: process.reloads,
                 draining,
                 serving: RwLock::new(Arc::new(Serving::new(config, sources))),
             }),
@@ -111,6 +135,33 @@ impl Admin {
         }
     }
 
+    /// Reloads the configuration, for a caller that can read the process's record.
+    async fn reload(&self, head: &Parts) -> Response<Full<Bytes>> {
+        let given = head
+            .headers
+            .get(instance::HEADER)
+            .map(HeaderValue::as_bytes);
+        let expected = self.state.secret.as_bytes();
+        let knows_secret =
+            given.is_some_and(|given| verify_slices_are_equal(given, expected).is_ok());
+        if !knows_secret || !self.is_local || self.serving().guard.refusal(head).is_some() {
+            return text(
+                StatusCode::FORBIDDEN,
+                "Only the user who runs the proxy may reload it. Run: ahds-proxy reload\n",
+            );
+        }
+        let (answer, answered) = oneshot::channel();
+        let stopping = "the proxy is stopping".to_owned();
+        let result = match self.state.reloads.send(answer).await {
+            Ok(()) => answered.await.unwrap_or(Err(stopping)),
+            Err(_) => Err(stopping),
+        };
+        match result {
+            Ok(()) => text(StatusCode::OK, "configuration reloaded\n"),
+            Err(reason) => text(StatusCode::UNPROCESSABLE_ENTITY, format!("{reason}\n")),
+        }
+    }
+
     fn readiness(&self, head: &Parts) -> Response<Full<Bytes>> {
         let serving = self.serving();
         let reasons = self.reasons(&serving);
@@ -149,8 +200,10 @@ impl Admin {
         let sources = serving.sources.iter();
         let status = Status {
             version: env!("CARGO_PKG_VERSION"),
+            process_id: std::process::id(),
             uptime_seconds: self.state.started.elapsed().as_secs(),
             draining: *self.state.draining.borrow(),
+            listeners: &self.state.listeners,
             routes: &serving.routes,
             tokens: sources
                 .map(|source| TokenStatus::of(source.status()))
@@ -173,7 +226,11 @@ impl Handler for Admin {
 
     async fn handle(self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
         let head = request.into_parts().0;
-        let mut response = self.respond(&head);
+        let mut response = if head.method == Method::POST && head.uri.path() == "/reload" {
+            self.reload(&head).await
+        } else {
+            self.respond(&head)
+        };
         if head.method == Method::HEAD {
             // Over HTTP/2, hyper would send the body in spite of HEAD.
             let length = response.body().size_hint().exact().unwrap_or_default();
@@ -190,8 +247,10 @@ impl Handler for Admin {
 #[derive(Serialize)]
 struct Status<'a> {
     version: &'static str,
+    process_id: u32,
     uptime_seconds: u64,
     draining: bool,
+    listeners: &'a [String],
     routes: &'a [RouteStatus],
     tokens: Vec<TokenStatus>,
 }
@@ -292,7 +351,12 @@ mod tests {
         let text = "[routes.fhir]\nupstream = \"https://ws-fhir.fhir.azurehealthcareapis.com\"";
         let config = config::parse(Path::new("a.toml"), text, &|_| None).expect("valid");
         let (drain, draining) = watch::channel(false);
-        let admin = Admin::new(&config, Vec::new(), draining);
+        let process = Process {
+            listeners: Vec::new(),
+            secret: "of this process".to_owned(),
+            reloads: mpsc::channel(1).0,
+        };
+        let admin = Admin::new(&config, Vec::new(), draining, process);
         drain.send_replace(true);
         for (peer, is_local) in [
             (Some("127.0.0.1"), true),

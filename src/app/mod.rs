@@ -9,13 +9,17 @@ mod warnings;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use crate::{
-    admin::Admin,
+    admin::{self, Admin, ReloadRequest},
     clock::Clock,
     config::{self, Config, Listen},
     credentials,
+    instance::{self, Instance},
     proxy::{Ports, Proxy, Transport},
     server::{self, BindError, Connections, Listener, Tls},
     token::Source,
@@ -62,6 +66,9 @@ pub struct Running {
     addresses: Vec<String>,
     socket_addresses: Vec<SocketAddr>,
     admin_address: Option<SocketAddr>,
+    /// See [`instance`].
+    secret: String,
+    reloads: mpsc::Receiver<ReloadRequest>,
     stop: watch::Sender<bool>,
     stop_admin: watch::Sender<bool>,
     serving: JoinSet<()>,
@@ -85,16 +92,29 @@ pub async fn run<E: fmt::Display>(
     tokio::spawn(credentials::reap_orphans());
     let mut running = start(config, Clock::default()).await?;
     started(&running);
-    while signals.next().await == Action::Reload {
+    loop {
+        let request = tokio::select! {
+            action = signals.next() => match action {
+                Action::Reload => None,
+                Action::Stop => break,
+            },
+            Some(request) = running.reloads.recv() => Some(request),
+        };
         // A file system that does not respond must not keep the process from its end.
-        tokio::select! {
-            read = reading::read_again(reload.clone(), running.clock.now()) => match read {
-                Ok((config, connections, warnings)) => {
-                    running.replace(&config, &connections, &warnings);
-                }
-                Err(error) => tracing::error!("the old configuration keeps serving: {error}"),
+        let result = tokio::select! {
+            read = reading::read_again(reload.clone(), running.clock.now()) => {
+                read.and_then(|(config, connections, warnings)| {
+                    running.replace(&config, &connections, &warnings)
+                })
             },
             () = signals.stop() => break,
+        };
+        if let Err(reason) = &result {
+            tracing::error!("the old configuration keeps serving: {reason}");
+        }
+        if let Some(request) = request {
+            // The caller may have left.
+            let _ = request.send(result);
         }
     }
     let proxy = running.proxy.clone();
@@ -139,6 +159,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     let connections = upstream::Connections::new(&config.network)?;
     let built = Parts::new(config, &connections, &ports, &clock);
 
+    let (reload_requests, reloads) = mpsc::channel(1);
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
     let fitted = Config {
@@ -158,6 +179,8 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
             .filter_map(Listener::socket_address)
             .collect(),
         admin_address: admin_listener.as_ref().and_then(Listener::socket_address),
+        secret: instance::new_secret(),
+        reloads,
         stop,
         stop_admin,
         serving: JoinSet::new(),
@@ -173,7 +196,12 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     };
     running.serve(bound_listeners, &fitted, limits, &stopped);
     if let Some(listener) = admin_listener {
-        let admin = Admin::new(config, built.sources, stopped);
+        let process = admin::Process {
+            listeners: running.addresses.clone(),
+            secret: running.secret.clone(),
+            reloads: reload_requests,
+        };
+        let admin = Admin::new(config, built.sources, stopped, process);
         running.serve_admin(listener, admin, limits, admin_stopped);
     }
     announce(config, &warnings(config, running.clock.now()));
@@ -233,12 +261,15 @@ impl Running {
     /// a whole. Connections and requests in flight stay, and new tokens are fetched. The log names
     /// the changes that need a restart.
     pub fn reload(&mut self, config: &Config) {
-        match upstream::Connections::new(&config.network) {
-            Ok(connections) => {
+        let connections = upstream::Connections::new(&config.network);
+        let result = connections
+            .map_err(|error| error.to_string())
+            .and_then(|connections| {
                 let warnings = warnings(config, self.clock.now());
-                self.replace(config, &connections, &warnings);
-            }
-            Err(error) => tracing::error!("the old configuration keeps serving: {error}"),
+                self.replace(config, &connections, &warnings)
+            });
+        if let Err(reason) = result {
+            tracing::error!("the old configuration keeps serving: {reason}");
         }
     }
 
@@ -247,7 +278,7 @@ impl Running {
         config: &Config,
         connections: &upstream::Connections,
         warnings: &[String],
-    ) {
+    ) -> Result<(), String> {
         let mut addresses = self.socket_addresses.clone();
         addresses.extend(self.admin_address);
         let bound = config::Bound {
@@ -255,10 +286,7 @@ impl Running {
             is_tls: self.tls.is_some(),
             addresses: &addresses,
         };
-        if let Err(unfit) = config.fits(bound) {
-            tracing::error!("the old configuration keeps serving: {unfit}");
-            return;
-        }
+        config.fits(bound).map_err(|unfit| unfit.to_string())?;
         let parts = Parts::new(config, connections, &self.ports, &self.clock);
         for key in unchangeable(&self.config, config) {
             tracing::warn!("`{key}` has changed, which takes a restart; all else is in force");
@@ -281,6 +309,16 @@ impl Running {
         }
         tracing::info!("configuration reloaded");
         announce(config, warnings);
+        Ok(())
+    }
+
+    /// Describes this process for the other commands of its user. `None` without an admin address.
+    pub(crate) fn instance(&self, start: instance::Start) -> Option<Instance> {
+        Some(Instance::new(
+            self.admin_address?,
+            self.secret.clone(),
+            start,
+        ))
     }
 
     fn serve(

@@ -78,7 +78,18 @@ pub(super) enum Command {
     },
     /// Try everything on loopback, without Azure: an emulator with the proxy in front of it
     #[command(args = unlisted_in_demo())]
-    Demo,
+    Demo {
+        #[command(flatten)]
+        options: DemoOptions,
+    },
+    /// Show the routes, tokens and last errors of a running proxy
+    Status {
+        /// The output format
+        #[arg(long, value_enum, default_value_t)]
+        output: StatusOutput,
+    },
+    /// Have a running proxy read its configuration again, as SIGHUP does
+    Reload,
     /// Check whether a running proxy is ready: exit 0 or 1
     Healthcheck,
     /// Print a completion script for a shell
@@ -86,6 +97,17 @@ pub(super) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct DemoOptions {
+    /// Have both services fail: a status such as 403, close, hang, delay:SECONDS or
+    /// throttle:SECONDS
+    #[arg(long, value_name = "FAULT", value_hint = ValueHint::Other)]
+    pub(super) fault: Option<String>,
+    /// Print the configuration with which another ahds-proxy can use the demo's services
+    #[arg(long)]
+    pub(super) print_config: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -106,6 +128,13 @@ pub(super) struct InitOptions {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum CheckOutput {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum StatusOutput {
     #[default]
     Text,
     Json,

@@ -1,13 +1,15 @@
 //! `ahds-proxy demo`: a loopback Azure and the proxy in front of it, with no file and no network.
 
-use std::process::ExitCode;
+use std::{io, net::SocketAddr, process::ExitCode};
 
-use azure_emulator::{Emulator, Options};
+use azure_emulator::{Emulator, Fault, Options};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use tempfile::TempDir;
 
 use super::{
-    output::{failed, logging, print},
-    runtime,
+    args::DemoOptions,
+    output::{failed, logging, misused, print},
+    running, runtime,
 };
 use crate::{
     app::{self, Running},
@@ -15,6 +17,7 @@ use crate::{
         self, ClientSecret, Config, ConfigErrors, Credential, Location, Overrides, Problem,
         ResolveOverride, SecretRef, ServiceUrl, Tenant,
     },
+    instance::Start,
 };
 
 /// The environment variables that the demo uses: those for listeners and the log. A demo must not
@@ -26,8 +29,19 @@ const VARIABLES: &[&str] = &[
     "RUST_LOG",
 ];
 
-pub(super) fn demo(flags: &Overrides, has_workspace: bool) -> Result<ExitCode, ExitCode> {
+pub(super) fn demo(
+    flags: &Overrides,
+    has_workspace: bool,
+    options: &DemoOptions,
+) -> Result<ExitCode, ExitCode> {
     only_its_own(flags, has_workspace).map_err(|errors| super::refused(&errors))?;
+    let fault = match options.fault.as_deref().map(str::parse::<Fault>) {
+        Some(Err(error)) => {
+            return Err(misused(&error, "for example: ahds-proxy demo --fault 403"));
+        }
+        Some(Ok(fault)) => Some(fault),
+        None => None,
+    };
     let flags = Overrides {
         fhir: Some(azure_emulator::FHIR_AUDIENCE.to_owned()),
         dicom: Some(azure_emulator::DICOM_ORIGIN.to_owned()),
@@ -36,7 +50,7 @@ pub(super) fn demo(flags: &Overrides, has_workspace: bool) -> Result<ExitCode, E
     let wanted = |name: &str| super::environment(name).filter(|_| VARIABLES.contains(&name));
     let config = config::load(&flags, &wanted).map_err(|errors| super::refused(&errors))?;
     logging(&config)?;
-    runtime::block_on(serve(config))?
+    runtime::block_on(serve(config, fault, options.print_config))?
 }
 
 /// Refuses flags that name a service or a file, since the demo would not use it. A listener without
@@ -69,7 +83,11 @@ fn only_its_own(flags: &Overrides, has_workspace: bool) -> Result<(), ConfigErro
     }
 }
 
-async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {
+async fn serve(
+    mut config: Config,
+    fault: Option<Fault>,
+    print_config: bool,
+) -> Result<ExitCode, ExitCode> {
     let options = Options {
         samples: true,
         ..Options::default()
@@ -78,22 +96,97 @@ async fn serve(mut config: Config) -> Result<ExitCode, ExitCode> {
         .await
         .map_err(|error| failed(&error))?;
     point_at(&mut config, &emulator).map_err(|error| failed(&error))?;
+    match fault {
+        None => {}
+        // Public endpoints still respond, as for an identity without a role.
+        Some(Fault::Forbidden) => {
+            emulator.fhir().set_lacks_role(true);
+            emulator.dicom().set_lacks_role(true);
+        }
+        Some(fault) => {
+            emulator.fhir().faults().always(fault.clone());
+            emulator.dicom().faults().always(fault);
+        }
+    }
+    let files = Files::write(&emulator).map_err(|error| {
+        failed(&format_args!(
+            "the demo's files cannot be written to the temporary folder: {error}"
+        ))
+    })?;
+    // Kept while the demo serves.
+    let mut record = None;
     let unchanged = config.clone();
     let reload = move || Ok::<_, std::convert::Infallible>(unchanged.clone());
     let serving = app::run(&config, reload, |running| {
-        let invitation = invitation(running);
+        record = running::leave_record(running, files.start());
+        let invitation = if print_config {
+            files.config.clone()
+        } else {
+            invitation(running)
+        };
         // Printed on another thread, since the reader of stdout may not read yet.
         tokio::task::spawn_blocking(move || print(&invitation));
     });
     serving.await.map_err(|error| failed(&error))?;
+    drop(record);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Resolves Azure's names to the emulator, trusts its CA, and signs in as its application.
-fn point_at(config: &mut Config, emulator: &Emulator) -> Result<(), config::ValueError> {
-    let ca = CertificateDer::pem_slice_iter(emulator.ca_pem().as_bytes());
-    config.network.extra_roots = ca.flatten().collect();
-    config.network.resolve = [
+/// The configuration with which another ahds-proxy can use the demo's services, and the files that it
+/// names. They are removed on drop.
+struct Files {
+    folder: TempDir,
+    config: String,
+}
+
+impl Files {
+    fn write(emulator: &Emulator) -> io::Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("ahds-proxy-demo-")
+            .tempdir()?;
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text)?;
+            Ok::<String, io::Error>(
+                toml::Value::from(path.to_string_lossy().into_owned()).to_string(),
+            )
+        };
+        let ca_file = write("ca.pem", emulator.ca_pem())?;
+        let secret = write("secret", azure_emulator::CLIENT_SECRET)?;
+        let entry = |(host, address)| format!("\"{host}:443\" = \"{address}\"\n");
+        let config = format!(
+            "# The services of an `ahds-proxy demo`, as long as it runs.\n\
+             [routes.fhir]\nupstream = \"{}\"\n\n\
+             [routes.dicom]\nupstream = \"{}\"\n\n\
+             [credentials.default.client-secret]\ntenant = \"{}\"\nclient_id = \"{}\"\n\
+             secret = {{ file = {secret} }}\nauthority = \"{}\"\n\n\
+             [network]\nca_file = {ca_file}\nproxy = \"off\"\n\n[network.resolve]\n{}",
+            azure_emulator::FHIR_AUDIENCE,
+            azure_emulator::DICOM_ORIGIN,
+            azure_emulator::TENANT,
+            azure_emulator::CLIENT_ID,
+            azure_emulator::AUTHORITY,
+            hosts(emulator).map(entry).concat(),
+        );
+        std::fs::write(folder.path().join(CONFIG), &config)?;
+        Ok(Self { folder, config })
+    }
+
+    /// How to start a proxy with this configuration.
+    fn start(&self) -> Start {
+        Start {
+            folder: self.folder.path().to_owned(),
+            arguments: vec!["--config".to_owned(), CONFIG.to_owned()],
+            variables: Vec::new(),
+        }
+    }
+}
+
+const CONFIG: &str = "ahds-proxy.toml";
+
+/// The names of Azure's that lead to the emulator.
+fn hosts(emulator: &Emulator) -> [(&'static str, SocketAddr); 4] {
+    [
         (azure_emulator::ENTRA_HOST, emulator.entra_address()),
         (azure_emulator::FHIR_HOST, emulator.fhir_address()),
         (azure_emulator::DICOM_HOST, emulator.dicom_address()),
@@ -102,12 +195,19 @@ fn point_at(config: &mut Config, emulator: &Emulator) -> Result<(), config::Valu
             emulator.resource_manager_address(),
         ),
     ]
-    .map(|(host, address)| ResolveOverride {
-        host: host.to_owned(),
-        port: 443,
-        address,
-    })
-    .into();
+}
+
+/// Resolves Azure's names to the emulator, trusts its CA, and signs in as its application.
+fn point_at(config: &mut Config, emulator: &Emulator) -> Result<(), config::ValueError> {
+    let ca = CertificateDer::pem_slice_iter(emulator.ca_pem().as_bytes());
+    config.network.extra_roots = ca.flatten().collect();
+    config.network.resolve = hosts(emulator)
+        .map(|(host, address)| ResolveOverride {
+            host: host.to_owned(),
+            port: 443,
+            address,
+        })
+        .into();
     let application = Credential::ClientSecret(ClientSecret {
         tenant: Tenant::parse(azure_emulator::TENANT)?,
         client_id: azure_emulator::CLIENT_ID.to_owned(),

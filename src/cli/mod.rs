@@ -3,6 +3,7 @@
 //! Results go to stdout, all other output to stderr. Exit codes: 0 done, 1 failed while running, 2
 //! bad usage or bad configuration.
 
+mod admin_client;
 mod args;
 mod check;
 mod completions;
@@ -12,11 +13,14 @@ mod healthcheck;
 mod init;
 mod near_miss;
 mod output;
+mod reload;
 mod run;
+mod running;
 mod runtime;
 mod search;
 mod secrecy;
 mod sign_in;
+mod status;
 mod token;
 
 use std::process::ExitCode;
@@ -29,6 +33,7 @@ use self::{
 };
 use crate::{
     config::{self, Config, Overrides},
+    instance::Start,
     telemetry,
 };
 
@@ -76,19 +81,24 @@ fn dispatch(
         }
         Command::Init { options } => init::init(&with_default_file(flags), workspace, options),
         Command::Check { online, output, .. } => {
-            check::check(&complete(flags, workspace)?, online, output)
+            let flags = complete_or_take_over(flags, workspace)?;
+            check::check(&flags, online, output)
         }
         Command::Token { route, output } => {
-            let flags = complete(flags, workspace)?;
+            let flags = complete_or_take_over(flags, workspace)?;
             load(&flags).and_then(|config| token::token(&config, &route, output))
         }
         #[cfg(feature = "demo")]
-        Command::Demo => demo::demo(&flags, workspace.is_some()),
+        Command::Demo { options } => demo::demo(&flags, workspace.is_some(), &options),
         #[cfg(not(feature = "demo"))]
-        Command::Demo => Err(output::misused(
+        Command::Demo { .. } => Err(output::misused(
             &"this ahds-proxy was built without the demo",
             "build it with `--features demo`",
         )),
+        Command::Status { output } => {
+            status::status(running::admin(&with_default_file(flags))?, output)
+        }
+        Command::Reload => reload::reload(running::admin(&with_default_file(flags))?),
         Command::Healthcheck => {
             let flags = with_default_file(flags);
             let admin = config::load_admin(&flags, &environment).map_err(|e| refused(&e));
@@ -96,6 +106,60 @@ fn dispatch(
         }
         Command::Completions { shell } => Ok(completions::completions(shell)),
     }
+}
+
+/// Completes the flags. If they name no service, and there is no file, takes over the configuration of
+/// the running proxy.
+fn complete_or_take_over(
+    flags: Overrides,
+    workspace: Option<String>,
+) -> Result<Overrides, ExitCode> {
+    if workspace.is_none()
+        && let Some(instance) = running::to_take_over(&with_default_file(flags.clone()))
+        && let Some((taken_over, workspace)) = taken_over(&instance.start, &flags)
+    {
+        running::enter(&instance).map_err(|error| output::failed(&error))?;
+        return complete(taken_over, workspace);
+    }
+    complete(flags, workspace)
+}
+
+/// The flags with which a proxy was started, after those given to this command. The second value is
+/// its `--workspace`.
+fn taken_over(start: &Start, own: &Overrides) -> Option<(Overrides, Option<String>)> {
+    let words = start.arguments.iter().map(String::as_str);
+    let args = Args::try_parse_from(std::iter::once("ahds-proxy").chain(words)).ok()?;
+    let mut urls = args.services.urls;
+    if let Some(Command::Run { services }) = args.command {
+        urls.extend(services.urls);
+    }
+    let workspace = args.settings.workspace.clone();
+    let flags = Overrides::from(args.settings);
+    let variable = |name: &str| {
+        let mut set = start.variables.iter();
+        set.find(|(set, _)| set == name)
+            .map(|(_, value)| value.clone())
+    };
+    let flags = Overrides {
+        config: flags
+            .config
+            .or_else(|| variable("AHDS_PROXY_CONFIG").map(Into::into)),
+        fhir: flags.fhir.or_else(|| variable("AHDS_PROXY_FHIR")),
+        dicom: flags.dicom.or_else(|| variable("AHDS_PROXY_DICOM")),
+        credential: own
+            .credential
+            .clone()
+            .or(flags.credential)
+            .or_else(|| variable("AHDS_PROXY_CREDENTIAL")),
+        tenant: own
+            .tenant
+            .clone()
+            .or(flags.tenant)
+            .or_else(|| variable("AHDS_PROXY_TENANT")),
+        urls,
+        ..flags
+    };
+    Some((flags, workspace))
 }
 
 /// Adds the default configuration file and the services of `--workspace`.

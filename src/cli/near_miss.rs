@@ -3,7 +3,7 @@
 use clap::error::{ContextKind, ContextValue};
 
 /// The variables that the program reads, apart from those of Azure.
-const VARIABLES: [&str; 8] = [
+pub(super) const VARIABLES: [&str; 8] = [
     "AHDS_PROXY_CONFIG",
     "AHDS_PROXY_FHIR",
     "AHDS_PROXY_DICOM",
@@ -32,9 +32,8 @@ pub(super) fn argument(argument: &str) -> Option<&'static str> {
         "health" | "ping" => "the command is: ahds-proxy healthcheck",
         "completion" => "the command is: ahds-proxy completions SHELL",
         "version" => "the flag is --version",
-        "run" | "init" | "check" | "token" | "demo" | "healthcheck" | "completions" => {
-            "put the command before the URL"
-        }
+        "run" | "init" | "check" | "token" | "demo" | "status" | "reload" | "healthcheck"
+        | "completions" => "put the command before the URL",
         "--audience" | "--resource" | "--scope" => {
             "an audience is a key of the route in a configuration file: audience = \"…\" below [routes.fhir]"
         }

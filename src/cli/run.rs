@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::{
     near_miss,
     output::{environment, failed, logging},
-    runtime,
+    running, runtime,
 };
 use crate::{
     app,
@@ -23,7 +23,13 @@ pub(super) fn run(config: &Config, flags: &Overrides) -> Result<ExitCode, ExitCo
     let flags = flags.clone();
     let reload =
         move || config::reload(&flags, &environment).map_err(|errors| errors.in_one_line());
-    let served = runtime::block_on(app::run(config, reload, |_| ()))?;
+    // Kept while the proxy serves.
+    let mut record = None;
+    let started = |running: &app::Running| {
+        record = running::own_start().and_then(|start| running::leave_record(running, start));
+    };
+    let served = runtime::block_on(app::run(config, reload, started))?;
+    drop(record);
     served
         .map(|()| ExitCode::SUCCESS)
         .map_err(|error| failed(&error))

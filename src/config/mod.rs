@@ -35,8 +35,8 @@ pub use error::{ConfigErrors, Location, Problem, SourceLine};
 pub use exposure::{Bound, Unfit};
 pub use file::{Limits, Log};
 pub use resolve::{
-    DICOM_AUDIENCE, Env, FoundService, Overrides, config_file, default_file, load, load_admin,
-    load_token_config, parse, reload,
+    ADMIN_PORT, DICOM_AUDIENCE, Env, FoundService, Overrides, config_file, default_file, load,
+    load_admin, load_token_config, parse, reload,
 };
 pub use values::{
     Audience, AutoSource, ByteSize, EndpointUrl, ForwardProxy, GivenSecret, HttpVersion, LinkMode,

@@ -9,6 +9,7 @@ mod containment;
 mod descriptors;
 mod draining;
 mod reloading;
+mod running;
 mod stalled_log;
 mod starting;
 mod stuck_files;

@@ -1,6 +1,7 @@
 //! Faults on request: the behavior of a service in place of its real response, or before it.
 
 use std::{
+    str::FromStr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -46,6 +47,34 @@ impl Fault {
             headers: Vec::new(),
             body: body.into(),
         }
+    }
+}
+
+/// Reads a status, `close`, `hang`, `delay:SECONDS` or `throttle:SECONDS`.
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds = |text: &str| text.parse().ok().map(Duration::from_secs);
+        let fault = match text.split_once(':') {
+            Some(("delay", wait)) => seconds(wait).map(Self::Delay),
+            Some(("throttle", wait)) => seconds(wait).map(Self::Throttle),
+            Some(_) => None,
+            None if text == "close" => Some(Self::Close),
+            None if text == "hang" => Some(Self::Hang),
+            None => match text.parse() {
+                Ok(401) => Some(Self::Unauthorized),
+                Ok(403) => Some(Self::Forbidden),
+                Ok(status @ 200..=599) => Some(Self::respond(status, "")),
+                _ => None,
+            },
+        };
+        fault.ok_or_else(|| {
+            format!(
+                "`{text}` is not a fault; write a status, close, hang, delay:SECONDS or \
+                 throttle:SECONDS"
+            )
+        })
     }
 }
 

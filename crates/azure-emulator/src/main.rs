@@ -71,18 +71,7 @@ fn fault(text: &str) -> Result<(Service, Fault), String> {
         "dicom" => Service::Dicom,
         _ => return Err(format!("`{service}` is not one of entra, fhir, dicom")),
     };
-    let seconds = |text: &str| text.parse().map(Duration::from_secs);
-    let fault = match fault.split_once(':') {
-        Some(("delay", wait)) => seconds(wait).map(Fault::Delay),
-        Some(("throttle", wait)) => seconds(wait).map(Fault::Throttle),
-        None if fault == "close" => Ok(Fault::Close),
-        None if fault == "hang" => Ok(Fault::Hang),
-        _ => fault.parse().map(|status| Fault::respond(status, "")),
-    };
-    let fault = fault.map_err(|_| {
-        format!("`{text}` is not a fault; write a status, close, hang, delay:SECONDS or throttle:SECONDS")
-    })?;
-    Ok((service, fault))
+    Ok((service, fault.parse()?))
 }
 
 fn main() -> std::io::Result<()> {

@@ -13,7 +13,8 @@ use crate::config::{
 };
 
 const PORT: u16 = 8080;
-const ADMIN_PORT: u16 = 8081;
+/// The port of the admin address, unless another one is configured.
+pub const ADMIN_PORT: u16 = 8081;
 
 /// The addresses, checked against each other.
 pub(super) struct Listeners {

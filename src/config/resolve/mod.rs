@@ -25,6 +25,7 @@ use toml::de::DeTable;
 
 pub use self::{
     environment::Env,
+    listeners::ADMIN_PORT,
     overrides::{FoundService, Overrides, default_file},
     routes::DICOM_AUDIENCE,
 };
@@ -206,7 +207,8 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
         report.refuse(
             Place::Nowhere,
             "there is no route, so there is nothing to forward to",
-            "run: ahds-proxy --fhir https://WS-FHIR.fhir.azurehealthcareapis.com",
+            "find your services with `ahds-proxy init`, or run: ahds-proxy --fhir \
+             https://WS-FHIR.fhir.azurehealthcareapis.com",
         );
     }
     let own = listeners::of_routes(&routes);

@@ -27,6 +27,8 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     }
     // Nor must their configuration file.
     command.env("XDG_CONFIG_HOME", "/nonexistent");
+    // And their running proxies.
+    command.env("XDG_RUNTIME_DIR", "/dev/null");
     command.args(arguments).stdin(Stdio::null());
     // All there is to say is said, and searched for secrets.
     command.env("RUST_LOG", "trace");

@@ -1,0 +1,80 @@
+//! Requests to the admin address of a running proxy.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::timeout};
+
+use crate::instance;
+
+/// A response, whose body is text.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) status: StatusCode,
+    pub(super) body: String,
+}
+
+/// Sends a request, with the secret of the process's record if the command has one. An error is a
+/// sentence.
+pub(super) async fn send(
+    admin: SocketAddr,
+    method: Method,
+    path: &str,
+    secret: Option<&str>,
+    limit: Duration,
+) -> Result<Response, String> {
+    let address = reachable(admin);
+    match timeout(limit, exchange(address, method, path, secret)).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => Err(format!("no response from {address}: {error}")),
+        Err(_) => Err(format!(
+            "no response from {address} within {} s",
+            limit.as_secs_f32()
+        )),
+    }
+}
+
+/// The address to call. A listener on all addresses is called on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+async fn exchange(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    secret: Option<&str>,
+) -> Result<Response, Box<dyn std::error::Error>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        // The proxy shows its state only under its own names.
+        .header("host", "localhost");
+    if let Some(secret) = secret {
+        request = request.header(instance::HEADER, secret);
+    }
+    let response = sender
+        .send_request(request.body(Empty::<Bytes>::new())?)
+        .await?;
+    let (head, body) = response.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Response {
+        status: head.status,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
+}

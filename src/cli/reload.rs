@@ -1,0 +1,50 @@
+//! `ahds-proxy reload`: has a running proxy read its configuration again, as SIGHUP does.
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use http::{Method, StatusCode};
+
+use super::{
+    admin_client,
+    output::{complain, failed, failed_with},
+    runtime,
+};
+use crate::instance::Instance;
+
+/// Longer than a reload may take.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+pub(super) fn reload(admin: SocketAddr) -> Result<ExitCode, ExitCode> {
+    let Some(instance) = Instance::at(admin) else {
+        let other_way = if cfg!(unix) {
+            "If another user or a service manager runs it, send it SIGHUP: kill -HUP PID, or systemctl reload."
+        } else {
+            "If another user runs it, restart it."
+        };
+        return Err(failed_with(
+            &format!("no ahds-proxy of this user runs with the admin address {admin}"),
+            &format!("Name the address with --admin. {other_way}"),
+        ));
+    };
+    let secret = Some(&*instance.secret);
+    let asked = admin_client::send(admin, Method::POST, "/reload", secret, TIMEOUT);
+    let response = runtime::block_on(asked)?.map_err(|error| failed(&error))?;
+    match response.status {
+        StatusCode::OK => {
+            complain(&response.body.trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+        StatusCode::UNPROCESSABLE_ENTITY => Err(failed_with(
+            &format!(
+                "the old configuration keeps serving: {}",
+                response.body.trim_end()
+            ),
+            "Correct it, test it with `ahds-proxy check`, and reload again.",
+        )),
+        status => Err(failed(&format_args!(
+            "{admin} responded with {}: {}",
+            status.as_u16(),
+            response.body.trim_end()
+        ))),
+    }
+}
