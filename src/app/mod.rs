@@ -22,6 +22,7 @@ use crate::{
     instance::{self, Instance},
     proxy::{Ports, Proxy, Transport},
     server::{self, BindError, Connections, Listener, Tls},
+    telemetry::log::START,
     token::Source,
     upstream,
 };
@@ -66,6 +67,7 @@ pub struct Running {
     addresses: Vec<String>,
     socket_addresses: Vec<SocketAddr>,
     admin_address: Option<SocketAddr>,
+    sources: Vec<Arc<Source>>,
     /// See [`instance`].
     secret: String,
     reloads: mpsc::Receiver<ReloadRequest>,
@@ -147,7 +149,7 @@ fn say_what_is_awaited(requests: usize, drain: Duration) {
 
 /// Binds every address, starts to fetch the first tokens, and serves in the background.
 pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError> {
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ahds-proxy starts");
+    tracing::info!(target: START, version = env!("CARGO_PKG_VERSION"), "ahds-proxy starts");
     let tls = config.security.tls.as_ref();
     let tls = tls.map(|tls| Tls::new(tls.config.clone()));
     let bound_listeners = BoundListeners::open(config, tls.as_ref()).await?;
@@ -179,6 +181,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
             .filter_map(Listener::socket_address)
             .collect(),
         admin_address: admin_listener.as_ref().and_then(Listener::socket_address),
+        sources: built.sources.clone(),
         secret: instance::new_secret(),
         reloads,
         stop,
@@ -237,13 +240,14 @@ fn announce(config: &Config, warnings: &[String]) {
     let network = &config.network;
     if let Some(proxy) = &network.proxy {
         let named_by = proxy.named_by();
-        tracing::info!(address = %proxy, named_by, "HTTP proxy for connections to other machines");
+        tracing::info!(target: START, address = %proxy, named_by, "HTTP proxy for connections to other machines");
     }
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     for route in &config.routes {
         tracing::info!(
+            target: START,
             route = &*route.name,
             prefix = route.prefix.as_str(),
             upstream = %route.upstream,
@@ -312,6 +316,12 @@ impl Running {
         Ok(())
     }
 
+    /// The source of a route's tokens, as of the start.
+    pub(crate) fn source(&self, route: &config::Route) -> Option<&Arc<Source>> {
+        let mut sources = self.sources.iter();
+        sources.find(|source| source.serves(&route.credential, route.audience.as_ref()))
+    }
+
     /// Describes this process for the other commands of its user. `None` without an admin address.
     pub(crate) fn instance(&self, start: instance::Start) -> Option<Instance> {
         Some(Instance::new(
@@ -339,7 +349,7 @@ impl Running {
         } in bound_listeners.0
         {
             let address = listener.address();
-            tracing::info!(address, route = route.as_deref(), "listening");
+            tracing::info!(target: START, address, route = route.as_deref(), "listening");
             let mut proxy = self.proxy.through(number);
             if let Some(route) = route {
                 proxy = proxy.at_root_of(route);
@@ -367,7 +377,7 @@ impl Running {
         limits: server::Limits,
         stopped: watch::Receiver<bool>,
     ) {
-        tracing::info!(address = listener.address(), "admin address");
+        tracing::info!(target: START, address = listener.address(), "admin address");
         self.admin_pages = Some(admin.clone());
         let connections = Connections::new(
             descriptors::ADMIN_CONNECTIONS,

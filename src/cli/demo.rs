@@ -8,6 +8,8 @@ use tempfile::TempDir;
 
 use super::{
     args::DemoOptions,
+    banner,
+    examples::{base_url, curl_option},
     output::{failed, logging, misused, print},
     running, runtime,
 };
@@ -49,7 +51,7 @@ pub(super) fn demo(
     };
     let wanted = |name: &str| super::environment(name).filter(|_| VARIABLES.contains(&name));
     let config = config::load(&flags, &wanted).map_err(|errors| super::refused(&errors))?;
-    logging(&config)?;
+    logging(&config, banner::is_wanted(&config))?;
     runtime::block_on(serve(config, fault, options.print_config))?
 }
 
@@ -222,13 +224,7 @@ fn point_at(config: &mut Config, emulator: &Emulator) -> Result<(), config::Valu
 
 /// The first commands to try, ready to be copied.
 fn invitation(running: &Running) -> String {
-    let base = match running.socket_addresses().first() {
-        Some(address) if address.ip().is_loopback() => {
-            format!("http://localhost:{}", address.port())
-        }
-        Some(address) => format!("http://{address}"),
-        None => "http://localhost".to_owned(),
-    };
+    let (base, option) = (base_url(running), curl_option(running));
     let status = match running.admin_address() {
         Some(address) => {
             format!("\n  # the tokens in use\n  curl http://{address}/status\n")
@@ -239,15 +235,15 @@ fn invitation(running: &Running) -> String {
         "A FHIR and a DICOM service with made-up patients, no token needed. Try:\n\
          \n\
          \x20 # FHIR\n\
-         \x20 curl {base}/fhir/metadata\n\
-         \x20 curl {base}/fhir/Patient\n\
-         \x20 curl '{base}/fhir/Patient?name=Garcia&_count=5'\n\
-         \x20 curl -X POST -H 'Content-Type: application/fhir+json' \\\n\
+         \x20 curl{option} {base}/fhir/metadata\n\
+         \x20 curl{option} {base}/fhir/Patient\n\
+         \x20 curl{option} '{base}/fhir/Patient?name=Garcia&_count=5'\n\
+         \x20 curl{option} -X POST -H 'Content-Type: application/fhir+json' \\\n\
          \x20   -d '{{\"resourceType\":\"Patient\",\"name\":[{{\"family\":\"Example\"}}]}}' {base}/fhir/Patient\n\
          \n\
          \x20 # DICOM\n\
-         \x20 curl {base}/dicom/v2/changefeed\n\
-         \x20 curl {base}/dicom/v2/studies\n\
+         \x20 curl{option} {base}/dicom/v2/changefeed\n\
+         \x20 curl{option} {base}/dicom/v2/studies\n\
          {status}\n\
          Stop with Ctrl-C.\n"
     )

@@ -5,10 +5,12 @@
 
 mod admin_client;
 mod args;
+mod banner;
 mod check;
 mod completions;
 #[cfg(feature = "demo")]
 mod demo;
+mod examples;
 mod healthcheck;
 mod init;
 mod near_miss;

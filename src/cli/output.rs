@@ -27,9 +27,9 @@ pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// Sends log events to stderr from now on.
-pub(super) fn logging(config: &Config) -> Result<(), ExitCode> {
-    telemetry::log::init(&config.log).map_err(|error| {
+/// Sends log events to stderr from now on. `has_banner` leaves out those that a banner replaces.
+pub(super) fn logging(config: &Config, has_banner: bool) -> Result<(), ExitCode> {
+    telemetry::log::init(&config.log, has_banner).map_err(|error| {
         complain(&format_args!("error: {error}"));
         ExitCode::from(USAGE)
     })

@@ -3,19 +3,22 @@
 use std::process::ExitCode;
 
 use super::{
-    near_miss,
+    banner, near_miss,
     output::{environment, failed, logging},
     running, runtime,
 };
 use crate::{
     app,
     config::{self, Config, Overrides},
+    telemetry::log::START,
 };
 
 pub(super) fn run(config: &Config, flags: &Overrides) -> Result<ExitCode, ExitCode> {
-    logging(config)?;
-    if let Some(file) = config::config_file(flags, &environment) {
-        tracing::info!(file = %file.display(), "configuration");
+    let has_banner = banner::is_wanted(config);
+    logging(config, has_banner)?;
+    let file = config::config_file(flags, &environment);
+    if let Some(file) = &file {
+        tracing::info!(target: START, file = %file.display(), "configuration");
     }
     for warning in near_miss::variables() {
         tracing::warn!("{warning}");
@@ -26,6 +29,9 @@ pub(super) fn run(config: &Config, flags: &Overrides) -> Result<ExitCode, ExitCo
     // Kept while the proxy serves.
     let mut record = None;
     let started = |running: &app::Running| {
+        if has_banner {
+            banner::show(running, config, file.as_deref());
+        }
         record = running::own_start().and_then(|start| running::leave_record(running, start));
     };
     let served = runtime::block_on(app::run(config, reload, started))?;

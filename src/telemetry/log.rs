@@ -39,10 +39,14 @@ pub(crate) enum LogError {
     Thread(io::Error),
 }
 
-/// Sends this process's events to stderr from now on.
-pub(crate) fn init(log: &Log) -> Result<(), LogError> {
+/// The target of the events at a start, in place of which a person at a terminal sees a banner.
+pub(crate) const START: &str = "ahds_proxy::start";
+
+/// Sends this process's events to stderr from now on, without those at the start if there is a banner.
+pub(crate) fn init(log: &Log, has_banner: bool) -> Result<(), LogError> {
     let wanted: Targets = log.level.parse()?;
-    let filter = wanted.and(filter_fn(is_own));
+    let is_shown = move |event: &Metadata<'_>| !(has_banner && event.target() == START);
+    let filter = wanted.and(filter_fn(is_own)).and(filter_fn(is_shown));
     let lines = tracing_subscriber::fmt::layer().with_writer(Lines);
     let registry = tracing_subscriber::registry();
     match log.format {

@@ -216,6 +216,11 @@ impl Source {
         self.name.audience.as_ref()
     }
 
+    /// Whether its tokens are those of this credential for this audience.
+    pub(crate) fn serves(&self, credential: &str, audience: Option<&Audience>) -> bool {
+        &*self.name.credential == credential && self.audience() == audience
+    }
+
     /// The current state of this source.
     pub(crate) fn status(&self) -> SourceStatus {
         let now = self.clock.now();
@@ -359,6 +364,7 @@ impl Source {
                 credential = &*self.name.credential,
                 kind = self.credential.kind(),
                 audience = self.name.audience.as_ref().map(tracing::field::display),
+                identity = token.claims.identity,
                 lifetime_s = token.remaining(now).as_secs(),
                 "token acquired"
             );

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::search::Discovery;
 use crate::{
-    config::{Overrides, RouteKind, Word as _},
+    config::{Overrides, Word as _},
     resource_manager::{Access, Service},
 };
 
@@ -26,14 +26,6 @@ pub(super) fn route_names(services: &[&Service]) -> Vec<String> {
         }
     };
     services.iter().map(name).collect()
-}
-
-/// A request that shows something of a service.
-pub(super) fn first_request(kind: RouteKind) -> &'static str {
-    match kind {
-        RouteKind::Dicom => "/v2/studies?limit=5",
-        _ => "/Patient?_count=5",
-    }
 }
 
 /// `other_tables` are the tables of an older configuration, apart from its routes.

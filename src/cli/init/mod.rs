@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     args::InitOptions,
+    examples::first_request,
     output::{complain, environment, failed, failed_with, misused, print},
     search::{self, Discovery},
 };
@@ -246,7 +247,7 @@ fn next(output: &Path, chosen: &[&Service]) -> String {
         format!(" --config {}", output.display())
     };
     let routes = document::route_names(chosen);
-    let request = document::first_request(chosen[0].kind);
+    let request = first_request(chosen[0].kind);
     format!(
         "  ahds-proxy{config}\n  curl 'http://localhost:8080/{}{request}'\n",
         routes[0]

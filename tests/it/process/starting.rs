@@ -4,8 +4,10 @@ use std::{io::Read as _, net::TcpListener, process::Stdio};
 
 use azure_emulator::{CLIENT_SECRET, DICOM_AUDIENCE, DICOM_ORIGIN, FHIR_AUDIENCE};
 
+use tokio::time::timeout;
+
 use super::Scene;
-use crate::support::{client, process, terminal, write_config};
+use crate::support::{PATIENCE, client, process, terminal, write_config};
 
 #[tokio::test]
 async fn the_log_names_version_addresses_and_routes() {
@@ -86,8 +88,8 @@ async fn no_secret_is_on_the_command_line() {
     assert!(!line.contains(CLIENT_SECRET), "{line}");
 }
 
-/// The log as a terminal shows it, up to the first address.
-async fn shown(variables: &[(&str, &str)]) -> String {
+/// The output as a terminal shows it, up to a text.
+async fn shown(variables: &[(&str, &str)], until: &'static str) -> String {
     let emulator = super::emulator().await;
     let files = tempfile::tempdir().expect("a folder");
     let mut command = process::run(&write_config(&emulator, &files, &[]));
@@ -97,12 +99,20 @@ async fn shown(variables: &[(&str, &str)]) -> String {
     command.stdout(Stdio::null()).stderr(end);
     let mut child = command.spawn().expect("the program starts");
     drop(command);
-    let mut log = Vec::new();
-    while !String::from_utf8_lossy(&log).contains("listening") {
-        let mut buffer = [0; 4096];
-        let read = shown.read(&mut buffer).expect("readable");
-        log.extend(&buffer[..read]);
-    }
+    // Off this thread, on which the emulator serves.
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut log = Vec::new();
+        while !String::from_utf8_lossy(&log).contains(until) {
+            let mut buffer = [0; 4096];
+            let read = shown.read(&mut buffer).expect("readable");
+            log.extend(&buffer[..read]);
+        }
+        log
+    });
+    let log = timeout(PATIENCE, reading)
+        .await
+        .expect("in time")
+        .expect("no panic");
     child.kill().expect("it runs");
     child.wait().expect("its state is known");
     String::from_utf8(log).expect("UTF-8")
@@ -110,10 +120,30 @@ async fn shown(variables: &[(&str, &str)]) -> String {
 
 #[tokio::test]
 async fn a_terminal_gets_colours_unless_it_or_its_user_has_none() {
-    assert!(shown(&[]).await.contains("\u{1b}["));
-    assert!(shown(&[("NO_COLOR", "")]).await.contains("\u{1b}["));
+    assert!(shown(&[], "listening").await.contains("\u{1b}["));
+    let empty = shown(&[("NO_COLOR", "")], "listening").await;
+    assert!(empty.contains("\u{1b}["));
     for variable in [("NO_COLOR", "1"), ("TERM", "dumb")] {
-        let log = shown(&[variable]).await;
+        let log = shown(&[variable], "listening").await;
         assert!(!log.contains('\u{1b}'), "{log}");
     }
+}
+
+#[tokio::test]
+async fn a_terminal_gets_a_banner_in_place_of_the_first_lines() {
+    let log = shown(&[("RUST_LOG", "info")], "shows more.").await;
+    let lines: Vec<&str> = log.lines().map(str::trim_end).collect();
+    let banner = lines
+        .iter()
+        .position(|line| line.starts_with("ahds-proxy 0."));
+    let banner = &lines[banner.unwrap_or_else(|| panic!("{log}"))..];
+    assert!(banner[0].contains("with /"), "{log}");
+    let base = banner[2].trim().split("/dicom").next().expect("a URL");
+    assert!(base.starts_with("http://localhost:"), "{log}");
+    let host = "demo-dicom.dicom.azurehealthcareapis.com";
+    assert_eq!(banner[2], format!("  {base}/dicom  ->  https://{host}"));
+    let identity = "      as ca11ab1e-0000-4000-8000-00000000d3a0 (client-secret), token until ";
+    assert!(banner[3].starts_with(identity), "{log}");
+    assert_eq!(banner[7], format!("  curl '{base}/fhir/Patient?_count=5'"));
+    assert!(!log.contains("listening"), "{log}");
 }
