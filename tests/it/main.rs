@@ -32,6 +32,8 @@ mod device_code;
 mod documents;
 mod failures;
 mod fairness;
+#[cfg(unix)]
+mod first_screen;
 mod forward_proxy;
 mod forwarding;
 mod guard;

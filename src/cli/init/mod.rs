@@ -17,7 +17,7 @@ use super::{
     search::{self, Discovery},
 };
 use crate::{
-    config::{self, Overrides},
+    config::{self, Overrides, RouteKind},
     resource_manager::{Access, Search, Service, roles},
 };
 
@@ -247,9 +247,13 @@ fn next(output: &Path, chosen: &[&Service]) -> String {
         format!(" --config {}", output.display())
     };
     let routes = document::route_names(chosen);
-    let request = first_request(chosen[0].kind);
+    let patients = chosen
+        .iter()
+        .position(|service| service.kind == RouteKind::Fhir);
+    let first = patients.unwrap_or_default();
+    let request = first_request(chosen[first].kind);
     format!(
         "  ahds-proxy{config}\n  curl 'http://localhost:8080/{}{request}'\n",
-        routes[0]
+        routes[first]
     )
 }
