@@ -13,8 +13,14 @@ const CHECK: &str = "Run: ahds-proxy check --online";
 
 /// Logs what to do about a response, if something is wrong. `path` is the path on the upstream, and
 /// `is_binary` says that clients chose the content type themselves.
-pub(super) fn advise(route: &Route, path: &str, is_binary: bool, head: &mut response::Parts) {
-    let Some(fault) = Fault::of(route.kind, path, is_binary, head) else {
+pub(super) fn advise(
+    route: &Route,
+    path: &str,
+    is_binary: bool,
+    has_body: bool,
+    head: &mut response::Parts,
+) {
+    let Some(fault) = Fault::of(route.kind, path, is_binary, has_body, head) else {
         return;
     };
     let (message, remedy) = match fault {

@@ -352,7 +352,8 @@ impl Exchange<'_> {
             // client's connection ends with this response.
             headers::announce_end(&mut head.headers);
         }
-        advise(self.route, request.uri().path(), self.is_binary, &mut head);
+        let (path, has_body) = (request.uri().path(), !body.is_end_stream());
+        advise(self.route, path, self.is_binary, has_body, &mut head);
         // Whatever the upstream speaks. hyper sets the version that the client speaks.
         head.version = http::Version::HTTP_11;
         if let Some(links) = &self.links {

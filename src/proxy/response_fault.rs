@@ -25,7 +25,8 @@ pub(super) enum Fault {
     ServerError,
     /// Not a response of a FHIR or DICOM service.
     Html,
-    /// A path of a DICOM service without the version, or with two of them.
+    /// A path of Azure's DICOM service without the version, or with two of them. The service responds
+    /// with an empty 404. Other servers have no versions, but a path before `studies`.
     Version,
 }
 
@@ -49,6 +50,7 @@ impl Fault {
         kind: RouteKind,
         path: &str,
         is_binary: bool,
+        has_body: bool,
         head: &response::Parts,
     ) -> Option<Fault> {
         let status = head.status;
@@ -56,7 +58,9 @@ impl Fault {
             StatusCode::UNAUTHORIZED if is_claims_challenge(&head.headers) => Some(Fault::Claims),
             StatusCode::UNAUTHORIZED => Some(Fault::Unauthorized),
             StatusCode::FORBIDDEN => Some(Fault::Forbidden),
-            StatusCode::NOT_FOUND if kind == RouteKind::Dicom && versions(path) != 1 => {
+            StatusCode::NOT_FOUND
+                if kind == RouteKind::Dicom && !has_body && is_unversioned(path) =>
+            {
                 Some(Fault::Version)
             }
             _ if status.is_server_error() => Some(Fault::ServerError),
@@ -65,6 +69,24 @@ impl Fault {
             }
             _ => None,
         }
+    }
+}
+
+fn is_unversioned(path: &str) -> bool {
+    const RESOURCES: [&str; 6] = [
+        "studies",
+        "series",
+        "instances",
+        "changefeed",
+        "workitems",
+        "partitions",
+    ];
+    match versions(path) {
+        0 => path
+            .split('/')
+            .nth(1)
+            .is_some_and(|first| RESOURCES.contains(&first)),
+        versions => versions > 1,
     }
 }
 
@@ -112,7 +134,7 @@ mod tests {
             |response, (name, value)| response.header(*name, *value),
         );
         let (head, ()) = response.body(()).expect("a response").into_parts();
-        Fault::of(kind, path, false, &head)
+        Fault::of(kind, path, false, false, &head)
     }
 
     #[test]
@@ -134,7 +156,8 @@ mod tests {
             (Dicom, "/v2/v2/studies", 404, &[], Some(Fault::Version)),
             (Dicom, "/v2/studies/1", 404, &[], None),
             (Dicom, "/v1.0-prerelease/studies", 404, &[], None),
-            (Dicom, "/", 404, &[], Some(Fault::Version)),
+            (Dicom, "/dicom-web/studies/1", 404, &[], None),
+            (Dicom, "/", 404, &[], None),
         ] {
             assert_eq!(
                 fault_of(kind, path, status, headers),

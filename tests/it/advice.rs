@@ -144,6 +144,16 @@ async fn a_dicom_path_without_its_version_or_with_two_is_explained() {
         (response.status, response.header("proxy-status")),
         (404, None)
     );
+
+    // Another server has no version and explains a 404 itself.
+    let scene = Scene::new(&[]).await;
+    let faults = scene.emulator.dicom().faults();
+    faults.always(Fault::respond(404, "no such study"));
+    let response = client::get(scene.address, "/dicom/studies/1.2.3").await;
+    assert_eq!(
+        (response.status, response.header("proxy-status")),
+        (404, None)
+    );
 }
 
 #[tokio::test]
