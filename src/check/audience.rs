@@ -59,7 +59,7 @@ impl<'a> Directory<'a> {
     async fn sign_in(&self, route: &Route, cloud: &'static Cloud) -> Option<ResourceManager> {
         let credential = &self.credentials[&route.credential];
         let token = credential.token(Some(&cloud.audience())).await.ok()?;
-        ResourceManager::new(self.connections, &token, cloud)
+        ResourceManager::new(self.connections, credential, &token, cloud).ok()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     clock::Clock,
     config::{self, FoundService, Overrides, RouteKind, TokenConfig, Word as _},
     credentials::{Claims, Credentials},
-    resource_manager::{Cloud, Found, ResourceManager, Search, Service},
+    resource_manager::{Cloud, Failure, Found, ResourceManager, Search, Service},
     upstream::Connections,
 };
 
@@ -60,10 +60,10 @@ async fn find(
     let cloud = Cloud::of_authority(environment("AZURE_AUTHORITY_HOST").as_deref());
     let token = sign_in::token(credential, Some(&cloud.audience())).await;
     let token = token.map_err(|error| failed_with(&error.message, &error.remedy))?;
-    let manager = ResourceManager::new(&connections, &token, cloud)
-        .ok_or_else(|| failed(&"the issued text is not a bearer token"))?;
-    let found = manager.find(search).await;
-    let found = found.map_err(|failure| failed_with(&failure.message, &failure.remedy))?;
+    let explained = |failure: Failure| failed_with(&failure.message, &failure.remedy);
+    let manager =
+        ResourceManager::new(&connections, credential, &token, cloud).map_err(explained)?;
+    let found = manager.find(search).await.map_err(explained)?;
     Ok(Discovery {
         found,
         claims: Claims::of(token.secret.expose_secret()),

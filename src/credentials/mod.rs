@@ -111,6 +111,12 @@ impl Credential {
         self.source.token(audience).await
     }
 
+    /// Whether its tokens are for the audience that is asked for. Other kinds have tokens for one
+    /// service, which no other may see.
+    pub fn is_of_any_audience(&self) -> bool {
+        self.kind.needs_audience
+    }
+
     /// The name of the kind. For `auto`, the name of the source that has worked, once there is one.
     pub fn kind(&self) -> &'static str {
         let settled = match &self.source {

@@ -6,7 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, Uri, header};
+use http::{
+    HeaderValue, Request, StatusCode, Uri, header,
+    uri::{Authority, Scheme},
+};
 use http_body_util::{BodyExt as _, Limited};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -53,16 +56,15 @@ struct ErrorCode {
 }
 
 impl Client {
-    /// `None` if the token cannot be sent in a header.
     pub(super) fn new(
         connections: &Connections,
         token: &AccessToken,
         cloud: &Cloud,
-    ) -> Option<Self> {
+    ) -> Result<Self, Failure> {
         let value = format!("Bearer {}", token.secret.expose_secret());
-        let mut authorization = HeaderValue::try_from(value).ok()?;
+        let mut authorization = HeaderValue::try_from(value).map_err(|_| Failure::not_a_token())?;
         authorization.set_sensitive(true);
-        Some(Self {
+        Ok(Self {
             pools: Arc::new(connections.pools()),
             host: cloud.host,
             authorization,
@@ -84,7 +86,6 @@ impl Client {
         path: &str,
         version: &str,
     ) -> Result<Vec<T>, Failure> {
-        let own = format!("https://{}/", self.host);
         let mut url = self.url(path, version);
         let mut all = Vec::new();
         for _ in 0..MAX_PAGES {
@@ -94,8 +95,6 @@ impl Client {
             all.extend(page.value);
             match page.next_link.filter(|link| !link.is_empty()) {
                 None => break,
-                // The token must not go to another host.
-                Some(link) if !link.starts_with(&own) => return Err(Failure::malformed(self.host)),
                 Some(link) => url = link,
             }
         }
@@ -107,7 +106,13 @@ impl Client {
     }
 
     async fn request<T: DeserializeOwned>(&self, url: &str) -> Result<Option<T>, Failure> {
-        let uri: Uri = url.parse().map_err(|_| Failure::malformed(self.host))?;
+        // Ids and links come from a response, and the token must not go to another host.
+        let own = |uri: &Uri| {
+            let authority = uri.authority().map(Authority::as_str);
+            authority == Some(self.host) && uri.scheme() == Some(&Scheme::HTTPS)
+        };
+        let uri = url.parse().ok().filter(own);
+        let uri = uri.ok_or_else(|| Failure::malformed(self.host))?;
         let mut attempt = 1;
         let (status, body) = loop {
             let exchange = tokio::time::timeout(TIMEOUT, self.exchange(uri.clone()));

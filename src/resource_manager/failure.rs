@@ -24,6 +24,20 @@ impl Failure {
         }
     }
 
+    pub(super) fn no_token(kind: &str) -> Self {
+        Self::new(
+            format!("the credential kind `{kind}` has no token for Azure Resource Manager"),
+            format!("Choose another kind, for example with --credential azure-cli. {WITHOUT}"),
+        )
+    }
+
+    pub(super) fn not_a_token() -> Self {
+        Self::new(
+            "the issued text is not a bearer token",
+            "Check the token that the credential prints, stores or receives.",
+        )
+    }
+
     pub(super) fn unreachable(host: &str, detail: &str) -> Self {
         Self::new(
             format!("Azure Resource Manager ({host}) does not respond: {detail}"),

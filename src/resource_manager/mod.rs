@@ -15,7 +15,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::{credentials::AccessToken, upstream::Connections};
+use crate::{
+    credentials::{AccessToken, Credential},
+    upstream::Connections,
+};
 use client::Client;
 use permissions::Permission;
 use service::{Entry, Type};
@@ -80,14 +83,18 @@ struct Permissions {
 }
 
 impl ResourceManager {
-    /// `None` if the token cannot be sent in a header.
+    /// `token` is one of the credential for the cloud's audience.
     pub(crate) fn new(
         connections: &Connections,
+        credential: &Credential,
         token: &AccessToken,
         cloud: &'static Cloud,
-    ) -> Option<Self> {
+    ) -> Result<Self, Failure> {
+        if !credential.is_of_any_audience() {
+            return Err(Failure::no_token(credential.kind()));
+        }
         let client = Client::new(connections, token, cloud)?;
-        Some(Self { client, cloud })
+        Ok(Self { client, cloud })
     }
 
     /// Finds all services in a part of the subscriptions.

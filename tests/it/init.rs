@@ -507,3 +507,41 @@ async fn the_audience_comes_from_azure_and_is_compared_with_it() {
     assert_eq!(ran.code, Some(0), "{}", ran.stdout);
     assert!(ran.stdout.contains("6 checks: 6 ok"), "{}", ran.stdout);
 }
+
+#[tokio::test]
+async fn a_token_for_something_else_never_goes_to_resource_manager() {
+    let scene = Scene::new(Inventory::demo()).await;
+    let token = scene.emulator.entra().issue(FHIR_AUDIENCE, 3600);
+    std::fs::write(scene.path("token"), &token).expect("written");
+    std::fs::write(scene.path("print.sh"), format!("#!/bin/sh\necho {token}\n")).expect("written");
+    let network = network_text(&scene.emulator);
+    for (kind, keys) in [
+        ("static", "token = { file = \"token\" }"),
+        ("command", "argv = [\"/bin/sh\", \"print.sh\"]"),
+    ] {
+        let keys = keys.replace("print.sh", &scene.path("print.sh").display().to_string());
+        let config = format!("[network]\n{network}[credentials.default.{kind}]\n{keys}\n");
+        std::fs::write(scene.path("base.toml"), config).expect("written");
+        let line = format!("check --online --fhir {FHIR_AUDIENCE}");
+        let ran = scene.run(&line).await;
+        assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+        for line in ["init", "--workspace demo"] {
+            let ran = scene.run(line).await;
+            assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+            let cause = format!("`{kind}` has no token for Azure Resource Manager");
+            assert!(ran.stderr.contains(&cause), "{}", ran.stderr);
+            assert!(
+                ran.stderr.contains("--credential azure-cli"),
+                "{}",
+                ran.stderr
+            );
+        }
+        let seen = scene
+            .emulator
+            .resource_manager()
+            .traffic()
+            .counters()
+            .requests;
+        assert_eq!(seen, 0, "{kind}");
+    }
+}

@@ -11,7 +11,7 @@ pub struct Kind {
     /// The keys that it needs, as a text for errors. `None` if it works without any.
     pub(in crate::config) required: Option<&'static str>,
     /// Whether its tokens are for one audience, which the route must have.
-    pub(in crate::config) needs_audience: bool,
+    pub needs_audience: bool,
     /// The keys that never contain a secret, so that an error may show their values. A key that one kind
     /// lists is shown for all kinds.
     pub(in crate::config) harmless: &'static [&'static str],
