@@ -125,6 +125,7 @@ fn folder() -> Option<PathBuf> {
     } else {
         let state = || set("HOME").map(|home| home.join(".local/state"));
         set("XDG_RUNTIME_DIR")
+            .filter(|folder| folder.is_dir())
             .or_else(|| set("XDG_STATE_HOME"))
             .or_else(state)
     };

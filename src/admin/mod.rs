@@ -45,10 +45,10 @@ struct State {
     serving: RwLock<Arc<Serving>>,
 }
 
-/// A request to reload the configuration. The answer is the reason why the old one keeps serving.
+/// A request to reload the configuration. The result is the reason why the old one keeps serving.
 pub(crate) type ReloadRequest = oneshot::Sender<Result<(), String>>;
 
-/// What the admin address knows of its process, whatever the configuration.
+/// The facts about the process that do not depend on the configuration.
 #[derive(Debug)]
 pub(crate) struct Process {
     /// The addresses of the listeners.
@@ -150,10 +150,10 @@ impl Admin {
                 "Only the user who runs the proxy may reload it. Run: ahds-proxy reload\n",
             );
         }
-        let (answer, answered) = oneshot::channel();
+        let (request, result) = oneshot::channel();
         let stopping = "the proxy is stopping".to_owned();
-        let result = match self.state.reloads.send(answer).await {
-            Ok(()) => answered.await.unwrap_or(Err(stopping)),
+        let result = match self.state.reloads.send(request).await {
+            Ok(()) => result.await.unwrap_or(Err(stopping)),
             Err(_) => Err(stopping),
         };
         match result {

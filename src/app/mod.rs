@@ -124,6 +124,7 @@ pub async fn run<E: fmt::Display>(
     proxy.stop();
     let at_once = async {
         signals.ignore_stops(SAME_STOP).await;
+        tracing::debug!("the next signal to stop ends the requests in flight");
         signals.stop().await;
         proxy.cut_off();
     };

@@ -58,6 +58,9 @@ impl<'a> Directory<'a> {
 
     async fn sign_in(&self, route: &Route, cloud: &'static Cloud) -> Option<ResourceManager> {
         let credential = &self.credentials[&route.credential];
+        if !credential.is_of_any_audience() {
+            return None;
+        }
         let token = credential.token(Some(&cloud.audience())).await.ok()?;
         ResourceManager::new(self.connections, credential, &token, cloud).ok()
     }

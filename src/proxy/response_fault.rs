@@ -8,7 +8,7 @@ use crate::{config::RouteKind, telemetry::LogLimit};
 
 /// The time between two warnings of one route about the same fault.
 const PERIOD: Duration = Duration::from_secs(60);
-const FAULTS: usize = 6;
+const FAULTS: usize = Fault::Version as usize + 1;
 
 /// Limits the warnings of one route, for each fault on its own.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) enum Fault {
     ServerError,
     /// Not a response of a FHIR or DICOM service.
     Html,
-    /// A path of Azure's DICOM service without the version, or with two of them. The service responds
+    /// The last fault, by which [`FAULTS`] counts: a path of Azure's DICOM service without the version, or with two of them. The service responds
     /// with an empty 404. Other servers have no versions, but a path before `studies`.
     Version,
 }

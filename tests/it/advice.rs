@@ -1,4 +1,4 @@
-//! What the log and `Proxy-Status` advise when a service responds that something is wrong.
+//! The log and `Proxy-Status` say what to do when a service responds that something is wrong.
 
 use azure_emulator::{Emulator, Fault, Options};
 

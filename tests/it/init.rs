@@ -1,16 +1,19 @@
 //! `ahds-proxy init` and `--workspace`: services found through Azure Resource Manager.
 
+mod failures;
+mod workspace;
+
 use std::{io::Write as _, path::Path, process::Stdio};
 
 use azure_emulator::{
-    AUTHORITY, CLIENT_ID, CLIENT_SECRET, DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, Fault, Inventory,
+    AUTHORITY, CLIENT_ID, CLIENT_SECRET, DICOM_AUDIENCE, Emulator, FHIR_AUDIENCE, Inventory,
     Options, Service, Subscription, TENANT, Workspace,
 };
 use tempfile::TempDir;
 
 use crate::support::{
     client, network_text,
-    process::{self, Process, text},
+    process::{self, Process, Ran, text},
     terminal,
 };
 
@@ -20,14 +23,6 @@ const ELSEWHERE: &str = "e15e0000-0000-4000-8000-000000000001";
 struct Scene {
     emulator: Emulator,
     folder: TempDir,
-}
-
-/// The output of a run.
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
 }
 
 impl Scene {
@@ -66,12 +61,7 @@ impl Scene {
     }
 
     async fn run(&self, line: &str) -> Ran {
-        let output = process::output(self.command(line)).await;
-        Ran {
-            code: output.status.code(),
-            stdout: text(&output.stdout).to_owned(),
-            stderr: text(&output.stderr).to_owned(),
-        }
+        process::ran(self.command(line)).await
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -339,209 +329,5 @@ async fn a_service_that_will_refuse_is_named_beforehand() {
         let printed = format!("{}{}", ran.stderr, ran.stdout);
         assert!(printed.contains(cause), "{cause} in {printed}");
         assert!(printed.contains(remedy), "{remedy} in {printed}");
-    }
-}
-
-impl Scene {
-    /// A command fails, says why and how to go on, and writes nothing.
-    async fn fails(&self, line: &str, cause: &str, remedy: &str) {
-        let ran = self.run(line).await;
-        assert_eq!(ran.code, Some(1), "{line}: {}", ran.stderr);
-        assert!(ran.stderr.contains(cause), "{cause} in {}", ran.stderr);
-        assert!(ran.stderr.contains(remedy), "{remedy} in {}", ran.stderr);
-        assert!(!self.path("ahds-proxy.toml").exists());
-    }
-}
-
-#[tokio::test]
-async fn whoever_sees_nothing_is_told_why() {
-    let nothing = Scene::new(Inventory::default()).await;
-    let cause = "sees no Azure subscription";
-    nothing
-        .fails("init", cause, "az login --tenant TENANT")
-        .await;
-    let cause = "no subscription `Demo`";
-    nothing
-        .fails("init --subscription Demo", cause, "no subscription at all")
-        .await;
-
-    let bare = Scene::new(Inventory {
-        subscriptions: vec![subscription(1, "Empty", Vec::new())],
-    })
-    .await;
-    let cause = "sees no FHIR or DICOM service; searched: Empty";
-    bare.fails("init", cause, "\"Reader\"").await;
-
-    let mut closed = Inventory::demo();
-    closed.subscriptions[0].is_closed = true;
-    let closed = Scene::new(closed).await;
-    closed
-        .fails("init", "in the subscription Demo: ", "\"Reader\"")
-        .await;
-
-    let demo = Scene::new(Inventory::demo()).await;
-    let cause = "no subscription `Dema`";
-    demo.fails("init --subscription Dema", cause, "It sees: Demo.")
-        .await;
-    for line in ["init --workspace dema", "--workspace dema"] {
-        demo.fails(line, "in a workspace `dema`", "ahds-proxy init")
-            .await;
-    }
-}
-
-#[tokio::test]
-async fn each_failure_of_resource_manager_has_its_sentence() {
-    let foreign = r#"{"value":[],"nextLink":"https://evil.example/subscriptions?api-version=1"}"#;
-    let of_another = "is not one of Azure Resource Manager's";
-    for (fault, cause, remedy) in [
-        (
-            Fault::Unauthorized,
-            "the token is of another tenant",
-            "az login --tenant TENANT",
-        ),
-        (Fault::Forbidden, "may not read there", "\"Reader\""),
-        (
-            Fault::Close,
-            "does not respond",
-            "ahds-proxy https://WS-FHIR",
-        ),
-        (Fault::respond(200, "<html>"), of_another, "captive portal"),
-        (Fault::respond(200, foreign), of_another, "captive portal"),
-        (Fault::respond(503, ""), "responded with 503", "Try again"),
-    ] {
-        let scene = Scene::new(Inventory::demo()).await;
-        scene.emulator.resource_manager().faults().always(fault);
-        scene.fails("init", cause, remedy).await;
-    }
-}
-
-#[tokio::test]
-async fn one_subscription_that_cannot_be_read_does_not_hide_the_others() {
-    let mut inventory = many();
-    inventory.subscriptions[0].is_closed = true;
-    let scene = Scene::new(inventory).await;
-    let ran = scene.run("init --all --output -").await;
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains("warning: in the subscription Empty: "),
-        "{}",
-        ran.stderr
-    );
-    assert_eq!(
-        ran.stdout.matches("\nupstream").count(),
-        11,
-        "{}",
-        ran.stdout
-    );
-}
-
-#[tokio::test]
-async fn a_throttled_request_is_sent_again() {
-    let scene = Scene::new(Inventory::demo()).await;
-    let faults = scene.emulator.resource_manager().faults();
-    faults.next(2, Fault::Throttle(std::time::Duration::ZERO));
-    let ran = scene.run("init --output -").await;
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-}
-
-#[tokio::test]
-async fn a_workspace_needs_no_file_of_its_own() {
-    let scene = Scene::new(Inventory::demo()).await;
-    let mut command = scene.command("--workspace demo");
-    command.stdin(Stdio::null());
-    let proxy = Process::start(command);
-    let (address, _) = proxy.addresses().await;
-    let response = client::get(address, "/fhir/Patient?_count=1").await;
-    assert_eq!(response.status, 200, "{}", response.text());
-    let log = proxy.stderr();
-    assert!(log.contains("upstream=https://demo-dicom.dicom"), "{log}");
-
-    let scene = Scene::new(many()).await;
-    let ran = scene.run("check --workspace lab").await;
-    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains("has 3 FHIR services: https://lab-a."),
-        "{}",
-        ran.stderr
-    );
-    assert!(
-        ran.stderr.contains("ahds-proxy init --workspace lab"),
-        "{}",
-        ran.stderr
-    );
-    let ran = scene
-        .run("--workspace demo --fhir https://a.fhir.azurehealthcareapis.com")
-        .await;
-    assert_eq!(ran.code, Some(2));
-}
-
-#[tokio::test]
-async fn the_audience_comes_from_azure_and_is_compared_with_it() {
-    let scene = Scene::new(demo(|service| {
-        service.audiences = vec!["https://own.example".to_owned()];
-    }))
-    .await;
-    let ran = scene.run("check --workspace demo").await;
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(
-        ran.stdout.matches("audience https://own.example").count(),
-        2,
-        "{}",
-        ran.stdout
-    );
-
-    let line = format!("check --online --fhir {FHIR_AUDIENCE}");
-    let ran = scene.run(&line).await;
-    assert_eq!(ran.code, Some(1));
-    let expected = format!("Azure names https://own.example for demo/fhir, not {FHIR_AUDIENCE}");
-    assert!(ran.stdout.contains(&expected), "{}", ran.stdout);
-    assert!(
-        ran.stdout
-            .contains("Write `audience = \"https://own.example\"` below [routes.fhir]")
-    );
-
-    // Whoever may not ask gets no row.
-    let faults = scene.emulator.resource_manager().faults();
-    faults.always(Fault::Forbidden);
-    let ran = scene.run(&line).await;
-    assert_eq!(ran.code, Some(0), "{}", ran.stdout);
-    assert!(ran.stdout.contains("6 checks: 6 ok"), "{}", ran.stdout);
-}
-
-#[tokio::test]
-async fn a_token_for_something_else_never_goes_to_resource_manager() {
-    let scene = Scene::new(Inventory::demo()).await;
-    let token = scene.emulator.entra().issue(FHIR_AUDIENCE, 3600);
-    std::fs::write(scene.path("token"), &token).expect("written");
-    std::fs::write(scene.path("print.sh"), format!("#!/bin/sh\necho {token}\n")).expect("written");
-    let network = network_text(&scene.emulator);
-    for (kind, keys) in [
-        ("static", "token = { file = \"token\" }"),
-        ("command", "argv = [\"/bin/sh\", \"print.sh\"]"),
-    ] {
-        let keys = keys.replace("print.sh", &scene.path("print.sh").display().to_string());
-        let config = format!("[network]\n{network}[credentials.default.{kind}]\n{keys}\n");
-        std::fs::write(scene.path("base.toml"), config).expect("written");
-        let line = format!("check --online --fhir {FHIR_AUDIENCE}");
-        let ran = scene.run(&line).await;
-        assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
-        for line in ["init", "--workspace demo"] {
-            let ran = scene.run(line).await;
-            assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-            let cause = format!("`{kind}` has no token for Azure Resource Manager");
-            assert!(ran.stderr.contains(&cause), "{}", ran.stderr);
-            assert!(
-                ran.stderr.contains("--credential azure-cli"),
-                "{}",
-                ran.stderr
-            );
-        }
-        let seen = scene
-            .emulator
-            .resource_manager()
-            .traffic()
-            .counters()
-            .requests;
-        assert_eq!(seen, 0, "{kind}");
     }
 }

@@ -7,20 +7,13 @@ use tempfile::TempDir;
 use super::emulator;
 use crate::support::{
     client,
-    process::{self, Process, text},
+    process::{self, Process, Ran},
     write_config,
 };
 
 /// A user with a folder for the records of running processes.
 struct User {
     home: TempDir,
-}
-
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
 }
 
 impl User {
@@ -38,12 +31,7 @@ impl User {
     }
 
     async fn run(&self, line: &str) -> Ran {
-        let output = process::output(self.command(line)).await;
-        Ran {
-            code: output.status.code(),
-            stdout: text(&output.stdout).to_owned(),
-            stderr: text(&output.stderr).to_owned(),
-        }
+        process::ran(self.command(line)).await
     }
 
     /// Starts a proxy in another folder, with a relative path.
@@ -101,7 +89,7 @@ async fn no_flag_is_repeated() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(ran.stdout.matches('.').count(), 2);
 
-    // What the command names itself is not taken from elsewhere.
+    // A service that the command names is used, not the running proxy's.
     let ran = user
         .run("check --fhir https://own.fhir.azurehealthcareapis.com")
         .await;

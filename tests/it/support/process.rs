@@ -28,7 +28,8 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     // Nor must their configuration file.
     command.env("XDG_CONFIG_HOME", "/nonexistent");
     // And their running proxies.
-    command.env("XDG_RUNTIME_DIR", "/dev/null");
+    command.env_remove("XDG_RUNTIME_DIR");
+    command.env("XDG_STATE_HOME", "/dev/null");
     command.args(arguments).stdin(Stdio::null());
     // All there is to say is said, and searched for secrets.
     command.env("RUST_LOG", "trace");
@@ -42,6 +43,24 @@ pub(crate) async fn output(mut command: Command) -> Output {
         .expect("the program's end is seen");
     assert_discreet(&String::from_utf8_lossy(&output.stderr));
     output
+}
+
+/// A program that ran to its end.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the program as [`output`] does. It prints UTF-8.
+pub(crate) async fn ran(command: Command) -> Ran {
+    let output = output(command).await;
+    Ran {
+        code: output.status.code(),
+        stdout: text(&output.stdout).to_owned(),
+        stderr: text(&output.stderr).to_owned(),
+    }
 }
 
 /// Looks for secrets in what any program of the suite logs: the emulator's secrets, and whatever
