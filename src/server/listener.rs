@@ -41,34 +41,14 @@ pub enum BindError {
         "{0} is already in use; end the other program, or choose another address with --listen or --admin"
     )]
     InUse(String),
-    /// The path of a Unix socket leads to another file or a folder.
-    #[error(
-        "{0} is a file or folder of another kind; choose a path at which there is none, or remove it if you no \
-         longer need it"
-    )]
-    NotASocket(String),
     /// Any other reason.
-    #[error("cannot listen on {address}: {reason}; {}", cure(.reason.kind()))]
+    #[error("cannot listen on {address}: {reason}")]
     Other {
         /// The address as configured.
         address: String,
         /// The system's error.
         reason: io::Error,
     },
-}
-
-/// What to do about a failure to listen.
-fn cure(reason: io::ErrorKind) -> &'static str {
-    match reason {
-        io::ErrorKind::PermissionDenied => {
-            "choose a port above 1023, or for a Unix socket a folder that this user may write to"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address: choose 127.0.0.1, [::1] or one that its network interfaces have"
-        }
-        io::ErrorKind::NotFound => "create the folder first",
-        _ => "choose another address with --listen or --admin",
-    }
 }
 
 impl BindError {
@@ -119,9 +99,6 @@ impl Listener {
     pub fn unix(path: PathBuf) -> Result<Self, BindError> {
         let shown = format!("unix:{}", path.display());
         let failed = |reason| BindError::new(&shown, reason);
-        if is_of_another_kind(&path) {
-            return Err(BindError::NotASocket(shown));
-        }
         drop(SocketFile::abandoned(&path));
         // The umask is that of the whole process, but nothing else creates files while the proxy
         // starts.
@@ -180,14 +157,6 @@ impl Listener {
             }
         }
     }
-}
-
-/// Whether the path leads to something that is not a Unix socket.
-#[cfg(unix)]
-fn is_of_another_kind(path: &std::path::Path) -> bool {
-    use std::os::unix::fs::FileTypeExt as _;
-    path.symlink_metadata()
-        .is_ok_and(|about| !about.file_type().is_socket())
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {

@@ -22,9 +22,7 @@ pub enum ConnectError {
     #[error("the host name {0} does not resolve; check it, the network and any private DNS zone")]
     Dns(String),
     /// No address accepted the connection.
-    #[error(
-        "{host} does not accept connections: {reason}; check host and port, and for a firewall on the way"
-    )]
+    #[error("{host} does not accept connections: {reason}")]
     Tcp {
         /// Host and port.
         host: String,
@@ -38,9 +36,7 @@ pub enum ConnectError {
     #[error("{}", with_remedy(&.0.problem(), &.0.remedy()))]
     Proxy(Box<ProxyError>),
     /// TLS failed for another reason.
-    #[error(
-        "TLS with {host}{via} failed: {reason}; check that this port speaks https, and for a firewall on the way"
-    )]
+    #[error("TLS with {host}{via} failed: {reason}")]
     Tls {
         /// Host and port.
         host: String,
@@ -59,11 +55,7 @@ pub enum ConnectError {
         host: String,
     },
     /// The connection was not ready within `network.connect_timeout`.
-    #[error(
-        "{host} did not accept a connection{via} within {}s (network.connect_timeout); check host and port, the \
-         VPN, and for a firewall on the way",
-        .after.as_secs_f32()
-    )]
+    #[error("{host} did not accept a connection{via} within {}s", .after.as_secs_f32())]
     Timeout {
         /// Host and port.
         host: String,
@@ -109,19 +101,14 @@ pub enum SendError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The connection ended before a response head.
-    #[error(
-        "the connection was closed before a response came; send the request again, and if this lasts, look for a \
-         firewall or proxy that breaks connections off"
-    )]
+    #[error("the connection was closed before a response came")]
     Closed,
     /// The server says that it did not process the request, and the request could not be sent
     /// again.
     #[error("the server turned the request away unprocessed; it is safe to send it again")]
     Unprocessed,
     /// The response was not valid HTTP.
-    #[error(
-        "its response was not valid HTTP; check that host and port of `upstream` are those of an HTTP server"
-    )]
+    #[error("its response was not valid HTTP")]
     Protocol,
     /// The request's own body broke off, for the reason that its producer gives.
     #[error("the request's body ended early")]

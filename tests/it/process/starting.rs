@@ -147,33 +147,3 @@ async fn a_terminal_gets_a_banner_in_place_of_the_first_lines() {
     assert_eq!(banner[7], format!("  curl '{base}/fhir/Patient?_count=5'"));
     assert!(!log.contains("listening"), "{log}");
 }
-
-#[tokio::test]
-async fn an_address_that_cannot_be_used_is_named_with_the_cure() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("file");
-    std::fs::write(&file, "kept").expect("written");
-    let unix = |path: &std::path::Path| format!("unix:{}", path.display());
-    for (listen, cure) in [
-        (
-            unix(&folder.path().join("missing/socket")),
-            "create the folder first",
-        ),
-        (unix(&file), "is a file or folder of another kind"),
-        (unix(folder.path()), "is a file or folder of another kind"),
-    ] {
-        let arguments = [
-            "--fhir",
-            FHIR_AUDIENCE,
-            "--listen",
-            &listen,
-            "--admin",
-            "off",
-        ];
-        let output = process::output(process::command(&arguments)).await;
-        let error = process::text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{error}");
-        assert!(error.contains(cure), "{cure} in {error}");
-    }
-    assert_eq!(std::fs::read_to_string(&file).expect("there"), "kept");
-}
