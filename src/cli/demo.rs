@@ -122,12 +122,13 @@ fn point_at(config: &mut Config, emulator: &Emulator) -> Result<(), config::Valu
 
 /// The first commands to try, ready to be copied.
 fn invitation(running: &Running) -> String {
-    let base = match running.socket_addresses().first() {
-        Some(address) if address.ip().is_loopback() => {
-            format!("http://localhost:{}", address.port())
-        }
-        Some(address) => format!("http://{address}"),
-        None => "http://localhost".to_owned(),
+    let (curl, base) = match running.socket_addresses().first() {
+        Some(address) if address.ip().is_loopback() => (
+            "curl".to_owned(),
+            format!("http://localhost:{}", address.port()),
+        ),
+        Some(address) => ("curl".to_owned(), format!("http://{address}")),
+        None => (curl_through_socket(running), "http://localhost".to_owned()),
     };
     let status = match running.admin_address() {
         Some(address) => {
@@ -139,16 +140,24 @@ fn invitation(running: &Running) -> String {
         "A FHIR and a DICOM service with made-up patients, no token needed. Try:\n\
          \n\
          \x20 # FHIR\n\
-         \x20 curl {base}/fhir/metadata\n\
-         \x20 curl {base}/fhir/Patient\n\
-         \x20 curl '{base}/fhir/Patient?name=Garcia&_count=5'\n\
-         \x20 curl -X POST -H 'Content-Type: application/fhir+json' \\\n\
+         \x20 {curl} {base}/fhir/metadata\n\
+         \x20 {curl} {base}/fhir/Patient\n\
+         \x20 {curl} '{base}/fhir/Patient?name=Garcia&_count=5'\n\
+         \x20 {curl} -X POST -H 'Content-Type: application/fhir+json' \\\n\
          \x20   -d '{{\"resourceType\":\"Patient\",\"name\":[{{\"family\":\"Example\"}}]}}' {base}/fhir/Patient\n\
          \n\
          \x20 # DICOM\n\
-         \x20 curl {base}/dicom/v2/changefeed\n\
-         \x20 curl {base}/dicom/v2/studies\n\
+         \x20 {curl} {base}/dicom/v2/changefeed\n\
+         \x20 {curl} {base}/dicom/v2/studies\n\
          {status}\n\
          Stop with Ctrl-C.\n"
     )
+}
+
+/// `curl` through a Unix socket, for there is no TCP listener.
+fn curl_through_socket(running: &Running) -> String {
+    let mut addresses = running.addresses().iter();
+    let path = addresses.find_map(|address| address.strip_prefix("unix:"));
+    let quoted = path.unwrap_or_default().replace('\'', r"'\''");
+    format!("curl --unix-socket '{quoted}'")
 }

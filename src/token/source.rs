@@ -359,7 +359,7 @@ impl Source {
                 credential = &*self.name.credential,
                 kind = self.credential.kind(),
                 audience = self.name.audience.as_ref().map(tracing::field::display),
-                lifetime_s = token.remaining(now).as_secs(),
+                lifetime_s = token.states_expiry.then(|| token.remaining(now).as_secs()),
                 "token acquired"
             );
         }
