@@ -4,6 +4,7 @@
 mod addresses;
 mod command_line;
 mod configuration;
+mod credentials;
 
 use std::{net::SocketAddr, path::Path};
 
@@ -11,6 +12,7 @@ use azure_emulator::{Emulator, Options};
 use tempfile::TempDir;
 
 use crate::support::{
+    client::Answer,
     process::{self, Process, text},
     write_config,
 };
@@ -121,13 +123,23 @@ impl Scene {
     }
 
     /// Waits for a line of the log with all of these parts.
-    async fn logs(&self, parts: &'static [&'static str]) -> String {
-        let find = |log: &str| {
+    async fn logs(&self, parts: &[&'static str]) -> String {
+        let parts = parts.to_vec();
+        let find = move |log: &str| {
             let mut lines = log.lines();
             let found = lines.find(|line| parts.iter().all(|part| line.contains(part)));
             found.map(str::to_owned)
         };
         self.process.until_stderr(find).await
+    }
+}
+
+/// Checks a response: its status, and parts of its text.
+fn expect(row: &str, answer: &Answer, status: u16, parts: &[&str]) {
+    assert_eq!(answer.status, status, "{row}: {answer:?}");
+    for part in parts {
+        let text = answer.text();
+        assert!(text.contains(part), "{row}: no {part:?} in {text}");
     }
 }
 
