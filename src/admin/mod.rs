@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::{
     config,
-    proxy::Guard,
+    proxy::{Guard, page},
     server::{Handler, RequestBody},
     token::{Source, SourceStatus},
 };
@@ -104,10 +104,19 @@ impl Admin {
                 Some(refusal) => refusal.map(Full::new),
                 None => self.status(),
             },
-            _ => text(
-                StatusCode::NOT_FOUND,
-                "Not found. The paths are /livez, /readyz and /status.\n",
-            ),
+            path => {
+                let mut refusal = text(
+                    StatusCode::NOT_FOUND,
+                    "Not found. The paths are /livez, /readyz and /status.\n",
+                );
+                if path == "/" && page::is_wanted(head) {
+                    page::put(
+                        &mut refusal,
+                        page::of_paths(&["/livez", "/readyz", "/status"]),
+                    );
+                }
+                refusal
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, response};
 
 use super::{
+    failure::Failure,
     response_fault::{Fault, versions},
     route::Route,
 };
@@ -52,6 +53,22 @@ pub(super) fn advise(route: &Route, path: &str, is_binary: bool, head: &mut resp
             remedy,
             more_since_last = (suppressed > 0).then_some(suppressed),
             "{message}"
+        );
+    }
+}
+
+/// Logs why a request got no response from the service, with the remedy.
+pub(super) fn advise_of_failure(route: &Route, failure: &Failure) {
+    let Some((status, reason)) = failure.of_upstream() else {
+        return;
+    };
+    if let Some(suppressed) = route.faults.allow_no_response() {
+        tracing::warn!(
+            route = &*route.name,
+            status = status.as_u16(),
+            reason,
+            more_since_last = (suppressed > 0).then_some(suppressed),
+            "a request got no response from the service"
         );
     }
 }

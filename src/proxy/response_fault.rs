@@ -12,7 +12,10 @@ const FAULTS: usize = 6;
 
 /// Limits the warnings of one route, for each fault on its own.
 #[derive(Debug)]
-pub(super) struct FaultLog([LogLimit; FAULTS]);
+pub(super) struct FaultLog {
+    faults: [LogLimit; FAULTS],
+    no_response: LogLimit,
+}
 
 /// A fault that a person has to mend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +34,22 @@ pub(super) enum Fault {
 
 impl Default for FaultLog {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| LogLimit::every(PERIOD)))
+        Self {
+            faults: std::array::from_fn(|_| LogLimit::every(PERIOD)),
+            no_response: LogLimit::every(PERIOD),
+        }
     }
 }
 
 impl FaultLog {
     /// The number of warnings suppressed before this one. `None` if it is too soon for another.
     pub(super) fn allow(&self, fault: Fault) -> Option<u64> {
-        self.0[fault as usize].allow()
+        self.faults[fault as usize].allow()
+    }
+
+    /// The same for a request that got no response.
+    pub(super) fn allow_no_response(&self) -> Option<u64> {
+        self.no_response.allow()
     }
 }
 

@@ -2,9 +2,11 @@
 //! must say then. A message names the cause and the remedy, so each row expects a text of both.
 
 mod addresses;
+mod clients;
 mod command_line;
 mod configuration;
 mod credentials;
+mod services;
 
 use std::{net::SocketAddr, path::Path};
 
