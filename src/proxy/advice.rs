@@ -45,6 +45,11 @@ pub(super) fn advise(route: &Route, path: &str, is_binary: bool, head: &mut resp
             explain(&mut head.headers, &format!("{VERSION}; {remedy}"));
             (VERSION, remedy)
         }
+        Fault::NoResource => {
+            let remedy = no_resource_remedy(route);
+            explain(&mut head.headers, &format!("{NO_RESOURCE}; {remedy}"));
+            (NO_RESOURCE, remedy)
+        }
     };
     if let Some(suppressed) = route.faults.allow(fault) {
         tracing::warn!(
@@ -76,6 +81,18 @@ pub(super) fn advise_of_failure(route: &Route, failure: &Failure) {
 const CLAIMS: &str =
     "the service wants a sign-in that satisfies another policy (a claims challenge)";
 const VERSION: &str = "paths of a DICOM service begin with its version, once";
+
+const NO_RESOURCE: &str = "this path of the DICOM service names no resource";
+
+fn no_resource_remedy(route: &Route) -> String {
+    let prefix = route.prefix();
+    let version = if versions(&route.base_path) == 0 {
+        "/v2"
+    } else {
+        ""
+    };
+    format!("call {prefix}{version}/studies or {prefix}{version}/changefeed, for example")
+}
 
 fn version_remedy(route: &Route, path: &str) -> String {
     let prefix = route.prefix();

@@ -383,8 +383,9 @@ pub(super) const NOT_A_FORWARD_PROXY: &str =
 pub(super) const CALL_DIRECTLY: &str = "Call it by its own address, for example http://localhost:8080/fhir/Patient, and unset http_proxy \
      and https_proxy for the client.";
 
-const AFTER_CLOSE: &str = " The upstream may have processed it: before a write is sent again, look \
-                           whether it took effect. If this repeats, run: ahds-proxy check --online";
+const AFTER_CLOSE: &str = " The upstream may have processed the request: before a write is sent \
+                           again, look whether it took effect. If this repeats, run: ahds-proxy check \
+                           --online";
 const AFTER_NO_HTTP: &str = " Check that host and port are those of an HTTP service. Run: ahds-proxy \
                              check --online";
 

@@ -8,7 +8,7 @@ use crate::{config::RouteKind, telemetry::LogLimit};
 
 /// The time between two warnings of one route about the same fault.
 const PERIOD: Duration = Duration::from_secs(60);
-const FAULTS: usize = 6;
+const FAULTS: usize = 7;
 
 /// Limits the warnings of one route, for each fault on its own.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(super) enum Fault {
     Html,
     /// A path of a DICOM service without the version, or with two of them.
     Version,
+    /// The version of a DICOM service, without a resource below it.
+    NoResource,
 }
 
 impl Default for FaultLog {
@@ -70,6 +72,9 @@ impl Fault {
             StatusCode::NOT_FOUND if kind == RouteKind::Dicom && versions(path) != 1 => {
                 Some(Fault::Version)
             }
+            StatusCode::NOT_FOUND if kind == RouteKind::Dicom && ends_with_version(path) => {
+                Some(Fault::NoResource)
+            }
             _ if status.is_server_error() => Some(Fault::ServerError),
             _ if kind != RouteKind::Http && !is_binary && is_html(&head.headers) => {
                 Some(Fault::Html)
@@ -83,6 +88,11 @@ impl Fault {
 pub(super) fn versions(path: &str) -> usize {
     let segments = path.split('/').skip(1);
     segments.take_while(|segment| is_version(segment)).count()
+}
+
+/// Whether a path with one version has nothing else.
+fn ends_with_version(path: &str) -> bool {
+    path.trim_end_matches('/').split('/').count() == 2
 }
 
 fn is_version(segment: &str) -> bool {
@@ -146,6 +156,8 @@ mod tests {
             (Dicom, "/v2/studies/1", 404, &[], None),
             (Dicom, "/v1.0-prerelease/studies", 404, &[], None),
             (Dicom, "/", 404, &[], Some(Fault::Version)),
+            (Dicom, "/v2", 404, &[], Some(Fault::NoResource)),
+            (Dicom, "/v2/", 404, &[], Some(Fault::NoResource)),
         ] {
             assert_eq!(
                 fault_of(kind, path, status, headers),

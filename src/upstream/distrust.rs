@@ -121,8 +121,8 @@ impl Distrust {
                 };
                 let name = name.trim_matches(['[', ']']);
                 format!(
-                    "Give the server one that no CA's is, and name it in network.ca_file: openssl req \
-                     -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN={name} -addext \
+                    "Give the server a certificate that is not a CA's, and name it in \
+                     network.ca_file: openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN={name} -addext \
                      subjectAltName={kind}:{name} -addext basicConstraints=critical,CA:FALSE -keyout \
                      key.pem -out cert.pem"
                 )

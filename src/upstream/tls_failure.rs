@@ -26,7 +26,7 @@ pub(super) fn explain(host: &str, reason: &io::Error) -> (String, &'static str) 
             "Use a server that speaks TLS 1.2 or 1.3 with current algorithms.",
         ),
         Some(Error::AlertReceived(Alert::UnrecognisedName)) => (
-            format!("{host} does not know this name"),
+            format!("the server at {host} does not know this host name"),
             "Check the host name and network.resolve.",
         ),
         Some(error) => (format!("TLS with {host} failed: {error}"), ON_THE_WAY),

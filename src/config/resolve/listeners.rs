@@ -221,8 +221,8 @@ fn remote_note((key, listen): (&str, &Listen)) -> Option<String> {
     let port = address.port();
     (!address.ip().to_canonical().is_loopback()).then(|| {
         format!(
-            "`{key}`: other machines reach {address}, and every client with a certificate of \
-             `client_ca` uses your token; keep that CA for the clients that may, or write \
+            "`{key}`: other machines reach {address}, and every client with a certificate that \
+             `client_ca` has signed uses your token; keep that CA for the clients that may, or write \
              127.0.0.1:{port} if only this machine calls"
         )
     })

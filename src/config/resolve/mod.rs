@@ -154,9 +154,8 @@ fn read_file(
 fn remedy_of_unreadable(path: &Path, reason: &io::Error) -> String {
     match reason.kind() {
         io::ErrorKind::PermissionDenied => format!(
-            "run ahds-proxy as the owner of the file, or let this user read it: as the owner, run \
-             chmod o+r {0} if it may be read by every user of the machine, and see that the folders \
-             above it can be entered (ls -ld)",
+            "run ahds-proxy as the owner of the file, or let the owner run: chmod o+r {}; this user has \
+             to be able to enter the folders above it, too",
             path.display()
         ),
         io::ErrorKind::IsADirectory => {

@@ -172,6 +172,10 @@ fn of_replaced(
         Some(new) => format!("tokens are for {new}, and not for its `audience` {old}"),
         None => format!("its `audience` {old} is kept, since the new service has no default"),
     };
+    let replaced_by = match replaced_by {
+        "URL" => "the URL among the arguments",
+        named => named,
+    };
     report.notes.push(format!(
         "{replaced_by} replaces the service of [routes.{name}]: {consequence}; if another audience is \
          meant, write `upstream` and `audience` into the file"

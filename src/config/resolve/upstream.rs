@@ -142,7 +142,7 @@ pub(super) fn doubt(url: &ServiceUrl, name: &str) -> Option<String> {
     (!account.contains('.')).then(|| {
         format!(
             "`routes.{name}.upstream`: {host} has the form of a service of Azure API for FHIR, which \
-             Microsoft has retired; the URL of a service in a workspace is like {}, see \
+             Microsoft retires on 30 September 2026; the URL of a service in a workspace is like {}, see \
              `ahds-proxy init` or the portal",
             example(RouteKind::Fhir)
         )

@@ -433,7 +433,7 @@ fn a_listener_for_other_machines() {
         0,
         &[
             "warning: `listen`: other machines reach 0.0.0.0:8443",
-            "a certificate of `client_ca` uses your token",
+            "a certificate that `client_ca` has signed uses your token",
             "write 127.0.0.1:8443 if only this machine calls",
         ],
     );

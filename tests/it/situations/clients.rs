@@ -45,10 +45,10 @@ async fn paths_that_no_route_has() {
             &["No route has this path", "The routes are: /dicom/, /fhir/"],
         );
     }
-    for path in ["/dicom/studies", "/dicom"] {
+    for path in ["/dicom/studies", "/dicom", "/dicom/v2", "/dicom/v2/"] {
         let answer = client::get(scene.address, path).await;
         assert_eq!(answer.status, 404, "45: {path}");
-        let status = answer.header("proxy-status").expect("a hint");
+        let status = answer.header("proxy-status").expect(path);
         assert!(status.contains("call /dicom/v2/studies"), "45: {status}");
     }
     scene

@@ -90,6 +90,7 @@ const FAILURES: &[Row] = &[
         "",
         &["Run: az logout, then az login --tenant fabrikam.com --scope $FHIR/.default\n"],
     ),
+    // `tests/it/advice.rs` has the warning after 5 s, and the end of the process meanwhile.
     row(
         "29: az hangs",
         "exec sleep 600",
