@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     config, instance,
-    proxy::Guard,
+    proxy::{Guard, page},
     server::{Handler, RequestBody},
     token::{Source, SourceStatus},
 };
@@ -128,10 +128,19 @@ impl Admin {
                 Some(refusal) => refusal.map(Full::new),
                 None => self.status(),
             },
-            _ => text(
-                StatusCode::NOT_FOUND,
-                "Not found. The paths are /livez, /readyz and /status.\n",
-            ),
+            path => {
+                let mut refusal = text(
+                    StatusCode::NOT_FOUND,
+                    "Not found. The paths are /livez, /readyz and /status.\n",
+                );
+                if path == "/" && page::is_wanted(head) {
+                    page::put(
+                        &mut refusal,
+                        page::of_paths(&["/livez", "/readyz", "/status"]),
+                    );
+                }
+                refusal
+            }
         }
     }
 

@@ -22,9 +22,13 @@ pub fn warnings(config: &Config, now: SystemTime) -> Vec<String> {
     let credentials = config.credentials.values();
     let programs = credentials.flat_map(credentials::programs);
     let programs = programs.filter_map(|path| writable_program(&path));
-    let mut all: Vec<String> = certificate(config, now).into_iter().collect();
-    all.extend(secrets.chain(programs));
-    all
+    let certificate = certificate(config, now).into_iter();
+    let notes = config.notes.iter().cloned();
+    notes
+        .chain(certificate)
+        .chain(secrets)
+        .chain(programs)
+        .collect()
 }
 
 /// Warns of a server certificate that is not valid now. It is only a warning, since clients decide

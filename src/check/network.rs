@@ -123,12 +123,9 @@ fn refused(error: &ConnectError, route: &Route) -> Outcome {
             ),
             "Check whether a firewall or a missing VPN keeps this machine from it.",
         ),
-        ConnectError::Tls { via, .. } => Outcome::failed(
-            format!("TLS with {host}{via} failed before it showed a trusted certificate"),
-            format!(
-                "Check the port of `upstream` in [routes.{name}], and whether a firewall or proxy on \
-                 the way breaks TLS connections off."
-            ),
+        ConnectError::Tls { .. } => Outcome::failed(
+            error.problem(),
+            format!("Check `upstream` in [routes.{name}]. {}", error.remedy()),
         ),
         ConnectError::Exposed { .. } => Outcome::failed(
             format!("network.resolve leads {host} to another machine over plain http"),
@@ -149,41 +146,29 @@ fn distrust(distrust: &Distrust, host: &str, route: &str) -> Outcome {
     let shown = distrust.certificate.as_ref().map(whose);
     let shown = shown.map_or_else(String::new, |shown| format!(": {shown}"));
     let failed = |what: &str, remedy: &str| Outcome::failed(format!("{what}{shown}"), remedy);
+    let remedy = distrust.remedy();
     match &distrust.reason {
-        Error::Expired | Error::ExpiredContext { .. } => failed(
-            "the certificate has expired",
-            "Check this machine's clock. If it is right, the server's owner has to renew the certificate.",
-        ),
-        Error::NotValidYet | Error::NotValidYetContext { .. } => failed(
-            "the certificate is not valid yet",
-            "Check this machine's clock.",
-        ),
-        Error::NotValidForName | Error::NotValidForNameContext { .. } => failed(
+        Error::Expired | Error::ExpiredContext { .. } => {
+            failed("the certificate has expired", &remedy)
+        }
+        Error::NotValidForName => failed(
             &format!("the certificate is not for {host}"),
-            &format!(
-                "Check `upstream` in [routes.{route}] and network.resolve: another server responds at this address."
-            ),
+            &at_another_address(route),
         ),
-        Error::Revoked => failed(
-            "the certificate was revoked",
-            "Its owner has to replace it; do not trust this server until then.",
+        Error::NotValidForNameContext { .. } => failed(
+            &format!("the certificate {}", distrust.fault()),
+            &at_another_address(route),
         ),
         Error::UnknownIssuer => failed(
             "the certificate's issuer is not trusted",
-            &format!(
-                "{} If neither is so, do not trust this server.",
-                distrust.remedy()
-            ),
+            &format!("{remedy} If neither is so, do not trust this server."),
         ),
-        // Two CAs have the same name. The demo, for example, makes a new CA at each start.
-        Error::BadSignature => failed(
-            "the certificate is not of the trusted CA with its issuer's name",
-            "Set ca_file in [network] to the CA's present certificate (PEM). If it is that already, do \
-             not trust this server.",
-        ),
-        other => failed(
-            &format!("the certificate is not acceptable ({other})"),
-            "Its owner has to replace it. Behind a TLS-inspecting proxy, ask its administrator.",
-        ),
+        _ => failed(&format!("the certificate {}", distrust.fault()), &remedy),
     }
+}
+
+fn at_another_address(route: &str) -> String {
+    format!(
+        "Check `upstream` in [routes.{route}] and network.resolve: another server responds at this address."
+    )
 }

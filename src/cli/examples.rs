@@ -25,7 +25,9 @@ pub(super) fn curl_option(running: &Running) -> String {
         .iter()
         .find_map(|address| address.strip_prefix("unix:"));
     match path {
-        Some(path) if running.socket_addresses().is_empty() => format!(" --unix-socket {path}"),
+        Some(path) if running.socket_addresses().is_empty() => {
+            format!(" --unix-socket '{}'", path.replace('\'', r"'\''"))
+        }
         _ => String::new(),
     }
 }

@@ -7,6 +7,7 @@ mod admin_client;
 mod args;
 mod banner;
 mod check;
+mod complaint;
 mod completions;
 #[cfg(feature = "demo")]
 mod demo;
@@ -43,6 +44,11 @@ use crate::{
 /// code.
 pub fn main() -> ExitCode {
     secrecy::seal_memory();
+    let format = environment("AHDS_PROXY_LOG_FORMAT");
+    complaint::use_json(complaint::asks_for_json(
+        std::env::args_os(),
+        format.as_deref(),
+    ));
     let Args {
         settings,
         services,

@@ -1,6 +1,6 @@
 //! Hints for words, flags and variables that people expect of a program like this.
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// The variables that the program reads, apart from those of Azure.
 pub(super) const VARIABLES: [&str; 8] = [
@@ -58,6 +58,18 @@ pub(super) fn argument(argument: &str) -> Option<&'static str> {
 
 /// The hint for an error of the command line.
 pub(super) fn of_error(error: &clap::Error) -> Option<&'static str> {
+    if error.kind() == ErrorKind::ArgumentConflict
+        && let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
+        && error.get(ContextKind::PriorArg) == error.get(ContextKind::InvalidArg)
+    {
+        let is_service = flag.starts_with("--fhir") || flag.starts_with("--dicom");
+        return Some(if is_service {
+            "serve a second service by a route of its own in a configuration file: [routes.NAME] with \
+             `upstream`"
+        } else {
+            "give it once"
+        });
+    }
     let kinds = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
     kinds.iter().find_map(|kind| match error.get(*kind) {
         Some(ContextValue::String(text)) => argument(text),

@@ -4,19 +4,21 @@ use std::{fmt, io::Write as _, process::ExitCode};
 
 use serde::Serialize;
 
-use super::near_miss;
+use super::{complaint, near_miss};
 use crate::{
-    config::{Config, ConfigErrors},
+    config::{Config, ConfigErrors, LogFormat},
     telemetry,
 };
+
+pub(super) use complaint::write as complain;
 
 /// The exit code for bad usage or a bad configuration. No listener has been opened then.
 const USAGE: u8 = 2;
 
 pub(super) fn refused(errors: &ConfigErrors) -> ExitCode {
-    complain(errors);
+    complaint::problems(errors.problems(), errors);
     for warning in near_miss::variables() {
-        complain(&format_args!("warning: {warning}"));
+        complaint::warning(&warning);
     }
     ExitCode::from(USAGE)
 }
@@ -27,21 +29,19 @@ pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// Sends log events to stderr from now on. `has_banner` leaves out those that a banner replaces.
+/// Sends log events to stderr from now on, and errors in their format. `has_banner` leaves out the
+/// events that a banner replaces.
 pub(super) fn logging(config: &Config, has_banner: bool) -> Result<(), ExitCode> {
+    complaint::use_json(config.log.format == LogFormat::Json);
     telemetry::log::init(&config.log, has_banner).map_err(|error| {
-        complain(&format_args!("error: {error}"));
+        complaint::error(&error, None);
         ExitCode::from(USAGE)
     })
 }
 
 /// Prints an error of the command line, or the help or version that the user asked for.
 pub(super) fn refused_arguments(error: &clap::Error, hint: Option<&str>) -> ExitCode {
-    // A closed stream is ignored.
-    let _ = error.print();
-    if let Some(hint) = hint {
-        complain(&format_args!("  = help: {hint}"));
-    }
+    complaint::arguments(error, hint);
     if error.use_stderr() {
         ExitCode::from(USAGE)
     } else {
@@ -51,18 +51,19 @@ pub(super) fn refused_arguments(error: &clap::Error, hint: Option<&str>) -> Exit
 
 /// Prints why a command failed.
 pub(super) fn failed(error: &dyn fmt::Display) -> ExitCode {
-    complain(&format_args!("error: {error}"));
+    complaint::error(error, None);
     ExitCode::FAILURE
 }
 
 /// Prints why a command failed, and the remedy.
 pub(super) fn failed_with(error: &str, remedy: &str) -> ExitCode {
-    failed(&format_args!("{error}\n  = help: {remedy}"))
+    complaint::error(&error, Some(remedy));
+    ExitCode::FAILURE
 }
 
 /// Prints why the arguments or the configuration of a command are wrong, and the remedy.
 pub(super) fn misused(error: &dyn fmt::Display, remedy: &str) -> ExitCode {
-    complain(&format_args!("error: {error}\n  = help: {remedy}"));
+    complaint::error(error, Some(remedy));
     ExitCode::from(USAGE)
 }
 
@@ -83,10 +84,4 @@ pub(super) fn print_json(result: &impl Serialize) -> ExitCode {
 pub(super) fn to_json(result: &impl Serialize) -> String {
     let json = serde_json::to_string_pretty(result);
     format!("{}\n", json.expect("text and numbers are JSON"))
-}
-
-/// Writes a line to stderr, after the lines of the log. A closed stderr is ignored.
-pub(super) fn complain(text: &dyn fmt::Display) {
-    telemetry::lines::finish();
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

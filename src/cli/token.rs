@@ -12,13 +12,13 @@ use uuid::fmt::Hyphenated;
 
 use super::{
     args::TokenOutput,
-    output::{failed, misused, print, to_json},
+    output::{failed, failed_with, misused, print, to_json},
     runtime, sign_in,
 };
 use crate::{
     clock::Clock,
     config::{self, Config, Route},
-    credentials::{AccessToken, Claims, Credentials},
+    credentials::{AccessToken, Claims, Credentials, is_b64token},
     upstream::Connections,
 };
 
@@ -36,8 +36,15 @@ pub(super) fn token(
     };
     let token = runtime::block_on(fetch(config, route))??;
     if token.expires_on <= SystemTime::now() {
-        return Err(failed(
-            &"the token that was issued has already expired\n  = help: check this machine's clock and time zone",
+        return Err(failed_with(
+            "the token that was issued has already expired",
+            "check this machine's clock and time zone",
+        ));
+    }
+    if !is_b64token(token.secret.expose_secret()) {
+        return Err(failed_with(
+            "the issued text is not a bearer token (RFC 6750, section 2.1)",
+            "check the token that the credential prints, stores or receives",
         ));
     }
     Ok(match output {

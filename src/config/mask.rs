@@ -4,9 +4,11 @@
 //! error messages end up in tickets. If in doubt, a value is hidden. Names alone decide, so that a
 //! file that is not understood is masked as well.
 
+use std::net::SocketAddr;
+
 use toml::de::{DeTable, DeValue};
 
-use super::report::Report;
+use super::{RouteKind, ServiceUrl, Word as _, parse_duration, report::Report};
 
 /// Parts of key names that suggest a secret.
 const TELLING: [&str; 9] = [
@@ -37,16 +39,33 @@ pub(super) fn mask_tree(table: &DeTable<'_>, harmless: &[&str], report: &mut Rep
     }
 }
 
-/// Masks every value below an unknown key.
-pub(super) fn mask_whole(value: &toml::Spanned<DeValue<'_>>, report: &mut Report) {
+/// Masks the value of an unknown key, and every value below it.
+pub(super) fn mask_whole(key: &str, value: &toml::Spanned<DeValue<'_>>, report: &mut Report) {
     match value.get_ref() {
         // The table itself is not masked, since its span may be that of its name.
-        DeValue::Table(table) => table.values().for_each(|value| mask_whole(value, report)),
-        DeValue::Array(array) if !array.is_empty() => {
-            array.iter().for_each(|value| mask_whole(value, report));
-        }
+        DeValue::Table(table) => table
+            .iter()
+            .for_each(|(key, value)| mask_whole(key.get_ref(), value, report)),
+        DeValue::Array(array) if !array.is_empty() => array
+            .iter()
+            .for_each(|value| mask_whole(key, value, report)),
+        other if !is_telling(key) && is_certainly_harmless(other, report) => {}
         _ => report.mask(value.span()),
     }
+}
+
+/// Whether a value is no secret, unless its key suggests one: `true`, a word of the configuration, a
+/// duration, an address, the URL of a service of Azure.
+fn is_certainly_harmless(value: &DeValue<'_>, report: &Report) -> bool {
+    let Some(text) = value.as_str() else {
+        return value.is_bool();
+    };
+    report.kinds.contains(&text)
+        || RouteKind::WORDS.iter().any(|(word, _)| *word == text)
+        || parse_duration(text).is_ok()
+        || text.parse::<SocketAddr>().is_ok()
+        || ServiceUrl::parse(text)
+            .is_ok_and(|url| url.azure_domain().is_some() && url.base_path().is_empty())
 }
 
 /// If `strict` is given, only its keys may be shown.
@@ -86,6 +105,9 @@ fn mask_value(
                 // A user may have pasted the secret in place of its reference.
                 ("env", Some(name)) => is_variable(name),
                 ("file", Some(path)) => is_path(path),
+                // The key of `security.tls`, which is a file.
+                ("key", Some(path)) if strict.is_none() => is_path(path),
+                _ if !is_telling(key) && is_certainly_harmless(other, report) => true,
                 _ => strict.map_or_else(|| !is_telling(key), |shown| shown.contains(&key)),
             };
             if !harmless || other.as_str().is_some_and(tells_by_itself) {

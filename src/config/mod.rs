@@ -69,6 +69,8 @@ pub struct Config {
     pub log: Log,
     /// The time that running requests have to finish after a stop signal.
     pub drain: Duration,
+    /// Warnings about values that are valid, and perhaps not meant. Each has its remedy.
+    pub notes: Vec<String>,
 }
 
 /// One prefix, one upstream, one audience.

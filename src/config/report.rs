@@ -4,14 +4,14 @@
 //! text, whatever its subject.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use super::{
-    SecretRef, ServiceUrl, ValueError,
+    Audience, SecretRef, ServiceUrl, ValueError,
     error::{ConfigErrors, Location, Problem, SourceLine},
 };
 
@@ -126,6 +126,14 @@ pub(super) struct NeededSecret {
     pub(super) is_pem: bool,
 }
 
+/// The audience of a route's former upstream.
+#[derive(Debug, Clone)]
+pub(super) struct ReplacedAudience {
+    pub(super) audience: Audience,
+    /// The flag or variable that names the new upstream.
+    pub(super) replaced_by: &'static str,
+}
+
 /// Shown instead of a secret.
 const MASK: &str = "\"***\"";
 
@@ -152,6 +160,12 @@ struct Finding {
 pub(super) struct Report {
     source: Option<Source>,
     findings: Vec<Finding>,
+    /// Warnings about values that are valid, each with its remedy.
+    pub(super) notes: Vec<String>,
+    /// The audiences that belong to an upstream which a flag or variable has replaced, by route.
+    pub(super) replaced_audiences: BTreeMap<String, ReplacedAudience>,
+    /// The kinds of credentials, which may be shown wherever they stand.
+    pub(super) kinds: Vec<&'static str>,
     /// Variables that contain secrets, in use or not.
     pub(super) secret_variables: BTreeSet<String>,
     /// Files that contain secrets, in use or not.

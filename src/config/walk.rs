@@ -130,13 +130,35 @@ impl<'t> Item<'t> {
     }
 
     pub(super) fn table(&self, report: &mut Report) -> Option<Table<'t>> {
-        let entries = self.expect(self.value.as_table(), "a table", report)?;
+        let Some(entries) = self.value.as_table() else {
+            self.refuse_type(self.as_table(), report);
+            return None;
+        };
         Some(Table {
             path: self.key.clone(),
             place: self.place,
             entries,
             known: BTreeSet::new(),
         })
+    }
+
+    /// The remedy for a value in place of a table.
+    fn as_table(&self) -> String {
+        let kind = "azure-cli";
+        let header = match self.key.split('.').collect::<Vec<_>>()[..] {
+            ["routes"] => "routes.fhir".to_owned(),
+            ["credentials"] => format!("credentials.default.{kind}"),
+            ["credentials", name] => format!("credentials.{name}.{kind}"),
+            _ => self.key.clone(),
+        };
+        let is_list_of_tables = self.value.as_array().is_some_and(|list| {
+            !list.is_empty() && list.iter().all(|item| item.get_ref().is_table())
+        });
+        if is_list_of_tables {
+            format!("write [{header}], with one pair of brackets")
+        } else {
+            format!("write [{header}] on a line of its own, and its keys below it")
+        }
     }
 
     /// Reads every entry of a table whose keys the user chooses. `None` if one was refused.
@@ -284,7 +306,7 @@ impl<'t> Table<'t> {
             if !self.path.starts_with("credentials.")
                 && (is_nested || meant.is_none_or(mask::is_telling))
             {
-                mask::mask_whole(value, report);
+                mask::mask_whole(name, value, report);
             }
             let remedy = suggest(name, self.known.iter().copied());
             report.refuse(

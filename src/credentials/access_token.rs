@@ -30,3 +30,10 @@ pub enum Renewal {
     /// Never, since the source has no other token.
     Never,
 }
+
+/// Whether a text is a `b64token` (RFC 6750, section 2.1).
+pub(crate) fn is_b64token(text: &str) -> bool {
+    let start = text.trim_end_matches('=');
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    !start.is_empty() && start.bytes().all(allowed)
+}

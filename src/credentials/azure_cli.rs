@@ -34,7 +34,43 @@ pub(super) static AZ: Tool = Tool {
             reason: Reason::NeedsAction,
             message: "az does not trust the certificate of Microsoft Entra ID",
             remedy: Some(
-                "Behind a TLS-inspecting proxy set REQUESTS_CA_BUNDLE to its CA certificate.",
+                "Behind a TLS-inspecting proxy, set REQUESTS_CA_BUNDLE for az to a file with its CA certificate \
+                 (PEM), and network.ca_file for ahds-proxy.",
+            ),
+        },
+        // Behind a failure of the cache there may be the advice to sign in, which does not help alone.
+        Failure {
+            texts: &[
+                "PersistenceDecryptionError",
+                "Decryption failed",
+                "PersistenceEncryptionError",
+                "msal_extensions",
+                "JSONDecodeError",
+            ],
+            reason: Reason::NeedsAction,
+            message: "az cannot read its own files in ~/.azure (AZURE_CONFIG_DIR)",
+            remedy: Some("Remove them with `az account clear`, and sign in again. {sign in}"),
+        },
+        Failure {
+            texts: &[
+                "ModuleNotFoundError",
+                "No module named",
+                "ImportError",
+                "bad interpreter",
+                "cannot open shared object file",
+                "No pyvenv.cfg",
+            ],
+            reason: Reason::NeedsAction,
+            message: "this installation of az is broken: a part of it is missing",
+            remedy: Some("Install the Azure CLI again: https://aka.ms/azure-cli"),
+        },
+        Failure {
+            texts: &["Subscription '", "The subscription of '"],
+            reason: Reason::NeedsAction,
+            message: "the Azure CLI does not know the subscription",
+            remedy: Some(
+                "Correct `subscription` in {table}; `az account list --output table` shows those that it \
+                 knows. A new one is there after the next sign-in. {sign in}",
             ),
         },
         Failure {

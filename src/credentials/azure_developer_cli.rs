@@ -36,7 +36,8 @@ pub(super) static AZD: Tool = Tool {
             reason: Reason::NeedsAction,
             message: "azd does not trust the certificate of Microsoft Entra ID",
             remedy: Some(
-                "Behind a TLS-inspecting proxy add its CA certificate to the system's, or set SSL_CERT_FILE.",
+                "Behind a TLS-inspecting proxy, add its CA certificate to the system's, or set SSL_CERT_FILE for azd \
+                 and network.ca_file for ahds-proxy.",
             ),
         },
         Failure {

@@ -116,7 +116,7 @@ impl AzurePowerShell {
                 "Run in PowerShell: Set-ExecutionPolicy RemoteSigned -Scope CurrentUser",
             ),
             ["entra", code] => match code.parse() {
-                Ok(code) => account.refused(code, audience),
+                Ok(code) => account.refused(code, audience, ""),
                 Err(_) => account.failed(finished, by_hand),
             },
             _ => account.failed(finished, by_hand),

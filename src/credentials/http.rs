@@ -184,15 +184,12 @@ impl IdentityEndpoints {
 }
 
 fn unsent(host: &str, error: &SendError) -> CredentialError {
-    let parts = match error {
-        SendError::Connect(error) => error.in_parts(),
-        _ => None,
-    };
-    match parts {
-        Some((problem, remedy)) => {
-            CredentialError::transient(format!("no token from {host}: {problem}"), remedy)
-        }
-        None => unreachable(host, &error.to_string()),
+    match error {
+        SendError::Connect(error) => CredentialError::transient(
+            format!("no token from {host}: {}", error.problem()),
+            error.remedy(),
+        ),
+        _ => unreachable(host, &error.to_string()),
     }
 }
 

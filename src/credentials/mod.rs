@@ -48,6 +48,7 @@ use children::Children;
 use context::Context;
 use http::IdentityEndpoints;
 
+pub(crate) use access_token::is_b64token;
 pub use access_token::{AccessToken, Renewal};
 pub use claims::Claims;
 pub use error::{CredentialError, Reason};
@@ -169,12 +170,14 @@ impl Index<&Arc<str>> for Credentials {
     }
 }
 
-/// Checks the key of a credential without a request for a token. The key has to be readable and fit
-/// its certificate and algorithm, and the certificate must not have expired.
+/// Checks the key or the token of a credential without a request. A key has to be readable and fit
+/// its certificate and algorithm, and the certificate must not have expired. A static token has to be
+/// a token.
 pub async fn check_key(config: &config::Credential, clock: &Clock) -> Result<(), CredentialError> {
     match config {
         config::Credential::ClientCertificate(keys) => client_certificate::check(keys, clock).await,
         config::Credential::SmartBackendServices(keys) => smart::signing_key(keys).await.map(drop),
+        config::Credential::Static(keys) => static_token::check(keys).await,
         _ => Ok(()),
     }
 }

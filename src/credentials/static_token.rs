@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrecy::ExposeSecret as _;
 
-use super::{AccessToken, Claims, CredentialError, Renewal, context::Context, error::unread};
+use super::{
+    AccessToken, Claims, CredentialError, Renewal, access_token::is_b64token, context::Context,
+    error::unread,
+};
 use crate::{
     clock::Clock,
     config::{self, SecretRef},
@@ -32,6 +35,7 @@ impl StaticToken {
     pub(super) async fn token(&self) -> Result<AccessToken, CredentialError> {
         let secret = self.token.read().await;
         let secret = secret.map_err(unread("Put a token there, or name another credential."))?;
+        check_text(secret.expose_secret(), &self.token)?;
         let now = self.clock.now();
         let expiry = Claims::of(secret.expose_secret()).expires_on;
         let (expires_on, renewal) = match expiry {
@@ -57,6 +61,35 @@ impl StaticToken {
             SecretRef::Env(_) | SecretRef::Given(_) => Renewal::Never,
         }
     }
+}
+
+/// Checks that the token's place has a token now.
+pub(super) async fn check(keys: &config::Static) -> Result<(), CredentialError> {
+    let secret = keys.token.read().await;
+    let secret = secret.map_err(unread("Put a token there, or name another credential."))?;
+    check_text(secret.expose_secret(), &keys.token)
+}
+
+/// Refuses a text that is not a token alone.
+fn check_text(text: &str, place: &SecretRef) -> Result<(), CredentialError> {
+    if is_b64token(text) {
+        return Ok(());
+    }
+    let word = text.split_ascii_whitespace().next().unwrap_or_default();
+    let header = ["Bearer", "Authorization:"];
+    let is_header = header.iter().any(|name| word.eq_ignore_ascii_case(name));
+    Err(if is_header && word.len() < text.len() {
+        CredentialError::needs_action(
+            format!("{place} contains the word {word} before the token"),
+            "Write the token alone there.",
+        )
+    } else {
+        CredentialError::needs_action(
+            format!("{place} contains other characters than those of a bearer token"),
+            "Write the token alone there, without quotation marks, such as the output of: az account \
+             get-access-token --query accessToken --output tsv",
+        )
+    })
 }
 
 fn expired(token: &SecretRef) -> CredentialError {

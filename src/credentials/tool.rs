@@ -4,6 +4,7 @@
 use std::{
     iter,
     path::{Path, PathBuf},
+    process::ExitStatus,
     time::{Duration, SystemTime},
 };
 
@@ -80,7 +81,8 @@ pub(super) struct Failure {
     pub(super) texts: &'static [&'static str],
     pub(super) reason: Reason,
     pub(super) message: &'static str,
-    /// `None` if the remedy is to sign in.
+    /// `None` if the remedy is to sign in. `{table}` stands for the credential's table, `{sign in}` for
+    /// the sentence that says how.
     pub(super) remedy: Option<&'static str>,
 }
 
@@ -211,21 +213,30 @@ impl Account {
     fn explain(&self, finished: &Finished, audience: &Audience, by_hand: &str) -> CredentialError {
         let stderr = String::from_utf8_lossy(&finished.stderr);
         if let Some(code) = aadsts::find_code(&stderr) {
-            return self.refused(code, audience);
+            return self.refused(code, audience, &stderr);
         }
         let says = |failure: &&Failure| failure.texts.iter().any(|text| stderr.contains(text));
+        let table = self.context.table(self.tool.kind);
         match self.tool.failures.iter().find(says) {
             Some(failure) => CredentialError::new(
                 failure.reason,
                 failure.message,
-                failure.remedy.map_or_else(|| self.sign_in(), str::to_owned),
+                failure.remedy.map_or_else(
+                    || self.sign_in(),
+                    |remedy| {
+                        remedy
+                            .replace("{table}", &table)
+                            .replace("{sign in}", &self.sign_in())
+                    },
+                ),
             ),
             None => self.failed(finished, by_hand),
         }
     }
 
-    /// The error for an AADSTS code.
-    pub(super) fn refused(&self, code: u64, audience: &Audience) -> CredentialError {
+    /// The error for an AADSTS code. `said` is the output of the tool, which may name the command that
+    /// signs in.
+    pub(super) fn refused(&self, code: u64, audience: &Audience, said: &str) -> CredentialError {
         let requester = Requester {
             tenant: self.keys.tenant.as_ref().map(config::Tenant::as_str),
             client_id: None,
@@ -233,12 +244,21 @@ impl Account {
             names: &Names::ELSEWHERE,
         };
         let sign_in = match self.tool.sign_out {
-            Some(sign_out) => format!(
-                "{}: {sign_out}, then {} --scope {}",
-                self.tool.run,
-                self.sign_in_command(),
-                entra::default_scope(audience)
-            ),
+            Some(sign_out) => {
+                // Some versions have to sign out first, and say so.
+                let first = if said.contains(sign_out) {
+                    format!("{sign_out}, then ")
+                } else {
+                    String::new()
+                };
+                let tenant = self.keys.tenant.clone().or_else(|| tenant_in(said));
+                format!(
+                    "{}: {first}{} --scope {}",
+                    self.tool.run,
+                    self.sign_in_command(tenant.as_ref()),
+                    entra::default_scope(audience)
+                )
+            }
             None => self.sign_in(),
         };
         aadsts::explain(code, &requester, &sign_in)
@@ -246,10 +266,28 @@ impl Account {
 
     /// The error for a failure without a known cause.
     pub(super) fn failed(&self, finished: &Finished, by_hand: &str) -> CredentialError {
-        CredentialError::transient(
-            format!("{} failed ({})", self.tool.name, finished.status),
-            format!("Run `{by_hand}` to see why. {}", self.sign_in()),
-        )
+        let Tool { name, install, .. } = self.tool;
+        match signal(finished.status) {
+            Some(SIGKILL) => CredentialError::transient(
+                format!("{name} was killed ({})", finished.status),
+                format!(
+                    "See whether this machine or container ran out of memory. Run `{by_hand}` to see \
+                     whether it works alone."
+                ),
+            ),
+            Some(_) => CredentialError::transient(
+                format!("{name} crashed ({})", finished.status),
+                format!("Run `{by_hand}`. If {name} crashes there, too, reinstall it. {install}."),
+            ),
+            None => CredentialError::transient(
+                format!("{name} failed ({})", finished.status),
+                format!(
+                    "Run `{by_hand}` to see why. If nobody is signed in, {}{}",
+                    self.tool.run[..1].to_ascii_lowercase(),
+                    &self.sign_in()[1..]
+                ),
+            ),
+        }
     }
 
     /// The error for output that cannot be used, although the tool succeeded.
@@ -263,19 +301,64 @@ impl Account {
 
     /// The remedy if nobody is signed in.
     pub(super) fn sign_in(&self) -> String {
-        format!("{}: {}", self.tool.run, self.sign_in_command())
+        let command = self.sign_in_command(self.keys.tenant.as_ref());
+        format!("{}: {command}", self.tool.run)
     }
 
-    fn sign_in_command(&self) -> String {
+    fn sign_in_command(&self, tenant: Option<&config::Tenant>) -> String {
         let kind = config::kind(self.tool.kind);
-        kind.and_then(|kind| kind.sign_in.command(self.keys.tenant.as_ref()))
+        kind.and_then(|kind| kind.sign_in.command(tenant))
             .expect("the kind of a tool has a command that signs in")
     }
+}
+
+/// The tenant of the command that a tool names. Only an id or a domain is taken from its output.
+fn tenant_in(said: &str) -> Option<config::Tenant> {
+    let (_, rest) = said.split_once("--tenant ")?;
+    let word = rest.split_ascii_whitespace().next()?;
+    config::Tenant::parse(word.trim_matches(['"', '\''])).ok()
+}
+
+const SIGKILL: i32 = 9;
+
+/// The signal that ended a program, or a program that it ran, of which a shell tells by its status.
+#[cfg(unix)]
+fn signal(status: ExitStatus) -> Option<i32> {
+    let of_shell = status.code().map(|code| code - 128);
+    std::os::unix::process::ExitStatusExt::signal(&status)
+        .or_else(|| of_shell.filter(|signal| (1..32).contains(signal)))
+}
+
+#[cfg(not(unix))]
+fn signal(_: ExitStatus) -> Option<i32> {
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_tenant_is_taken_from_the_output_of_a_tool() {
+        let tenant = |said| tenant_in(said).map(|tenant| tenant.to_string());
+        assert_eq!(
+            tenant("az login --tenant \"t-1\" --scope x").as_deref(),
+            Some("t-1")
+        );
+        assert_eq!(
+            tenant("az login --tenant contoso.com").as_deref(),
+            Some("contoso.com")
+        );
+        for said in [
+            "",
+            "--tenant ",
+            "--tenant \"a/b\"",
+            "--tenant $(x)",
+            "--tenant --x",
+        ] {
+            assert_eq!(tenant(said), None, "{said}");
+        }
+    }
 
     #[cfg(unix)]
     #[test]

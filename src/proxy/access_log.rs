@@ -4,7 +4,7 @@
 //! of the query.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
@@ -15,9 +15,13 @@ use super::{
     progress::Progress,
     request_id::{self, RequestId},
 };
+use crate::telemetry::LogLimit;
 
 /// The logged status of a request whose client left before there was a response, as nginx logs it.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// Limits the warnings about responses that ended early.
+static CUT_SHORT: LazyLock<LogLimit> = LazyLock::new(LogLimit::default);
 
 /// The end of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +45,21 @@ impl Outcome {
             Self::CutOff => "cut off at shutdown",
             Self::UpstreamBrokeOff => "upstream broke off",
             Self::UpstreamStalled => "upstream stalled",
+        }
+    }
+
+    /// The remedy if the upstream is the cause of a response that ended early.
+    fn remedy(self) -> Option<&'static str> {
+        match self {
+            Self::UpstreamBrokeOff => Some(
+                "Send the request again. If this repeats, ask for less at a time, and look for a \
+                 firewall or an HTTP proxy on the way that ends long responses.",
+            ),
+            Self::UpstreamStalled => Some(
+                "Send the request again. If the service needs longer pauses, raise \
+                 network.idle_timeout.",
+            ),
+            _ => None,
         }
     }
 }
@@ -103,6 +122,14 @@ impl LogEntry {
         }
     }
 
+    /// The id by which the log names the request.
+    pub(super) fn request_id(&mut self) -> HeaderValue {
+        let id = RequestId::or_own(self.request_id.as_ref()).to_string();
+        let id = HeaderValue::from_str(&id).expect("a UUID or hexadecimal digits");
+        self.request_id = Some(id.clone());
+        id
+    }
+
     pub(super) fn set_outcome(&mut self, outcome: Outcome) {
         self.outcome = outcome;
     }
@@ -141,6 +168,17 @@ impl Drop for LogEntry {
             outcome = self.outcome.as_str(),
             "request"
         );
+        if let Some(remedy) = self.outcome.remedy()
+            && let Some(suppressed) = CUT_SHORT.allow()
+        {
+            tracing::warn!(
+                route = self.route.as_deref().unwrap_or("-"),
+                outcome = self.outcome.as_str(),
+                remedy,
+                more_since_last = (suppressed > 0).then_some(suppressed),
+                "the client got only a part of a response"
+            );
+        }
     }
 }
 

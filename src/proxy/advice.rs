@@ -4,6 +4,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, response};
 
 use super::{
+    failure::Failure,
     response_fault::{Fault, versions},
     route::Route,
 };
@@ -50,6 +51,11 @@ pub(super) fn advise(
             explain(&mut head.headers, &format!("{VERSION}; {remedy}"));
             (VERSION, remedy)
         }
+        Fault::NoResource => {
+            let remedy = no_resource_remedy(route);
+            explain(&mut head.headers, &format!("{NO_RESOURCE}; {remedy}"));
+            (NO_RESOURCE, remedy)
+        }
     };
     if let Some(suppressed) = route.faults.allow(fault) {
         tracing::warn!(
@@ -62,9 +68,37 @@ pub(super) fn advise(
     }
 }
 
+/// Logs why a request got no response from the service, with the remedy.
+pub(super) fn advise_of_failure(route: &Route, failure: &Failure) {
+    let Some((status, reason)) = failure.of_upstream() else {
+        return;
+    };
+    if let Some(suppressed) = route.faults.allow_no_response() {
+        tracing::warn!(
+            route = &*route.name,
+            status = status.as_u16(),
+            reason,
+            more_since_last = (suppressed > 0).then_some(suppressed),
+            "a request got no response from the service"
+        );
+    }
+}
+
 const CLAIMS: &str =
     "the service wants a sign-in that satisfies another policy (a claims challenge)";
 const VERSION: &str = "paths of a DICOM service begin with its version, once";
+
+const NO_RESOURCE: &str = "this path of the DICOM service names no resource";
+
+fn no_resource_remedy(route: &Route) -> String {
+    let prefix = route.prefix();
+    let version = if versions(&route.base_path) == 0 {
+        "/v2"
+    } else {
+        ""
+    };
+    format!("call {prefix}{version}/studies or {prefix}{version}/changefeed, for example")
+}
 
 fn version_remedy(route: &Route, path: &str) -> String {
     let prefix = route.prefix();

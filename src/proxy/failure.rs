@@ -102,6 +102,14 @@ impl Failure {
         )
     }
 
+    pub(super) fn not_a_forward_proxy() -> Self {
+        Self::denied(
+            StatusCode::MISDIRECTED_REQUEST,
+            "security",
+            NOT_A_FORWARD_PROXY.to_owned() + " " + CALL_DIRECTLY,
+        )
+    }
+
     pub(super) fn origin_not_allowed() -> Self {
         Self::forbidden(
             "Requests from web pages are not allowed. If this page is yours, add its origin to security.allowed_origins.",
@@ -145,7 +153,8 @@ impl Failure {
     pub(super) fn response_transfer_coding() -> Self {
         Self::bad_gateway(
             "http_response_transfer_coding",
-            "The upstream's response has a transfer coding other than chunked, which the request did not allow.",
+            "The upstream's response has a transfer coding other than chunked, which the request did not allow. \
+             Run: ahds-proxy check --online",
         )
     }
 
@@ -232,7 +241,8 @@ impl Failure {
             "http_response_timeout",
             "timeout",
             format!(
-                "The upstream did not respond within {} s (network.response_timeout).",
+                "The upstream did not respond within {} s (network.response_timeout). Ask it for less at \
+                 a time, or raise that timeout.",
                 after.as_secs_f32()
             ),
         )
@@ -244,7 +254,8 @@ impl Failure {
             "connection_read_timeout",
             "timeout",
             format!(
-                "The upstream took none of the request for {} s (network.idle_timeout).",
+                "The upstream took none of the request for {} s (network.idle_timeout). Send it again, \
+                 and if the upstream needs such pauses, raise that timeout.",
                 after.as_secs_f32()
             ),
         )
@@ -277,6 +288,15 @@ impl Failure {
             ConnectError::Tls { .. } => "tls_protocol_error",
         };
         Self::bad_gateway(kind, detail)
+    }
+
+    /// The status and the reason, if it is the upstream that failed.
+    pub(super) fn of_upstream(&self) -> Option<(StatusCode, &str)> {
+        let is_of_upstream = matches!(
+            self.status,
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
+        );
+        is_of_upstream.then_some((self.status, &*self.detail))
     }
 
     /// The response for clients of a route of `kind`; `None` where no route was found.
@@ -351,13 +371,23 @@ impl From<SendError> for Failure {
                 Err(_) => Self::malformed_body(),
             },
             SendError::Connect(error) => Self::not_connected(&error, detail),
-            SendError::Closed | SendError::Unprocessed => {
-                Self::bad_gateway("connection_terminated", detail)
-            }
-            SendError::Protocol => Self::bad_gateway("http_protocol_error", detail),
+            SendError::Closed => Self::bad_gateway("connection_terminated", detail + AFTER_CLOSE),
+            SendError::Unprocessed => Self::bad_gateway("connection_terminated", detail),
+            SendError::Protocol => Self::bad_gateway("http_protocol_error", detail + AFTER_NO_HTTP),
         }
     }
 }
+
+pub(super) const NOT_A_FORWARD_PROXY: &str =
+    "This is a reverse proxy, and not an HTTP proxy for other hosts.";
+pub(super) const CALL_DIRECTLY: &str = "Call it by its own address, for example http://localhost:8080/fhir/Patient, and unset http_proxy \
+     and https_proxy for the client.";
+
+const AFTER_CLOSE: &str = " The upstream may have processed the request: before a write is sent \
+                           again, look whether it took effect. If this repeats, run: ahds-proxy check \
+                           --online";
+const AFTER_NO_HTTP: &str = " Check that host and port are those of an HTTP service. Run: ahds-proxy \
+                             check --online";
 
 /// The error type of RFC 9209 for a TCP connection that failed.
 fn unconnected(reason: &io::Error) -> &'static str {

@@ -12,8 +12,8 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::failure::Failure;
-use crate::config::Security;
+use super::failure::{self, Failure};
+use crate::{config::Security, telemetry::LogLimit};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const REQUEST_PRIVATE_NETWORK: HeaderName =
@@ -30,6 +30,8 @@ const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 pub(crate) struct Guard {
     hosts: Vec<String>,
     origins: Vec<String>,
+    /// CONNECT has no response that a client would show.
+    log_limit: LogLimit,
 }
 
 /// The transport of a listener.
@@ -61,6 +63,7 @@ impl Guard {
         Self {
             hosts: security.allowed_hosts.clone(),
             origins: security.allowed_origins.clone(),
+            log_limit: LogLimit::default(),
         }
     }
 
@@ -123,14 +126,28 @@ impl Guard {
             (_, Some(authority), _) if head.uri.scheme() == Some(&scheme) => {
                 checked(authority.clone()).ok_or_else(Failure::malformed_target)?
             }
-            (_, Some(_), _) => return Err(Failure::host_not_allowed()),
+            (_, Some(_), _) => return Err(self.not_a_forward_proxy()),
             (_, None, Some(host)) => host,
         };
         if transport == Transport::Unix || self.is_ours(&name) {
             Ok(name)
+        } else if head.version != Version::HTTP_2 && head.uri.authority().is_some() {
+            Err(self.not_a_forward_proxy())
         } else {
             Err(Failure::host_not_allowed())
         }
+    }
+
+    /// Refuses a request that a client sends to its HTTP proxy.
+    fn not_a_forward_proxy(&self) -> Failure {
+        if let Some(suppressed) = self.log_limit.allow() {
+            tracing::warn!(
+                remedy = failure::CALL_DIRECTLY,
+                more_since_last = (suppressed > 0).then_some(suppressed),
+                "a client uses this address as its HTTP proxy for another host"
+            );
+        }
+        Failure::not_a_forward_proxy()
     }
 
     fn is_ours(&self, authority: &Authority) -> bool {

@@ -13,6 +13,7 @@ mod headers;
 mod lifecycle;
 mod links;
 mod minimum_rate;
+pub(crate) mod page;
 mod pipeline;
 mod progress;
 mod replay;

@@ -11,7 +11,7 @@ use http_body_util::Full;
 
 use super::{
     access_log::{LogEntry, Outcome},
-    advice::advise,
+    advice::{advise, advise_of_failure},
     body::{self, ClientBody, Download, DownloadBody, ResponseBody, UploadBody},
     checks,
     concurrency::{ConcurrencyLimit, Permit},
@@ -20,8 +20,9 @@ use super::{
     headers,
     lifecycle::Lifecycle,
     links::{self, Links, ListenerKind},
+    page,
     progress::{Progress, Timeouts},
-    retry,
+    request_id, retry,
     route::{self, Located, Route},
     send::{self, UpstreamResponse, send},
     service::Interaction,
@@ -109,13 +110,20 @@ impl Pipeline {
             Ok(caller) => caller,
             Err(failure) => return error_format.respond(failure, log),
         };
+        let wants_page = located.is_none() && page::is_wanted(&head);
         let forwarded = match located {
             Some(located) => self.forward(entry, located, head, body, &mut log).await,
             None => Err(self.no_such_route()),
         };
         let mut response = match forwarded {
             Ok(relayed) => relayed.into_response(log),
-            Err(failure) => error_format.respond(failure, log),
+            Err(failure) => {
+                if let Some(located) = located {
+                    advise_of_failure(located.route, &failure);
+                }
+                let page = wants_page.then(|| page::of_routes(self.routes.iter().map(|r| &**r)));
+                error_format.respond_with(page, failure, log)
+            }
         };
         if let Caller::Page(origin) = caller {
             guard::allow_origin(response.headers_mut(), &origin);
@@ -424,7 +432,21 @@ impl ErrorFormat {
     }
 
     fn respond(self, failure: Failure, log: LogEntry) -> Response<ResponseBody> {
+        self.respond_with(None, failure, log)
+    }
+
+    /// Responds with a page, if there is one, in place of the failure's text.
+    fn respond_with(
+        self,
+        page: Option<Bytes>,
+        failure: Failure,
+        mut log: LogEntry,
+    ) -> Response<ResponseBody> {
         let mut response = failure.into_response(self.kind);
+        if let Some(page) = page {
+            page::put(&mut response, page);
+        }
+        request_id::set(response.headers_mut(), log.request_id());
         if self.is_head_request {
             // Over HTTP/2, hyper would send the body in spite of HEAD.
             let length = response.body().len().into();

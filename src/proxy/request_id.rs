@@ -1,5 +1,6 @@
 //! The id of a request in the access log: the client's or the upstream's `X-Request-Id`, else a
-//! number that the proxy chooses and sends nowhere.
+//! number that the proxy chooses. The upstream never gets that number. The client gets it with a
+//! response of the proxy's own, to find the line of the log.
 
 use std::{
     fmt,
@@ -50,6 +51,11 @@ pub(super) fn given(headers: &HeaderMap) -> Option<HeaderValue> {
     let id = headers.get(NAME)?;
     let uuid: Result<Hyphenated, _> = id.to_str().ok()?.parse();
     uuid.is_ok().then(|| id.clone())
+}
+
+/// Names the request in a response of the proxy's own.
+pub(super) fn set(headers: &mut HeaderMap, id: HeaderValue) {
+    headers.insert(NAME, id);
 }
 
 #[cfg(test)]

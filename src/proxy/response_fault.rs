@@ -8,11 +8,14 @@ use crate::{config::RouteKind, telemetry::LogLimit};
 
 /// The time between two warnings of one route about the same fault.
 const PERIOD: Duration = Duration::from_secs(60);
-const FAULTS: usize = Fault::Version as usize + 1;
+const FAULTS: usize = Fault::NoResource as usize + 1;
 
 /// Limits the warnings of one route, for each fault on its own.
 #[derive(Debug)]
-pub(super) struct FaultLog([LogLimit; FAULTS]);
+pub(super) struct FaultLog {
+    faults: [LogLimit; FAULTS],
+    no_response: LogLimit,
+}
 
 /// A fault that a person has to mend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,21 +28,32 @@ pub(super) enum Fault {
     ServerError,
     /// Not a response of a FHIR or DICOM service.
     Html,
-    /// The last fault, by which [`FAULTS`] counts: a path of Azure's DICOM service without the version, or with two of them. The service responds
+    /// A path of Azure's DICOM service without the version, or with two of them. The service responds
     /// with an empty 404. Other servers have no versions, but a path before `studies`.
     Version,
+    /// The version of Azure's DICOM service, without a resource below it. This is the last fault, by
+    /// which [`FAULTS`] counts.
+    NoResource,
 }
 
 impl Default for FaultLog {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| LogLimit::every(PERIOD)))
+        Self {
+            faults: std::array::from_fn(|_| LogLimit::every(PERIOD)),
+            no_response: LogLimit::every(PERIOD),
+        }
     }
 }
 
 impl FaultLog {
     /// The number of warnings suppressed before this one. `None` if it is too soon for another.
     pub(super) fn allow(&self, fault: Fault) -> Option<u64> {
-        self.0[fault as usize].allow()
+        self.faults[fault as usize].allow()
+    }
+
+    /// The same for a request that got no response.
+    pub(super) fn allow_no_response(&self) -> Option<u64> {
+        self.no_response.allow()
     }
 }
 
@@ -63,6 +77,11 @@ impl Fault {
             {
                 Some(Fault::Version)
             }
+            StatusCode::NOT_FOUND
+                if kind == RouteKind::Dicom && !has_body && ends_with_version(path) =>
+            {
+                Some(Fault::NoResource)
+            }
             _ if status.is_server_error() => Some(Fault::ServerError),
             _ if kind != RouteKind::Http && !is_binary && is_html(&head.headers) => {
                 Some(Fault::Html)
@@ -73,7 +92,8 @@ impl Fault {
 }
 
 fn is_unversioned(path: &str) -> bool {
-    const RESOURCES: [&str; 6] = [
+    const RESOURCES: [&str; 7] = [
+        "",
         "studies",
         "series",
         "instances",
@@ -94,6 +114,11 @@ fn is_unversioned(path: &str) -> bool {
 pub(super) fn versions(path: &str) -> usize {
     let segments = path.split('/').skip(1);
     segments.take_while(|segment| is_version(segment)).count()
+}
+
+/// Whether a path with one version has nothing else.
+fn ends_with_version(path: &str) -> bool {
+    versions(path) == 1 && path.trim_end_matches('/').split('/').count() == 2
 }
 
 fn is_version(segment: &str) -> bool {
@@ -157,7 +182,10 @@ mod tests {
             (Dicom, "/v2/studies/1", 404, &[], None),
             (Dicom, "/v1.0-prerelease/studies", 404, &[], None),
             (Dicom, "/dicom-web/studies/1", 404, &[], None),
-            (Dicom, "/", 404, &[], None),
+            (Dicom, "/dicom-web", 404, &[], None),
+            (Dicom, "/", 404, &[], Some(Fault::Version)),
+            (Dicom, "/v2", 404, &[], Some(Fault::NoResource)),
+            (Dicom, "/v2/", 404, &[], Some(Fault::NoResource)),
         ] {
             assert_eq!(
                 fault_of(kind, path, status, headers),

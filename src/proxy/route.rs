@@ -17,7 +17,7 @@ pub(crate) struct Route {
     pub(super) name: Arc<str>,
     pub(super) kind: RouteKind,
     prefix: config::Prefix,
-    base_path: String,
+    pub(super) base_path: String,
     pub(super) read_only: bool,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// `None` where links are kept as they are.

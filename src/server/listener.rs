@@ -3,7 +3,7 @@
 #[cfg(unix)]
 use std::path::Path;
 use std::{
-    fmt, io,
+    io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     pin::Pin,
@@ -41,8 +41,38 @@ pub enum BindError {
         "{0} is already in use; end the other program, or choose another address with --listen or --admin"
     )]
     InUse(String),
+    /// A port that only root may bind.
+    #[error(
+        "cannot listen on {0}: this user may not use ports below {LOWEST_PORT}; choose another with \
+         --port or --listen, or let the program use them: sudo setcap cap_net_bind_service=+ep \
+         \"$(command -v ahds-proxy)\""
+    )]
+    Privileged(SocketAddr),
+    /// The file of a Unix socket cannot be made.
+    #[error("cannot listen on unix:{}: {problem}; {remedy}", path.display())]
+    Path {
+        /// The path of the socket.
+        path: PathBuf,
+        /// The problem, as a clause.
+        problem: String,
+        /// The remedy.
+        remedy: String,
+    },
+    /// This machine has no such address.
+    #[error(
+        "cannot listen on {address}: this machine has no such address ({reason}); choose one of its own \
+         with --listen or --admin, such as 127.0.0.1:{}", address.port()
+    )]
+    Missing {
+        /// The address as configured.
+        address: SocketAddr,
+        /// The system's error.
+        reason: io::Error,
+    },
     /// Any other reason.
-    #[error("cannot listen on {address}: {reason}")]
+    #[error(
+        "cannot listen on {address}: {reason}; choose another address with --listen or --admin"
+    )]
     Other {
         /// The address as configured.
         address: String,
@@ -51,10 +81,18 @@ pub enum BindError {
     },
 }
 
+/// The lowest port that every user may bind, unless the system is set up otherwise.
+const LOWEST_PORT: u16 = 1024;
+
 impl BindError {
-    fn new(address: impl fmt::Display, reason: io::Error) -> Self {
+    fn tcp(address: SocketAddr, reason: io::Error) -> Self {
         match reason.kind() {
             io::ErrorKind::AddrInUse => Self::InUse(address.to_string()),
+            io::ErrorKind::PermissionDenied if address.port() < LOWEST_PORT => {
+                Self::Privileged(address)
+            }
+            io::ErrorKind::AddrNotAvailable => Self::Missing { address, reason },
+            _ if is_unsupported_family(&reason) => Self::Missing { address, reason },
             _ => Self::Other {
                 address: address.to_string(),
                 reason,
@@ -62,12 +100,46 @@ impl BindError {
         }
     }
 
+    #[cfg(unix)]
+    fn unix(path: &Path, reason: &io::Error) -> Self {
+        let folder = path.parent().unwrap_or(path).display();
+        let other = "choose another path, such as unix:/run/user/UID/ahds-proxy.sock";
+        let (problem, remedy) = match reason.kind() {
+            io::ErrorKind::AddrInUse => match std::fs::symlink_metadata(path) {
+                Ok(file) if file.is_dir() => (
+                    "this is a folder".to_owned(),
+                    format!(
+                        "name a file in it, such as unix:{}/ahds-proxy.sock",
+                        path.display()
+                    ),
+                ),
+                Ok(file) if !is_socket(&file) => (
+                    "there is a file that is not a socket".to_owned(),
+                    format!("remove it if nobody needs it, or {other}"),
+                ),
+                _ => return Self::InUse(format!("unix:{}", path.display())),
+            },
+            io::ErrorKind::NotFound => (
+                format!("the folder {folder} does not exist"),
+                format!("create it (mkdir -p {folder}), or {other}"),
+            ),
+            io::ErrorKind::NotADirectory => (format!("{folder} is not a folder"), other.to_owned()),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => (
+                format!("this user may not create a file in {folder} ({reason})"),
+                other.to_owned(),
+            ),
+            _ => (reason.to_string(), other.to_owned()),
+        };
+        Self::Path {
+            path: path.to_owned(),
+            problem,
+            remedy,
+        }
+    }
+
     /// Whether this machine has no such address at all, such as `::1` without IPv6.
     pub fn is_missing_address(&self) -> bool {
-        let Self::Other { reason, .. } = self else {
-            return false;
-        };
-        reason.kind() == io::ErrorKind::AddrNotAvailable || is_unsupported_family(reason)
+        matches!(self, Self::Missing { .. })
     }
 }
 
@@ -97,8 +169,8 @@ impl Listener {
     /// no process listens.
     #[cfg(unix)]
     pub fn unix(path: PathBuf) -> Result<Self, BindError> {
-        let shown = format!("unix:{}", path.display());
-        let failed = |reason| BindError::new(&shown, reason);
+        let shown = path.clone();
+        let failed = |reason| BindError::unix(&shown, &reason);
         drop(SocketFile::abandoned(&path));
         // The umask is that of the whole process, but nothing else creates files while the proxy
         // starts.
@@ -113,10 +185,10 @@ impl Listener {
     /// Fails: this system has no Unix sockets.
     #[cfg(not(unix))]
     pub fn unix(path: PathBuf) -> Result<Self, BindError> {
-        Err(BindError::new(
-            format!("unix:{}", path.display()),
-            io::ErrorKind::Unsupported.into(),
-        ))
+        Err(BindError::Other {
+            address: format!("unix:{}", path.display()),
+            reason: io::ErrorKind::Unsupported.into(),
+        })
     }
 
     /// The bound address, with the real port, as `ip:port`, `https://ip:port` or `unix:/path`.
@@ -162,7 +234,7 @@ impl Listener {
 async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(address)
         .await
-        .map_err(|reason| BindError::new(address, reason))
+        .map_err(|reason| BindError::tcp(address, reason))
 }
 
 async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
@@ -223,9 +295,9 @@ impl SocketFile {
     /// The file at `path`, if it is a socket on which no process listens. No other file is
     /// replaced.
     fn abandoned(path: &Path) -> Option<Self> {
-        use std::os::unix::{fs::FileTypeExt as _, net::UnixStream};
+        use std::os::unix::net::UnixStream;
         let file = std::fs::symlink_metadata(path).ok()?;
-        let is_abandoned = file.file_type().is_socket()
+        let is_abandoned = is_socket(&file)
             && UnixStream::connect(path)
                 .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
         is_abandoned.then(|| Self {
@@ -233,6 +305,12 @@ impl SocketFile {
             identity: identity(&file),
         })
     }
+}
+
+#[cfg(unix)]
+fn is_socket(file: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    file.file_type().is_socket()
 }
 
 #[cfg(unix)]

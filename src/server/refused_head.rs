@@ -3,8 +3,16 @@
 //! The route is not known, so the response is problem+json (RFC 9457) with `Proxy-Status` (RFC
 //! 9209), as for any path without a route. The connection ends with the response.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::StatusCode;
+
+use super::target::HANDSHAKE;
+use crate::telemetry::LogLimit;
+
+/// Limits the warnings about clients that speak TLS.
+static TLS_CLIENTS: LazyLock<LogLimit> = LazyLock::new(LogLimit::default);
 
 /// The largest number of headers. hyper allocates memory for each, and no client sends this many.
 pub(super) const MAX_HEADERS: usize = 256;
@@ -12,6 +20,9 @@ pub(super) const MAX_HEADERS: usize = 256;
 /// Returns the whole response and logs the refusal. `None` if `status` is not that of a refused
 /// head. `forbidden` is a character of the request line that is not allowed there.
 pub(super) fn refuse(status: StatusCode, forbidden: Option<char>) -> Option<Bytes> {
+    if status == StatusCode::BAD_REQUEST && forbidden == Some(char::from(HANDSHAKE)) {
+        return Some(not_http());
+    }
     let detail = match (status, forbidden) {
         (StatusCode::BAD_REQUEST, Some('"')) => {
             "The request's target contains a raw quotation mark. Percent-encode it as %22."
@@ -51,6 +62,22 @@ fn detail(status: StatusCode) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+/// Returns the response to a client that speaks TLS where HTTP is spoken, and logs it, since such a
+/// client shows at most that the response is no TLS.
+fn not_http() -> Bytes {
+    if let Some(suppressed) = TLS_CLIENTS.allow() {
+        tracing::warn!(
+            remedy = "Call it with http://, or set `tls` below [security] for https.",
+            more_since_last = (suppressed > 0).then_some(suppressed),
+            "a client speaks TLS (https) to an address that speaks plain HTTP"
+        );
+    }
+    problem(
+        StatusCode::BAD_REQUEST,
+        "This address speaks plain HTTP. Call it with http://.",
+    )
 }
 
 /// Returns the response to a client that speaks HTTP where TLS is required.

@@ -9,6 +9,9 @@
 use http::{Request, uri::PathAndQuery};
 use memchr::{memchr, memchr3};
 
+/// The first byte of every TLS record of a handshake (RFC 8446, section 5.1).
+pub(super) const HANDSHAKE: u8 = 22;
+
 /// Marks, in a request's extensions, that the target contains or may have contained a raw `#`,
 /// which is not allowed (RFC 9112, section 3.2).
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +35,8 @@ pub(super) fn is_whole<B>(request: &Request<B>) -> bool {
 #[derive(Debug)]
 pub(super) struct RequestLine {
     state: State,
-    /// A character in the target that no target may contain.
+    /// A character in the target that no target may contain, or the first byte of a TLS handshake in
+    /// place of a line.
     forbidden: Option<u8>,
 }
 
@@ -64,6 +68,7 @@ impl RequestLine {
                 .position(|byte| !matches!(byte, b'\r' | b'\n'))?;
             bytes = &bytes[start..];
             self.state = State::Inside { is_cut: false };
+            self.forbidden = bytes.first().copied().filter(|byte| *byte == HANDSHAKE);
         }
         let State::Inside { is_cut } = &mut self.state else {
             return None;

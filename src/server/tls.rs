@@ -11,10 +11,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{broken_handshake::HandshakeLog, refused_head};
-
-/// The first byte of every TLS record of a handshake (RFC 8446, section 5.1).
-const HANDSHAKE: u8 = 22;
+use super::{broken_handshake::HandshakeLog, refused_head, target::HANDSHAKE};
 
 /// The longest time for which a refused client may go on sending.
 const LINGER: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::HeaderValue;
 use secrecy::ExposeSecret as _;
 
-use crate::credentials::{AccessToken, Claims, Renewal};
+use crate::credentials::{AccessToken, Claims, Renewal, is_b64token};
 
 pub(crate) use cache::TokenCache;
 pub(crate) use source::{Source, SourceStatus, Unavailable};
@@ -68,13 +68,6 @@ impl Token {
     pub(crate) fn remaining(&self, now: SystemTime) -> Duration {
         self.expires_on.duration_since(now).unwrap_or_default()
     }
-}
-
-/// Whether a text is a `b64token` (RFC 6750, section 2.1).
-fn is_b64token(text: &str) -> bool {
-    let start = text.trim_end_matches('=');
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
-    !start.is_empty() && start.bytes().all(allowed)
 }
 
 /// The shortest use of a token before it is renewed, whatever its issuer says.

@@ -365,7 +365,7 @@ impl Source {
                 kind = self.credential.kind(),
                 audience = self.name.audience.as_ref().map(tracing::field::display),
                 identity = token.claims.identity,
-                lifetime_s = token.remaining(now).as_secs(),
+                lifetime_s = token.states_expiry.then(|| token.remaining(now).as_secs()),
                 "token acquired"
             );
         }

@@ -2,7 +2,9 @@
 
 use std::{error::Error as _, io, time::Duration};
 
-use super::{distrust::Distrust, proxy_error::ProxyError, request_body::SourceError, via::Via};
+use super::{
+    distrust::Distrust, proxy_error::ProxyError, request_body::SourceError, tls_failure, via::Via,
+};
 
 /// The reason why no connection can be made at all. It shows at start.
 #[derive(Debug, thiserror::Error)]
@@ -17,12 +19,11 @@ pub enum StartError {
 
 /// The reason why no connection was made.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", with_remedy(&self.problem(), &self.remedy()))]
 pub enum ConnectError {
     /// The name did not resolve.
-    #[error("the host name {0} does not resolve; check it, the network and any private DNS zone")]
     Dns(String),
     /// No address accepted the connection.
-    #[error("{host} does not accept connections: {reason}")]
     Tcp {
         /// Host and port.
         host: String,
@@ -30,13 +31,10 @@ pub enum ConnectError {
         reason: io::Error,
     },
     /// The server's certificate is not trusted.
-    #[error("{}", with_remedy(&.0.problem(), &.0.remedy()))]
     Certificate(Box<Distrust>),
     /// The HTTP proxy on the way made no connection.
-    #[error("{}", with_remedy(&.0.problem(), &.0.remedy()))]
     Proxy(Box<ProxyError>),
     /// TLS failed for another reason.
-    #[error("TLS with {host}{via} failed: {reason}")]
     Tls {
         /// Host and port.
         host: String,
@@ -46,16 +44,11 @@ pub enum ConnectError {
         reason: io::Error,
     },
     /// `network.resolve` leads plain http to another machine.
-    #[error(
-        "network.resolve leads {host} to another machine, and plain http would show tokens and \
-         secrets on the way; use https, or a loopback address in network.resolve"
-    )]
     Exposed {
         /// Host and port.
         host: String,
     },
     /// The connection was not ready within `network.connect_timeout`.
-    #[error("{host} did not accept a connection{via} within {}s", .after.as_secs_f32())]
     Timeout {
         /// Host and port.
         host: String,
@@ -67,14 +60,57 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// The problem as a clause, and its remedy as a sentence, of an error that has a remedy apart.
-    pub fn in_parts(&self) -> Option<(String, String)> {
+    /// The problem, as a clause without a full stop.
+    pub fn problem(&self) -> String {
         match self {
-            Self::Certificate(distrust) => Some((distrust.problem(), distrust.remedy())),
-            Self::Proxy(error) => Some((error.problem(), error.remedy())),
-            _ => None,
+            Self::Dns(host) => format!("the host name {host} does not resolve"),
+            Self::Tcp { host, reason } => format!("{host} does not accept connections: {reason}"),
+            Self::Certificate(distrust) => distrust.problem(),
+            Self::Proxy(error) => error.problem(),
+            Self::Tls { host, via, reason } => {
+                tls_failure::explain(&format!("{host}{via}"), reason).0
+            }
+            Self::Exposed { host } => format!(
+                "network.resolve leads {host} to another machine, and plain http would show tokens \
+                 and secrets on the way"
+            ),
+            Self::Timeout { host, via, after } => format!(
+                "{host} did not accept a connection{via} within {} s (network.connect_timeout)",
+                after.as_secs_f32()
+            ),
         }
     }
+
+    /// The remedy, as one or more sentences.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Dns(_) => "Check it, the network and any private DNS zone.".to_owned(),
+            Self::Tcp { host, .. } if is_of_this_machine(host) => {
+                "Start the service on this machine, or correct its port.".to_owned()
+            }
+            Self::Tcp { .. } => {
+                "Check host and port, and whether a firewall or a missing VPN keeps \
+                                 this machine from it."
+                    .to_owned()
+            }
+            Self::Certificate(distrust) => distrust.remedy(),
+            Self::Proxy(error) => error.remedy(),
+            Self::Tls { host, reason, .. } => tls_failure::explain(host, reason).1.to_owned(),
+            Self::Exposed { .. } => {
+                "Use https, or a loopback address in network.resolve.".to_owned()
+            }
+            Self::Timeout { .. } => "Check whether a firewall or a missing VPN keeps this machine \
+                                     from it. If it is only slow, raise network.connect_timeout."
+                .to_owned(),
+        }
+    }
+}
+
+/// Whether a host and port are written as loopback.
+fn is_of_this_machine(host: &str) -> bool {
+    ["localhost:", "127.", "[::1]:"]
+        .iter()
+        .any(|start| host.starts_with(start))
 }
 
 impl From<ProxyError> for ConnectError {

@@ -23,6 +23,7 @@ mod send;
 mod socket;
 mod stream;
 mod tls;
+mod tls_failure;
 mod tunnel;
 mod via;
 

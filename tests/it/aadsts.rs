@@ -17,7 +17,7 @@ const PRIVATE: &str = "jane.doe@contoso.example";
 const CREATE_HEALTHCARE_APIS: &str =
     "run: az ad sp create --id 4f6778d8-5aef-43dc-a1ff-b073724b9495";
 const CREATE_API_FOR_DICOM: &str = "run: az ad sp create --id 75e725bf-66ce-4cea-9b9a-5c4caae57f33";
-const SIGN_IN: &str = "Run: az logout, then az login --scope ";
+const SIGN_IN: &str = "Run: az login --scope ";
 
 /// A code, its meaning and its remedy.
 type Row = (u32, &'static str, &'static str);

@@ -162,7 +162,7 @@ const FAILURES: &[(&str, Reason, &[&str])] = &[
         &[
             "azd failed",
             "/azd' auth token --output json --no-prompt --scope https://",
-            "Run: azd auth login",
+            "run: azd auth login",
         ],
     ),
     ("", Reason::Transient, &["azd failed"]),

@@ -390,7 +390,7 @@ const CASES: &[Case] = &[
         route: "far",
         check: "tls",
         detail: &[
-            "the certificate is not for not.named",
+            "and not for not.named",
             "certificate of ahds-proxy emulator",
         ],
         remedy: &["`upstream` in [routes.far]", "network.resolve"],

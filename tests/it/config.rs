@@ -110,7 +110,7 @@ fn the_shortest_call_is_enough() {
     assert_eq!(route.prefix.as_str(), "/fhir");
     assert_eq!(
         route.audience.as_ref().map(ToString::to_string).as_deref(),
-        Some("https://WS-FHIR.fhir.azurehealthcareapis.com")
+        Some("https://ws-fhir.fhir.azurehealthcareapis.com")
     );
     assert_eq!(&*route.credential, "default");
     assert_eq!(route.http, HttpVersion::Auto);

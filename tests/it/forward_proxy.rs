@@ -382,7 +382,7 @@ async fn the_ca_of_a_proxy_that_inspects_tls_is_named() {
         text,
         format!(
             "The request to the upstream failed: the certificate of {FHIR_HOST}:443 through the proxy {NAME}, \
-             issued by CA of a test, is not trusted: UnknownIssuer; if the proxy {NAME} \
+             issued by CA of a test, is not trusted: no trusted CA has signed it; if the proxy {NAME} \
              inspects TLS, or with a private CA, add the certificate (PEM) of CA of a test to network.ca_file."
         )
     );

@@ -64,6 +64,8 @@ mod registration;
 #[cfg(unix)]
 mod request_log;
 mod routing;
+#[cfg(unix)]
+mod situations;
 mod slow_clients;
 mod smart;
 mod streaming;

@@ -11,13 +11,17 @@ use serde::Serialize;
 
 use super::{
     args::CheckOutput,
-    output::{complain, environment, print, print_json, refused},
+    complaint,
+    output::{environment, print, print_json, refused},
     runtime,
 };
 use crate::{
     app,
     clock::Clock,
-    config::{self, Config, ConfigErrors, Listen, Location, Overrides, Problem, Route, Word as _},
+    config::{
+        self, Config, ConfigErrors, LinkMode, Listen, Location, Overrides, Problem, Route,
+        Word as _,
+    },
     credentials,
 };
 
@@ -46,7 +50,7 @@ pub(super) fn check(
     })?;
     let warnings = app::warnings(&config, Clock::default().now());
     for warning in &warnings {
-        complain(&format_args!("warning: {warning}"));
+        complaint::warning(warning);
     }
     if is_online {
         return online::check(&config, output);
@@ -114,7 +118,7 @@ fn text(config: &Config) -> String {
         ));
         let read_only = if route.read_only { ", read only" } else { "" };
         line(format_args!(
-            "        {}, {}{read_only}",
+            "        name {}, kind {}{read_only}",
             route.name,
             route.kind.as_str()
         ));
@@ -130,10 +134,14 @@ fn text(config: &Config) -> String {
             let tls = if is_tls(config, listen) { ", TLS" } else { "" };
             line(format_args!("        listen {listen}{tls}"));
         }
-        let links = route.links.as_str();
-        match &route.public_url {
-            Some(url) => line(format_args!("        links {links}, as {url}")),
-            None => line(format_args!("        links {links}")),
+        match (route.links, &route.public_url) {
+            (LinkMode::Keep, _) => line(format_args!("        links are kept")),
+            (LinkMode::Rewrite, Some(url)) => {
+                line(format_args!(
+                    "        links lead back to the proxy, as {url}"
+                ));
+            }
+            (LinkMode::Rewrite, None) => line(format_args!("        links lead back to the proxy")),
         }
         line(format_args!(
             "        credential {} ({})",

@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     args::InitOptions,
+    complaint,
     examples::first_request,
     output::{complain, environment, failed, failed_with, misused, print},
     search::{self, Discovery},
@@ -40,9 +41,7 @@ pub(super) fn init(
     };
     let discovery = search::search(flags, &search)?;
     for (subscription, failure) in &discovery.found.failures {
-        complain(&format_args!(
-            "warning: in the subscription {subscription}: {failure}"
-        ));
+        complaint::warning(&format!("in the subscription {subscription}: {failure}"));
     }
     if discovery.found.services.is_empty() {
         return Err(discovery.explain_nothing(&search));
@@ -153,14 +152,14 @@ fn warn(service: &Service, discovery: &Discovery) {
         && !theirs.as_str().eq_ignore_ascii_case(own)
         && theirs.as_str().contains('-')
     {
-        complain(&format_args!(
-            "warning: {name} accepts tokens of tenant {theirs} only, and this sign-in is to {own}\n  = help: \
+        complaint::warning(&format!(
+            "{name} accepts tokens of tenant {theirs} only, and this sign-in is to {own}\n  = help: \
              Run: az login --tenant {theirs}"
         ));
     }
     if service.is_private {
-        complain(&format_args!(
-            "warning: {name} accepts requests from its private network only\n  = help: connect to that network \
+        complaint::warning(&format!(
+            "{name} accepts requests from its private network only\n  = help: connect to that network \
              (VPN) before you start ahds-proxy"
         ));
     }
@@ -168,8 +167,8 @@ fn warn(service: &Service, discovery: &Discovery) {
         && let Some((reader, writer)) = roles(service.kind)
     {
         let who = discovery.claims.object_id.as_deref().unwrap_or("OBJECT-ID");
-        complain(&format_args!(
-            "warning: {name} will respond with 403, since this identity has no role on its data\n  = help: Ask its \
+        complaint::warning(&format!(
+            "{name} will respond with 403, since this identity has no role on its data\n  = help: Ask its \
              owner to run, with \"{writer}\" if you also write: az role assignment create --role \"{reader}\" \
              --assignee {who} --scope {}",
             service.id

@@ -100,6 +100,11 @@ pub(super) fn resolve(
             }
         }
     }
+    let own_addresses = own.iter().map(|own| (&*own.key, &own.at.value));
+    let addresses = listen.iter().map(|at| ("listen", &at.value));
+    report
+        .notes
+        .extend(addresses.chain(own_addresses).filter_map(remote_note));
     check_distinct(&listen, report);
     check_own(&own, &listen, admin, report);
     if let Some(address) = admin {
@@ -207,6 +212,21 @@ fn check_local(address: SocketAddr, key: &str, place: Place, report: &mut Report
             address.port()
         ),
     );
+}
+
+/// The warning about an address that other machines reach. They have to present a certificate.
+fn remote_note((key, listen): (&str, &Listen)) -> Option<String> {
+    let Listen::Tcp { address, .. } = listen else {
+        return None;
+    };
+    let port = address.port();
+    (!address.ip().to_canonical().is_loopback()).then(|| {
+        format!(
+            "`{key}`: other machines reach {address}, and every client with a certificate that \
+             `client_ca` has signed uses your token; keep that CA for the clients that may, or write \
+             127.0.0.1:{port} if only this machine calls"
+        )
+    })
 }
 
 fn check_distinct(listen: &[At<Listen>], report: &mut Report) {

@@ -10,6 +10,7 @@ mod listeners;
 mod overrides;
 mod plain_http;
 mod routes;
+mod syntax;
 mod tls;
 mod upstream;
 
@@ -31,7 +32,7 @@ pub use self::{
 };
 use super::{
     Config, ConfigErrors, Network, Security, TokenConfig, certificates,
-    credentials::KINDS,
+    credentials::{self as credential_kinds, KINDS},
     file::{File, NetworkTable},
     files::{self, Links},
     keys::Keys as _,
@@ -145,16 +146,32 @@ fn read_file(
                 "the configuration file {} cannot be read: {reason}",
                 path.display()
             ),
-            "write the path of a TOML file, or leave it out: flags and environment are enough",
+            remedy_of_unreadable(path, &reason),
         ),
     }
     unread()
+}
+
+fn remedy_of_unreadable(path: &Path, reason: &io::Error) -> String {
+    match reason.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "run ahds-proxy as the owner of the file, or let the owner run: chmod o+r {}; this user has \
+             to be able to enter the folders above it, too",
+            path.display()
+        ),
+        io::ErrorKind::IsADirectory => {
+            "write the path of the file in this folder, such as ahds-proxy.toml".to_owned()
+        }
+        _ => "write the path of a TOML file, or leave it out: flags and environment are enough"
+            .to_owned(),
+    }
 }
 
 fn read_text(path: &Path, text: &str, report: &mut Report) -> File {
     let text: Arc<str> = text.into();
     report.set_source(path, text.clone());
     let (tree, errors) = DeTable::parse_recoverable(&text);
+    report.kinds = credential_kinds::names().collect();
     let harmless: Vec<&str> = KINDS
         .iter()
         .flat_map(|kind| kind.harmless)
@@ -172,11 +189,8 @@ fn read_text(path: &Path, text: &str, report: &mut Report) -> File {
         if !lines.insert(text[..span.start].matches('\n').count()) {
             continue;
         }
-        report.refuse_unshown(
-            span.into(),
-            format!("this is not valid TOML: {}", error.message()),
-            "correct it here; see https://toml.io for how TOML is written",
-        );
+        let (message, remedy) = syntax::explain(error.message(), &text, &span);
+        report.refuse_unshown(span.into(), message, remedy);
     }
     unread()
 }
@@ -244,6 +258,7 @@ fn resolve(file: File, env: &Env<'_>, report: &mut Report) -> Config {
         secret_files: std::mem::take(&mut report.secret_files),
         log: file.log,
         drain: file.shutdown.drain,
+        notes: std::mem::take(&mut report.notes),
     }
 }
 

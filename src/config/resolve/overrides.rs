@@ -9,7 +9,7 @@ use crate::config::{
     file::{File, RouteTable},
     grammar,
     keys::Keys as _,
-    report::{At, Place, Read, Report},
+    report::{At, Place, Read, ReplacedAudience, Report},
     walk::{good_ones, suggest},
 };
 
@@ -192,6 +192,17 @@ fn route(name: &str, at: &At<String>, file: &mut File, report: &mut Report) {
         value: RouteTable::defaults(),
         place: at.place,
     });
+    if let (Some(old), Some(new)) = (route.value.upstream.given(), upstream.given())
+        && !old.value.origin().eq_ignore_ascii_case(&new.value.origin())
+        && let Read::Given(audience) = std::mem::take(&mut route.value.audience)
+        && let Place::Flag(replaced_by) | Place::Variable(replaced_by) = at.place
+    {
+        let replaced = ReplacedAudience {
+            audience: audience.value,
+            replaced_by,
+        };
+        report.replaced_audiences.insert(name.to_owned(), replaced);
+    }
     route.value.upstream = upstream;
 }
 
@@ -218,6 +229,17 @@ fn service(url: &str, file: &mut File, report: &mut Report) {
     };
     match upstream::kind_of_host(&service) {
         Some(kind) => {
+            let routes = file.routes.given();
+            let before = routes.and_then(|routes| routes.value.get(kind.as_str()));
+            let before = before.and_then(|route| route.value.upstream.given());
+            if before.is_some_and(|at| matches!(at.place, Place::Flag(_))) {
+                report.refuse(
+                    place,
+                    format!("there are two URLs of {} services", kind.title()),
+                    "serve the second by a route of its own in a configuration file: [routes.NAME] with \
+                     `upstream`",
+                );
+            }
             let at = At {
                 value: url.to_owned(),
                 place,

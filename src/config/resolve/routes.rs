@@ -6,7 +6,7 @@ use super::{credentials::Known, listeners::Listeners, upstream};
 use crate::config::{
     Audience, LinkMode, Prefix, Route, RouteKind, ServiceUrl, Word as _,
     file::{RouteTable, SecurityTable},
-    report::{At, Place, Read, Report},
+    report::{At, Place, Read, ReplacedAudience, Report},
 };
 
 /// The audience that all DICOM services of the public cloud share.
@@ -35,6 +35,7 @@ pub(super) fn resolve(
         if let Some(at) = table.upstream.given() {
             upstream::check(at, &name, listeners, security, report);
             upstream::check_kind(at, &name, &table.kind, report);
+            report.notes.extend(upstream::doubt(&at.value, &name));
         }
         let prefix = prefix(&name, &table, place, &mut prefixes, report);
         if let Some(route) = route(&name, table, place, prefix, credentials, report) {
@@ -122,9 +123,13 @@ fn route(
         Read::Refused => return None,
         Read::Absent => {
             let needed = known.flatten().is_some_and(|kind| kind.needs_audience);
-            default_audience(kind, upstream.as_ref(), name, needed)
-                .map_err(|(message, remedy)| report.refuse(upstream_place, message, remedy))
-                .ok()?
+            let default = default_audience(kind, upstream.as_ref(), name, needed);
+            match report.replaced_audiences.remove(name) {
+                Some(replaced) => Some(of_replaced(replaced, default, name, report)),
+                None => default
+                    .map_err(|(message, remedy)| report.refuse(upstream_place, message, remedy))
+                    .ok()?,
+            }
         }
     };
     Some(Route {
@@ -148,6 +153,36 @@ fn route(
     })
 }
 
+/// The audience of a route whose upstream a flag or variable has replaced: the new one's default, if
+/// it has one. Tokens for another service would be refused.
+fn of_replaced(
+    replaced: ReplacedAudience,
+    default: Result<Option<Audience>, (String, String)>,
+    name: &str,
+    report: &mut Report,
+) -> Audience {
+    let ReplacedAudience {
+        audience: old,
+        replaced_by,
+    } = replaced;
+    let default = default.ok().flatten();
+    let audience = default.clone().unwrap_or_else(|| old.clone());
+    let consequence = match default {
+        Some(new) if new == old => return audience,
+        Some(new) => format!("tokens are for {new}, and not for its `audience` {old}"),
+        None => format!("its `audience` {old} is kept, since the new service has no default"),
+    };
+    let replaced_by = match replaced_by {
+        "URL" => "the URL among the arguments",
+        named => named,
+    };
+    report.notes.push(format!(
+        "{replaced_by} replaces the service of [routes.{name}]: {consequence}; if another audience is \
+         meant, write `upstream` and `audience` into the file"
+    ));
+    audience
+}
+
 /// The default audience. Without an upstream the route is not used, and only an audience that no
 /// upstream could provide is an error.
 fn default_audience(
@@ -159,7 +194,8 @@ fn default_audience(
     let key = format!("routes.{name}.audience");
     let guess = match kind {
         RouteKind::Fhir => match upstream {
-            Some(upstream) => upstream.origin(),
+            // Host names have no case, and Azure shows its audiences in lower case.
+            Some(upstream) => upstream.origin().to_ascii_lowercase(),
             None => return Ok(None),
         },
         RouteKind::Dicom => match upstream.and_then(ServiceUrl::azure_domain) {

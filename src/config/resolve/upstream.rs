@@ -127,6 +127,28 @@ pub(super) fn check_kind(
     }
 }
 
+/// A warning about an upstream that is valid, and probably not the service that is meant.
+pub(super) fn doubt(url: &ServiceUrl, name: &str) -> Option<String> {
+    let domain = url.azure_domain()?;
+    let host = url.host();
+    let account = host.strip_suffix(domain)?.strip_suffix('.')?;
+    if account.starts_with("ws-fhir.") || account.starts_with("ws-dicom.") {
+        // A workspace's name has at least three characters.
+        return Some(format!(
+            "`routes.{name}.upstream` is the placeholder of the documentation ({host}); write the URL of \
+             your own service, which `ahds-proxy init` finds and the portal shows"
+        ));
+    }
+    (!account.contains('.')).then(|| {
+        format!(
+            "`routes.{name}.upstream`: {host} has the form of a service of Azure API for FHIR, which \
+             Microsoft retires on 30 September 2026; the URL of a service in a workspace is like {}, see \
+             `ahds-proxy init` or the portal",
+            example(RouteKind::Fhir)
+        )
+    })
+}
+
 /// The path that ends at the base of the service, if the URL's path does not.
 fn base_of(url: &ServiceUrl, kind: RouteKind) -> Option<String> {
     let path = url.base_path();

@@ -4,9 +4,11 @@
 //! file or a variable.
 
 mod auto_source;
+mod characters;
 mod choice;
 mod endpoint;
 mod forward_proxy;
+mod host_name;
 mod listen;
 mod names;
 mod pasted;
@@ -27,7 +29,8 @@ pub use self::{
 };
 pub(super) use self::{
     forward_proxy::{ProxySetting, ProxyUrl},
-    url::{is_host_name, is_of_this_machine},
+    host_name::is_host_name,
+    url::is_of_this_machine,
 };
 
 /// The reason why a value was refused, and a remedy. Contains no user info and no secret.

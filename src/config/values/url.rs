@@ -10,7 +10,11 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::{ValueError, pasted};
+use super::{
+    ValueError,
+    characters::{self, shown},
+    host_name, pasted,
+};
 
 /// Hosts below these names belong to Azure Health Data Services (public, US Government, China).
 const AZURE_DOMAINS: [&str; 3] = [
@@ -46,14 +50,7 @@ impl ServiceUrl {
         if let Some(error) = pasted::recognize(text) {
             return Err(error);
         }
-        if text
-            .chars()
-            .any(|c| c.is_whitespace() || c.is_control() || !c.is_ascii())
-        {
-            return Err(refuse(
-                "the URL contains white space, a control character or a letter outside ASCII",
-            ));
-        }
+        characters::check(text)?;
         // Checked first, since later errors quote the text, and a password may precede the `@`.
         if text.contains('@') {
             return Err(ValueError::new(
@@ -76,19 +73,19 @@ impl ServiceUrl {
         }
         if !text.contains("://") {
             return Err(ValueError::new(
-                format!("`{text}` is not an absolute URL"),
+                format!("`{}` is not an absolute URL", shown(text)),
                 format!(
                     "write it with its scheme, for example https://{}",
-                    text.rsplit_once("//").map_or(text, |(_, rest)| rest)
+                    shown(text.rsplit_once("//").map_or(text, |(_, rest)| rest))
                 ),
             ));
         }
         let uri: Uri = text
             .parse()
-            .map_err(|e| refuse(&format!("`{text}` is not a valid URL: {e}")))?;
+            .map_err(|e| refuse(&format!("`{}` is not a valid URL: {e}", shown(text))))?;
         let parts = uri.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-            return Err(refuse(&format!("`{text}` is not an absolute URL")));
+            return Err(refuse(&format!("`{}` is not an absolute URL", shown(text))));
         };
         if scheme != Scheme::HTTPS && scheme != Scheme::HTTP {
             return Err(refuse(&format!(
@@ -212,30 +209,15 @@ fn default_port(scheme: &Scheme) -> u16 {
 
 fn check_host(authority: &Authority) -> Result<(), ValueError> {
     let host = authority.host();
-    let valid = if let Some(inner) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-        inner.parse::<Ipv6Addr>().is_ok()
-    } else {
-        is_host_name(host)
+    let Some(inner) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) else {
+        return host_name::check(host);
     };
-    if valid {
-        return Ok(());
-    }
-    Err(ValueError::new(
-        format!("`{host}` is not a valid host name"),
-        "write a DNS name without a dot at its end, an IPv4 address, or an IPv6 address in brackets",
-    ))
-}
-
-/// Whether the text is a DNS name or an IPv4 address, for which a certificate can be issued.
-pub(in crate::config) fn is_host_name(host: &str) -> bool {
-    host.len() <= 253
-        && host.split('.').all(|label| {
-            !label.is_empty()
-                && label.len() <= 63
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        })
+    inner.parse::<Ipv6Addr>().map(drop).map_err(|_| {
+        ValueError::new(
+            format!("`{}` is not a valid IPv6 address", shown(host)),
+            "write it like [::1], without a zone",
+        )
+    })
 }
 
 /// Removes the default port. `https://h:443` and `https://h` are one service, and tokens are issued

@@ -29,7 +29,10 @@ const FAILURES: &[(&str, &[&str])] = &[
     ),
     (
         "ERROR: AADSTS50076: Due to a configuration change you must use multi-factor authentication SECRET-CODE",
-        &["multi-factor", "az login --tenant"],
+        &[
+            "multi-factor",
+            "Run: az login --tenant 11111111-2222-4333-8444-555555555555 --scope https://",
+        ],
     ),
     (
         "ERROR: AADSTS500011: The resource principal named R was not found SECRET-CODE",
@@ -52,7 +55,7 @@ const FAILURES: &[(&str, &[&str])] = &[
         &["does not trust", "REQUESTS_CA_BUNDLE"],
     ),
     (
-        "Traceback (most recent call last):\n json.decoder.JSONDecodeError: SECRET-CODE",
+        "Traceback (most recent call last):\n KeyError: SECRET-CODE",
         &[
             "az failed",
             "/az' account get-access-token --output json --resource https://",
@@ -67,7 +70,42 @@ const FAILURES: &[(&str, &[&str])] = &[
         "ERROR: unrecognized arguments: --resource SECRET-CODE",
         &["does not know", "az upgrade"],
     ),
-    ("", &["az failed", "Run: az login"]),
+    (
+        "",
+        &[
+            "az failed",
+            "to see why. If nobody is signed in, run: az login --tenant",
+        ],
+    ),
+    (
+        "Traceback (most recent call last):\n json.decoder.JSONDecodeError: SECRET-CODE\nRun 'az login'",
+        &[
+            "cannot read its own files",
+            "az account clear",
+            "Run: az login",
+        ],
+    ),
+    (
+        "msal_extensions.persistence.PersistenceDecryptionError: Decryption failed: SECRET-CODE",
+        &[
+            "cannot read its own files",
+            "az account clear",
+            "Run: az login",
+        ],
+    ),
+    (
+        "ModuleNotFoundError: No module named 'SECRET-CODE'",
+        &["installation of az is broken", "https://aka.ms/azure-cli"],
+    ),
+    (
+        "ERROR: Subscription 'SECRET-CODE' not found. Check the spelling and casing and try again.",
+        &[
+            "does not know the subscription",
+            "[credentials.default.azure-cli]",
+            "az account list",
+            "Run: az login",
+        ],
+    ),
 ];
 
 /// The error of a credential whose `az` fails in a certain way.
@@ -91,6 +129,24 @@ async fn each_failure_says_what_to_run_and_hides_what_az_printed() {
             assert!(error.contains(text), "{text} in {error} for {stderr}");
         }
         assert!(!error.contains("SECRET-CODE"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_crash_is_told_from_a_failure() {
+    for (script, expected) in [
+        ("kill -SEGV $$", ["az crashed (signal: 11", "reinstall it"]),
+        // As a script that runs Python ends.
+        ("exit 139", ["az crashed (exit status: 139", "reinstall it"]),
+        (
+            "kill -KILL $$",
+            ["az was killed (signal: 9", "ran out of memory"],
+        ),
+    ] {
+        let error = error_of(script).await;
+        for text in expected {
+            assert!(error.contains(text), "{text} in {error}");
+        }
     }
 }
 

@@ -27,7 +27,10 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
 
-const FHIR: [&str; 2] = ["--fhir", "https://ws-fhir.fhir.azurehealthcareapis.com"];
+const FHIR: [&str; 2] = [
+    "--fhir",
+    "https://contoso-fhir.fhir.azurehealthcareapis.com",
+];
 
 #[test]
 fn the_program_refuses_with_exit_code_2() {
@@ -55,7 +58,7 @@ fn the_program_refuses_with_exit_code_2() {
 fn an_endpoint_that_the_platform_names_is_not_led_elsewhere_either() {
     let files = tempfile::tempdir().expect("a folder");
     let config = files.path().join("ahds-proxy.toml");
-    let lines = "[routes.fhir]\nupstream = \"https://ws-fhir.fhir.azurehealthcareapis.com\"\n\
+    let lines = "[routes.fhir]\nupstream = \"https://contoso-fhir.fhir.azurehealthcareapis.com\"\n\
                  [credentials.default.managed-identity]\n\
                  [network.resolve]\n\"localhost:8005\" = \"192.0.2.1:8005\"\n";
     std::fs::write(&config, lines).expect("written");

@@ -240,6 +240,10 @@ async fn remote_callers_are_let_in_only_where_they_show_a_certificate() {
         let output = process::output(process::command(&arguments)).await;
         let said = text(&output.stderr);
         assert_eq!(output.status.success(), is_valid, "{said}");
-        assert_eq!(said.contains("client_ca"), !is_valid, "{said}");
+        assert_eq!(
+            said.contains("demand client certificates"),
+            !is_valid,
+            "{said}"
+        );
     }
 }
