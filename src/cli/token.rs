@@ -18,7 +18,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::{self, Config, Route},
-    credentials::{AccessToken, Claims, Credentials, is_b64token},
+    credentials::{AccessToken, Claims, Credentials},
     upstream::Connections,
 };
 
@@ -41,7 +41,7 @@ pub(super) fn token(
             "check this machine's clock and time zone",
         ));
     }
-    if !is_b64token(token.secret.expose_secret()) {
+    if token.authorization().is_none() {
         return Err(failed_with(
             "the issued text is not a bearer token (RFC 6750, section 2.1)",
             "check the token that the credential prints, stores or receives",

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use secrecy::SecretString;
+use http::HeaderValue;
+use secrecy::{ExposeSecret as _, SecretString};
 
 /// An access token.
 #[derive(Debug, Clone)]
@@ -13,6 +14,19 @@ pub struct AccessToken {
     pub expires_on: SystemTime,
     /// The time to request the next token.
     pub renewal: Renewal,
+}
+
+impl AccessToken {
+    /// The value of `Authorization`, marked sensitive, so that it is never printed and never indexed
+    /// by HPACK. `None` for text that is not a bearer token, such as another program's prompt or a
+    /// page of HTML.
+    pub(crate) fn authorization(&self) -> Option<HeaderValue> {
+        let secret = self.secret.expose_secret();
+        let value = is_b64token(secret).then(|| format!("Bearer {secret}"))?;
+        let mut authorization = HeaderValue::try_from(value).ok()?;
+        authorization.set_sensitive(true);
+        Some(authorization)
+    }
 }
 
 /// The time to renew a token.
@@ -32,7 +46,7 @@ pub enum Renewal {
 }
 
 /// Whether a text is a `b64token` (RFC 6750, section 2.1).
-pub(crate) fn is_b64token(text: &str) -> bool {
+pub(super) fn is_b64token(text: &str) -> bool {
     let start = text.trim_end_matches('=');
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
     !start.is_empty() && start.bytes().all(allowed)

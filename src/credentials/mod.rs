@@ -48,7 +48,6 @@ use children::Children;
 use context::Context;
 use http::IdentityEndpoints;
 
-pub(crate) use access_token::is_b64token;
 pub use access_token::{AccessToken, Renewal};
 pub use claims::Claims;
 pub use error::{CredentialError, Reason};

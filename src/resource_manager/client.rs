@@ -11,7 +11,6 @@ use http::{
     uri::{Authority, Scheme},
 };
 use http_body_util::{BodyExt as _, Limited};
-use secrecy::ExposeSecret as _;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{cloud::Cloud, failure::Failure};
@@ -61,9 +60,7 @@ impl Client {
         token: &AccessToken,
         cloud: &Cloud,
     ) -> Result<Self, Failure> {
-        let value = format!("Bearer {}", token.secret.expose_secret());
-        let mut authorization = HeaderValue::try_from(value).map_err(|_| Failure::not_a_token())?;
-        authorization.set_sensitive(true);
+        let authorization = token.authorization().ok_or_else(Failure::not_a_token)?;
         Ok(Self {
             pools: Arc::new(connections.pools()),
             host: cloud.host,

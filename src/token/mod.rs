@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::HeaderValue;
 use secrecy::ExposeSecret as _;
 
-use crate::credentials::{AccessToken, Claims, Renewal, is_b64token};
+use crate::credentials::{AccessToken, Claims, Renewal};
 
 pub(crate) use cache::TokenCache;
 pub(crate) use source::{Source, SourceStatus, Unavailable};
@@ -22,8 +22,7 @@ pub(crate) use source::{Source, SourceStatus, Unavailable};
 /// A token ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Token {
-    /// `Bearer …`, marked sensitive, so that it is never printed and never indexed by HPACK. Header
-    /// values are not wiped from memory when dropped.
+    /// See [`AccessToken::authorization`]. Header values are not wiped from memory when dropped.
     pub authorization: HeaderValue,
     /// The deadline by the wall clock, so that a machine that slept does not send an expired token.
     pub expires_on: SystemTime,
@@ -39,17 +38,11 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// Returns `None` for text that is not a bearer token, such as another program's prompt or a
-    /// page of HTML.
+    /// Returns `None` for text that is not a bearer token.
     fn new(access: &AccessToken, now: SystemTime) -> Option<Self> {
         let secret = access.secret.expose_secret();
-        if !is_b64token(secret) {
-            return None;
-        }
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {secret}")).ok()?;
-        authorization.set_sensitive(true);
         Some(Self {
-            authorization,
+            authorization: access.authorization()?,
             expires_on: access.expires_on,
             states_expiry: !matches!(access.renewal, Renewal::Assumed(_)),
             expires_at: Instant::now()

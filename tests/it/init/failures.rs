@@ -3,7 +3,10 @@
 use azure_emulator::{FHIR_AUDIENCE, Fault, Inventory};
 
 use super::{Scene, many, subscription};
-use crate::support::network_text;
+use crate::support::{
+    fake_az::{self, FakeAz},
+    network_text,
+};
 
 impl Scene {
     /// A command fails, says why and how to go on, and writes nothing.
@@ -145,4 +148,31 @@ async fn a_token_for_something_else_never_goes_to_resource_manager() {
             .requests;
         assert_eq!(seen, 0, "{kind}");
     }
+}
+
+#[tokio::test]
+async fn text_that_is_not_a_token_is_not_sent() {
+    let scene = Scene::new(Inventory::demo()).await;
+    let network = network_text(&scene.emulator);
+    for text in ["", "two words"] {
+        let az = FakeAz::bare("cat \"$D/printed\"");
+        az.write("printed", &fake_az::answer(text, 3600));
+        let path = az.program().display().to_string();
+        let keys = format!("[credentials.default.azure-cli]\npath = \"{path}\"\n");
+        std::fs::write(
+            scene.path("base.toml"),
+            format!("[network]\n{network}{keys}"),
+        )
+        .expect("written");
+        scene
+            .fails("init", "is not a bearer token", "Check the token")
+            .await;
+    }
+    let seen = scene
+        .emulator
+        .resource_manager()
+        .traffic()
+        .counters()
+        .requests;
+    assert_eq!(seen, 0);
 }
