@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -326,12 +327,18 @@ class Scenario:
         base = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
         return base | dict(extra or {})
 
-    def start(self, name: str, argv: Sequence[object], env: Mapping[str, str] | None = None) -> Process:
+    def start(
+        self,
+        name: str,
+        argv: Sequence[object],
+        env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+    ) -> Process:
         stdout, stderr = self.directory / f"{name}.stdout", self.directory / f"{name}.stderr"
         with stdout.open("wb") as out, stderr.open("wb") as err:
             child = subprocess.Popen(
                 [str(word) for word in argv],
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=out,
                 stderr=err,
                 env=self.environment(env),
@@ -495,6 +502,31 @@ http {{
                 if tail:
                     print(f"  last lines of {process.name} ({process.stderr}):\n{tail}", flush=True)
         self.cleanup.close()
+
+
+def run_all(cases: Mapping[str, Callable[[Scenario], None]]) -> int:
+    """Runs each case in a scenario of its own. Returns the exit code."""
+    results = [passes(name, case) for name, case in cases.items()]
+    print(f"{results.count(True)} passed, {results.count(False)} failed")
+    return 0 if all(results) else 1
+
+
+def passes(name: str, case: Callable[[Scenario], None]) -> bool:
+    begun = time.monotonic()
+    scenario = Scenario.prepare(name)
+    reason = ""
+    try:
+        case(scenario)
+    except Failure as failure:
+        reason = str(failure)
+    except Exception:  # A case that breaks is a case that fails; the others still run.
+        reason = traceback.format_exc()
+    seconds = time.monotonic() - begun
+    print(f"{'FAIL' if reason else 'ok':4} {name.replace('_', ' ')} ({seconds:.1f} s)", flush=True)
+    if reason:
+        print("\n".join(f"  {line}" for line in reason.splitlines()), flush=True)
+    scenario.finish(bool(reason))
+    return not reason
 
 
 def accepts(port: int) -> bool:

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import importlib
 import sys
-import time
-import traceback
+from collections.abc import Callable
 from pathlib import Path
 
-from harness import HERE, Failure, Scenario
+from harness import HERE, Scenario, run_all
 
 NAMES = sorted(path.stem.replace("_", "-") for path in (HERE / "scenarios").glob("*.py"))
 
 
-def run(name: str) -> bool:
-    begun = time.monotonic()
-    scenario = Scenario.prepare(name)
-    reason = ""
-    try:
-        importlib.import_module(f"scenarios.{name.replace('-', '_')}").run(scenario)
-    except Failure as failure:
-        reason = str(failure)
-    except Exception:  # A scenario that breaks is a scenario that fails; the others still run.
-        reason = traceback.format_exc()
-    seconds = time.monotonic() - begun
-    print(f"{'FAIL' if reason else 'ok':4} {name} ({seconds:.1f} s)", flush=True)
-    if reason:
-        print("\n".join(f"  {line}" for line in reason.splitlines()), flush=True)
-    scenario.finish(bool(reason))
-    return not reason
+def scenario(name: str) -> Callable[[Scenario], None]:
+    # Imported when it runs: one that cannot be imported fails, and the others still run.
+    return lambda scenario: importlib.import_module(f"scenarios.{name.replace('-', '_')}").run(scenario)
 
 
 def main(wanted: list[str]) -> int:
@@ -37,9 +23,7 @@ def main(wanted: list[str]) -> int:
     if unknown:
         print(f"no scenario {', '.join(unknown)}; there are: {', '.join(NAMES)}", file=sys.stderr)
         return 2
-    results = [run(name) for name in wanted or NAMES]
-    print(f"{results.count(True)} passed, {results.count(False)} failed")
-    return 0 if all(results) else 1
+    return run_all({name: scenario(name) for name in wanted or NAMES})
 
 
 if __name__ == "__main__":

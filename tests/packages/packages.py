@@ -11,14 +11,13 @@ import signal
 import subprocess
 import sys
 import tarfile
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 import yaml
-from harness import ROOT, Failure, Process, Scenario, accepts, check, equal, expect, wait_for
+from harness import ROOT, Failure, Process, Scenario, accepts, check, equal, expect, run_all, wait_for
 
 WHEEL, NPM, DEB, ARCHIVE = (Path(path).resolve() for path in sys.argv[1:])
 UNIT = ROOT / "deploy/systemd/ahds-proxy.service"
@@ -291,23 +290,5 @@ CASES: Sequence[Callable[[Scenario], None]] = (
 )
 
 
-def passes(case: Callable[[Scenario], None]) -> bool:
-    scenario = Scenario.prepare(case.__name__)
-    reason = ""
-    try:
-        case(scenario)
-    except Failure as failure:
-        reason = str(failure)
-    except Exception:  # A test that breaks is a test that fails; the others still run.
-        reason = traceback.format_exc()
-    print(f"{'FAIL' if reason else 'ok':4} {case.__name__.replace('_', ' ')}", flush=True)
-    if reason:
-        print("\n".join(f"  {line}" for line in reason.splitlines()), flush=True)
-    scenario.finish(bool(reason))
-    return not reason
-
-
 if __name__ == "__main__":
-    results = [passes(case) for case in CASES]
-    print(f"{results.count(True)} passed, {results.count(False)} failed")
-    sys.exit(0 if all(results) else 1)
+    sys.exit(run_all({case.__name__: case for case in CASES}))
