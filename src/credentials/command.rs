@@ -8,8 +8,9 @@ use tokio::sync::Mutex;
 use super::{
     AccessToken, Claims, CredentialError,
     az_json::AzOutput,
-    children::{self, Call, SubprocessError},
+    children::{Call, SubprocessError},
     context::Context,
+    search_path,
     tool::{self, Printed},
 };
 use crate::config::{self, Audience};
@@ -41,7 +42,7 @@ impl Command {
         &self,
         audience: Option<&Audience>,
     ) -> Result<AccessToken, CredentialError> {
-        let program = children::find(&self.keys.program).await;
+        let program = search_path::find(&self.keys.program).await;
         let program = program.map_err(|error| self.not_run(&error))?;
         let arguments: Vec<&str> = self.keys.arguments.iter().map(String::as_str).collect();
         let call = Call {

@@ -23,9 +23,10 @@ mod error;
 mod http;
 mod managed_identity;
 mod oauth2;
-mod reaper;
+mod process_tree;
 mod refusal;
 mod requester;
+mod search_path;
 mod smart;
 mod static_token;
 mod token_response;
@@ -51,7 +52,7 @@ use http::IdentityEndpoints;
 pub use access_token::{AccessToken, Renewal};
 pub use claims::Claims;
 pub use error::{CredentialError, Reason};
-pub use reaper::reap_orphans;
+pub use process_tree::reap_orphans;
 
 macro_rules! sources {
     ($audience:ident: $($variant:ident($source:ty).token($($argument:expr)?);)*) => {
@@ -194,7 +195,7 @@ pub fn programs(config: &config::Credential) -> Vec<PathBuf> {
         AzureCli(keys) => vec![az.find_now(keys.path.as_deref())],
         AzureDeveloperCli(keys) => vec![azd.find_now(keys.path.as_deref())],
         AzurePowerShell(keys) => vec![pwsh.find_now(keys.path.as_deref())],
-        Command(keys) => vec![children::find_now(&keys.program)],
+        Command(keys) => vec![search_path::find_now(&keys.program)],
         _ => Vec::new(),
     };
     found.into_iter().flatten().collect()

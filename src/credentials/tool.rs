@@ -13,10 +13,11 @@ use tokio::sync::Mutex;
 
 use super::{
     AccessToken, CredentialError, Reason, Renewal, aadsts,
-    children::{self, Call, Finished, SubprocessError},
+    children::{Call, Finished, SubprocessError},
     context::Context,
     entra,
     requester::{Names, Requester},
+    search_path,
 };
 use crate::config::{self, Audience};
 
@@ -91,8 +92,8 @@ impl Tool {
     pub(super) fn find_now(&self, path: Option<&Path>) -> Option<PathBuf> {
         let mut programs = self.programs.iter().map(Path::new);
         match path {
-            Some(path) => children::find_now(path),
-            None => programs.find_map(children::find_now),
+            Some(path) => search_path::find_now(path),
+            None => programs.find_map(search_path::find_now),
         }
     }
 }
@@ -154,11 +155,11 @@ impl Account {
 
     async fn find(&self, by_hand: &str) -> Result<PathBuf, CredentialError> {
         if let Some(path) = &self.keys.path {
-            let found = children::find(path).await;
+            let found = search_path::find(path).await;
             return found.map_err(|error| self.not_run(&error, by_hand));
         }
         for program in self.tool.programs {
-            match children::find(Path::new(program)).await {
+            match search_path::find(Path::new(program)).await {
                 Err(SubprocessError::NotFound(_)) => {}
                 found => return found.map_err(|error| self.not_run(&error, by_hand)),
             }

@@ -1,0 +1,19 @@
+//! A running program with the processes that it starts, which end together.
+
+#[cfg(unix)]
+mod group;
+#[cfg(windows)]
+mod job;
+#[cfg(unix)]
+mod reaper;
+
+#[cfg(unix)]
+pub(super) use group::ProcessTree;
+#[cfg(windows)]
+pub(super) use job::ProcessTree;
+#[cfg(unix)]
+pub use reaper::reap_orphans;
+
+/// Does nothing. Windows has no orphans to reap.
+#[cfg(windows)]
+pub async fn reap_orphans() {}
