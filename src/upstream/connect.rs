@@ -229,12 +229,11 @@ impl Connector {
         connected.map(TokioIo::into_inner).map_err(|error| {
             let mut cause = error.source();
             while let Some(inner) = cause {
-                if let Some(reason) = inner.downcast_ref::<io::Error>() {
-                    // A failed connection has an errno, a failure of getaddrinfo has none.
-                    if reason.raw_os_error().is_some() {
-                        let kind = reason.kind();
-                        return NoTcp::Refused(io::Error::new(kind, kind.to_string()));
-                    }
+                if let Some(reason) = inner.downcast_ref::<io::Error>()
+                    && reason.raw_os_error().is_some_and(is_of_connect)
+                {
+                    let kind = reason.kind();
+                    return NoTcp::Refused(io::Error::new(kind, kind.to_string()));
                 }
                 cause = inner.source();
             }
@@ -272,4 +271,11 @@ impl Connector {
             }
         })
     }
+}
+
+/// Whether an error number is of a connection, and not of the resolver. The resolver of Unix has no
+/// error numbers. That of Windows has four among those of sockets (`WSAHOST_NOT_FOUND`,
+/// `WSATRY_AGAIN`, `WSANO_RECOVERY`, `WSANO_DATA`).
+fn is_of_connect(number: i32) -> bool {
+    !cfg!(windows) || !(11_001..=11_004).contains(&number)
 }

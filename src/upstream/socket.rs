@@ -100,7 +100,10 @@ impl Socket {
 fn is_closed(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            // Windows reports this one after the other side has left (WSAECONNABORTED).
+            | io::ErrorKind::ConnectionAborted
     )
 }
 
