@@ -29,7 +29,7 @@ use crate::{
 use bound_listeners::{BoundListener, BoundListeners};
 use parts::Parts;
 pub use reading::Reload;
-use signals::{Action, Signals};
+use signals::{Action, Signals, TimeLeft};
 pub use warnings::warnings;
 
 /// The time from the first byte of a head to its end.
@@ -94,11 +94,11 @@ pub async fn run<E: fmt::Display>(
     tokio::spawn(credentials::reap_orphans());
     let mut running = start(config, Clock::default()).await?;
     started(&running);
-    loop {
+    let time_left = loop {
         let request = tokio::select! {
             action = signals.next() => match action {
                 Action::Reload => None,
-                Action::Stop => break,
+                Action::Stop(time_left) => break time_left,
             },
             Some(request) = running.reloads.recv() => Some(request),
         };
@@ -109,7 +109,7 @@ pub async fn run<E: fmt::Display>(
                     running.replace(&config, &connections, &warnings)
                 })
             },
-            () = signals.stop() => break,
+            time_left = signals.stop() => break time_left,
         };
         if let Err(reason) = &result {
             tracing::error!("the old configuration keeps serving: {reason}");
@@ -118,14 +118,16 @@ pub async fn run<E: fmt::Display>(
             // The caller may have left.
             let _ = request.send(result);
         }
-    }
+    };
     let proxy = running.proxy.clone();
-    say_what_is_awaited(proxy.in_flight(), config.drain);
+    let drain = time_left.map_or(config.drain, |time_left| time_left.min(config.drain));
+    say_what_is_awaited(proxy.in_flight(), drain);
     proxy.stop();
     let at_once = async {
-        signals.ignore_stops(SAME_STOP).await;
-        tracing::debug!("the next signal to stop ends the requests in flight");
-        signals.stop().await;
+        tokio::select! {
+            () = second_stop(&mut signals) => {}
+            () = end_of(time_left) => {}
+        }
         proxy.cut_off();
     };
     tokio::select! {
@@ -133,6 +135,20 @@ pub async fn run<E: fmt::Display>(
         () = at_once => tracing::warn!("stopped at once"),
     }
     Ok(())
+}
+
+async fn second_stop(signals: &mut Signals) {
+    signals.ignore_stops(SAME_STOP).await;
+    tracing::debug!("the next signal to stop ends the requests in flight");
+    signals.stop().await;
+}
+
+/// Waits until the system is about to end the process.
+async fn end_of(time_left: TimeLeft) {
+    match time_left {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn say_what_is_awaited(requests: usize, drain: Duration) {

@@ -4,30 +4,48 @@ use std::{io, pin::pin, time::Duration};
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
+#[cfg(windows)]
+use tokio::signal::windows;
 
-/// SIGTERM, SIGINT and SIGHUP; on Windows, Ctrl-C.
+/// SIGTERM, SIGINT and SIGHUP.
+#[cfg(unix)]
 #[derive(Debug)]
 pub(super) struct Signals {
-    #[cfg(unix)]
     terminate: Signal,
-    #[cfg(unix)]
     interrupt: Signal,
-    #[cfg(unix)]
     hangup: Signal,
 }
 
+/// Ctrl-C, Ctrl-Break, and the end of the console, the session or the system.
+#[cfg(windows)]
+#[derive(Debug)]
+pub(super) struct Signals {
+    ctrl_c: windows::CtrlC,
+    ctrl_break: windows::CtrlBreak,
+    close: windows::CtrlClose,
+    logoff: windows::CtrlLogoff,
+    shutdown: windows::CtrlShutdown,
+}
+
 /// The meaning of a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Action {
-    Stop,
-    #[cfg_attr(not(unix), expect(dead_code, reason = "Windows has no SIGHUP"))]
+    Stop(TimeLeft),
+    #[cfg_attr(windows, expect(dead_code, reason = "Windows has no SIGHUP"))]
     Reload,
 }
 
+/// The time after which the system ends the process; `None` if it does not.
+pub(super) type TimeLeft = Option<Duration>;
+
 impl Signals {
     /// Waits for a signal to stop.
-    pub(super) async fn stop(&mut self) {
-        while self.next().await != Action::Stop {}
+    pub(super) async fn stop(&mut self) -> TimeLeft {
+        loop {
+            if let Action::Stop(time_left) = self.next().await {
+                return time_left;
+            }
+        }
     }
 
     /// Waits for `time`, and drops the signals to stop that arrive in it.
@@ -38,7 +56,7 @@ impl Signals {
                 // First, since signals without a pause would keep the other branch ready.
                 biased;
                 () = &mut end => return,
-                () = self.stop() => {}
+                _ = self.stop() => {}
             }
         }
     }
@@ -58,23 +76,38 @@ impl Signals {
     /// Waits for the next signal.
     pub(super) async fn next(&mut self) -> Action {
         tokio::select! {
-            _ = self.terminate.recv() => Action::Stop,
-            _ = self.interrupt.recv() => Action::Stop,
+            _ = self.terminate.recv() => Action::Stop(None),
+            _ = self.interrupt.recv() => Action::Stop(None),
             _ = self.hangup.recv() => Action::Reload,
         }
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 impl Signals {
+    /// Starts to listen. From now on, these signals no longer end the process by themselves.
     pub(super) fn listen() -> io::Result<Self> {
-        Ok(Self {})
+        Ok(Self {
+            ctrl_c: windows::ctrl_c()?,
+            ctrl_break: windows::ctrl_break()?,
+            close: windows::ctrl_close()?,
+            logoff: windows::ctrl_logoff()?,
+            shutdown: windows::ctrl_shutdown()?,
+        })
     }
 
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) -> Action {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+        /// Windows ends the process five seconds after the last three of these signals
+        /// (`HandlerRoutine`, Remarks: the table of timeouts). The rest is for the log.
+        const BEFORE_THE_END: Duration = Duration::from_secs(4);
+
+        tokio::select! {
+            _ = self.ctrl_c.recv() => Action::Stop(None),
+            _ = self.ctrl_break.recv() => Action::Stop(None),
+            _ = self.close.recv() => Action::Stop(Some(BEFORE_THE_END)),
+            _ = self.logoff.recv() => Action::Stop(Some(BEFORE_THE_END)),
+            _ = self.shutdown.recv() => Action::Stop(Some(BEFORE_THE_END)),
         }
-        Action::Stop
     }
 }

@@ -12,7 +12,7 @@ use crate::{config::Config, credentials, x509::Certificate};
 const RELOAD: &str = if cfg!(unix) {
     "send SIGHUP"
 } else {
-    "restart ahds-proxy"
+    "run: ahds-proxy reload"
 };
 
 /// Returns the warnings, each with its remedy. Blocks on the file system.
