@@ -41,13 +41,9 @@ pub enum BindError {
         "{0} is already in use; end the other program, or choose another address with --listen or --admin"
     )]
     InUse(String),
-    /// A port that only root may bind.
-    #[error(
-        "cannot listen on {0}: this user may not use ports below {LOWEST_PORT}; choose another with \
-         --port or --listen, or let the program use them: sudo setcap cap_net_bind_service=+ep \
-         \"$(command -v ahds-proxy)\""
-    )]
-    Privileged(SocketAddr),
+    /// A port that this user may not bind.
+    #[error("cannot listen on {0}: {FORBIDDEN_PORT}")]
+    Forbidden(SocketAddr),
     /// The file of a Unix socket cannot be made.
     #[error("cannot listen on unix:{}: {problem}; {remedy}", path.display())]
     Path {
@@ -81,15 +77,28 @@ pub enum BindError {
     },
 }
 
-/// The lowest port that every user may bind, unless the system is set up otherwise.
-const LOWEST_PORT: u16 = 1024;
+/// The reason why a user may not use a port, and the remedy.
+const FORBIDDEN_PORT: &str = if cfg!(target_os = "linux") {
+    "this user may not use ports below 1024; choose another with --port or --listen, or let the program \
+     use them: sudo setcap cap_net_bind_service=+ep \"$(command -v ahds-proxy)\""
+} else if cfg!(windows) {
+    "Windows has reserved this port, or another program uses it alone; choose another with --port or \
+     --listen. This lists the reserved ones: netsh interface ipv4 show excludedportrange protocol=tcp"
+} else {
+    "this user may not use ports below 1024; choose another with --port or --listen"
+};
+
+/// Whether the system keeps a port from users. Windows reserves ports of any number, for Hyper-V.
+fn can_be_forbidden(port: u16) -> bool {
+    cfg!(windows) || port < 1024
+}
 
 impl BindError {
     fn tcp(address: SocketAddr, reason: io::Error) -> Self {
         match reason.kind() {
             io::ErrorKind::AddrInUse => Self::InUse(address.to_string()),
-            io::ErrorKind::PermissionDenied if address.port() < LOWEST_PORT => {
-                Self::Privileged(address)
+            io::ErrorKind::PermissionDenied if can_be_forbidden(address.port()) => {
+                Self::Forbidden(address)
             }
             io::ErrorKind::AddrNotAvailable => Self::Missing { address, reason },
             _ if is_unsupported_family(&reason) => Self::Missing { address, reason },
@@ -187,7 +196,7 @@ impl Listener {
     pub fn unix(path: PathBuf) -> Result<Self, BindError> {
         Err(BindError::Other {
             address: format!("unix:{}", path.display()),
-            reason: io::ErrorKind::Unsupported.into(),
+            reason: io::Error::other("Unix sockets are not supported on this system"),
         })
     }
 
