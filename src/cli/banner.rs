@@ -13,7 +13,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use tokio::time::timeout;
 
 use super::{
-    examples::{base_url, curl_option, first_request},
+    examples::{CURL, base_url, curl_option, first_request, quoted},
     output::complain,
 };
 use crate::{
@@ -78,7 +78,8 @@ fn text(head: &str, base: &str, option: &str, routes: &[(Route, Option<Arc<Sourc
     let is_fhir = |(route, _): &&(Route, _)| route.kind == RouteKind::Fhir;
     if let Some((route, _)) = routes.iter().find(is_fhir).or(routes.first()) {
         let (prefix, request) = (route.prefix.as_str(), first_request(route.kind));
-        line(format_args!("\n  curl{option} '{base}{prefix}{request}'\n"));
+        let url = quoted(&format!("{base}{prefix}{request}"));
+        line(format_args!("\n  {CURL}{option} {url}\n"));
     }
     line(format_args!(
         "Stop with Ctrl-C. In another terminal, `ahds-proxy status` shows more."

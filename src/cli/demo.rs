@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::{
     args::DemoOptions,
     banner,
-    examples::{base_url, curl_option},
+    examples::{CURL, base_url, curl_option, quoted},
     output::{failed, logging, misused, print},
     running, runtime,
 };
@@ -227,24 +227,36 @@ fn invitation(running: &Running) -> String {
     let (base, option) = (base_url(running), curl_option(running));
     let status = match running.admin_address() {
         Some(address) => {
-            format!("\n  # the tokens in use\n  curl http://{address}/status\n")
+            format!("\n  # the tokens in use\n  {CURL} http://{address}/status\n")
         }
         None => String::new(),
     };
+    let search = quoted(&format!("{base}/fhir/Patient?name=Garcia&_count=5"));
     format!(
         "A FHIR and a DICOM service with made-up patients, no token needed. Try:\n\
          \n\
          \x20 # FHIR\n\
-         \x20 curl{option} {base}/fhir/metadata\n\
-         \x20 curl{option} {base}/fhir/Patient\n\
-         \x20 curl{option} '{base}/fhir/Patient?name=Garcia&_count=5'\n\
-         \x20 curl{option} -X POST -H 'Content-Type: application/fhir+json' \\\n\
-         \x20   -d '{{\"resourceType\":\"Patient\",\"name\":[{{\"family\":\"Example\"}}]}}' {base}/fhir/Patient\n\
+         \x20 {CURL}{option} {base}/fhir/metadata\n\
+         \x20 {CURL}{option} {base}/fhir/Patient\n\
+         \x20 {CURL}{option} {search}\n\
+         {}\
          \n\
          \x20 # DICOM\n\
-         \x20 curl{option} {base}/dicom/v2/changefeed\n\
-         \x20 curl{option} {base}/dicom/v2/studies\n\
+         \x20 {CURL}{option} {base}/dicom/v2/changefeed\n\
+         \x20 {CURL}{option} {base}/dicom/v2/studies\n\
          {status}\n\
-         Stop with Ctrl-C.\n"
+         Stop with Ctrl-C.\n",
+        create_a_patient(&base, &option)
+    )
+}
+
+/// A request with JSON in its command line. No form of it works in every shell of Windows.
+fn create_a_patient(base: &str, option: &str) -> String {
+    if cfg!(windows) {
+        return String::new();
+    }
+    format!(
+        "\x20 {CURL}{option} -X POST -H 'Content-Type: application/fhir+json' \\\n\
+         \x20   -d '{{\"resourceType\":\"Patient\",\"name\":[{{\"family\":\"Example\"}}]}}' {base}/fhir/Patient\n"
     )
 }

@@ -18,6 +18,15 @@ pub(super) fn base_url(running: &Running) -> String {
     }
 }
 
+/// The command that runs curl. PowerShell has a command of its own with the shorter name.
+pub(super) const CURL: &str = if cfg!(windows) { "curl.exe" } else { "curl" };
+
+/// A URL as a word of the shell, in which `?` and `&` stand for themselves.
+pub(super) fn quoted(url: &str) -> String {
+    let quote = if cfg!(windows) { '"' } else { '\'' };
+    format!("{quote}{url}{quote}")
+}
+
 /// The option with which curl reaches the proxy, if it listens on a Unix socket only.
 pub(super) fn curl_option(running: &Running) -> String {
     let path = running

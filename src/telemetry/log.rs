@@ -4,8 +4,7 @@
 //! blocks, which contain patient data and tokens. No filter can switch their events on.
 
 use std::{
-    env,
-    io::{self, IsTerminal as _},
+    io,
     panic::{self, PanicHookInfo},
 };
 
@@ -18,6 +17,7 @@ use tracing_subscriber::{
 };
 
 use super::{
+    color,
     lines::{self, Lines},
     text::Text,
 };
@@ -52,7 +52,7 @@ pub(crate) fn init(log: &Log, has_banner: bool) -> Result<(), LogError> {
     match log.format {
         LogFormat::Text => {
             let text = Text {
-                in_color: wants_color(),
+                in_color: color::is_wanted(&io::stderr()),
             };
             let lines = lines.event_format(text).with_filter(filter);
             registry.with(lines).try_init()?;
@@ -75,13 +75,6 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
         place,
         "a defect in ahds-proxy ended a request; please report the version and this place"
     );
-}
-
-/// Whether stderr is a terminal that shows colors and the user has not refused them (no-color.org).
-fn wants_color() -> bool {
-    let refuses = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let is_dumb = env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-    io::stderr().is_terminal() && !refuses && !is_dumb
 }
 
 fn is_own(metadata: &Metadata<'_>) -> bool {

@@ -1,13 +1,11 @@
 //! Prints findings for people: one aligned line for each, with its remedy below it.
 
-use std::{
-    fmt::Write as _,
-    io::{IsTerminal as _, stdout},
-};
+use std::{fmt::Write as _, io::stdout};
 
 use crate::{
     check::{Check, Finding, Status},
     config::Config,
+    telemetry::color,
 };
 
 const NO_ROUTE: &str = "-";
@@ -29,7 +27,7 @@ impl Table {
         let names = config.routes.iter().map(|route| route.name.len());
         Self {
             route_width: names.chain([ROUTE.len()]).max().unwrap_or_default(),
-            in_color: stdout().is_terminal() && wants_color(|name| std::env::var_os(name)),
+            in_color: color::is_wanted(&stdout()),
         }
     }
 
@@ -60,12 +58,6 @@ impl Table {
         }
         row
     }
-}
-
-/// Whether the user accepts colors (no-color.org).
-fn wants_color(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
-    variable("NO_COLOR").is_none_or(|value| value.is_empty())
-        && variable("TERM").is_none_or(|value| value != "dumb")
 }
 
 fn colour(status: Status) -> u8 {
@@ -126,17 +118,5 @@ fhir   dns            failed   a\\u{1b}[31m\\nb
             coloured.contains("\u{1b}[32mok     \u{1b}[0m  a\\u{1b}"),
             "{coloured:?}"
         );
-    }
-
-    #[test]
-    fn colours_can_be_declined() {
-        let with = |set: &'static [(&str, &str)]| {
-            wants_color(|name| {
-                let found = set.iter().find(|(known, _)| *known == name);
-                found.map(|(_, value)| value.into())
-            })
-        };
-        assert!(with(&[]) && with(&[("NO_COLOR", ""), ("TERM", "xterm")]));
-        assert!(!with(&[("NO_COLOR", "1")]) && !with(&[("TERM", "dumb")]));
     }
 }

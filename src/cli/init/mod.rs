@@ -13,7 +13,7 @@ use std::{
 use super::{
     args::InitOptions,
     complaint,
-    examples::first_request,
+    examples::{CURL, first_request, quoted},
     output::{complain, environment, failed, failed_with, misused, print},
     search::{self, Discovery},
 };
@@ -251,8 +251,6 @@ fn next(output: &Path, chosen: &[&Service]) -> String {
         .position(|service| service.kind == RouteKind::Fhir);
     let first = patients.unwrap_or_default();
     let request = first_request(chosen[first].kind);
-    format!(
-        "  ahds-proxy{config}\n  curl 'http://localhost:8080/{}{request}'\n",
-        routes[first]
-    )
+    let url = quoted(&format!("http://localhost:8080/{}{request}", routes[first]));
+    format!("  ahds-proxy{config}\n  {CURL} {url}\n")
 }
