@@ -61,6 +61,14 @@ archive:
 test-packages:
     tests/packages/run
 
+# Runs the program for Windows under Wine.
+test-windows:
+    tests/cross/run smoke
+
+# Also runs the suites under Wine, and type-checks for macOS: for the night.
+nightly:
+    tests/cross/run
+
 # Checks the fuzz targets.
 fuzz-build:
     cd fuzz && cargo check --locked

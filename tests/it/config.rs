@@ -3,6 +3,7 @@
 //! Each `config/invalid/NAME.toml` stands beside the exact text it is refused with;
 //! `UPDATE_EXPECT=1 cargo test` writes that text anew.
 
+#[cfg(unix)]
 mod certificate_files;
 mod program;
 

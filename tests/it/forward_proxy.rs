@@ -5,7 +5,7 @@ mod program;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use azure_emulator::{ENTRA_HOST, Emulator, FHIR_HOST, Options, RESOURCE_MANAGER_HOST};
+use azure_emulator::{ENTRA_HOST, Emulator, FHIR_HOST, Options};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},

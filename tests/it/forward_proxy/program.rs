@@ -1,5 +1,6 @@
 //! The program behind an HTTP proxy that its environment names.
 
+use azure_emulator::RESOURCE_MANAGER_HOST;
 use tempfile::TempDir;
 
 use super::*;
