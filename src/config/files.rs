@@ -58,7 +58,15 @@ fn read_all(file: File) -> io::Result<Vec<u8>> {
 /// Reads a file of any kind, such as a pipe that a shell has made. Blocks without a limit: call it
 /// before serving.
 pub fn read_any(path: &Path) -> io::Result<Vec<u8>> {
-    read_all(File::open(path)?)
+    read_all(open_any(path)?)
+}
+
+fn open_any(path: &Path) -> io::Result<File> {
+    // Windows reports a folder as a file that the user may not open.
+    File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied if path.is_dir() => io::ErrorKind::IsADirectory.into(),
+        _ => error,
+    })
 }
 
 /// Runs `work` with the file at `path` on a blocking thread, and waits 5 s for it. The thread may
@@ -128,7 +136,7 @@ fn open(path: &Path, links: Links) -> io::Result<File> {
     if links == Links::Refuse && path.symlink_metadata()?.is_symlink() {
         return Err(link());
     }
-    File::open(path)
+    open_any(path)
 }
 
 fn link() -> io::Error {

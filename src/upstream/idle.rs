@@ -232,15 +232,18 @@ mod tests {
     #[tokio::test]
     async fn the_oldest_serves_early_where_many_rest() {
         let mut connections = IdleConnections::new(String::new());
-        let mut servers = Vec::new();
-        for number in 0..MAX_HELD_BACK {
-            assert!(connections.take().is_none(), "{number}");
-            let (mut wire, server) = connection().await;
-            wire.set_hold_back(true);
-            connections.put_back(idle(wire));
+        let (mut wires, mut servers) = (Vec::new(), Vec::new());
+        for _ in 0..MAX_HELD_BACK {
+            let (wire, server) = connection().await;
+            wires.push(wire);
             servers.push(server);
         }
         pause();
+        for (number, mut wire) in wires.into_iter().enumerate() {
+            assert!(connections.take().is_none(), "{number}");
+            wire.set_hold_back(true);
+            connections.put_back(idle(wire));
+        }
         assert!(connections.take().is_some());
         assert!(connections.take().is_none());
     }
