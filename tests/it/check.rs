@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    MISNAMED_HOST,
+    MISNAMED_HOST, WORKSPACE_HOST,
     fake_az::{self, FakeAz},
     process::{self, Process, text},
     scripted::{Scripted, route_to},
@@ -503,6 +503,29 @@ const CASES: &[Case] = &[
         skipped: &[],
     },
 ];
+
+#[tokio::test]
+async fn the_host_of_a_workspace_is_named() {
+    let emulator = emulator().await;
+    let files = tempfile::tempdir().expect("a folder");
+    let upstream =
+        format!("upstream = \"https://{WORKSPACE_HOST}\"\naudience = \"{FHIR_AUDIENCE}\"");
+    write_config(&emulator, &files, &[("routes.far", upstream)]);
+
+    let report = Report::of(&files, &["--output", "json"]).await;
+    let workspace = format!("{WORKSPACE_HOST} is the host of a workspace");
+    assert!(report.stderr.contains(&workspace), "{}", report.stderr);
+    let finding = report.finding("far", "tls");
+    assert_eq!(finding["status"], "failed");
+    let remedy = text_of(&finding, "remedy");
+    for part in [
+        &*workspace,
+        "demo-SERVICE.fhir.azurehealthcareapis.com or demo-SERVICE.dicom.azurehealthcareapis.com",
+        "`upstream` in [routes.far]",
+    ] {
+        assert!(remedy.contains(part), "{part}: {remedy}");
+    }
+}
 
 #[tokio::test]
 async fn each_failure_is_named_with_its_remedy() {

@@ -177,6 +177,26 @@ impl ServiceUrl {
                 .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
         })
     }
+
+    /// The name and the domain of a workspace, if the host is that of a workspace and not of a service
+    /// in it. An Azure API for FHIR has a host of this form, too.
+    pub fn workspace(&self) -> Option<(String, &'static str)> {
+        let domain = self.azure_domain()?;
+        let name = self
+            .host()
+            .strip_suffix(domain)?
+            .strip_suffix('.')?
+            .to_owned();
+        (!name.contains('.')).then_some((name, domain))
+    }
+
+    /// The hosts of the services in the workspace that the host is of, if it is one.
+    pub fn hosts_in_workspace(&self) -> Option<String> {
+        let (name, domain) = self.workspace()?;
+        Some(format!(
+            "{name}-SERVICE.fhir.{domain} or {name}-SERVICE.dicom.{domain}"
+        ))
+    }
 }
 
 impl fmt::Display for ServiceUrl {

@@ -159,9 +159,21 @@ const URLS: &[Row] = &[
         "",
         0,
         &[
-            "the form of a service of Azure API for FHIR",
-            "https://WS-FHIR.fhir.",
-            "ahds-proxy init",
+            "warning: `routes.fhir.upstream`: contoso.azurehealthcareapis.com is the host of a workspace",
+            "Azure API for FHIR",
+            "contoso-SERVICE.fhir.azurehealthcareapis.com",
+            "`ahds-proxy init`",
+        ],
+    ),
+    row(
+        "10: a workspace for DICOM",
+        "check --dicom https://contoso.azurehealthcareapis.com",
+        "",
+        2,
+        &[
+            "contoso.azurehealthcareapis.com is the host of a workspace",
+            "help: write https://contoso-SERVICE.dicom.azurehealthcareapis.com",
+            "`ahds-proxy init`",
         ],
     ),
     row(
