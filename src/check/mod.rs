@@ -117,7 +117,7 @@ impl Walk<'_> {
             Ok(response) => response.judge_anonymous(self.route),
             Err(outcome) => outcome.clone(),
         });
-        let nothing = || Outcome::skipped("a route of kind http has nothing that needs no token");
+        let nothing = || Outcome::skipped("kind http has no known path that needs no token");
         found(tell, Check::Anonymous, judged.unwrap_or_else(nothing));
 
         let outcome = match &token {

@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_millis(2500);
 
 pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCode> {
     let Some(admin) = admin else {
-        let remedy = "give the address of the running proxy with --admin";
+        let remedy = "set the admin address of the running proxy with --admin";
         return Err(misused(&"the admin address is off", remedy));
     };
     let asked = admin_client::send(admin, Method::GET, "/readyz", None, TIMEOUT);

@@ -58,7 +58,7 @@ pub(super) fn status(admin: SocketAddr, output: StatusOutput) -> Result<ExitCode
     let response = runtime::block_on(asked)?.map_err(|error| {
         failed_with(
             &error,
-            "Start it with `ahds-proxy`, or name its admin address with --admin.",
+            "Start the proxy with `ahds-proxy`, or set its admin address with --admin.",
         )
     })?;
     if response.status != StatusCode::OK {
@@ -74,7 +74,7 @@ pub(super) fn status(admin: SocketAddr, output: StatusOutput) -> Result<ExitCode
     let status: Status = serde_json::from_str(&response.body).map_err(|_| {
         failed_with(
             &format!("the program at {admin} is not an ahds-proxy of this version"),
-            "Name the admin address of the proxy with --admin, or restart the proxy.",
+            "Set the admin address of the proxy with --admin, or restart the proxy.",
         )
     })?;
     Ok(print(&text(&status, SystemTime::now())))

@@ -104,7 +104,7 @@ impl AzurePowerShell {
                 ),
             ),
             ["old-module"] => CredentialError::needs_action(
-                "the module Az.Accounts is too old to give out tokens",
+                "the module Az.Accounts is too old to print tokens",
                 "Run in PowerShell: Update-Module Az.Accounts",
             ),
             ["signed-out"] => CredentialError::needs_action(

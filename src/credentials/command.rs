@@ -86,7 +86,7 @@ impl Command {
 
     fn not_run(&self, error: &SubprocessError) -> CredentialError {
         const CHECK: &str =
-            "Check `argv` of the credential: the program's path, and who may run it.";
+            "Check `argv` of the credential: the program's path, and whether this user may run it.";
         let name = self.name();
         match error {
             SubprocessError::NotFound(_) => {
@@ -119,7 +119,7 @@ fn read(stdout: &[u8], now: SystemTime) -> Printed {
     }
     if text.starts_with('{') {
         let response: AzOutput =
-            serde_json::from_str(text).map_err(|_| "printed JSON that is not a response of az")?;
+            serde_json::from_str(text).map_err(|_| "printed JSON that is not the output of az")?;
         let end = end(response.access_token.expose_secret(), now)?;
         let end = response.expires_on(now).unwrap_or(end);
         return Ok((response.access_token, end));

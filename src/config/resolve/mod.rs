@@ -162,8 +162,10 @@ fn remedy_of_unreadable(path: &Path, reason: &io::Error) -> String {
         io::ErrorKind::IsADirectory => {
             "write the path of the file in this folder, such as ahds-proxy.toml".to_owned()
         }
-        _ => "write the path of a TOML file, or leave it out: flags and environment are enough"
-            .to_owned(),
+        _ => {
+            "write the path of a TOML file, or no path: flags and environment variables are enough"
+                .to_owned()
+        }
     }
 }
 

@@ -116,7 +116,7 @@ pub(super) fn check_kind(
         report.refuse(
             place,
             format!(
-                "`routes.{name}.{key}`: {} is the host of a {} service, and this route is for {}",
+                "`routes.{name}.{key}`: {} is the host of a {} service, but this route is for {}",
                 url.host(),
                 found.title(),
                 kind.title()
@@ -133,8 +133,8 @@ pub(super) fn check_kind(
         report.refuse(
             at.place,
             format!(
-                "`routes.{name}.upstream`: the path `{}` is not the base of a {} service, and clients \
-                 add the rest of the path themselves",
+                "`routes.{name}.upstream`: the path `{}` is not the base of a {} service; clients add \
+                 the rest of the path themselves",
                 url.base_path(),
                 kind.title()
             ),

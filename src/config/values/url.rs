@@ -55,20 +55,20 @@ impl ServiceUrl {
         if text.contains('@') {
             return Err(ValueError::new(
                 "the URL contains user info (`user@`)",
-                "leave it out: the proxy authenticates with a token",
+                "remove it: the proxy authenticates with a token",
             ));
         }
         if text.contains('?') {
             return Err(ValueError::new(
                 "the URL has a query",
-                "leave out everything from the `?`",
+                "remove everything from the `?`",
             ));
         }
         // `http::Uri` drops a fragment silently.
         if text.contains('#') {
             return Err(ValueError::new(
                 "the URL has a fragment",
-                "leave out everything from the `#`",
+                "remove everything from the `#`",
             ));
         }
         if !text.contains("://") {
@@ -89,7 +89,7 @@ impl ServiceUrl {
         };
         if scheme != Scheme::HTTPS && scheme != Scheme::HTTP {
             return Err(refuse(&format!(
-                "the scheme `{scheme}` is not one that the proxy speaks"
+                "the proxy does not support the scheme `{scheme}`"
             )));
         }
         check_host(&authority)?;
@@ -250,7 +250,7 @@ fn without_default_port(scheme: &Scheme, authority: Authority) -> Result<Authori
     let invalid = || {
         ValueError::new(
             format!("`{port}` is not a valid port"),
-            "write a number from 1 to 65535, or leave it out for the default",
+            "write a number from 1 to 65535, or remove it for the default",
         )
     };
     let number: u16 = port.parse().map_err(|_| invalid())?;

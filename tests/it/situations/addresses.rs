@@ -39,7 +39,7 @@ const URLS: &[Row] = &[
         "check --fhir $FHIR/?a=b",
         "",
         2,
-        &["has a query", "leave out everything from the `?`"],
+        &["has a query", "remove everything from the `?`"],
     ),
     row(
         "2: a fragment",
@@ -259,7 +259,7 @@ fn white_space_in_a_url() {
                 "",
                 "",
                 2,
-                &["a line break, before or after", "without it"],
+                &["a line break, before or after", "help: remove it"],
             ),
         ),
         (
@@ -269,7 +269,7 @@ fn white_space_in_a_url() {
                 "",
                 "",
                 2,
-                &["contains white space", "as one word"],
+                &["contains white space", "help: remove it"],
             ),
         ),
     ] {
