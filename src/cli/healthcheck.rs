@@ -6,7 +6,7 @@ use http::Method;
 
 use super::{
     admin_client,
-    output::{failed, misused},
+    output::{failed, failed_with, misused},
     runtime,
 };
 
@@ -26,6 +26,6 @@ pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCod
             "not ready: {}",
             response.body.trim_end()
         ))),
-        Err(error) => Err(failed(&error)),
+        Err(error) => Err(failed_with(&error, admin_client::NOT_RUNNING)),
     }
 }

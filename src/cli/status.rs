@@ -55,12 +55,8 @@ struct Token {
 
 pub(super) fn status(admin: SocketAddr, output: StatusOutput) -> Result<ExitCode, ExitCode> {
     let asked = admin_client::send(admin, Method::GET, "/status", None, TIMEOUT);
-    let response = runtime::block_on(asked)?.map_err(|error| {
-        failed_with(
-            &error,
-            "Start the proxy with `ahds-proxy`, or set its admin address with --admin.",
-        )
-    })?;
+    let response = runtime::block_on(asked)?
+        .map_err(|error| failed_with(&error, admin_client::NOT_RUNNING))?;
     if response.status != StatusCode::OK {
         return Err(failed(&format_args!(
             "{admin} responded with {}: {}",
