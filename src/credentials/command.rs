@@ -67,7 +67,7 @@ impl Command {
         let (secret, expires_on) = read.map_err(|problem| {
             CredentialError::needs_action(
                 format!("{} {problem}", self.name()),
-                "Run it by hand to see what it prints; it has to be a token alone on one line, or the \
+                "Run it by hand to see its output. It must print a token alone on one line, or the \
                  JSON of `az account get-access-token`, on stdout.",
             )
         })?;

@@ -116,7 +116,7 @@ pub(super) fn resolve(
             report.refuse(
                 if default { at.place } else { admin_place },
                 format!("the listener and the admin address are both {address}"),
-                "give the admin address a port of its own with `admin`, or \"off\"",
+                "set `admin` to another port, or to \"off\"",
             );
         }
     }

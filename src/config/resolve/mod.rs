@@ -155,8 +155,8 @@ fn read_file(
 fn remedy_of_unreadable(path: &Path, reason: &io::Error) -> String {
     match reason.kind() {
         io::ErrorKind::PermissionDenied => format!(
-            "run ahds-proxy as the owner of the file, or let the owner run: chmod o+r {}; this user has \
-             to be able to enter the folders above it, too",
+            "run ahds-proxy as the owner of the file, or ask the owner to run `chmod o+r {}`; \
+             ahds-proxy must also be able to enter the folders above the file",
             path.display()
         ),
         io::ErrorKind::IsADirectory => {

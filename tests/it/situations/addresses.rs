@@ -320,7 +320,7 @@ fn addresses_to_listen_on() {
             "check --fhir $FHIR --listen 127.0.0.1:8081",
             "",
             2,
-            &["are both 127.0.0.1:8081", "a port of its own"],
+            &["are both 127.0.0.1:8081", "set `admin` to another port"],
         ),
         row(
             "16: the service is the proxy itself",
@@ -413,7 +413,10 @@ fn an_address_of_another_machine() {
         "--listen 192.0.2.1:8000 --admin off",
         REMOTE,
         1,
-        &["this machine has no such address", "such as 127.0.0.1:8000"],
+        &[
+            "this machine does not have this address",
+            "such as 127.0.0.1:8000",
+        ],
     );
     check_in(&folder, &row, &[]);
 }

@@ -146,7 +146,7 @@ const FILES: &[Row] = &[
         2,
         &[
             "secret = \"***\"",
-            "secrets are never written",
+            "must not contain secrets",
             "{ file = \"PATH\" }, and replace the secret",
         ],
     ),
