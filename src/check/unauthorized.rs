@@ -73,7 +73,7 @@ fn renewal(caller: &Caller<'_>) -> String {
                 caller.route.credential
             )
         },
-        |command| format!("Run: {command}."),
+        |command| format!("Run `{command}`."),
     )
 }
 

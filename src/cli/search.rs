@@ -98,7 +98,7 @@ impl Discovery {
             return failed_with(
                 &format!("{who} sees no Azure subscription"),
                 &format!(
-                    "Sign in to the tenant of your subscription. Run: az login --tenant TENANT. \
+                    "Sign in to the tenant of your subscription with `az login --tenant TENANT`. \
                      {without}"
                 ),
             );
@@ -116,8 +116,8 @@ impl Discovery {
         failed_with(
             &format!("{who} sees no FHIR or DICOM service; searched: {subscriptions}"),
             &format!(
-                "Ask the service's owner for the role \"Reader\" on it, or sign in to its tenant. Run: az \
-                 login --tenant TENANT. {without}"
+                "Ask the service's owner for the role \"Reader\" on it, or sign in to its tenant with \
+                 `az login --tenant TENANT`. {without}"
             ),
         )
     }

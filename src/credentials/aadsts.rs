@@ -78,8 +78,8 @@ const MEANINGS: &[(&[u64], &str, &str)] = &[
     (
         &[7_000_215],
         "the secret of application {client id} is wrong",
-        "Use the secret's value, not its id. The portal shows the value only once: if it is lost, make \
-         a new secret under Certificates & secrets.",
+        "Use the secret's value, not its id. If the value is lost, make a new secret under \
+         Certificates & secrets.",
     ),
     (
         &[7_000_218],

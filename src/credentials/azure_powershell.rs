@@ -99,7 +99,7 @@ impl AzurePowerShell {
             ["no-module"] => CredentialError::absent(
                 "PowerShell has no module Az.Accounts",
                 format!(
-                    "Run in PowerShell: Install-Module Az.Accounts -Scope CurrentUser. {}",
+                    "In PowerShell, run `Install-Module Az.Accounts -Scope CurrentUser`. {}",
                     account.sign_in()
                 ),
             ),

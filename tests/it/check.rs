@@ -655,7 +655,7 @@ async fn a_token_past_its_end_is_told_from_a_clock_that_is_wrong() {
         "{finding}"
     );
     assert!(
-        text_of(&finding, "remedy").contains("Run: az login"),
+        text_of(&finding, "remedy").contains("Run `az login`"),
         "{finding}"
     );
     report.leaks_nothing(&emulator);
