@@ -111,7 +111,10 @@ impl Admin {
 
     fn respond(&self, head: &Parts) -> Response<Full<Bytes>> {
         if !matches!(head.method, Method::GET | Method::HEAD) {
-            let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+            let mut refusal = text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "This method is not allowed. Use GET.\n",
+            );
             let methods = HeaderValue::from_static("GET, HEAD");
             refusal.headers_mut().insert(header::ALLOW, methods);
             return refusal;
@@ -121,8 +124,8 @@ impl Admin {
             "/readyz" => self.readiness(head),
             "/status" if !self.is_local => text(
                 StatusCode::FORBIDDEN,
-                "/status serves only connections to a loopback address. Call it on the proxy's own machine as \
-                 127.0.0.1 or [::1]; `admin` must listen there.\n",
+                "/status is for connections to a loopback address only. Call it on the proxy's own machine as \
+                 127.0.0.1 or [::1], and let `admin` listen there.\n",
             ),
             "/status" => match self.serving().guard.refusal(head) {
                 Some(refusal) => refusal.map(Full::new),
@@ -195,7 +198,7 @@ impl Admin {
             let status = source.status();
             if status.token.is_none() {
                 let why = status.last_error.map_or_else(
-                    || "the first token is being fetched".to_owned(),
+                    || "the first token has not arrived yet".to_owned(),
                     |error| error.to_string(),
                 );
                 let _ = writeln!(reasons, "credential {}: {why}", status.credential);

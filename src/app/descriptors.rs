@@ -27,7 +27,8 @@ pub(super) fn fit(wanted: &Limits) -> Limits {
         connections,
         requests,
         remedy = REMEDY,
-        "the system allows too few open files for limits.connections and limits.requests; fewer are served"
+        "the system allows too few open files for limits.connections and limits.requests, so \
+         ahds-proxy serves fewer of both"
     );
     Limits {
         connections,

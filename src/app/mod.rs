@@ -139,7 +139,7 @@ pub async fn run<E: fmt::Display>(
 
 async fn second_stop(signals: &mut Signals) {
     signals.ignore_stops(SAME_STOP).await;
-    tracing::debug!("the next signal to stop ends the requests in flight");
+    tracing::debug!("the next stop signal ends the requests in flight");
     signals.stop().await;
 }
 
@@ -310,7 +310,9 @@ impl Running {
         config.fits(bound).map_err(|unfit| unfit.to_string())?;
         let parts = Parts::new(config, connections, &self.ports, &self.clock);
         for key in unchangeable(&self.config, config) {
-            tracing::warn!("`{key}` has changed, which takes a restart; all else is in force");
+            tracing::warn!(
+                "the change of `{key}` takes effect after a restart; all other changes are in force"
+            );
         }
         if let (Some(tls), Some(new)) = (&self.tls, &config.security.tls) {
             tls.replace(new.config.clone());
@@ -357,7 +359,7 @@ impl Running {
     ) {
         let connections = Connections::new(
             config.limits.connections,
-            "Raise limits.connections, or have clients open fewer connections.",
+            "Raise limits.connections, or open fewer connections.",
         );
         for BoundListener {
             listener,
@@ -398,7 +400,7 @@ impl Running {
         self.admin_pages = Some(admin.clone());
         let connections = Connections::new(
             descriptors::ADMIN_CONNECTIONS,
-            "Have whatever watches the admin address close its connections.",
+            "Configure the probes and monitors of the admin address to close their connections.",
         );
         let limits = server::Limits {
             head_timeout: ADMIN_TIMEOUT,

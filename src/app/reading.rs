@@ -45,7 +45,8 @@ pub(super) async fn read_again<E: fmt::Display>(
     };
     let late = |_| {
         format!(
-            "its files were not read within {} s; see that their file system responds, then send SIGHUP again",
+            "its files could not be read within {} s; check that their file system responds, then send \
+             SIGHUP again",
             TIME_LIMIT.as_secs()
         )
     };

@@ -39,14 +39,14 @@ fn certificate(config: &Config, now: SystemTime) -> Option<String> {
     let file = tls.file.display();
     if let Some(end) = certificate.ended(now) {
         return Some(format!(
-            "`security.tls.certificate`: {file} ended on {end}, so clients will refuse it; renew it \
-             and {RELOAD}"
+            "`security.tls.certificate`: the certificate in {file} expired on {end}, so clients refuse \
+             it; renew it and {RELOAD}"
         ));
     }
     let start = certificate.begins(now)?;
     Some(format!(
-        "`security.tls.certificate`: {file} is not valid before {start}, so clients will refuse it; \
-         set this machine's clock if it is wrong, or use another certificate until then"
+        "`security.tls.certificate`: the certificate in {file} is not valid before {start}, so clients \
+         refuse it until then; use another certificate, or correct this machine's clock if it is wrong"
     ))
 }
 
@@ -84,8 +84,8 @@ fn writable_program(program: &Path) -> Option<String> {
     let place = places.find(|place| is_writable_by_all(place))?;
     let place = place.display();
     Some(format!(
-        "{shown} is asked for tokens, and every user of this machine can have another program run \
-         instead; run: chmod o-w {place}"
+        "every user of this machine can put another program in place of {shown}, which ahds-proxy runs \
+         to get tokens; run: chmod o-w {place}"
     ))
 }
 

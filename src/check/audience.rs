@@ -76,7 +76,10 @@ fn judge(route: &Route, audience: &Audience, service: &Service) -> Outcome {
     }
     let right = &service.audience;
     Outcome::failed(
-        format!("Azure names {right} for {}, not {audience}", service.name),
+        format!(
+            "Azure Resource Manager names the audience {right} for {}, not {audience}",
+            service.name
+        ),
         format!(
             "Write `audience = \"{right}\"` below [routes.{}].",
             route.name

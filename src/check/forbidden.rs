@@ -21,10 +21,13 @@ pub(super) fn from_here(seen: &str, is_html: bool, route: &Route) -> Outcome {
             route.upstream.host()
         )
     } else {
-        "Ask the service's owner which networks it takes requests from.".to_owned()
+        "Ask the service's owner which networks the service accepts.".to_owned()
     };
     let remedy = if is_html {
-        format!("{remedy} Or a proxy on the way refuses, since the response is HTML.")
+        format!(
+            "{remedy} The response is HTML, so a proxy on the way may have refused the request \
+             instead."
+        )
     } else {
         remedy
     };
@@ -52,20 +55,25 @@ pub(super) fn to_the_caller(seen: &str, caller: &Caller<'_>) -> Outcome {
             let hint = if claims.object_id.is_some() {
                 String::new()
             } else {
-                format!(", with the object id of {who} for OBJECT-ID")
+                format!(" Replace OBJECT-ID with the object id of {who}.")
             };
             format!(
-                "Assign one in the service's subscription{hint}; it takes effect within ten minutes, and \
-                 to write takes \"{writer}\". Run: ID=\"$({})\"; az role assignment create --role \
-                 \"{reader}\" --assignee {assignee} --scope \"${{ID:?{NOT_FOUND}}}\"",
+                "Assign the role \"{reader}\", or \"{writer}\" to write as well, in the service's \
+                 subscription. It takes effect within ten minutes.{hint} Run: ID=\"$({})\"; az role \
+                 assignment create --role \"{reader}\" --assignee {assignee} --scope \
+                 \"${{ID:?{NOT_FOUND}}}\"",
                 resource.id_command(),
             )
         }
         None => {
             format!(
-                "Ask the service's owner to let {who} read; on Azure that is the role \"{reader}\"."
+                "Ask the service's owner to let {who} read. On Azure, that takes the role \
+                 \"{reader}\"."
             )
         }
     };
-    Outcome::failed(format!("{seen}: {who} has no role that allows it"), remedy)
+    Outcome::failed(
+        format!("{seen}: {who} has no role that allows this request"),
+        remedy,
+    )
 }

@@ -74,6 +74,7 @@ impl Walk<'_> {
     async fn run(&self, directory: &mut Directory<'_>, tell: &mut dyn FnMut(Event)) {
         let name = self.route.name.to_string();
         let found = |tell: &mut dyn FnMut(Event), check, outcome: Outcome| {
+            let outcome = self.name_the_workspace(check, outcome);
             let is_ok = outcome.status == Status::Ok;
             tell(Event::Found(Finding {
                 route: Some(name.clone()),
@@ -116,7 +117,7 @@ impl Walk<'_> {
             Ok(response) => response.judge_anonymous(self.route),
             Err(outcome) => outcome.clone(),
         });
-        let nothing = || Outcome::skipped("a route of kind http has nothing that needs no token");
+        let nothing = || Outcome::skipped("kind http has no known path that needs no token");
         found(tell, Check::Anonymous, judged.unwrap_or_else(nothing));
 
         let outcome = match &token {
@@ -134,6 +135,24 @@ impl Walk<'_> {
             },
         };
         found(tell, Check::Authorized, outcome);
+    }
+
+    /// Begins the remedy with the host of a workspace, if the route has one: no request to it reaches a
+    /// service.
+    fn name_the_workspace(&self, check: Check, outcome: Outcome) -> Outcome {
+        let upstream = &self.route.upstream;
+        let is_of_upstream = !matches!(check, Check::Token | Check::Audience);
+        match (upstream.hosts_in_workspace(), outcome.remedy) {
+            (Some(services), Some(remedy)) if is_of_upstream => Outcome {
+                remedy: Some(format!(
+                    "{} is the host of a workspace. Write the URL of a service in it: its host is {services}. \
+                     {remedy}",
+                    upstream.host()
+                )),
+                ..outcome
+            },
+            (_, remedy) => Outcome { remedy, ..outcome },
+        }
     }
 
     fn credential(&self) -> &config::Credential {

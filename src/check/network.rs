@@ -45,8 +45,8 @@ pub(super) async fn resolve(connections: &Connections, origin: &Origin, route: &
             format!("the host name {} does not resolve", route.upstream.host()),
             format!(
                 "Check `upstream` in [routes.{name}] and the network. If the service has a private \
-                 endpoint, its private DNS zone must be reachable from here (VPN), or name its \
-                 address in network.resolve."
+                 endpoint, connect to its network (VPN) and its private DNS zone, or write its address \
+                 into network.resolve."
             ),
         ),
     }
@@ -161,7 +161,7 @@ fn distrust(distrust: &Distrust, host: &str, route: &str) -> Outcome {
         ),
         Error::UnknownIssuer => failed(
             "the certificate's issuer is not trusted",
-            &format!("{remedy} If neither is so, do not trust this server."),
+            &format!("{remedy} In any other case, do not trust this server."),
         ),
         _ => failed(&format!("the certificate {}", distrust.fault()), &remedy),
     }
@@ -169,6 +169,7 @@ fn distrust(distrust: &Distrust, host: &str, route: &str) -> Outcome {
 
 fn at_another_address(route: &str) -> String {
     format!(
-        "Check `upstream` in [routes.{route}] and network.resolve: another server responds at this address."
+        "Check `upstream` in [routes.{route}] and network.resolve: another server responds at this \
+         address."
     )
 }

@@ -87,7 +87,7 @@ impl<'a> Probe<'a> {
                     self.timeout.as_secs_f32()
                 ),
                 "Try again in a moment. If this continues, look at the service's metrics and Resource \
-                 health in the portal, and for a firewall on the way.",
+                 health in the portal, and check the firewalls on the way.",
             )),
         }
     }
@@ -95,10 +95,12 @@ impl<'a> Probe<'a> {
 
 fn broken(target: &str, error: &SendError) -> Outcome {
     let remedy = match error {
-        SendError::Protocol => "Check host and port of `upstream`: this is not an HTTP server.",
+        SendError::Protocol => {
+            "Check host and port of `upstream`. The server there does not speak HTTP."
+        }
         _ => {
-            "Try again in a moment. If this continues, a firewall or proxy on the way breaks connections \
-             off."
+            "Try again in a moment. If this continues, a firewall or proxy on the way closes \
+             connections."
         }
     };
     Outcome::failed(format!("GET {target}: {error}"), remedy)

@@ -31,7 +31,7 @@ impl Response {
             _ if self.comes_from_between(route) => self.name_intruder(route),
             status if status.is_success() => Outcome::ok(self.seen()),
             StatusCode::UNAUTHORIZED => Outcome::ok(format!(
-                "{}: the service responds, but not without a token",
+                "{}: the service responds, and requires a token",
                 self.seen()
             )),
             StatusCode::FORBIDDEN => forbidden::from_here(&self.seen(), self.is_html(), route),
@@ -55,9 +55,9 @@ impl Response {
             {
                 Outcome::ok(format!("{}: the token was not refused", self.seen()))
             }
-            status if status.is_redirection() && route.kind == RouteKind::Http => {
-                Outcome::ok(format!("{}: a redirect, which is passed on", self.seen()))
-            }
+            status if status.is_redirection() && route.kind == RouteKind::Http => Outcome::ok(
+                format!("{}: a redirect, which ahds-proxy passes on", self.seen()),
+            ),
             _ => self.judge(route),
         }
     }
@@ -72,11 +72,11 @@ impl Response {
         let name = &route.name;
         match self.status.as_u16() {
             300..=399 => Outcome::failed(
-                format!("{seen}: the service sends callers elsewhere"),
+                format!("{seen}: the service redirects to another URL"),
                 format!(
-                    "Set `upstream` in [routes.{name}] to the service's own URL, since redirects are \
-                     passed on, never followed. If it is that, a captive portal has responded: sign in to \
-                     this network in a browser."
+                    "Set `upstream` in [routes.{name}] to the service's own URL, since ahds-proxy \
+                     follows no redirects. If the URL is right, a captive portal has responded: sign \
+                     in to this network in a browser."
                 ),
             ),
             404 => Outcome::failed(
@@ -85,13 +85,14 @@ impl Response {
                     route.kind.as_str()
                 ),
                 format!(
-                    "Check `upstream` and `kind` in [routes.{name}]: the URL of a service in Azure has \
-                     no path, but for a DICOM service's version."
+                    "Check `upstream` and `kind` in [routes.{name}]. The URL of an Azure service has \
+                     no path, except for the version of a DICOM service."
                 ),
             ),
             408 | 504 => Outcome::failed(
-                format!("{seen}: the service itself ran out of time"),
-                "Try again in a moment; if this continues, look at its load under Metrics in the portal.",
+                format!("{seen}: the service did not finish in time"),
+                "Try again in a moment. If this continues, look at the service's load under Metrics in \
+                 the portal.",
             ),
             429 => {
                 let wait = self.headers.get(header::RETRY_AFTER);
@@ -103,17 +104,17 @@ impl Response {
                 Outcome::failed(
                     format!("{seen}: the service is throttling requests"),
                     format!(
-                        "{wait} and check again; if this continues, send it fewer requests at a time."
+                        "{wait} and check again. If this continues, send fewer requests at a time."
                     ),
                 )
             }
             500..=599 => Outcome::failed(
-                format!("{seen}: the service has a problem of its own"),
-                "Try again in a moment; if this continues, look at Resource health in the portal and at \
-                 https://azure.status.microsoft.",
+                format!("{seen}: the service responds with a server error"),
+                "Try again in a moment. If this continues, look at Resource health in the portal and \
+                 at https://azure.status.microsoft.",
             ),
             _ => Outcome::failed(
-                format!("{seen}: the service does not take this request"),
+                format!("{seen}: the service does not accept this request"),
                 format!("Check `upstream`, `kind` and `headers` in [routes.{name}]."),
             ),
         }
@@ -145,7 +146,7 @@ impl Response {
                 self.seen()
             ),
             format!(
-                "Sign in to this network in a browser, or ask its administrators proxy to let {} through.",
+                "Sign in to this network in a browser, or ask the network's administrator to allow {}.",
                 route.upstream.host()
             ),
         )

@@ -55,7 +55,8 @@ fn expired(caller: &Caller<'_>) -> Explained {
         (
             format!("the token expired at {}", second(end)),
             format!(
-                "Get a new one. {} If the token is new, this machine's clock is wrong: here it is {}.",
+                "Get a new token. {} If the token is new, correct this machine's clock, which shows \
+                 {}.",
                 renewal(caller),
                 second(caller.now)
             ),
@@ -68,11 +69,11 @@ fn renewal(caller: &Caller<'_>) -> String {
     sign_in.map_or_else(
         || {
             format!(
-                "Renew it where the credential {} takes it from.",
+                "Renew it at the source of the credential {}.",
                 caller.route.credential
             )
         },
-        |command| format!("Run: {command}."),
+        |command| format!("Run `{command}`."),
     )
 }
 
@@ -87,7 +88,7 @@ fn clocks_differ(headers: &HeaderMap, now: SystemTime) -> Explained {
                 "this machine's clock is {} min {word} the service's",
                 apart.as_secs() / 60
             ),
-            "Set the clock; on Linux: timedatectl set-ntp true".to_owned(),
+            "Set the clock. On Linux, run: timedatectl set-ntp true".to_owned(),
         )
     })
 }
@@ -100,7 +101,7 @@ fn wrong_tenant(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
     }
     let (name, kind) = (&caller.route.credential, caller.kind);
     let key = if caller.is_auto {
-        format!("Write [credentials.{name}.{kind}] with tenant = \"{wanted}\" in place of auto")
+        format!("Write [credentials.{name}.{kind}] with tenant = \"{wanted}\" instead of auto")
     } else {
         format!("Set tenant = \"{wanted}\" in [credentials.{name}.{kind}]")
     };
@@ -113,7 +114,8 @@ fn wrong_tenant(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
         Some(SignIn::Prompt) => format!("{key}."),
         Some(SignIn::Application) => format!("{key}, and use an application of that tenant."),
         Some(SignIn::Machine) => format!(
-            "A managed identity has tokens of its own tenant only; use an application of tenant {wanted}."
+            "A managed identity gets tokens of its own tenant only. Use an application of tenant \
+             {wanted}."
         ),
         // `environment` is a source of `auto` that is not a kind by itself.
         None if kind == "environment" => {
@@ -122,7 +124,7 @@ fn wrong_tenant(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
         Some(SignIn::Elsewhere) | None => format!("Get a token that tenant {wanted} issued."),
     };
     Some((
-        format!("the token is of tenant {held}, and the service trusts tenant {wanted}"),
+        format!("tenant {held} issued the token, but the service trusts tenant {wanted}"),
         remedy,
     ))
 }
@@ -138,11 +140,11 @@ fn wrong_audience(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
     if differs {
         return Some((
             format!(
-                "the token is for {}, and the route's audience is {configured}",
+                "the token is for {}, but the route's audience is {configured}",
                 held.join(" ")
             ),
             format!(
-                "Get a token for {configured} where the credential {} takes it from, or correct \
+                "Get a token for {configured} from the source of the credential {}, or correct \
                  `audience` in [routes.{}].",
                 route.credential, route.name
             ),
@@ -160,16 +162,18 @@ fn wrong_audience(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
     let name = &route.name;
     let first = usual.map_or_else(String::new, |usual| {
         format!(
-            "Leave `audience` out of [routes.{name}]: the usual one is {usual}. If that is refused too: "
+            "Remove `audience` from [routes.{name}] to use the default, {usual}. If the service \
+             refuses that audience, too: "
         )
     });
-    let set = format!("Set `audience` in [routes.{name}], byte for byte, to the service's own");
+    let set =
+        format!("Set `audience` in [routes.{name}] to the service's own audience, byte for byte");
     let remedy = match Resource::of(&route.upstream, route.kind) {
         Some(resource) => format!(
-            "{first}{set}, which this prints: {}",
+            "{first}{set}. This command prints it: {}",
             resource.audience_command()
         ),
-        None => format!("{first}{set}; its owner knows it."),
+        None => format!("{first}{set}. The service's owner knows it."),
     };
     Some((
         format!("the service does not accept the audience {configured}"),
@@ -182,7 +186,8 @@ fn otherwise(challenge: &Challenge, caller: &Caller<'_>) -> (String, String) {
         || "Ask the service's owner which authority and audience it trusts.".to_owned(),
         |resource| {
             format!(
-                "Compare authority and audience with the service's own, which this prints: {}",
+                "Compare authority and audience with those of the service. This command prints them: \
+                 {}",
                 resource.audience_command()
             )
         },
@@ -194,10 +199,11 @@ fn otherwise(challenge: &Challenge, caller: &Caller<'_>) -> (String, String) {
     let why = match challenge.blames {
         Some(Blame::Issuer) => format!("the service does not trust {issuer}"),
         Some(Blame::Signature) => {
-            "the service cannot verify the token's signature: it is of another cloud or issuer"
+            "the service cannot verify the token's signature, since the token comes from another cloud \
+             or issuer"
                 .to_owned()
         }
-        _ => "the token was refused, though its audience, tenant and expiry look right".to_owned(),
+        _ => "the service refused the token, although its audience, tenant and expiry look right".to_owned(),
     };
     (why, look_up)
 }
@@ -285,7 +291,7 @@ mod tests {
         (AS_IS, (HERE, ""), HALF_AN_HOUR_AGO, "clock is 30 min ahead of the", "Set the clock"),
         (AS_IS, (HERE, "The token expired at 'x'"), None, "not valid at this time", "clock"),
         (AS_IS, (THERE, INVALID_AUDIENCE), SAME, "trusts tenant 2222", "az login --tenant 2222"),
-        (FOR_ANOTHER, (HERE, ""), SAME, "is for https://x, and the route's", "Get a token for"),
+        (FOR_ANOTHER, (HERE, ""), SAME, "is for https://x, but the route's", "Get a token for"),
         (AS_IS, (HERE, INVALID_AUDIENCE), SAME, "does not accept the audience", "az resource show"),
         (OPAQUE, (HERE, INVALID_AUDIENCE), SAME, "does not accept the audience", "Set `audience`"),
         (AS_IS, (HERE, "The issuer is invalid"), SAME, "does not trust tenant 1111", "authority"),

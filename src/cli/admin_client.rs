@@ -13,6 +13,10 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::instance;
 
+/// The remedy if nothing responds.
+pub(super) const NOT_RUNNING: &str =
+    "Start the proxy with `ahds-proxy`, or set its admin address with --admin.";
+
 /// A response, whose body is text.
 #[derive(Debug)]
 pub(super) struct Response {

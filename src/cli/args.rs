@@ -16,7 +16,7 @@ First steps, after `az login`:
 Without a file, if you know the URL of your service:
   ahds-proxy https://WS-FHIR.fhir.azurehealthcareapis.com
 
-Flags beat environment variables, which beat the configuration file.
+Flags override environment variables, which override the configuration file.
 
 Exit codes:
   0  done
@@ -40,14 +40,14 @@ pub(super) struct Args {
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Services {
-    /// Services to serve, each by its URL; a host of Azure says which kind it is
+    /// URL of a FHIR or DICOM service to serve, repeatable; its host shows the kind
     #[arg(value_name = "URL", value_hint = ValueHint::Url)]
     pub(super) urls: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Serve; the default when no command is given
+    /// Start the proxy; the default without a command
     Run {
         #[command(flatten)]
         services: Services,
@@ -57,26 +57,26 @@ pub(super) enum Command {
         #[command(flatten)]
         options: InitOptions,
     },
-    /// Test the configuration, and with --online each route up to its service, without serving
+    /// Test the configuration without serving; with --online, also call each service
     Check {
         #[command(flatten)]
         services: Services,
-        /// Test DNS, TLS, tokens, upstreams and roles
+        /// Test DNS, TLS, tokens, services and roles
         #[arg(long)]
         online: bool,
-        /// The output format
+        /// Format of the output
         #[arg(long, value_enum, default_value_t)]
         output: CheckOutput,
     },
     /// Print a token for a route
     Token {
-        /// The route's name, for example `fhir`
+        /// Name of the route, for example `fhir`
         route: String,
-        /// `json` is the shape of `az account get-access-token`
+        /// Format of the output; `json` is that of `az account get-access-token`
         #[arg(long, value_enum, default_value_t)]
         output: TokenOutput,
     },
-    /// Try everything on loopback, without Azure: an emulator with the proxy in front of it
+    /// Try the proxy without Azure: start an emulator of the services, and the proxy in front of it
     #[command(args = unlisted_in_demo())]
     Demo {
         #[command(flatten)]
@@ -84,44 +84,44 @@ pub(super) enum Command {
     },
     /// Show the routes, tokens and last errors of a running proxy
     Status {
-        /// The output format
+        /// Format of the output
         #[arg(long, value_enum, default_value_t)]
         output: StatusOutput,
     },
-    /// Have a running proxy read its configuration again, as SIGHUP does
+    /// Make a running proxy reload its configuration, as SIGHUP does
     Reload,
-    /// Check whether a running proxy is ready: exit 0 or 1
+    /// Check whether a running proxy is ready; exit with 0 if it is, else with 1
     Healthcheck,
     /// Print a completion script for a shell
     Completions {
-        /// The shell
+        /// Name of the shell
         shell: clap_complete::Shell,
     },
 }
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct DemoOptions {
-    /// Have both services fail: a status such as 403, close, hang, delay:SECONDS or
+    /// Make both services fail. FAULT is a status such as 403, close, hang, delay:SECONDS or
     /// throttle:SECONDS
     #[arg(long, value_name = "FAULT", value_hint = ValueHint::Other)]
     pub(super) fault: Option<String>,
-    /// Print the configuration with which another ahds-proxy can use the demo's services
+    /// Print a configuration for another ahds-proxy that serves the demo's services
     #[arg(long)]
     pub(super) print_config: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct InitOptions {
-    /// Serve all services that are found, without a question
+    /// Choose all services without asking
     #[arg(long)]
     pub(super) all: bool,
-    /// Search only this subscription, by name or id
+    /// Search only this subscription (name or id)
     #[arg(long, value_name = "NAME", value_hint = ValueHint::Other)]
     pub(super) subscription: Option<String>,
-    /// Where to write, or `-` for stdout [default: ahds-proxy.toml]
+    /// File to write, or `-` for stdout [default: ahds-proxy.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) output: Option<PathBuf>,
-    /// Replace a file that exists, but keep its tables other than the routes
+    /// Replace an existing file, but keep everything in it except the routes
     #[arg(long)]
     pub(super) force: bool,
 }
@@ -155,21 +155,20 @@ pub(super) enum TokenOutput {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Settings")]
 pub(super) struct Settings {
-    /// Configuration file (TOML); flags and environment are enough without one
-    /// [env: AHDS_PROXY_CONFIG] [default: ahds-proxy.toml here, or ahds-proxy/config.toml in your
-    /// configuration folder, if there is one]
+    /// Configuration file (TOML), optional [env: AHDS_PROXY_CONFIG] [default: ahds-proxy.toml in
+    /// this folder, else ahds-proxy/config.toml in your configuration folder]
     #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
 
-    /// FHIR service to serve below /fhir [env: AHDS_PROXY_FHIR]
+    /// URL of the FHIR service, served below /fhir [env: AHDS_PROXY_FHIR]
     #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url)]
     fhir: Option<String>,
 
-    /// DICOM service to serve below /dicom [env: AHDS_PROXY_DICOM]
+    /// URL of the DICOM service, served below /dicom [env: AHDS_PROXY_DICOM]
     #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url)]
     dicom: Option<String>,
 
-    /// Serve the FHIR and DICOM service of this workspace, which Azure is asked for
+    /// Find the FHIR and DICOM service of this workspace in Azure, and serve them
     #[arg(long, global = true, value_name = "NAME", value_hint = ValueHint::Other,
           conflicts_with_all = ["fhir", "dicom"])]
     pub(super) workspace: Option<String>,
@@ -180,26 +179,25 @@ pub(super) struct Settings {
         global = true,
         value_name = "ADDR",
         value_hint = ValueHint::Other,
-        help = "Where to listen, repeatable [env: AHDS_PROXY_LISTEN] \
+        help = "Address to listen on, repeatable [env: AHDS_PROXY_LISTEN] \
                 [default: 127.0.0.1:8080 and, with IPv6, [::1]:8080]"
     )]
     listen: Vec<String>,
 
-    /// Serve on this port of loopback instead of 8080
+    /// Listen on this port of loopback instead of 8080
     #[arg(long, global = true, value_name = "N", conflicts_with = "listen",
           value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 
-    /// Where health and status are served, or `off` [env: AHDS_PROXY_ADMIN]
-    /// [default: 127.0.0.1:8081]
+    /// Address of health and status, or `off` [env: AHDS_PROXY_ADMIN] [default: 127.0.0.1:8081]
     #[arg(long, global = true, value_name = "ADDR", value_hint = ValueHint::Other)]
     admin: Option<String>,
 
-    /// How to get tokens, for example `azure-cli` [env: AHDS_PROXY_CREDENTIAL] [default: auto]
+    /// Kind of credential for the tokens, such as `azure-cli` [env: AHDS_PROXY_CREDENTIAL] [default: auto]
     #[arg(long, global = true, value_name = "KIND", value_hint = ValueHint::Other)]
     credential: Option<String>,
 
-    /// Tenant to sign in to, id or domain [env: AHDS_PROXY_TENANT]
+    /// Tenant to sign in to (id or domain) [env: AHDS_PROXY_TENANT]
     #[arg(long, global = true, value_name = "ID", value_hint = ValueHint::Other)]
     tenant: Option<String>,
 
@@ -207,15 +205,15 @@ pub(super) struct Settings {
     #[arg(long, global = true)]
     read_only: bool,
 
-    /// Origin of web pages that may call, repeatable, for example http://localhost:3000
+    /// Origin of web pages that may call the proxy, such as http://localhost:3000, repeatable
     #[arg(long, global = true, value_name = "ORIGIN", value_hint = ValueHint::Url)]
     allowed_origin: Vec<String>,
 
-    /// `text` or `json` [env: AHDS_PROXY_LOG_FORMAT] [default: text]
+    /// Format of the log: `text` or `json` [env: AHDS_PROXY_LOG_FORMAT] [default: text]
     #[arg(long, global = true, value_name = "FORMAT", value_hint = ValueHint::Other)]
     log_format: Option<String>,
 
-    /// A level, or target=level directives separated by commas [env: RUST_LOG] [default: info]
+    /// Level of the log, or target=level directives separated by commas [env: RUST_LOG] [default: info]
     #[arg(long, global = true, value_name = "FILTER", value_hint = ValueHint::Other)]
     log: Option<String>,
 

@@ -99,7 +99,7 @@ fn identity(source: &Source) -> String {
         .claims
         .identity
         .as_deref()
-        .unwrap_or("an identity that the token does not state");
+        .unwrap_or("an unknown identity");
     let end = if token.states_expiry {
         format!(
             ", token until {}",

@@ -92,7 +92,7 @@ pub(super) fn arguments(error: &clap::Error, hint: Option<&str>) {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default();
         let message = message.trim_start_matches("error: ");
-        let remedy = hint.unwrap_or("ahds-proxy --help lists the commands and flags");
+        let remedy = hint.unwrap_or("`ahds-proxy --help` lists the commands and flags");
         return write(&Line::new("ERROR", message, Some(remedy)).to_json());
     }
     // A closed stream is ignored.

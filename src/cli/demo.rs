@@ -39,7 +39,10 @@ pub(super) fn demo(
     only_its_own(flags, has_workspace).map_err(|errors| super::refused(&errors))?;
     let fault = match options.fault.as_deref().map(str::parse::<Fault>) {
         Some(Err(error)) => {
-            return Err(misused(&error, "for example: ahds-proxy demo --fault 403"));
+            return Err(misused(
+                &error,
+                "write for example `ahds-proxy demo --fault 403`",
+            ));
         }
         Some(Ok(fault)) => Some(fault),
         None => None,
@@ -72,8 +75,8 @@ fn only_its_own(flags: &Overrides, has_workspace: bool) -> Result<(), ConfigErro
     .map(|(flag, _)| Problem {
         message: format!("`demo` does not take `{flag}`"),
         remedy: format!(
-            "demo brings its own services and signs in to them by itself; leave `{flag}` out, or \
-             use `ahds-proxy run` for services of yours"
+            "remove `{flag}`, since the demo has its own services and its own sign-in; `ahds-proxy \
+             run` serves your services"
         ),
         location: Location::Argument(flag),
     })
@@ -157,7 +160,7 @@ impl Files {
         let secret = write("secret", azure_emulator::CLIENT_SECRET)?;
         let entry = |(host, address)| format!("\"{host}:443\" = \"{address}\"\n");
         let config = format!(
-            "# The services of an `ahds-proxy demo`, as long as it runs.\n\
+            "# The services of a running `ahds-proxy demo`. They end with it.\n\
              [routes.fhir]\nupstream = \"{}\"\n\n\
              [routes.dicom]\nupstream = \"{}\"\n\n\
              [credentials.default.client-secret]\ntenant = \"{}\"\nclient_id = \"{}\"\n\
@@ -233,7 +236,7 @@ fn invitation(running: &Running) -> String {
     };
     let search = quoted(&format!("{base}/fhir/Patient?name=Garcia&_count=5"));
     format!(
-        "A FHIR and a DICOM service with made-up patients, no token needed. Try:\n\
+        "The demo serves FHIR and DICOM with made-up patients. Requests need no token. Try:\n\
          \n\
          \x20 # FHIR\n\
          \x20 {CURL}{option} {base}/fhir/metadata\n\

@@ -6,7 +6,7 @@ use http::Method;
 
 use super::{
     admin_client,
-    output::{failed, misused},
+    output::{failed, failed_with, misused},
     runtime,
 };
 
@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_millis(2500);
 
 pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCode> {
     let Some(admin) = admin else {
-        let remedy = "give the address of the running proxy with --admin";
+        let remedy = "set the admin address of the running proxy with --admin";
         return Err(misused(&"the admin address is off", remedy));
     };
     let asked = admin_client::send(admin, Method::GET, "/readyz", None, TIMEOUT);
@@ -26,6 +26,6 @@ pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCod
             "not ready: {}",
             response.body.trim_end()
         ))),
-        Err(error) => Err(failed(&error)),
+        Err(error) => Err(failed_with(&error, admin_client::NOT_RUNNING)),
     }
 }

@@ -183,7 +183,7 @@ fn complete(flags: Overrides, workspace: Option<String>) -> Result<Overrides, Ex
 /// Prints that a word is neither a command nor a URL.
 fn unknown_command(word: &str) -> ExitCode {
     let message = format!("`{}` is not a command or a URL", word.escape_debug());
-    let remedy = near_miss::argument(word).unwrap_or("ahds-proxy --help lists the commands");
+    let remedy = near_miss::argument(word).unwrap_or("`ahds-proxy --help` lists the commands");
     output::misused(&message, remedy)
 }
 

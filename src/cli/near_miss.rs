@@ -19,38 +19,40 @@ pub(super) fn argument(argument: &str) -> Option<&'static str> {
     let name = argument.split('=').next().unwrap_or_default();
     Some(match name {
         "serve" | "server" | "start" | "up" | "proxy" | "listen" => {
-            "ahds-proxy without a command serves: leave the word out"
+            "remove this word: `ahds-proxy` without a command starts the proxy"
         }
         "login" | "signin" | "sign-in" | "auth" => {
-            "sign in with: az login; or without a tool, by --credential device-code and --tenant"
+            "sign in with `az login`; without az, start `ahds-proxy --credential device-code --tenant \
+             TENANT`"
         }
-        "logout" => "sign out with: az logout",
+        "logout" => "sign out with `az logout`",
         "stop" => "stop a running proxy with Ctrl-C or SIGTERM",
         "validate" | "test" | "doctor" => {
-            "the command is: ahds-proxy check, or ahds-proxy check --online"
+            "the command is `ahds-proxy check` or `ahds-proxy check --online`"
         }
-        "health" | "ping" => "the command is: ahds-proxy healthcheck",
-        "completion" => "the command is: ahds-proxy completions SHELL",
+        "health" | "ping" => "the command is `ahds-proxy healthcheck`",
+        "completion" => "the command is `ahds-proxy completions SHELL`",
         "version" => "the flag is --version",
         "run" | "init" | "check" | "token" | "demo" | "status" | "reload" | "healthcheck"
         | "completions" => "put the command before the URL",
         "--audience" | "--resource" | "--scope" => {
-            "an audience is a key of the route in a configuration file: audience = \"…\" below [routes.fhir]"
+            "write the audience into a configuration file: audience = \"…\" below [routes.fhir]"
         }
         "--url" | "--upstream" | "--target" | "--service" | "--service-url" => {
-            "give the URL to --fhir or --dicom, or alone"
+            "give the URL to --fhir or --dicom, or write it without a flag"
         }
         "--host" | "--bind" | "--address" => {
             "the flag is --listen, for example --listen 127.0.0.1:8080"
         }
         "--tenant-id" => "the flag is --tenant",
-        "--debug" => "the flag is --verbose, or --log debug",
+        "--debug" => "the flag is --verbose or --log debug",
         "--readonly" => "the flag is --read-only",
         "--allowed-origins" | "--cors" | "--origin" => {
             "the flag is --allowed-origin, once for each origin"
         }
         "--insecure" | "-k" => {
-            "certificates are always verified; add a CA as `ca_file` below [network] in a configuration file"
+            "ahds-proxy always verifies certificates; write your CA as `ca_file` below [network] in a \
+             configuration file"
         }
         _ => return None,
     })
@@ -64,7 +66,7 @@ pub(super) fn of_error(error: &clap::Error) -> Option<&'static str> {
     {
         let is_service = flag.starts_with("--fhir") || flag.starts_with("--dicom");
         return Some(if is_service {
-            "serve a second service by a route of its own in a configuration file: [routes.NAME] with \
+            "write a route for the second service into a configuration file: [routes.NAME] with \
              `upstream`"
         } else {
             "give it once"

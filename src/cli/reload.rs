@@ -17,13 +17,14 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 pub(super) fn reload(admin: SocketAddr) -> Result<ExitCode, ExitCode> {
     let Some(instance) = Instance::at(admin) else {
         let other_way = if cfg!(unix) {
-            "If another user or a service manager runs it, send it SIGHUP: kill -HUP PID, or systemctl reload."
+            "If another user or a service manager runs it, send SIGHUP with `kill -HUP PID` or \
+             `systemctl reload UNIT`."
         } else {
             "If another user runs it, restart it."
         };
         return Err(failed_with(
             &format!("no ahds-proxy of this user runs with the admin address {admin}"),
-            &format!("Name the address with --admin. {other_way}"),
+            &format!("Set its admin address with --admin. {other_way}"),
         ));
     };
     let secret = Some(&*instance.secret);
@@ -39,7 +40,7 @@ pub(super) fn reload(admin: SocketAddr) -> Result<ExitCode, ExitCode> {
                 "the old configuration keeps serving: {}",
                 response.body.trim_end()
             ),
-            "Correct it, test it with `ahds-proxy check`, and reload again.",
+            "Correct the configuration, test it with `ahds-proxy check`, and reload again.",
         )),
         status => Err(failed(&format_args!(
             "{admin} responded with {}: {}",

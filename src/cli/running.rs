@@ -36,7 +36,10 @@ pub(super) fn leave_record(running: &Running, start: Start) -> Option<Record> {
     let written = running.instance(start)?.write();
     written
         .inspect_err(|error| {
-            tracing::debug!("no record for `ahds-proxy reload` and other commands: {error}");
+            tracing::debug!(
+                "`ahds-proxy reload` and `ahds-proxy status` may not find this process, since its \
+                 record cannot be written: {error}"
+            );
         })
         .ok()
 }
@@ -55,7 +58,7 @@ pub(super) fn admin(flags: &Overrides) -> Result<SocketAddr, ExitCode> {
     admin.ok_or_else(|| {
         misused(
             &"the admin address is off",
-            "give the address of the running proxy with --admin",
+            "set the admin address of the running proxy with --admin",
         )
     })
 }
@@ -101,7 +104,7 @@ fn is_alive(instance: &Instance) -> bool {
 pub(super) fn enter(instance: &Instance) -> std::io::Result<()> {
     std::env::set_current_dir(&instance.start.folder)?;
     complain(&format_args!(
-        "using the configuration of the ahds-proxy that runs (process {}, admin address {})",
+        "using the configuration of the running ahds-proxy (process {}, admin address {})",
         instance.process_id, instance.admin
     ));
     Ok(())

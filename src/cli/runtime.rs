@@ -12,7 +12,11 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, ExitCode
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| failed(&format_args!("the system gives no event queue: {error}")))?;
+        .map_err(|error| {
+            failed(&format_args!(
+                "cannot create an event queue: {error}; raise the limit on open files (ulimit -n)"
+            ))
+        })?;
     let result = runtime.block_on(future);
     // A name that is still being resolved must not delay the end of the process.
     runtime.shutdown_background();

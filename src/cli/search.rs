@@ -38,7 +38,7 @@ fn credential_name(config: &TokenConfig) -> Result<Arc<str>, ExitCode> {
         (Some(name), _, _) | (None, Some(name), None) => Ok(name.clone()),
         _ => Err(misused(
             &"the configuration file has no credential `default`",
-            "choose a kind with --credential, or call one credential `default`",
+            "choose a kind with --credential, or name one credential `default`",
         )),
     }
 }
@@ -88,7 +88,7 @@ impl Discovery {
     /// Prints why there is nothing to choose from.
     pub(super) fn explain_nothing(&self, search: &Search) -> ExitCode {
         let who = self.identity();
-        let without = "If you know the service's URL, give it to ahds-proxy instead: ahds-proxy \
+        let without = "If you know the service's URL, run instead: ahds-proxy \
                        https://WS-FHIR.fhir.azurehealthcareapis.com";
         if let Some((subscription, failure)) = self.found.failures.first() {
             let message = format!("in the subscription {subscription}: {}", failure.message);
@@ -98,8 +98,8 @@ impl Discovery {
             return failed_with(
                 &format!("{who} sees no Azure subscription"),
                 &format!(
-                    "Subscriptions of another tenant show only after a sign-in to it. Run: az login \
-                     --tenant TENANT. {without}"
+                    "Sign in to the tenant of your subscription with `az login --tenant TENANT`. \
+                     {without}"
                 ),
             );
         }
@@ -110,14 +110,14 @@ impl Discovery {
                     "{who} sees no FHIR or DICOM service in a workspace `{}`; searched: {subscriptions}",
                     workspace.escape_debug()
                 ),
-                "Check the name, or list all services with: ahds-proxy init --output -",
+                "Check the name. To list all services, run: ahds-proxy init --output -",
             );
         }
         failed_with(
             &format!("{who} sees no FHIR or DICOM service; searched: {subscriptions}"),
             &format!(
-                "Ask the service's owner for the role \"Reader\" on it, or sign in to its tenant. Run: az \
-                 login --tenant TENANT. {without}"
+                "Ask the service's owner for the role \"Reader\" on it, or sign in to its tenant with \
+                 `az login --tenant TENANT`. {without}"
             ),
         )
     }
@@ -157,8 +157,8 @@ pub(super) fn of_workspace(
                         urls.join(", ")
                     ),
                     &format!(
-                        "choose with `ahds-proxy init --workspace {workspace}`, or give the URL of one \
-                         instead of --workspace"
+                        "choose with `ahds-proxy init --workspace {workspace}`, or write the URL of \
+                         one service instead of --workspace"
                     ),
                 ));
             }

@@ -55,12 +55,8 @@ struct Token {
 
 pub(super) fn status(admin: SocketAddr, output: StatusOutput) -> Result<ExitCode, ExitCode> {
     let asked = admin_client::send(admin, Method::GET, "/status", None, TIMEOUT);
-    let response = runtime::block_on(asked)?.map_err(|error| {
-        failed_with(
-            &error,
-            "Start it with `ahds-proxy`, or name its admin address with --admin.",
-        )
-    })?;
+    let response = runtime::block_on(asked)?
+        .map_err(|error| failed_with(&error, admin_client::NOT_RUNNING))?;
     if response.status != StatusCode::OK {
         return Err(failed(&format_args!(
             "{admin} responded with {}: {}",
@@ -74,7 +70,7 @@ pub(super) fn status(admin: SocketAddr, output: StatusOutput) -> Result<ExitCode
     let status: Status = serde_json::from_str(&response.body).map_err(|_| {
         failed_with(
             &format!("the program at {admin} is not an ahds-proxy of this version"),
-            "Name the admin address of the proxy with --admin, or restart the proxy.",
+            "Set the admin address of the proxy with --admin, or restart the proxy.",
         )
     })?;
     Ok(print(&text(&status, SystemTime::now())))

@@ -24,21 +24,21 @@ pub struct Bound<'a> {
 pub enum Unfit {
     /// Callers from other machines would need no certificate.
     #[error(
-        "the process was started with `security.allow_remote`, and without `client_ca` other machines \
-         could use your token without authentication; to change both, restart the process"
+        "without `client_ca`, other machines could use your token without authentication, since this \
+         process was started with `security.allow_remote`; restart the process to change both"
     )]
     Unauthenticated,
     /// A browser that calls a listener without TLS by this name does not say which page sends the
     /// request.
     #[error(
-        "`security.allowed_hosts` names {0}, which needs TLS, and the listeners speak plain HTTP until \
-         the process is restarted: restart it"
+        "`security.allowed_hosts` names {0}, which needs TLS, but the listeners of this process speak \
+         plain HTTP; restart the process"
     )]
     NeedsTls(String),
     /// A route would lead back to the proxy.
     #[error(
-        "`routes.{route}.upstream` is this process itself, which listens on {address} until it is \
-         restarted: restart it, or write the service's own address"
+        "`routes.{route}.upstream` is this process itself, which listens on {address} until a restart; \
+         restart the process, or write the service's own address"
     )]
     Loop {
         /// The route's name.

@@ -76,7 +76,7 @@ pub async fn in_time<T: Send + 'static>(
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     let late = || {
-        let problem = "it was not read within 5 s; see that its file system responds";
+        let problem = "it could not be read within 5 s; check that its file system responds";
         io::Error::new(io::ErrorKind::TimedOut, problem)
     };
     let read = Read::begin(path).ok_or_else(late)?;

@@ -226,7 +226,7 @@ pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
         return Err(ValueError::new(
             format!("the header `{parsed}` is set by the proxy itself"),
             if parsed == http::header::AUTHORIZATION {
-                "leave it out, and choose a credential for the route with `credential = \"NAME\"`"
+                "remove it, and choose a credential for the route with `credential = \"NAME\"`"
             } else {
                 "leave it out"
             },
@@ -264,7 +264,7 @@ pub(super) fn argument(text: &str) -> Result<String, ValueError> {
     if text.is_empty() || text.starts_with('-') || text.chars().any(char::is_control) {
         return Err(ValueError::new(
             "the value is empty, starts with `-` or contains a control character",
-            "write it as the provider shows it",
+            "copy it as the provider shows it",
         ));
     }
     Ok(text.to_owned())

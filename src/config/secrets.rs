@@ -19,7 +19,7 @@ fn reference(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
         report.refuse(
             item.place,
             format!(
-                "`{}` contains a value of its own; secrets are never written into a configuration",
+                "`{}` contains the value itself; a configuration must not contain secrets",
                 item.key
             ),
             "write { env = \"NAME\" } or { file = \"PATH\" }, and replace the secret if others \

@@ -341,7 +341,7 @@ pub(super) fn suggest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> S
     let known: Vec<&str> = known.collect();
     match closest(name, known.iter().copied()) {
         Some(key) => format!("did you mean `{key}`?"),
-        None if known.is_empty() => "remove it: nothing is written here".to_owned(),
+        None if known.is_empty() => "remove it: this table has no keys".to_owned(),
         None => format!("write one of: {}", known.join(", ")),
     }
 }

@@ -22,12 +22,13 @@ const MEANINGS: &[(&[u64], &str, &str)] = &[
     (
         &[90_002, 900_023],
         "{tenant} does not exist at this authority",
-        "Check {tenant key} and {authority key}; US Government and China have clouds of their own.",
+        "Check {tenant key} and {authority key}. US Government and China have clouds of their own.",
     ),
     (
         &[50_020, 50_034, 90_072],
         "the account that is signed in does not exist in {tenant}",
-        "Sign in with an account of the tenant, or have it invited there as a guest.",
+        "Sign in with an account of the tenant, or ask an administrator to invite the account as a \
+         guest.",
     ),
     (
         &[50_001, 500_011, 650_052],
@@ -38,28 +39,31 @@ const MEANINGS: &[(&[u64], &str, &str)] = &[
     (
         &[500_014],
         "the audience {audience} is disabled in {tenant}",
-        "Have an administrator enable {owner}: az ad sp update --id {owner id} --set accountEnabled=true",
+        "Ask an administrator to enable {owner}. Run: az ad sp update --id {owner id} --set \
+         accountEnabled=true",
     ),
     (
         &[650_057],
         "the audience {audience} is not among the API permissions of {client}",
-        "Add {owner} there and have an administrator consent. If it cannot be found, it is missing in the tenant; \
-         run: az ad sp create --id {owner id}",
+        "Add {owner} there, and ask an administrator to consent. If the list does not have it, it is \
+         missing in the tenant. Run: az ad sp create --id {owner id}",
     ),
     (
         &[65_001],
-        "nobody has consented to {client} using {audience}",
-        "Have an administrator of the tenant consent: az ad app permission admin-consent --id {client id}",
+        "nobody has consented that {client} uses {audience}",
+        "Ask an administrator of the tenant to run: az ad app permission admin-consent --id {client \
+         id}",
     ),
     (
         &[65_004],
-        "consent to {client} using {audience} was declined",
-        "Sign in again and accept, or have an administrator of the tenant consent.",
+        "somebody declined the consent that {client} uses {audience}",
+        "Sign in again and accept, or ask an administrator of the tenant to consent.",
     ),
     (
         &[50_105, 501_051],
         "nobody has assigned this account or application to {owner}",
-        "Have an administrator add it under Users and groups of the enterprise application {owner id}.",
+        "Ask an administrator to add it under Users and groups of the enterprise application {owner \
+         id}.",
     ),
     (
         &[700_016, 7_000_229],
@@ -69,38 +73,40 @@ const MEANINGS: &[(&[u64], &str, &str)] = &[
     (
         &[7_000_112],
         "application {client id} is disabled",
-        "Have an administrator enable it: az ad sp update --id {client id} --set accountEnabled=true",
+        "Ask an administrator to run: az ad sp update --id {client id} --set accountEnabled=true",
     ),
     (
         &[7_000_215],
         "the secret of application {client id} is wrong",
-        "Use the secret's value, not its id; make a new one under Certificates & secrets.",
+        "Use the secret's value, not its id. If the value is lost, make a new secret under \
+         Certificates & secrets.",
     ),
     (
         &[7_000_218],
-        "application {client id} does not let people sign in without its secret",
+        "application {client id} does not allow people to sign in without its secret",
         "Allow public client flows under Authentication of the application, or use another {client key}.",
     ),
     (
         &[7_000_222],
         "the secret of application {client id} has expired",
-        "Make a new one: az ad app credential reset --id {client id} --append",
+        "Make a new secret. Run: az ad app credential reset --id {client id} --append",
     ),
     (
         &[700_024],
         "the assertion of application {client id} is not valid at this time",
-        "Set this machine's clock, or have the federated token issued anew.",
+        "Set this machine's clock, or get a new federated token.",
     ),
     (
         &[700_027],
         "the certificate is not, or no longer, registered for application {client id}",
-        "Register it: az ad app credential reset --id {client id} --append --cert @certificate.pem",
+        "Register it. Run: az ad app credential reset --id {client id} --append --cert \
+         @certificate.pem",
     ),
     (
         &[70_021, 700_211, 700_212, 700_213],
         "application {client id} has no federated credential for this token's issuer, subject and audience",
-        "Compare them with: az ad app federated-credential list --id {client id}, or az identity federated-credential \
-         list for a managed identity.",
+        "Compare the token with `az ad app federated-credential list --id {client id}`, or for a \
+         managed identity with `az identity federated-credential list`.",
     ),
     (&[50_058], "nobody is signed in", "{sign in}"),
     (
@@ -111,12 +117,12 @@ const MEANINGS: &[(&[u64], &str, &str)] = &[
     (
         &[50_057],
         "the account is disabled",
-        "Ask an administrator to enable it, or sign in with another. {sign in}",
+        "Ask an administrator to enable it, or sign in with another account. {sign in}",
     ),
     (
         &[50_055, 50_135, 50_144],
         "the account's password has expired or has to be changed",
-        "Set a new one at https://aka.ms/sspr. {sign in}",
+        "Set a new password at https://aka.ms/sspr. {sign in}",
     ),
     (
         &[50_126],
@@ -138,8 +144,8 @@ const MEANINGS: &[(&[u64], &str, &str)] = &[
     (
         &[50_097, 50_129, 50_155, 135_011],
         "a conditional access policy asks for a device that the tenant knows",
-        "Sign in in a browser on a registered device, not with a device code; a device that was disabled an \
-         administrator has to enable. {sign in}",
+        "Sign in with a browser on a registered device, not with a device code. Only an administrator \
+         can enable a disabled device. {sign in}",
     ),
     (
         &[
@@ -147,7 +153,7 @@ const MEANINGS: &[(&[u64], &str, &str)] = &[
             530_035,
         ],
         "a conditional access policy blocks this sign-in",
-        "Use a device and network that the policy allows, or ask an administrator which those are. {sign in}",
+        "Use a device and a network that the policy allows; an administrator knows them. {sign in}",
     ),
 ];
 
@@ -165,7 +171,7 @@ pub(super) fn find_code(message: &str) -> Option<u64> {
 pub(super) fn explain(code: u64, requester: &Requester<'_>, sign_in: &str) -> CredentialError {
     let trouble = match code {
         50_196 | 90_055 => Some("is throttling requests"),
-        90_006 | 90_033 => Some("has a problem of its own"),
+        90_006 | 90_033 => Some("responded with a server error"),
         _ => None,
     };
     if let Some(trouble) = trouble {

@@ -82,15 +82,15 @@ impl SigningKey {
         if pem.contains("BEGIN ENCRYPTED PRIVATE KEY") || pem.contains("Proc-Type: 4,ENCRYPTED") {
             return Err(CredentialError::needs_action(
                 format!("the private key in {place} is encrypted"),
-                "Decrypt it into a file that only this user may read: \
-                 (umask 077; openssl pkey -in encrypted.pem -out key.pem)",
+                "Decrypt it into a file that only this user may read. Run: (umask 077; openssl pkey \
+                 -in encrypted.pem -out key.pem)",
             ));
         }
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| {
             CredentialError::needs_action(
                 format!("{place} contains no private key in PEM"),
-                "Convert the key: openssl pkcs12 -in app.pfx -nodes -out app.pem for a .pfx or .p12 \
-                 file, openssl pkey -inform DER -in key.der -out key.pem for DER.",
+                "Convert a .pfx or .p12 file with `openssl pkcs12 -in app.pfx -nodes -out app.pem`, \
+                 and a key in DER with `openssl pkey -inform DER -in key.der -out key.pem`.",
             )
         })?;
         let pair = match algorithm {
@@ -110,7 +110,9 @@ impl SigningKey {
                     "the private key in {place} is not {kind}, which {} needs",
                     algorithm.name()
                 ),
-                format!("Use such a key, or make one and register its public half: {command}"),
+                format!(
+                    "Use such a key, or make a new one and register its public half. Run: {command}"
+                ),
             )
         })?;
         Ok(Self { algorithm, pair })

@@ -69,8 +69,8 @@ pub(super) static AZ: Tool = Tool {
             reason: Reason::NeedsAction,
             message: "the Azure CLI does not know the subscription",
             remedy: Some(
-                "Correct `subscription` in {table}; `az account list --output table` shows those that it \
-                 knows. A new one is there after the next sign-in. {sign in}",
+                "Correct `subscription` in {table}. `az account list --output table` lists the known \
+                 ones. A new subscription appears there after the next sign-in. {sign in}",
             ),
         },
         Failure {
@@ -100,7 +100,7 @@ pub(super) static AZ: Tool = Tool {
             texts: &["unrecognized arguments", "is misspelled"],
             reason: Reason::NeedsAction,
             message: "this az does not know `account get-access-token --resource`",
-            remedy: Some("Upgrade it: az upgrade"),
+            remedy: Some("Upgrade az. Run: az upgrade"),
         },
     ],
     turn: Mutex::const_new(()),

@@ -61,7 +61,7 @@ pub(super) static AZD: Tool = Tool {
             texts: &["unknown flag", "unknown command"],
             reason: Reason::NeedsAction,
             message: "this azd does not know `auth token --no-prompt --scope`",
-            remedy: Some("Upgrade it: https://aka.ms/azd-install"),
+            remedy: Some("Upgrade azd: https://aka.ms/azd-install"),
         },
     ],
     turn: Mutex::const_new(()),

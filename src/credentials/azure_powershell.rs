@@ -99,12 +99,12 @@ impl AzurePowerShell {
             ["no-module"] => CredentialError::absent(
                 "PowerShell has no module Az.Accounts",
                 format!(
-                    "Run in PowerShell: Install-Module Az.Accounts -Scope CurrentUser. {}",
+                    "In PowerShell, run `Install-Module Az.Accounts -Scope CurrentUser`. {}",
                     account.sign_in()
                 ),
             ),
             ["old-module"] => CredentialError::needs_action(
-                "the module Az.Accounts is too old to give out tokens",
+                "the module Az.Accounts is too old to print tokens",
                 "Run in PowerShell: Update-Module Az.Accounts",
             ),
             ["signed-out"] => CredentialError::needs_action(

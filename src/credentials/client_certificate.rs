@@ -98,8 +98,8 @@ impl Identity {
             }
             None if !pem.contains("PRIVATE KEY-----") => Err(CredentialError::needs_action(
                 format!("{} contains no private key", keys.certificate),
-                "Store the certificate and its private key in one file; a credential of kind client-certificate may \
-                 name another file for the private key as its `key`.",
+                "Store the certificate and its private key in one file. The kind client-certificate \
+                 can also have the private key in another file, `key`.",
             )),
             None => SigningKey::from_pem(pem, &keys.certificate, Algorithm::Ps256),
         }?;
@@ -108,8 +108,9 @@ impl Identity {
             .ok_or_else(|| {
                 CredentialError::needs_action(
                     format!("{} contains no certificate in PEM", keys.certificate),
-                    "Convert it: openssl pkcs12 -in app.pfx -nodes -out app.pem for a .pfx or .p12 \
-                     file, openssl x509 -inform DER -in app.cer -out app.pem for DER.",
+                    "Convert a .pfx or .p12 file with `openssl pkcs12 -in app.pfx -nodes -out \
+                     app.pem`, and a certificate in DER with `openssl x509 -inform DER -in app.cer \
+                     -out app.pem`.",
                 )
             })?;
         // The certificates may be in any order. The application's is the one for the key.
@@ -123,8 +124,9 @@ impl Identity {
                     "the private key in {key} does not belong to the certificate in {}",
                     keys.certificate
                 ),
-                "Use the key that the certificate was made with: openssl x509 -noout -pubkey -in \
-                 certificate.pem and openssl pkey -pubout -in key.pem print the same for a pair.",
+                "Use the key that the certificate was made with. For a pair, `openssl x509 -noout \
+                 -pubkey -in certificate.pem` and `openssl pkey -pubout -in key.pem` print the same \
+                 text.",
             ));
         };
         let certificate = chain.remove(index);
@@ -147,9 +149,10 @@ impl Identity {
             return Ok(());
         };
         Err(CredentialError::needs_action(
-            format!("the certificate in {} ended on {end}", keys.certificate),
+            format!("the certificate in {} expired on {end}", keys.certificate),
             format!(
-                "Make a new one and register it: az ad app credential reset --id {} --append --cert @certificate.pem",
+                "Make a new certificate and register it. Run: az ad app credential reset --id {} \
+                 --append --cert @certificate.pem",
                 keys.client_id
             ),
         ))
@@ -169,6 +172,7 @@ impl Identity {
 
 async fn read_text(place: &SecretRef) -> Result<SecretString, CredentialError> {
     place.read_text().await.map_err(unread(
-        "Provide PEM there; openssl pkcs12 -in app.pfx -nodes -out app.pem converts a .pfx or .p12 file.",
+        "Store a PEM file there. `openssl pkcs12 -in app.pfx -nodes -out app.pem` converts a .pfx or \
+         .p12 file.",
     ))
 }

@@ -23,7 +23,7 @@ impl ClientSecret {
 
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
         let secret = self.keys.secret.read().await;
-        let secret = secret.map_err(unread("Provide the application's secret there."))?;
+        let secret = secret.map_err(unread("Store the application's secret there."))?;
         let proof = [("client_secret", secret.expose_secret())];
         let application = Application {
             tenant: &self.keys.tenant,

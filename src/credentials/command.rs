@@ -68,7 +68,7 @@ impl Command {
         let (secret, expires_on) = read.map_err(|problem| {
             CredentialError::needs_action(
                 format!("{} {problem}", self.name()),
-                "Run it by hand to see what it prints; it has to be a token alone on one line, or the \
+                "Run it by hand to see its output. It must print a token alone on one line, or the \
                  JSON of `az account get-access-token`, on stdout.",
             )
         })?;
@@ -87,7 +87,7 @@ impl Command {
 
     fn not_run(&self, error: &SubprocessError) -> CredentialError {
         const CHECK: &str =
-            "Check `argv` of the credential: the program's path, and who may run it.";
+            "Check `argv` of the credential: the program's path, and whether this user may run it.";
         let name = self.name();
         match error {
             SubprocessError::NotFound(_) => {
@@ -120,7 +120,7 @@ fn read(stdout: &[u8], now: SystemTime) -> Printed {
     }
     if text.starts_with('{') {
         let response: AzOutput =
-            serde_json::from_str(text).map_err(|_| "printed JSON that is not a response of az")?;
+            serde_json::from_str(text).map_err(|_| "printed JSON that is not the output of az")?;
         let end = end(response.access_token.expose_secret(), now)?;
         let end = response.expires_on(now).unwrap_or(end);
         return Ok((response.access_token, end));

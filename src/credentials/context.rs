@@ -22,7 +22,7 @@ impl Context {
     pub(super) fn table(&self, kind: &str) -> String {
         let name = &self.name;
         if self.is_auto {
-            format!("[credentials.{name}.{kind}], written in place of auto,")
+            format!("[credentials.{name}.{kind}], written instead of auto,")
         } else {
             format!("[credentials.{name}.{kind}]")
         }

@@ -60,7 +60,7 @@ impl Response {
         } else if self.status.is_redirection() {
             CredentialError::needs_action(
                 message,
-                format!("Check `{key}`: ahds-proxy follows no redirect with a secret."),
+                format!("Check `{key}`. ahds-proxy follows no redirects with a secret."),
             )
         } else {
             CredentialError::needs_action(message, format!("Check `{key}`."))

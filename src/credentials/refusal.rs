@@ -76,7 +76,7 @@ impl Refusal {
                 remedies.invalid_grant,
             ),
             Self::UnauthorizedClient => refuse(
-                "does not allow the client to ask for tokens this way (unauthorized_client)",
+                "does not allow this grant to the client (unauthorized_client)",
                 "Ask the server's owner to allow this client the client_credentials grant.",
             ),
             Self::UnsupportedGrantType => refuse(
@@ -94,9 +94,10 @@ impl Refusal {
                 "does not know the resource (invalid_target)",
                 remedies.invalid_target,
             ),
-            Self::ServerError | Self::TemporarilyUnavailable => {
-                CredentialError::transient(format!("{host} has a problem of its own"), TRY_AGAIN)
-            }
+            Self::ServerError | Self::TemporarilyUnavailable => CredentialError::transient(
+                format!("{host} responded with a server error"),
+                TRY_AGAIN,
+            ),
         }
     }
 }
@@ -113,7 +114,8 @@ pub(super) fn read_token(
         Some(granted) if granted.is_bearer() => Ok(granted.into_token(start)),
         Some(_) => Err(CredentialError::needs_action(
             format!("the token that {host} issued is not a bearer token"),
-            "Ask the server's owner for tokens with the token_type Bearer; ahds-proxy can send no others.",
+            "Ask the server's owner for tokens with the token_type Bearer, the only type that \
+             ahds-proxy supports.",
         )),
         None => Err(refused(response, host, remedies)),
     }

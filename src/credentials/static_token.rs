@@ -85,7 +85,7 @@ fn check_text(text: &str, place: &SecretRef) -> Result<(), CredentialError> {
         )
     } else {
         CredentialError::needs_action(
-            format!("{place} contains other characters than those of a bearer token"),
+            format!("{place} contains characters that a bearer token cannot have"),
             "Write the token alone there, without quotation marks, such as the output of: az account \
              get-access-token --query accessToken --output tsv",
         )

@@ -46,8 +46,8 @@ impl WorkloadIdentity {
     pub(super) async fn token(&self, audience: &Audience) -> Result<AccessToken, CredentialError> {
         let workload = self.workload.as_ref().map_err(Clone::clone)?;
         let assertion = workload.token.read().await.map_err(unread(
-            "Label the pod azure.workload.identity/use=true and start it again, so that the webhook mounts the \
-             token, or correct the path in `token_file` or AZURE_FEDERATED_TOKEN_FILE.",
+            "Label the pod azure.workload.identity/use=true and start it again, so that the webhook \
+             mounts the token. Or correct the path in `token_file` or AZURE_FEDERATED_TOKEN_FILE.",
         ))?;
         let proof = [
             ("client_assertion_type", ASSERTION_TYPE),

@@ -36,7 +36,7 @@ pub(super) fn advise(
             CHECK.to_owned(),
         ),
         Fault::ServerError => (
-            "the service responded with an error of its own",
+            "the service responded with a server error",
             format!(
                 "Try again. If the error lasts, run: {}",
                 &CHECK["Run: ".len()..]
@@ -84,8 +84,7 @@ pub(super) fn advise_of_failure(route: &Route, failure: &Failure) {
     }
 }
 
-const CLAIMS: &str =
-    "the service wants a sign-in that satisfies another policy (a claims challenge)";
+const CLAIMS: &str = "the service requires a sign-in under another policy (claims challenge)";
 const VERSION: &str = "paths of a DICOM service begin with its version, once";
 
 const NO_RESOURCE: &str = "this path of the DICOM service names no resource";
@@ -97,16 +96,16 @@ fn no_resource_remedy(route: &Route) -> String {
     } else {
         ""
     };
-    format!("call {prefix}{version}/studies or {prefix}{version}/changefeed, for example")
+    format!("for example, call {prefix}{version}/studies or {prefix}{version}/changefeed")
 }
 
 fn version_remedy(route: &Route, path: &str) -> String {
     let prefix = route.prefix();
     if versions(path) == 0 {
-        format!("call {prefix}/v2/studies, for example, in place of {prefix}/studies")
+        format!("for example, call {prefix}/v2/studies instead of {prefix}/studies")
     } else {
         format!(
-            "leave the version out of the paths below {prefix}, since `upstream` in [routes.{}] has it",
+            "remove the version from the paths below {prefix}, since `upstream` in [routes.{}] has it",
             route.name
         )
     }
@@ -124,7 +123,8 @@ fn claims_remedy(route: &Route) -> String {
     let scope = route.source.audience();
     let scope = scope.and_then(|audience| option("scope", &format!("{audience}/.default")));
     format!(
-        "as a user, run: az logout, then az login{}{}; as an application, ask an administrator",
+        "if you signed in with az, run `az logout` and `az login{}{}`; for an application, ask an \
+         administrator",
         scope.unwrap_or_default(),
         tenant.unwrap_or_default()
     )

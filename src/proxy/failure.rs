@@ -118,15 +118,16 @@ impl Failure {
 
     pub(super) fn service_worker() -> Self {
         Self::forbidden(
-            "A service worker would stay between this address and every page that calls it. Serve the \
-             application from an origin of its own, and add that origin to security.allowed_origins.",
+            "Service workers are not allowed, since one would see all later requests to this address. \
+             Serve the application from an origin of its own, and add that origin to \
+             security.allowed_origins.",
         )
     }
 
     pub(super) fn read_only(route: &str) -> Self {
         Self::forbidden(format!(
-            "Route {route} is read-only: GET, HEAD and OPTIONS without operations that may write, and \
-             POST of a form to _search."
+            "Route {route} is read-only. It accepts GET, HEAD and OPTIONS, except for operations that \
+             may write, and POST of a form to _search."
         ))
     }
 
@@ -134,19 +135,22 @@ impl Failure {
         Self::denied(
             StatusCode::METHOD_NOT_ALLOWED,
             "not-supported",
-            "TRACE and CONNECT are not forwarded: a service that supports TRACE would show the token.",
+            "The proxy does not forward TRACE and CONNECT, since a response to TRACE would show the \
+             token. Use another method.",
         )
     }
 
     pub(super) fn override_header(route: &str) -> Self {
         Self::forbidden(format!(
-            "Route {route} is read-only; send the request without headers that override its method or URL."
+            "Route {route} is read-only. Send the request without headers that override its method or \
+             URL."
         ))
     }
 
     pub(super) fn transfer_coding() -> Self {
         Self::invalid(
-            "The only transfer coding is chunked. Compress content with Content-Encoding.",
+            "The proxy supports no transfer coding but chunked. Compress content with \
+             Content-Encoding.",
         )
     }
 
@@ -164,8 +168,8 @@ impl Failure {
 
     pub(super) fn damaged_body() -> Self {
         Self::invalid(
-            "The request's body is not compressed in the way that Content-Encoding says. Send it again, or \
-             uncompressed.",
+            "The request's body is not compressed in the way that Content-Encoding says. Correct the \
+             header, or send the body uncompressed.",
         )
     }
 
@@ -208,7 +212,8 @@ impl Failure {
                 "proxy_internal_response",
                 "throttled",
                 format!(
-                    "All requests that limits.requests ({limit}) allows here are in flight. Try again in a moment."
+                    "The number of requests in flight has reached the limit here (limits.requests, \
+                     {limit}). Try again in a moment."
                 ),
             )
         }
@@ -231,7 +236,9 @@ impl Failure {
             StatusCode::REQUEST_TIMEOUT,
             "http_request_error",
             "timeout",
-            "The request's body was too slow or stopped. Send it again without pauses longer than network.idle_timeout, and at least 4 KiB of it in each minute, or in each network.idle_timeout if that is longer.",
+            "The request's body was too slow or stopped. Send it again without pauses longer than \
+             network.idle_timeout. At least 4 KiB must arrive in each minute, or in each \
+             network.idle_timeout if that is longer.",
         )
     }
 
@@ -241,7 +248,7 @@ impl Failure {
             "http_response_timeout",
             "timeout",
             format!(
-                "The upstream did not respond within {} s (network.response_timeout). Ask it for less at \
+                "The upstream did not respond within {} s (network.response_timeout). Request less at \
                  a time, or raise that timeout.",
                 after.as_secs_f32()
             ),
@@ -254,8 +261,8 @@ impl Failure {
             "connection_read_timeout",
             "timeout",
             format!(
-                "The upstream took none of the request for {} s (network.idle_timeout). Send it again, \
-                 and if the upstream needs such pauses, raise that timeout.",
+                "The upstream accepted no part of the request for {} s (network.idle_timeout). Send it \
+                 again. If the upstream needs such pauses, raise that timeout.",
                 after.as_secs_f32()
             ),
         )
@@ -379,12 +386,13 @@ impl From<SendError> for Failure {
 }
 
 pub(super) const NOT_A_FORWARD_PROXY: &str =
-    "This is a reverse proxy, and not an HTTP proxy for other hosts.";
-pub(super) const CALL_DIRECTLY: &str = "Call it by its own address, for example http://localhost:8080/fhir/Patient, and unset http_proxy \
-     and https_proxy for the client.";
+    "This is a reverse proxy, not an HTTP proxy for other hosts.";
+pub(super) const CALL_DIRECTLY: &str = "Call it by its own address, for example \
+                                        http://localhost:8080/fhir/Patient, and unset http_proxy and \
+                                        https_proxy for the client.";
 
-const AFTER_CLOSE: &str = " The upstream may have processed the request: before a write is sent \
-                           again, look whether it took effect. If this repeats, run: ahds-proxy check \
+const AFTER_CLOSE: &str = " The upstream may have processed the request. Check whether a write took \
+                           effect before you send it again. If this repeats, run: ahds-proxy check \
                            --online";
 const AFTER_NO_HTTP: &str = " Check that host and port are those of an HTTP service. Run: ahds-proxy \
                              check --online";

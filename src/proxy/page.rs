@@ -29,10 +29,7 @@ pub(super) fn of_routes<'a>(routes: impl Iterator<Item = &'a Route>) -> Bytes {
         // Writing into a String cannot fail.
         let _ = writeln!(items, "<li>{prefix}/{example}</li>");
     }
-    page(
-        "Nothing is served at this address. The services behind this proxy are at:",
-        &items,
-    )
+    page("This path has no service. The services are at:", &items)
 }
 
 /// The page about the admin address.
@@ -42,7 +39,7 @@ pub(crate) fn of_paths(paths: &[&str]) -> Bytes {
         let _ = writeln!(items, "<li><a href=\"{path}\">{path}</a></li>");
     }
     page(
-        "This is the admin address. The services are at the addresses of `listen`. Here are:",
+        "This is the admin address. The services are at the addresses of `listen`. The pages here are:",
         &items,
     )
 }

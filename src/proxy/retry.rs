@@ -58,14 +58,14 @@ pub(super) async fn with_new_token(
     let Some(token) = token else {
         tracing::debug!(
             route = route_name,
-            "not sent again: there is no other token"
+            "the request is not sent again: there is no other token"
         );
         return Ok(None);
     };
     let Some(body) = progress.wait_for_body().await else {
         tracing::debug!(
             route = route_name,
-            "not sent again: the body is not in memory"
+            "the request is not sent again: its body is not in memory"
         );
         return Ok(None);
     };

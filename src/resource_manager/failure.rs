@@ -13,7 +13,7 @@ pub(crate) struct Failure {
 }
 
 /// The remedy that works without Resource Manager.
-const WITHOUT: &str = "If you know the service's URL, give it to ahds-proxy instead: ahds-proxy \
+const WITHOUT: &str = "If you know the service's URL, run instead: ahds-proxy \
                        https://WS-FHIR.fhir.azurehealthcareapis.com";
 
 impl Failure {
@@ -47,7 +47,7 @@ impl Failure {
 
     pub(super) fn malformed(host: &str) -> Self {
         Self::new(
-            format!("the response of {host} is not one of Azure Resource Manager's"),
+            format!("the response of {host} does not come from Azure Resource Manager"),
             format!("Check that no captive portal responds in its place. {WITHOUT}"),
         )
     }
@@ -64,12 +64,12 @@ impl Failure {
         let message = format!("Azure Resource Manager ({host}) responded with {seen}");
         match (status, code) {
             (StatusCode::UNAUTHORIZED, Some("InvalidAuthenticationTokenTenant")) => Self::new(
-                format!("{message}: the token is of another tenant than the subscription"),
+                format!("{message}: the token and the subscription are of different tenants"),
                 "Sign in to the subscription's tenant. Run: az login --tenant TENANT",
             ),
             (StatusCode::UNAUTHORIZED, _) => Self::new(
                 format!("{message}: it does not accept the token"),
-                format!("Sign in again, for example with: az login. {WITHOUT}"),
+                format!("Sign in again, for example with `az login`. {WITHOUT}"),
             ),
             (StatusCode::FORBIDDEN, _) => Self::new(
                 format!("{message}: the signed-in identity may not read there"),

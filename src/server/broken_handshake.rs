@@ -41,8 +41,8 @@ fn reason_and_remedy(error: &Error) -> (&'static str, &'static str) {
             | Alert::CertificateUnknown,
         ) => (
             "the client does not accept the proxy's certificate",
-            "Have the client trust the CA that signed `security.tls.certificate`, and call the proxy \
-             by a name that the certificate holds; check that it has not expired.",
+            "Let the client trust the CA that signed `security.tls.certificate`, and call the proxy by \
+             a name in that certificate. Check that the certificate has not expired.",
         ),
         Error::AlertReceived(_) => ("the client aborted it", "The client's own log may say why."),
         Error::PeerIncompatible(_) => (
@@ -62,8 +62,8 @@ fn certificate_reason_and_remedy(problem: &CertificateError) -> (&'static str, &
         // Only the signature distinguishes two CAs of the same name.
         Bad::UnknownIssuer | Bad::BadSignature => (
             "no CA in `security.tls.client_ca` has signed the client's certificate",
-            "Give the client a certificate that one of them has signed, or add its CA to the file, \
-             and intermediate ones to what the client sends.",
+            "Give the client a certificate that one of them has signed, or add its CA to the file. The \
+             client must send its intermediate certificates as well.",
         ),
         Bad::Expired | Bad::ExpiredContext { .. } => (
             "the client's certificate has expired",

@@ -79,9 +79,9 @@ impl Connections {
         let _waiting = Waiting::begin(&self.0.idleness);
         loop {
             self.warn(if self.evict() {
-                "the longest idle one is closed for each new one"
+                "each new connection closes the one that has been idle longest"
             } else {
-                "all have requests in flight, so new ones wait"
+                "all connections have requests in flight, so new connections wait"
             });
             tokio::select! {
                 Ok(place) = self.0.free.clone().acquire_owned() => return self.enter(place),

@@ -56,8 +56,8 @@ pub enum BindError {
     },
     /// This machine has no such address.
     #[error(
-        "cannot listen on {address}: this machine has no such address ({reason}); choose one of its own \
-         with --listen or --admin, such as 127.0.0.1:{}", address.port()
+        "cannot listen on {address}: this machine does not have this address ({reason}); choose an \
+         address of this machine with --listen or --admin, such as 127.0.0.1:{}", address.port()
     )]
     Missing {
         /// The address as configured.

@@ -51,7 +51,7 @@ fn detail(status: StatusCode) -> Option<&'static str> {
              send only characters that HTTP allows in headers."
         }
         StatusCode::REQUEST_TIMEOUT => {
-            "The request's head did not come in time. Send it without delay."
+            "The request's head did not arrive in time. Send it without delay."
         }
         StatusCode::URI_TOO_LONG => {
             "The request's target is too long to be read. Send a long search as POST to _search."

@@ -61,7 +61,7 @@ pub async fn serve<H: Handler>(
                     tracing::warn!(
                         remedy = "Allow the process more file descriptors (ulimit -n, LimitNOFILE=), or lower limits.connections.",
                         more_since_last = (suppressed > 0).then_some(suppressed),
-                        "a connection could not be accepted: {error}"
+                        "cannot accept a connection: {error}"
                     );
                 }
                 // Frees a file descriptor, in case one was missing.
@@ -76,7 +76,10 @@ pub async fn serve<H: Handler>(
         .is_err()
     {
         handler.cut_off();
-        tracing::warn!(cut_off = tasks.len(), "the drain time is over");
+        tracing::warn!(
+            cut_off = tasks.len(),
+            "the drain time is over, so the remaining connections are closed"
+        );
     }
     tasks.shutdown().await;
 }

@@ -133,8 +133,8 @@ impl Buffer {
         drop(state);
         tracing::warn!(
             lines = dropped,
-            "log lines were dropped here, since stderr was not read in time; let a faster program \
-             read it, or log less with `--log warn`"
+            "log lines were dropped here, since stderr was not read in time; read stderr faster, or \
+             log less with `--log warn`"
         );
         let mut state = self.state.lock();
         state.dropped -= dropped;

@@ -74,8 +74,10 @@ impl Distrust {
             }
             Error::Revoked => "was revoked".to_owned(),
             // Two CAs have the same name. The demo, for example, makes a new CA at each start.
-            Error::BadSignature => "is not of the trusted CA with its issuer's name".to_owned(),
-            _ if self.is_of_ca() => "is one of a CA, and not of a server".to_owned(),
+            Error::BadSignature => {
+                "names a trusted CA as its issuer, but that CA did not sign it".to_owned()
+            }
+            _ if self.is_of_ca() => "is that of a CA, not of a server".to_owned(),
             other => format!("is not acceptable ({other})"),
         }
     }
@@ -92,7 +94,7 @@ impl Distrust {
         match &self.reason {
             Error::UnknownIssuer => self.trust_its_ca(),
             Error::Expired | Error::ExpiredContext { .. } => {
-                "Check this machine's clock. If it is right, the server's owner has to renew the \
+                "Check this machine's clock. If it is right, ask the server's owner to renew the \
                  certificate."
                     .to_owned()
             }
@@ -100,16 +102,16 @@ impl Distrust {
                 "Check this machine's clock.".to_owned()
             }
             Error::NotValidForName | Error::NotValidForNameContext { .. } => {
-                "Write a name that the certificate has, or correct network.resolve: another server \
+                "Write a name that is in the certificate, or correct network.resolve: another server \
                  may respond at this address."
                     .to_owned()
             }
             Error::Revoked => {
-                "Its owner has to replace it; do not trust this server until then.".to_owned()
+                "Ask the server's owner to replace it, and do not trust this server until then.".to_owned()
             }
             Error::BadSignature => {
-                "Set network.ca_file to the CA's present certificate (PEM). If it is that already, \
-                 do not trust this server."
+                "Set network.ca_file to the CA's current certificate (PEM). If the file already has \
+                 it, do not trust this server."
                     .to_owned()
             }
             _ if self.is_of_ca() => {
@@ -121,14 +123,15 @@ impl Distrust {
                 };
                 let name = name.trim_matches(['[', ']']);
                 format!(
-                    "Give the server a certificate that is not a CA's, and name it in \
-                     network.ca_file: openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN={name} -addext \
-                     subjectAltName={kind}:{name} -addext basicConstraints=critical,CA:FALSE -keyout \
-                     key.pem -out cert.pem"
+                    "Give the server a certificate that is not a CA's, and write its path as \
+                     network.ca_file. Run `openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj \
+                     /CN={name} -addext subjectAltName={kind}:{name} -addext \
+                     basicConstraints=critical,CA:FALSE -keyout key.pem -out cert.pem`"
                 )
             }
             _ => {
-                "Its owner has to replace it. Behind a TLS-inspecting proxy, ask its administrator."
+                "Ask the server's owner to replace it. Behind a TLS-inspecting proxy, ask the \
+                 administrator of that proxy."
                     .to_owned()
             }
         }

@@ -84,13 +84,13 @@ impl ConnectError {
     /// The remedy, as one or more sentences.
     pub fn remedy(&self) -> String {
         match self {
-            Self::Dns(_) => "Check it, the network and any private DNS zone.".to_owned(),
+            Self::Dns(_) => "Check the name, the network and any private DNS zone.".to_owned(),
             Self::Tcp { host, .. } if is_of_this_machine(host) => {
                 "Start the service on this machine, or correct its port.".to_owned()
             }
             Self::Tcp { .. } => {
-                "Check host and port, and whether a firewall or a missing VPN keeps \
-                                 this machine from it."
+                "Check host and port, and whether a firewall or a missing VPN keeps this machine from \
+                 it."
                     .to_owned()
             }
             Self::Certificate(distrust) => distrust.remedy(),
@@ -99,9 +99,11 @@ impl ConnectError {
             Self::Exposed { .. } => {
                 "Use https, or a loopback address in network.resolve.".to_owned()
             }
-            Self::Timeout { .. } => "Check whether a firewall or a missing VPN keeps this machine \
-                                     from it. If it is only slow, raise network.connect_timeout."
-                .to_owned(),
+            Self::Timeout { .. } => {
+                "Check whether a firewall or a missing VPN keeps this machine from it. If the service \
+                 is only slow, raise network.connect_timeout."
+                    .to_owned()
+            }
         }
     }
 }
@@ -141,7 +143,7 @@ pub enum SendError {
     Closed,
     /// The server says that it did not process the request, and the request could not be sent
     /// again.
-    #[error("the server turned the request away unprocessed; it is safe to send it again")]
+    #[error("the server did not process the request; it is safe to send it again")]
     Unprocessed,
     /// The response was not valid HTTP.
     #[error("its response was not valid HTTP")]

@@ -170,9 +170,9 @@ impl IdleConnections {
         if until.is_none() {
             tracing::warn!(
                 upstream = self.origin,
-                "the upstream sends more than its responses, which could be taken for those to other \
-                 requests; each HTTP/1.1 connection to it serves only one request for the next {} \
-                 minutes. Tell the owner of the service, or let it speak HTTP/2",
+                "the upstream sends bytes beyond its responses, which could pass for responses to \
+                 other requests; for the next {} minutes, each HTTP/1.1 connection to it serves only \
+                 one request. Tell the owner of the service, or let it speak HTTP/2",
                 DISTRUST.as_secs() / 60
             );
         }

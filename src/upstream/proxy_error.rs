@@ -71,7 +71,7 @@ impl ProxyError {
             }
             ProxyFailure::NotHttp => format!("the response of the proxy {proxy} is not HTTP"),
             ProxyFailure::NoCredentials => {
-                format!("the proxy {proxy} demands a user name and a password (status 407)")
+                format!("the proxy {proxy} requires a user name and a password (status 407)")
             }
             ProxyFailure::WrongCredentials => format!(
                 "the proxy {proxy} does not accept the user name and the password in {} (status \
@@ -79,8 +79,8 @@ impl ProxyError {
                 proxy.named_by()
             ),
             ProxyFailure::OtherScheme(scheme) => format!(
-                "the proxy {proxy} demands a sign-in by {scheme} (status 407), and only Basic is \
-                 supported"
+                "the proxy {proxy} requires a sign-in by {scheme} (status 407), but ahds-proxy \
+                 supports only Basic"
             ),
             ProxyFailure::Refused(status) if is_of_the_server(*status) => format!(
                 "the proxy {proxy} cannot connect to {host} (status {})",
@@ -107,8 +107,7 @@ impl ProxyError {
                  raise network.connect_timeout."
             ),
             ProxyFailure::Closed | ProxyFailure::NotHttp => format!(
-                "Check host and port in {named_by}, which have to be those of an HTTP proxy \
-                 without TLS."
+                "Check that host and port in {named_by} are those of an HTTP proxy without TLS."
             ),
             ProxyFailure::NoCredentials => format!(
                 "Write them in {named_by}, as http://USER:PASSWORD@{proxy}, with special \

@@ -8,12 +8,12 @@ use rustls::{AlertDescription as Alert, Error};
 /// port with the way to it.
 pub(super) fn explain(host: &str, reason: &io::Error) -> (String, &'static str) {
     const ON_THE_WAY: &str = "Check host and port, and whether a firewall or an HTTP proxy on the way \
-                              breaks TLS connections off.";
+                              interrupts TLS connections.";
     let inner = reason.get_ref().and_then(|inner| inner.downcast_ref());
     match inner {
         Some(Error::InvalidMessage(_)) => (
             format!("{host} does not speak TLS"),
-            "Write the port on which it does. For a service on this machine without TLS, write \
+            "Write the port on which it speaks TLS. For a service on this machine without TLS, write \
              http:// in place of https://.",
         ),
         Some(
@@ -31,7 +31,7 @@ pub(super) fn explain(host: &str, reason: &io::Error) -> (String, &'static str) 
         ),
         Some(error) => (format!("TLS with {host} failed: {error}"), ON_THE_WAY),
         None => (
-            format!("{host} broke the TLS handshake off ({reason})"),
+            format!("{host} broke off the TLS handshake ({reason})"),
             ON_THE_WAY,
         ),
     }

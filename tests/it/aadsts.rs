@@ -15,8 +15,8 @@ const DICOM: &str = "/dicom/v2/changefeed?limit=1";
 /// A text in every description, which no output of the proxy may contain.
 const PRIVATE: &str = "jane.doe@contoso.example";
 const CREATE_HEALTHCARE_APIS: &str =
-    "run: az ad sp create --id 4f6778d8-5aef-43dc-a1ff-b073724b9495";
-const CREATE_API_FOR_DICOM: &str = "run: az ad sp create --id 75e725bf-66ce-4cea-9b9a-5c4caae57f33";
+    "un: az ad sp create --id 4f6778d8-5aef-43dc-a1ff-b073724b9495";
+const CREATE_API_FOR_DICOM: &str = "un: az ad sp create --id 75e725bf-66ce-4cea-9b9a-5c4caae57f33";
 const SIGN_IN: &str = "Run: az login --scope ";
 
 /// A code, its meaning and its remedy.
@@ -80,7 +80,7 @@ const OF_APPLICATIONS: &[Row] = &[
     (
         500_014,
         "is disabled in",
-        "Have an administrator enable Azure Healthcare APIs",
+        "Ask an administrator to enable Azure Healthcare APIs",
     ),
     (
         650_057,
@@ -96,10 +96,10 @@ const OF_APPLICATIONS: &[Row] = &[
     (
         53_003,
         "a conditional access policy blocks",
-        "a device and network that the policy allows",
+        "a device and a network that the policy allows",
     ),
     (90_055, "throttling", "Try again in a moment"),
-    (90_033, "a problem of its own", "Try again in a moment"),
+    (90_033, "a server error", "Try again in a moment"),
     (
         123_456,
         "refused the request",
@@ -132,7 +132,7 @@ const OF_PEOPLE: &[Row] = &[
     (
         135_011,
         "asks for a device that the tenant knows",
-        "disabled an administrator has to enable",
+        "Only an administrator can enable a disabled device",
     ),
     (53_000, "a conditional access policy blocks", SIGN_IN),
     (53_001, "a conditional access policy blocks", SIGN_IN),
@@ -143,17 +143,13 @@ const OF_PEOPLE: &[Row] = &[
     (50_053, "the account is locked", "Wait until it is unlocked"),
     (50_144, "password has expired", "https://aka.ms/sspr"),
     (50_135, "has to be changed", "https://aka.ms/sspr"),
-    (
-        50_020,
-        "does not exist in the tenant",
-        "invited there as a guest",
-    ),
+    (50_020, "does not exist in the tenant", "as a guest"),
     (
         65_001,
         "nobody has consented",
-        "Have an administrator of the tenant consent",
+        "Ask an administrator of the tenant",
     ),
-    (65_004, "was declined", "Sign in again and accept"),
+    (65_004, "declined the consent", "Sign in again and accept"),
     (500_011, "is not known in", CREATE_HEALTHCARE_APIS),
     (
         650_057,

@@ -62,7 +62,7 @@ async fn a_refusal_is_a_warning_with_the_next_command_and_not_repeated() {
         (
             Fault::respond(500, ""),
             500,
-            "the service responded with an error of its own",
+            "the service responded with a server error",
         ),
     ] {
         faults.clear();
@@ -122,7 +122,7 @@ async fn a_dicom_path_without_its_version_or_with_two_is_explained() {
         .line("paths of a DICOM service begin with its version")
         .await;
     assert!(
-        line.contains("route=dicom status=404 remedy=\"call /dicom/v2/studies"),
+        line.contains("route=dicom status=404 remedy=\"for example, call /dicom/v2/studies"),
         "{line}"
     );
 
@@ -133,7 +133,7 @@ async fn a_dicom_path_without_its_version_or_with_two_is_explained() {
     assert_eq!(response.status, 404);
     let status = response.header("proxy-status").expect("a hint");
     assert!(
-        status.contains("leave the version out of the paths below /images"),
+        status.contains("remove the version from the paths below /images"),
         "{status}"
     );
     assert!(status.contains("[routes.images]"), "{status}");

@@ -443,7 +443,7 @@ async fn the_path_of_a_tool_is_a_key_of_the_table_to_write() {
         let variables = vec![("AZURE_TOKEN_CREDENTIALS", source.to_owned())];
         let (_, error) = machine.token(&variables).await.expect_err("no program");
         let expected =
-            format!("set `path` in [credentials.default.{kind}], written in place of auto, to");
+            format!("set `path` in [credentials.default.{kind}], written instead of auto, to");
         assert!(error.contains(&expected), "{error}");
     }
 }
@@ -492,7 +492,7 @@ async fn a_certificate_without_its_key_may_have_one_in_another_table() {
     let (_, error) = machine.token(&variables).await.expect_err("no key");
     for expected in [
         "Store the certificate and its private key in one file",
-        "credential of kind client-certificate",
+        "The kind client-certificate",
     ] {
         assert!(error.contains(expected), "{error}");
     }
@@ -524,7 +524,7 @@ async fn a_tenant_is_a_key_of_the_table_to_write() {
         let output = process::output(machine.program("", &arguments, &variables)).await;
         let report = text(&output.stdout);
         let expected = format!(
-            "Write [credentials.default.{kind}] with tenant = \\\"{elsewhere}\\\" in place of auto, and run: \
+            "Write [credentials.default.{kind}] with tenant = \\\"{elsewhere}\\\" instead of auto, and run: \
              {command} {elsewhere}"
         );
         assert!(report.contains(&expected), "{report}");

@@ -106,7 +106,7 @@ async fn no_service_worker_is_handed_out() {
         let answer = get(&stage, "/fhir/Binary/x", headers).await;
         assert_eq!(answer.status, 403, "{headers:?}");
         assert!(
-            answer.text().contains("service worker"),
+            answer.text().contains("Service workers"),
             "{}",
             answer.text()
         );

@@ -211,7 +211,7 @@ async fn says_what_is_wrong_and_what_to_do_before_it_asks() {
             pem.clone(),
             None,
             "contains no private key",
-            "may name another file for the private key as its `key`",
+            "can also have the private key in another file, `key`",
         ),
         (
             first.serialize_pem(),
@@ -252,7 +252,7 @@ async fn says_what_is_wrong_and_what_to_do_before_it_asks() {
         (
             certificate(first, 2021).pem(),
             Some(first.serialize_pem()),
-            "ended on 2021-01-01T00:00:00Z",
+            "expired on 2021-01-01T00:00:00Z",
             "az ad app credential reset --id",
         ),
     ] {

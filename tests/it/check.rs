@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    MISNAMED_HOST,
+    MISNAMED_HOST, WORKSPACE_HOST,
     fake_az::{self, FakeAz},
     process::{self, Process, text},
     scripted::{Scripted, route_to},
@@ -245,7 +245,7 @@ const CASES: &[Case] = &[
         route: "fhir",
         check: "authorised",
         detail: &["401", "does not accept the audience https://odd.example"],
-        remedy: &["Leave `audience` out of [routes.fhir]", FHIR_AUDIENCE],
+        remedy: &["Remove `audience` from [routes.fhir]", FHIR_AUDIENCE],
         skipped: &[],
     },
     Case {
@@ -260,9 +260,9 @@ const CASES: &[Case] = &[
         check: "authorised",
         detail: &[
             "401",
-            "the token is for https://dicom.healthcareapis.azure.com, and the route's",
+            "the token is for https://dicom.healthcareapis.azure.com, but the route's",
         ],
-        remedy: &["where the credential fixed takes it from"],
+        remedy: &["source of the credential fixed"],
         skipped: &[],
     },
     Case {
@@ -430,7 +430,7 @@ const CASES: &[Case] = &[
         route: "fhir",
         check: "anonymous",
         detail: &["407", "a proxy"],
-        remedy: &["ask its administrators proxy"],
+        remedy: &["ask the network's administrator"],
         skipped: &[],
     },
     Case {
@@ -438,7 +438,7 @@ const CASES: &[Case] = &[
         arrange: |emulator, _| answers(emulator, 302, &[("location", "https://hunter2.example/")]),
         route: "fhir",
         check: "anonymous",
-        detail: &["302", "elsewhere"],
+        detail: &["302", "redirects to another URL"],
         remedy: &["`upstream` in [routes.fhir]"],
         skipped: &[],
     },
@@ -465,7 +465,7 @@ const CASES: &[Case] = &[
         arrange: |emulator, _| answers(emulator, 503, &[("content-type", "text/html")]),
         route: "fhir",
         check: "authorised",
-        detail: &["503", "a problem of its own"],
+        detail: &["503", "a server error"],
         remedy: &["Resource health"],
         skipped: &[],
     },
@@ -474,7 +474,7 @@ const CASES: &[Case] = &[
         arrange: |emulator, _| answers(emulator, 408, &[]),
         route: "fhir",
         check: "authorised",
-        detail: &["408", "ran out of time"],
+        detail: &["408", "did not finish in time"],
         remedy: &["load"],
         skipped: &[],
     },
@@ -499,10 +499,33 @@ const CASES: &[Case] = &[
         route: "fhir",
         check: "authorised",
         detail: &["closed before a response"],
-        remedy: &["breaks connections off"],
+        remedy: &["closes connections"],
         skipped: &[],
     },
 ];
+
+#[tokio::test]
+async fn the_host_of_a_workspace_is_named() {
+    let emulator = emulator().await;
+    let files = tempfile::tempdir().expect("a folder");
+    let upstream =
+        format!("upstream = \"https://{WORKSPACE_HOST}\"\naudience = \"{FHIR_AUDIENCE}\"");
+    write_config(&emulator, &files, &[("routes.far", upstream)]);
+
+    let report = Report::of(&files, &["--output", "json"]).await;
+    let workspace = format!("{WORKSPACE_HOST} is the host of a workspace");
+    assert!(report.stderr.contains(&workspace), "{}", report.stderr);
+    let finding = report.finding("far", "tls");
+    assert_eq!(finding["status"], "failed");
+    let remedy = text_of(&finding, "remedy");
+    for part in [
+        &*workspace,
+        "demo-SERVICE.fhir.azurehealthcareapis.com or demo-SERVICE.dicom.azurehealthcareapis.com",
+        "`upstream` in [routes.far]",
+    ] {
+        assert!(remedy.contains(part), "{part}: {remedy}");
+    }
+}
 
 #[tokio::test]
 async fn each_failure_is_named_with_its_remedy() {
@@ -557,8 +580,8 @@ async fn an_untrusted_certificate_is_shown() {
         (
             &trusting,
             another.ca_pem(),
-            "not of the trusted CA with its issuer's name",
-            "present certificate",
+            "names a trusted CA as its issuer",
+            "current certificate",
         ),
     ] {
         std::fs::write(&config, text).expect("written");
@@ -632,7 +655,7 @@ async fn a_token_past_its_end_is_told_from_a_clock_that_is_wrong() {
         "{finding}"
     );
     assert!(
-        text_of(&finding, "remedy").contains("Run: az login"),
+        text_of(&finding, "remedy").contains("Run `az login`"),
         "{finding}"
     );
     report.leaks_nothing(&emulator);

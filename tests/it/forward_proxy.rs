@@ -180,7 +180,7 @@ async fn a_refusal_of_the_proxy_is_explained() {
             "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"a\"\r\nContent-Length: 0\r\n\r\n",
             "proxy_configuration_error",
             &[
-                "the proxy proxy.corp.example:3128 demands a user name and a password (status 407)",
+                "the proxy proxy.corp.example:3128 requires a user name and a password (status 407)",
                 "; write them in network.proxy, as http://USER:PASSWORD@proxy.corp.example:3128",
                 "(@ as %40)",
             ][..],
@@ -195,7 +195,7 @@ async fn a_refusal_of_the_proxy_is_explained() {
             &signed_in,
             "HTTP/1.1 407 No\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\r\n\r\n",
             "proxy_configuration_error",
-            &["demands a sign-in by Negotiate", "such as Px or Cntlm"],
+            &["requires a sign-in by Negotiate", "such as Px or Cntlm"],
         ),
         (
             &plain,
@@ -239,7 +239,9 @@ async fn a_refusal_of_the_proxy_is_explained() {
             &plain,
             "",
             "connection_terminated",
-            &["closed the connection without a response; check host and port in network.proxy"],
+            &[
+                "closed the connection without a response; check that host and port in network.proxy",
+            ],
         ),
         (
             &plain,
@@ -402,7 +404,7 @@ async fn a_token_that_the_proxy_prevents_is_explained() {
     assert_eq!(
         text,
         format!(
-            "No token for the upstream: no token from {ENTRA_HOST}: the proxy {NAME} demands a user name and a \
+            "No token for the upstream: no token from {ENTRA_HOST}: the proxy {NAME} requires a user name and a \
              password (status 407). Write them in network.proxy, as http://USER:PASSWORD@{NAME}, with special \
              characters percent-encoded (@ as %40)."
         )

@@ -141,7 +141,7 @@ async fn one_service_of_each_kind_needs_no_question() {
     let ran = scene.run("init").await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(ran.stdout, "");
-    assert!(ran.stderr.contains("2 services seen by"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("Found 2 services as"), "{}", ran.stderr);
     assert!(
         ran.stderr.contains("read and write  (Demo)"),
         "{}",
@@ -181,7 +181,7 @@ async fn a_file_that_exists_is_replaced_only_by_force() {
     let ran = scene.run("init").await;
     assert_eq!(ran.code, Some(2));
     assert!(
-        ran.stderr.contains("ahds-proxy.toml exists already"),
+        ran.stderr.contains("ahds-proxy.toml already exists"),
         "{}",
         ran.stderr
     );
@@ -234,7 +234,8 @@ async fn all_pages_of_all_lists_are_read() {
         "//two",
         "//three",
     ] {
-        let upstream = format!("{service}.azurehealthcareapis.com\"\n# as Azure");
+        let upstream =
+            format!("{service}.azurehealthcareapis.com\"\n# The audience that Azure names");
         assert!(
             ran.stdout.contains(&upstream),
             "{service} in {}",
@@ -261,7 +262,11 @@ async fn all_pages_of_all_lists_are_read() {
 
     let ran = scene.run("init --output -").await;
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("take all with --all"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("choose all with --all"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(ran.stdout, "");
 }
 
@@ -272,7 +277,7 @@ async fn a_person_at_a_terminal_chooses() {
     let mut command = scene.command("init --subscription Research --output -");
     command.stdin(Stdio::from(end));
     let mut init = Process::start(command);
-    init.until_stderr(|text| text.contains("Serve which?").then_some(()))
+    init.until_stderr(|text| text.contains("Choose services").then_some(()))
         .await;
     shown.write_all(b"99\n").expect("typed");
     init.until_stderr(|text| {

@@ -221,7 +221,7 @@ const OF_MACHINES: [Refusal; 6] = [
     (
         403,
         "connecting to 169.254.169.254:80: unreachable network",
-        "not within reach of this container",
+        "this container cannot reach",
         "azure-cli",
     ),
     (

@@ -242,7 +242,7 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
     (
         400,
         r#"{"error":"server_error"}"#,
-        "has a problem of its own",
+        "responded with a server error",
         "Try again in a moment",
     ),
     (

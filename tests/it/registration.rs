@@ -223,7 +223,7 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
         400,
         r#"{"error":"invalid_redirect_uri"}"#,
         "requires a redirect URI (invalid_redirect_uri)",
-        "a software statement that needs none",
+        "a software statement without a redirect URI",
     ),
     (
         400,

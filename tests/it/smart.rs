@@ -211,8 +211,8 @@ const DISCOVERIES: &[(u16, &str, &str, &str)] = &[
     (
         200,
         "{}",
-        "the smart-configuration of oauth.demo.example names no token_endpoint",
-        "`token_url` in its place",
+        "the SMART configuration of oauth.demo.example names no token_endpoint",
+        "`token_url` instead of `issuer`",
     ),
     (
         200,
@@ -248,7 +248,7 @@ const DISCOVERIES: &[(u16, &str, &str, &str)] = &[
         200,
         r#"{"token_endpoint":"https://oauth.demo.example/token","token_endpoint_auth_signing_alg_values_supported":["RS256"]}"#,
         "does not list ES384",
-        "tell the server's owner",
+        "Ask the server's owner",
     ),
 ];
 
@@ -326,7 +326,7 @@ const REFUSALS: &[(u16, &str, &str, &str)] = &[
         400,
         r#"{"error":"invalid_target"}"#,
         "(invalid_target)",
-        "none was sent: ask the server's owner",
+        "Ask the server's owner which resource",
     ),
     (404, "", "responded with 404", "Check `token_url`."),
     (500, "", "responded with 500", "Try again in a moment"),

@@ -486,7 +486,7 @@ async fn the_log_says_once_why_connections_are_not_used_again() {
     let log = process.stderr();
     let warnings: Vec<_> = log
         .lines()
-        .filter(|line| line.contains("sends more than its responses"))
+        .filter(|line| line.contains("sends bytes beyond its responses"))
         .collect();
     let [warning] = warnings[..] else {
         panic!("{log}")

@@ -135,7 +135,7 @@ fn text(config: &Config) -> String {
             line(format_args!("        listen {listen}{tls}"));
         }
         match (route.links, &route.public_url) {
-            (LinkMode::Keep, _) => line(format_args!("        links are kept")),
+            (LinkMode::Keep, _) => line(format_args!("        links unchanged")),
             (LinkMode::Rewrite, Some(url)) => {
                 line(format_args!(
                     "        links lead back to the proxy, as {url}"

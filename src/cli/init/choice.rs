@@ -24,7 +24,7 @@ pub(super) fn question(services: &[Service]) -> String {
         .map(|(number, _)| number.to_string())
         .collect();
     format!(
-        "Serve which? Numbers separated by spaces, `all`, or Enter for {}: ",
+        "Choose services: numbers separated by spaces, `all`, or Enter for {}: ",
         numbers.join(" ")
     )
 }

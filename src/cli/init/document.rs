@@ -45,10 +45,10 @@ pub(super) fn write(
         comment(&discovery.identity())
     ));
     line(format_args!(
-        "# `ahds-proxy check` tests this file, and with --online each route up to its service."
+        "# `ahds-proxy check` tests this file. `ahds-proxy check --online` also calls each service."
     ));
     line(format_args!(
-        "# All keys: docs/configuration.md and config.example.toml of ahds-proxy."
+        "# docs/configuration.md and config.example.toml of ahds-proxy describe all keys."
     ));
     let (values, tables): (toml::Table, toml::Table) = other_tables
         .clone()
@@ -77,7 +77,9 @@ pub(super) fn write(
             comment(&service.subscription)
         ));
         line(format_args!("upstream = \"{}\"", service.url));
-        line(format_args!("# as Azure names it for this service"));
+        line(format_args!(
+            "# The audience that Azure names for this service"
+        ));
         line(format_args!("audience = \"{}\"", service.audience));
         if service.access == Access::Read {
             line(format_args!("read_only = true"));
@@ -119,7 +121,7 @@ fn credentials(services: &[&Service], discovery: &Discovery, flags: &Overrides) 
         return format!("\n{}", lines.join("\n"));
     }
     format!(
-        "\n# Without this table, ahds-proxy takes the first sign-in that works, such as this one:\n# {}",
+        "\n# Without this table, ahds-proxy uses the first sign-in that works, such as this one:\n# {}",
         lines.join("\n# ")
     )
 }

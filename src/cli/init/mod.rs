@@ -67,8 +67,9 @@ pub(super) fn init(
 
 fn occupied(output: &Path) -> ExitCode {
     misused(
-        &format_args!("{} exists already", output.display()),
-        "replace it with --force, or write another file with --output FILE; `--output -` prints it",
+        &format_args!("{} already exists", output.display()),
+        "replace it with --force, or write another file with --output FILE; `--output -` prints the \
+         configuration",
     )
 }
 
@@ -81,7 +82,7 @@ fn show(discovery: &Discovery) {
         "services"
     };
     complain(&format_args!(
-        "{} {noun} seen by {}:\n",
+        "Found {} {noun} as {}:\n",
         services.len(),
         discovery.identity()
     ));
@@ -122,8 +123,9 @@ fn choose(services: &[Service], all: bool) -> Result<Vec<&Service>, ExitCode> {
             return Ok(services.iter().collect());
         }
         return Err(misused(
-            &"there are several services of a kind, and no terminal to ask which one you want",
-            "take all with --all, or fewer with --workspace NAME or --subscription NAME",
+            &"there are several services of a kind, and `init` cannot ask for a choice, since stdin is \
+              not a terminal",
+            "choose all with --all, or fewer with --workspace NAME or --subscription NAME",
         ));
     }
     loop {
@@ -133,11 +135,11 @@ fn choose(services: &[Service], all: bool) -> Result<Vec<&Service>, ExitCode> {
         let read = io::stdin().read_line(&mut line);
         if !matches!(read, Ok(1..)) {
             complain(&"");
-            return Err(failed(&"nothing was chosen, and nothing is written"));
+            return Err(failed(&"no service was chosen, so no file was written"));
         }
         match choice::read(&line, services) {
             Ok(chosen) if chosen.is_empty() => {
-                return Err(failed(&"nothing was chosen, and nothing is written"));
+                return Err(failed(&"no service was chosen, so no file was written"));
             }
             Ok(chosen) => return Ok(chosen),
             Err(why) => complain(&why),
@@ -153,7 +155,7 @@ fn warn(service: &Service, discovery: &Discovery) {
         && theirs.as_str().contains('-')
     {
         complaint::warning(&format!(
-            "{name} accepts tokens of tenant {theirs} only, and this sign-in is to {own}\n  = help: \
+            "{name} accepts tokens of tenant {theirs} only, but this sign-in is to tenant {own}\n  = help: \
              Run: az login --tenant {theirs}"
         ));
     }
@@ -169,8 +171,8 @@ fn warn(service: &Service, discovery: &Discovery) {
         let who = discovery.claims.object_id.as_deref().unwrap_or("OBJECT-ID");
         complaint::warning(&format!(
             "{name} will respond with 403, since this identity has no role on its data\n  = help: Ask its \
-             owner to run, with \"{writer}\" if you also write: az role assignment create --role \"{reader}\" \
-             --assignee {who} --scope {}",
+             owner for the role \"{reader}\", or \"{writer}\" to write as well. The owner can run: az role \
+             assignment create --role \"{reader}\" --assignee {who} --scope {}",
             service.id
         ));
     }

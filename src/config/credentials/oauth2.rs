@@ -101,7 +101,10 @@ const OWN_PARAMETERS: [(&str, &str); 5] = [
         "client_secret",
         "write it as the credential's `client_secret`",
     ),
-    ("grant_type", "leave it out: it is client_credentials"),
+    (
+        "grant_type",
+        "remove it: the credential always sends client_credentials",
+    ),
     ("resource", "write it as the credential's `resource`"),
     ("scope", "write it as the credential's `scope`"),
 ];

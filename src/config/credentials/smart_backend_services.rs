@@ -81,7 +81,8 @@ impl Keys for SmartBackendServices {
             report.refuse(
                 table.place,
                 format!("`{}` needs either `token_url` or `issuer`", table.path),
-                "write the token endpoint as `token_url`, or as `issuer` where to discover it",
+                "write the token endpoint as `token_url`, or the base URL of the FHIR server as \
+                 `issuer`",
             );
         }
         let endpoint = token_url.map(SmartEndpoint::TokenUrl);

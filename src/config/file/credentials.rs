@@ -45,7 +45,7 @@ fn one_kind(item: &Item<'_>, place: Place, report: &mut Report) -> Option<Draft>
                     "`{}` has two kinds, `{}` and `{}`",
                     item.key, kind.value, another.value
                 ),
-                "keep one of them, or give the other a credential name of its own",
+                "keep one of them, or move the other to a credential of another name",
             );
         }
         read_kind(&another, &keys, report);

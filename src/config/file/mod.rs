@@ -130,7 +130,7 @@ fn telemetry(item: &Item<'_>, report: &mut Report) -> Option<()> {
 
 fn otlp_endpoint(item: &Item<'_>, report: &mut Report) -> Option<()> {
     super::keys::secure_url(item, report)?;
-    item.not_yet(report, "leave it out; the log has a line for each request")
+    item.not_yet(report, "remove it; the log has a line for each request")
 }
 
 #[cfg(test)]

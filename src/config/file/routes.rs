@@ -73,8 +73,8 @@ fn headers(item: &Item<'_>, report: &mut Report) -> Option<Vec<(HeaderName, Head
         if !names.insert(name.value.to_ascii_lowercase()) {
             report.refuse(
                 name.place,
-                format!("`{}` is the same header as one before it", item.key),
-                "keep one of them: the case of a header's name does not matter",
+                format!("`{}` repeats an earlier header", item.key),
+                "keep one of them; the case of a header's name does not matter",
             );
         }
         let text = item.str(report)?;

@@ -44,7 +44,7 @@ fn caller_secret(item: &Item<'_>, report: &mut Report) -> Option<()> {
     secrets::secret(item, report)?;
     item.not_yet(
         report,
-        "leave it out, and keep the listener on loopback or a Unix socket",
+        "remove it, and keep the listener on loopback or a Unix socket",
     )
 }
 
@@ -54,6 +54,6 @@ fn same_user(item: &Item<'_>, report: &mut Report) -> Option<()> {
     }
     item.not_yet(
         report,
-        "leave it out, and listen on a Unix socket in a folder of your own",
+        "remove it, and listen on a Unix socket in a folder of your own",
     )
 }

@@ -54,7 +54,7 @@ fn of_environment(env: &Env<'_>, report: &mut Report) -> Option<(At<ProxyUrl>, &
         Ok(value) => Some((At { value, place }, name)),
         Err(error) => {
             let remedy = format!(
-                "{}; or unset the variable, or set proxy = \"off\" below [network]",
+                "{}; or unset the variable; or set proxy = \"off\" below [network]",
                 error.remedy
             );
             report.refuse(place, format!("`{name}`: {}", error.message), remedy);

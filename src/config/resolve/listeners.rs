@@ -67,7 +67,7 @@ pub(super) fn resolve(
         report.refuse(
             place,
             "`listen` names no address",
-            "write at least one, for example [\"127.0.0.1:8080\"], or leave it out",
+            "write at least one, for example [\"127.0.0.1:8080\"], or remove `listen`",
         );
     }
     let admin_place = admin.given().map_or(Place::Nowhere, |at| at.place);
@@ -81,9 +81,9 @@ pub(super) fn resolve(
         report.refuse(
             at.place,
             "`security.allow_remote`: other machines could use your token without authentication",
-            "demand client certificates: tls = { certificate = \"server.pem\", key = \"server.key\", \
-             client_ca = \"clients.pem\" } below [security]; or leave it out, listen on loopback or a \
-             Unix socket, and put something before it that authenticates callers",
+            "require client certificates: tls = { certificate = \"server.pem\", key = \"server.key\", \
+             client_ca = \"clients.pem\" } below [security]; or remove `allow_remote`, listen on \
+             loopback or a Unix socket, and put a gateway in front that authenticates callers",
         );
     }
     if !security.allow_remote.is_refused()
@@ -116,7 +116,7 @@ pub(super) fn resolve(
             report.refuse(
                 if default { at.place } else { admin_place },
                 format!("the listener and the admin address are both {address}"),
-                "give the admin address a port of its own with `admin`, or \"off\"",
+                "set `admin` to another port, or to \"off\"",
             );
         }
     }
@@ -165,13 +165,13 @@ pub(super) fn check_names(
         report.refuse(
             at.place,
             format!(
-                "`security.allowed_hosts`: by the name {host} without TLS, a browser does not say whose \
-                 page sends a request, so any page could use your token"
+                "`security.allowed_hosts`: {host} needs TLS; without TLS, a browser does not say which \
+                 page sends a request, so any web page could use your token"
             ),
             format!(
-                "serve it by TLS: tls = {{ certificate = \"server.pem\", key = \"server.key\" }} below \
-                 [security]; or, where something before the proxy does, say so on the route: \
-                 public_url = \"https://{in_url}/…\""
+                "set tls = {{ certificate = \"server.pem\", key = \"server.key\" }} below [security]; \
+                 or, if a gateway in front of the proxy terminates TLS, set public_url = \
+                 \"https://{in_url}/…\" on the route"
             ),
         );
     }
@@ -207,8 +207,8 @@ fn check_local(address: SocketAddr, key: &str, place: Place, report: &mut Report
              authentication"
         ),
         format!(
-            "write 127.0.0.1:{}, or, if that is wanted, set `allow_remote = true` and `tls` with a \
-             `client_ca` below [security] in the configuration file",
+            "write 127.0.0.1:{}; or, to let other machines in, set `allow_remote = true` and `tls` \
+             with a `client_ca` below [security] in the configuration file",
             address.port()
         ),
     );
@@ -223,8 +223,8 @@ fn remote_note((key, listen): (&str, &Listen)) -> Option<String> {
     (!address.ip().to_canonical().is_loopback()).then(|| {
         format!(
             "`{key}`: other machines reach {address}, and every client with a certificate that \
-             `client_ca` has signed uses your token; keep that CA for the clients that may, or write \
-             127.0.0.1:{port} if only this machine calls"
+             `client_ca` has signed uses your token; let that CA sign only for clients that may use \
+             it, or write 127.0.0.1:{port} if only this machine calls"
         )
     })
 }

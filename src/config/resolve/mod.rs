@@ -155,15 +155,17 @@ fn read_file(
 fn remedy_of_unreadable(path: &Path, reason: &io::Error) -> String {
     match reason.kind() {
         io::ErrorKind::PermissionDenied => format!(
-            "run ahds-proxy as the owner of the file, or let the owner run: chmod o+r {}; this user has \
-             to be able to enter the folders above it, too",
+            "run ahds-proxy as the owner of the file, or ask the owner to run `chmod o+r {}`; \
+             ahds-proxy must also be able to enter the folders above the file",
             path.display()
         ),
         io::ErrorKind::IsADirectory => {
             "write the path of the file in this folder, such as ahds-proxy.toml".to_owned()
         }
-        _ => "write the path of a TOML file, or leave it out: flags and environment are enough"
-            .to_owned(),
+        _ => {
+            "write the path of a TOML file, or no path: flags and environment variables are enough"
+                .to_owned()
+        }
     }
 }
 

@@ -235,9 +235,9 @@ fn service(url: &str, file: &mut File, report: &mut Report) {
             if before.is_some_and(|at| matches!(at.place, Place::Flag(_))) {
                 report.refuse(
                     place,
-                    format!("there are two URLs of {} services", kind.title()),
-                    "serve the second by a route of its own in a configuration file: [routes.NAME] with \
-                     `upstream`",
+                    format!("the command line has two URLs of {} services", kind.title()),
+                    "write a route for the second service into a configuration file: [routes.NAME] \
+                     with `upstream`",
                 );
             }
             let at = At {
@@ -266,7 +266,7 @@ fn set_tenant(at: At<Tenant>, file: &mut File, report: &mut Report) {
     let Some(default) = file.credentials.get_mut("default") else {
         report.refuse(
             at.place,
-            "the configuration file has no credential `default`, whose tenant this would be",
+            "this tenant is for the credential `default`, which the configuration file does not have",
             "write `tenant` into the credential's table there",
         );
         return;
@@ -279,8 +279,8 @@ fn set_tenant(at: At<Tenant>, file: &mut File, report: &mut Report) {
     if !credential.set_tenant(at.value) {
         report.refuse(
             at.place,
-            format!("the credential kind `{kind}` has no tenant to choose"),
-            "leave the tenant out, or choose another kind with --credential",
+            format!("the credential kind `{kind}` does not use a tenant"),
+            "remove the tenant, or choose another kind with --credential",
         );
     }
 }

@@ -110,11 +110,11 @@ fn route(
         report.refuse(
             at.place,
             format!(
-                "`routes.{name}.pages`: a {} service stores what others wrote, whose scripts must not \
-                 run with your authority",
+                "`routes.{name}.pages`: a {} service stores documents of other people, whose scripts \
+                 must not run with your permissions",
                 kind.as_str()
             ),
-            "leave it out; serve the application by a route of kind http, or from an origin of its own \
+            "remove it; serve the application by a route of kind http, or from an origin of its own \
              that `allowed_origins` lists",
         );
     }
@@ -169,16 +169,18 @@ fn of_replaced(
     let audience = default.clone().unwrap_or_else(|| old.clone());
     let consequence = match default {
         Some(new) if new == old => return audience,
-        Some(new) => format!("tokens are for {new}, and not for its `audience` {old}"),
-        None => format!("its `audience` {old} is kept, since the new service has no default"),
+        Some(new) => format!("tokens are now for {new}, not for its `audience` {old}"),
+        None => format!(
+            "tokens are still for its `audience` {old}, since the new service has no default"
+        ),
     };
     let replaced_by = match replaced_by {
         "URL" => "the URL among the arguments",
         named => named,
     };
     report.notes.push(format!(
-        "{replaced_by} replaces the service of [routes.{name}]: {consequence}; if another audience is \
-         meant, write `upstream` and `audience` into the file"
+        "{replaced_by} replaces the service of [routes.{name}]: {consequence}; to use another \
+         audience, write `upstream` and `audience` into the file"
     ));
     audience
 }
@@ -224,7 +226,7 @@ fn default_audience(
     Audience::parse(&guess).map(Some).map_err(|error| {
         (
             format!(
-                "`{key}` is missing, and {guess} cannot be one: {}",
+                "`{key}` is missing, and {guess} is not a valid audience: {}",
                 error.message
             ),
             "add `audience = \"…\"` to this route".to_owned(),

@@ -108,9 +108,9 @@ fn private_key(file: &At<PathBuf>, report: &mut Report) -> Option<PrivateKeyDer<
                     "{} contains no private key in PEM, or one with a password",
                     file.value.display()
                 ),
-                "convert it: openssl pkey -in server.key -out plain.key removes the password, \
-                 openssl pkcs12 -in server.pfx -nocerts -nodes -out server.key opens a .pfx or .p12 \
-                 file; let only the proxy's user read it",
+                "convert it: `openssl pkey -in server.key -out plain.key` removes the password, \
+                 `openssl pkcs12 -in server.pfx -nocerts -nodes -out server.key` converts a .pfx or \
+                 .p12 file; let only the proxy's user read the result",
             ),
         },
     };

@@ -87,6 +87,22 @@ pub(super) fn check_kind(
             kind_of_name(name).unwrap_or(kind(url, name)),
         ),
     };
+    if let Some((workspace, domain)) = url.workspace()
+        && kind == RouteKind::Dicom
+    {
+        report.refuse(
+            at.place,
+            format!(
+                "`routes.{name}.upstream`: {} is the host of a workspace, not of a DICOM service in it",
+                url.host()
+            ),
+            format!(
+                "write https://{workspace}-SERVICE.dicom.{domain}; `ahds-proxy init` and the portal show \
+                 the URL"
+            ),
+        );
+        return;
+    }
     let by_host = url.azure_domain().and_then(|_| kind_of_host(url));
     if let Some(found) = by_host
         && found != kind
@@ -100,7 +116,7 @@ pub(super) fn check_kind(
         report.refuse(
             place,
             format!(
-                "`routes.{name}.{key}`: {} is the host of a {} service, and this route is for {}",
+                "`routes.{name}.{key}`: {} is the host of a {} service, but this route is for {}",
                 url.host(),
                 found.title(),
                 kind.title()
@@ -117,8 +133,8 @@ pub(super) fn check_kind(
         report.refuse(
             at.place,
             format!(
-                "`routes.{name}.upstream`: the path `{}` is not the base of a {} service, and clients \
-                 add the rest of the path themselves",
+                "`routes.{name}.upstream`: the path `{}` is not the base of a {} service; clients add \
+                 the rest of the path themselves",
                 url.base_path(),
                 kind.title()
             ),
@@ -131,22 +147,20 @@ pub(super) fn check_kind(
 pub(super) fn doubt(url: &ServiceUrl, name: &str) -> Option<String> {
     let domain = url.azure_domain()?;
     let host = url.host();
-    let account = host.strip_suffix(domain)?.strip_suffix('.')?;
-    if account.starts_with("ws-fhir.") || account.starts_with("ws-dicom.") {
+    let service = host.strip_suffix(domain)?;
+    if service.starts_with("ws-fhir.") || service.starts_with("ws-dicom.") {
         // A workspace's name has at least three characters.
         return Some(format!(
             "`routes.{name}.upstream` is the placeholder of the documentation ({host}); write the URL of \
              your own service, which `ahds-proxy init` finds and the portal shows"
         ));
     }
-    (!account.contains('.')).then(|| {
-        format!(
-            "`routes.{name}.upstream`: {host} has the form of a service of Azure API for FHIR, which \
-             Microsoft retires on 30 September 2026; the URL of a service in a workspace is like {}, see \
-             `ahds-proxy init` or the portal",
-            example(RouteKind::Fhir)
-        )
-    })
+    let services = url.hosts_in_workspace()?;
+    Some(format!(
+        "`routes.{name}.upstream`: {host} is the host of a workspace (or of the retired Azure API for FHIR); \
+         write the URL of a service in it, whose host is {services}; `ahds-proxy init` and the portal show \
+         the URL"
+    ))
 }
 
 /// The path that ends at the base of the service, if the URL's path does not.
@@ -199,10 +213,7 @@ pub(super) fn kind(upstream: &ServiceUrl, name: &str) -> RouteKind {
 pub(super) fn kind_of_host(upstream: &ServiceUrl) -> Option<RouteKind> {
     let host = upstream.host();
     // Azure API for FHIR has the account's name directly below the domain.
-    let is_account = upstream.azure_domain().is_some_and(|domain| {
-        host.strip_suffix(domain)
-            .is_some_and(|account| account.matches('.').count() == 1)
-    });
+    let is_account = upstream.workspace().is_some();
     if host.contains(".fhir.") || is_account {
         Some(RouteKind::Fhir)
     } else if host.contains(".dicom.") {

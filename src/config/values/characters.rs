@@ -24,7 +24,7 @@ pub(super) fn check(text: &str) -> Result<(), ValueError> {
     if trimmed.len() < text.len() && !trimmed.contains(is_space) {
         return Err(ValueError::new(
             "the URL has white space, such as a line break, before or after it",
-            "write the URL alone, without it",
+            "remove it",
         ));
     }
     let Some(found) = text.chars().find(|c| !is_in_urls(*c)) else {
@@ -34,14 +34,17 @@ pub(super) fn check(text: &str) -> Result<(), ValueError> {
         '\u{2010}'..='\u{2015}' | '\u{2212}' => {
             "type it as `-`: a word processor or a chat program may have changed it".to_owned()
         }
-        c if is_space(c) => "write the URL as one word, without it".to_owned(),
+        c if is_space(c) => "remove it".to_owned(),
         c if c.is_ascii() => format!("remove it, or write it as %{:02X} in a path", u32::from(c)),
         _ => "write it in ASCII: a host name as its certificate has it (xn--…), a path \
               percent-encoded"
             .to_owned(),
     };
     Err(ValueError::new(
-        format!("the URL contains {}, which no URL has", name(found)),
+        format!(
+            "the URL contains {}, which a URL cannot contain",
+            name(found)
+        ),
         remedy,
     ))
 }
@@ -69,15 +72,15 @@ mod tests {
     #[test]
     fn names_the_character() {
         for (text, message, remedy) in [
-            ("https://h\n", "a line break, before or after", "without it"),
-            (" https://h", "white space,", "without it"),
-            ("https://h /x", "white space", "one word"),
-            ("https://h\n/x", "a line break", "one word"),
+            ("https://h\n", "a line break, before or after", "remove it"),
+            (" https://h", "white space,", "remove it"),
+            ("https://h /x", "white space", "remove it"),
+            ("https://h\n/x", "a line break", "remove it"),
             ("https://a\u{2013}b", "(U+2013)", "as `-`"),
             ("https://höst", "`ö` (U+00F6)", "in ASCII"),
             ("https://a\"b", "`\"`", "%22 in a path"),
             ("https://h/{id}", "`{`", "%7B in a path"),
-            ("https://h/\u{1b}a", "a control character", "one word"),
+            ("https://h/\u{1b}a", "a control character", "remove it"),
         ] {
             let error = check(text).expect_err(text);
             assert!(error.message.contains(message), "{text:?}: {error:?}");

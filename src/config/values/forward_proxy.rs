@@ -49,8 +49,8 @@ impl ProxyUrl {
         let scheme = scheme.to_ascii_lowercase();
         if scheme == "https" {
             return Err(ValueError::new(
-                "TLS to the proxy itself (https://) is not supported; requests are encrypted from \
-                 here to the service anyway",
+                "TLS to the HTTP proxy (https://) is not supported; requests through it are encrypted \
+                 up to the service",
                 "write its address as http://HOST:PORT",
             ));
         }

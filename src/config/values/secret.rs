@@ -114,9 +114,9 @@ fn read_file(path: &Path) -> io::Result<String> {
     // Windows' editors put a byte order mark before the text.
     let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
     String::from_utf8(text.to_vec()).map_err(|_| {
-        let problem = "it is not UTF-8; a certificate or key in binary form has to be PEM: openssl pkcs12 -in \
-                       app.pfx -out app.pem -nodes for .pfx, openssl pkey -inform DER -in app.der -out \
-                       app.pem for a key in DER, iconv -f UTF-16 -t UTF-8 for text in UTF-16";
+        let problem = "it is not UTF-8; convert a .pfx file with `openssl pkcs12 -in app.pfx -out \
+                       app.pem -nodes`, a key in DER with `openssl pkey -inform DER -in app.der -out \
+                       app.pem`, text in UTF-16 with `iconv -f UTF-16 -t UTF-8`";
         io::Error::new(io::ErrorKind::InvalidData, problem)
     })
 }

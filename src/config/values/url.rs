@@ -55,20 +55,20 @@ impl ServiceUrl {
         if text.contains('@') {
             return Err(ValueError::new(
                 "the URL contains user info (`user@`)",
-                "leave it out: the proxy authenticates with a token",
+                "remove it: the proxy authenticates with a token",
             ));
         }
         if text.contains('?') {
             return Err(ValueError::new(
                 "the URL has a query",
-                "leave out everything from the `?`",
+                "remove everything from the `?`",
             ));
         }
         // `http::Uri` drops a fragment silently.
         if text.contains('#') {
             return Err(ValueError::new(
                 "the URL has a fragment",
-                "leave out everything from the `#`",
+                "remove everything from the `#`",
             ));
         }
         if !text.contains("://") {
@@ -89,7 +89,7 @@ impl ServiceUrl {
         };
         if scheme != Scheme::HTTPS && scheme != Scheme::HTTP {
             return Err(refuse(&format!(
-                "the scheme `{scheme}` is not one that the proxy speaks"
+                "the proxy does not support the scheme `{scheme}`"
             )));
         }
         check_host(&authority)?;
@@ -177,6 +177,26 @@ impl ServiceUrl {
                 .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
         })
     }
+
+    /// The name and the domain of a workspace, if the host is that of a workspace and not of a service
+    /// in it. An Azure API for FHIR has a host of this form, too.
+    pub fn workspace(&self) -> Option<(String, &'static str)> {
+        let domain = self.azure_domain()?;
+        let name = self
+            .host()
+            .strip_suffix(domain)?
+            .strip_suffix('.')?
+            .to_owned();
+        (!name.contains('.')).then_some((name, domain))
+    }
+
+    /// The hosts of the services in the workspace that the host is of, if it is one.
+    pub fn hosts_in_workspace(&self) -> Option<String> {
+        let (name, domain) = self.workspace()?;
+        Some(format!(
+            "{name}-SERVICE.fhir.{domain} or {name}-SERVICE.dicom.{domain}"
+        ))
+    }
 }
 
 impl fmt::Display for ServiceUrl {
@@ -230,7 +250,7 @@ fn without_default_port(scheme: &Scheme, authority: Authority) -> Result<Authori
     let invalid = || {
         ValueError::new(
             format!("`{port}` is not a valid port"),
-            "write a number from 1 to 65535, or leave it out for the default",
+            "write a number from 1 to 65535, or remove it for the default",
         )
     };
     let number: u16 = port.parse().map_err(|_| invalid())?;

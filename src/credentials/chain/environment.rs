@@ -61,10 +61,11 @@ impl Environment {
         };
         if set(PASSWORD).is_some() {
             return Self::Unusable(CredentialError::needs_action(
-                format!("{PASSWORD} is set, and certificates with a password are not supported"),
+                format!("{PASSWORD} is set, but certificates with a password are not supported"),
                 format!(
-                    "Convert it: openssl pkcs12 -in app.pfx -nodes -out app.pem, or openssl pkey -in encrypted.pem \
-                     -out key.pem; then set {CERTIFICATE} to the result, unset {PASSWORD} and start ahds-proxy again."
+                    "Remove the password with `openssl pkcs12 -in app.pfx -nodes -out app.pem` or \
+                     `openssl pkey -in encrypted.pem -out key.pem`. Then set {CERTIFICATE} to the \
+                     result, unset {PASSWORD} and start ahds-proxy again."
                 ),
             ));
         }

@@ -55,7 +55,7 @@ impl Chain {
                 Ok(token) => return self.settle(index, token, audience).await,
                 Err(failure) => {
                     let why = &failure.error.message;
-                    tracing::debug!(source = failure.name, "auto passes a source over: {why}");
+                    tracing::debug!(source = failure.name, "auto skips a source: {why}");
                     let is_final = failure.standing == Standing::Final;
                     failures.push(failure);
                     if is_final {

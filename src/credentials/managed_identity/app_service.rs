@@ -53,9 +53,8 @@ impl AppService {
             .get(&url, headers)
             .await
             .map_err(|error| {
-                error.with_remedy(
-                    "Run ahds-proxy inside the app whose IDENTITY_ENDPOINT it is, and try again.",
-                )
+                error
+                    .with_remedy("Run ahds-proxy inside the app that IDENTITY_ENDPOINT belongs to.")
             })?;
         let platform = "the app's identity endpoint";
         reply::read(&response, start, platform, audience, || {
@@ -79,8 +78,8 @@ impl AppService {
         CredentialError::needs_action(
             "the app does not have this managed identity",
             format!(
-                "Assign it: az webapp identity assign --resource-group GROUP --name APP{more} \
-                 (az containerapp identity assign for Container Apps)."
+                "Assign it with `az webapp identity assign --resource-group GROUP --name APP{more}`. \
+                 For Container Apps, the command is `az containerapp identity assign`."
             ),
         )
     }
@@ -88,8 +87,8 @@ impl AppService {
 
 fn refused_header() -> CredentialError {
     CredentialError::needs_action(
-        "the app's identity endpoint does not take this process's IDENTITY_HEADER",
-        "It changes with each start of the app: leave IDENTITY_HEADER as the platform set it, and \
-         start ahds-proxy again.",
+        "the app's identity endpoint does not accept this process's IDENTITY_HEADER",
+        "Leave IDENTITY_HEADER as the platform sets it, and start ahds-proxy again: the value changes \
+         with each start of the app.",
     )
 }

@@ -53,7 +53,9 @@ impl Arc {
         let url = endpoint::request(&self.address, API_VERSION, audience, None)?;
         let ask = async |headers| {
             let response = context.endpoints.get(&url, headers).await;
-            response.map_err(|error| error.with_remedy("Check that the agent runs: azcmagent show"))
+            response.map_err(|error| {
+                error.with_remedy("Check that the agent runs. Run: azcmagent show")
+            })
         };
         let mut start = context.clock.now();
         let mut headers = endpoint::metadata_header();
@@ -71,7 +73,7 @@ impl Arc {
         reply::read(&response, start, platform, audience, || {
             CredentialError::needs_action(
                 format!("{platform} responded with {}", response.status.as_u16()),
-                "Check that the machine is connected: azcmagent show",
+                "Check that the machine is connected. Run: azcmagent show",
             )
         })
     }
@@ -95,8 +97,8 @@ impl Arc {
         let text = files::in_time(path, read_key).await.map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => CredentialError::needs_action(
                 "this user may not read the Azure Arc agent's key",
-                "Let it: sudo usermod -aG himds USER, then sign in again (on Windows, add it to the \
-                 group Hybrid agent extension applications).",
+                "On Linux, run `sudo usermod -aG himds USER` and sign in to the machine again. On \
+                 Windows, add the user to the group Hybrid agent extension applications.",
             ),
             io::ErrorKind::InvalidData
             | io::ErrorKind::InvalidInput
@@ -139,7 +141,7 @@ fn documented_folder() -> PathBuf {
 fn unusable_key(what: &str) -> CredentialError {
     CredentialError::needs_action(
         format!("the Azure Arc agent's key {what}"),
-        "Check that the agent is Azure's and runs: azcmagent show",
+        "Check that the agent is Azure's and runs. Run: azcmagent show",
     )
 }
 

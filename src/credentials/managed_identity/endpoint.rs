@@ -16,7 +16,8 @@ pub(super) fn base(variable: &str, text: &str) -> Result<ServiceUrl, CredentialE
         CredentialError::needs_action(
             format!("{variable} {what}"),
             format!(
-                "Unset {variable} and start ahds-proxy again, unless the platform set it: then use another credential."
+                "Unset {variable} and start ahds-proxy again. If the platform set the variable, use \
+                 another credential."
             ),
         )
     };

@@ -16,8 +16,8 @@ use crate::config::{Audience, ServiceUrl, UserAssigned};
 const PATH: &str = "/metadata/identity/oauth2/token";
 const API_VERSION: &str = "2018-02-01";
 const PROBE: Duration = Duration::from_secs(1);
-const ELSEWHERE: &str = "Only machines and containers of Azure have this service; elsewhere use another credential, \
-                         such as azure-cli.";
+const ELSEWHERE: &str = "Only machines and containers of Azure have this service. Elsewhere, use \
+                         another credential, such as azure-cli.";
 
 /// The instance metadata service.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl Imds {
                 StatusCode::BAD_REQUEST => self.not_assigned(),
                 // Docker Desktop responds in place of addresses that it cannot reach.
                 StatusCode::FORBIDDEN if is_unreachable(response) => CredentialError::absent(
-                    format!("{platform} is not within reach of this container"),
+                    format!("this container cannot reach {platform}"),
                     "Use another credential, such as azure-cli.",
                 ),
                 status => CredentialError::needs_action(
@@ -136,7 +136,7 @@ impl Imds {
         CredentialError::absent(
             format!("{what} assigned to this machine"),
             format!(
-                "Assign one: az vm identity assign --resource-group GROUP --name MACHINE{more}"
+                "Assign one. Run: az vm identity assign --resource-group GROUP --name MACHINE{more}"
             ),
         )
     }

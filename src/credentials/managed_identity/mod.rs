@@ -129,7 +129,7 @@ fn refuse_user_assigned(
     };
     Err(CredentialError::needs_action(
         format!("{platform} has no user-assigned identities"),
-        format!("Remove {key} to use the identity that there is."),
+        format!("Remove {key} to use the platform's own identity."),
     ))
 }
 

@@ -68,7 +68,7 @@ impl Client {
 /// A secret of the configuration, read at each use.
 pub(super) async fn read(reference: &SecretRef) -> Result<SecretString, CredentialError> {
     let secret = reference.read().await;
-    secret.map_err(unread("Provide the secret there."))
+    secret.map_err(unread("Store the secret there."))
 }
 
 /// The clients of one credential. A registered one is kept for as long as the process runs.

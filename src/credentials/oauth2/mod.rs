@@ -26,13 +26,15 @@ use crate::config::{self, ClientAuth, HeaderText, SecretRef, Text};
 const REMEDIES: Remedies = Remedies {
     endpoint: "token_url",
     invalid_request: "Check `scope`, `resource`, `auth`, `headers` and `parameters` against what the server asks for.",
-    invalid_client: "Check `client_id` and `client_secret`, and whether the server wants them as auth = \"basic\" or \"body\".",
+    invalid_client: "Check `client_id` and `client_secret`, and whether the server expects auth = \
+                     \"basic\" or \"body\".",
     invalid_grant: "Check `client_id` and `parameters`, and ask the server's owner whether the client was revoked.",
     invalid_target: "Set `resource` to one that the server knows.",
 };
 
 const REGISTERED_REMEDIES: Remedies = Remedies {
-    invalid_client: "A new registration did not help. Check that `token_url` and `registration.url` belong to one server, and whether it wants auth = \"basic\" or \"body\".",
+    invalid_client: "A new registration did not help. Check that `token_url` and `registration.url` \
+                     belong to one server, and whether it expects auth = \"basic\" or \"body\".",
     ..REMEDIES
 };
 
@@ -153,8 +155,8 @@ async fn header_value(reference: &SecretRef) -> Result<HeaderValue, CredentialEr
     let secret = read(reference).await?;
     let mut value = HeaderValue::try_from(secret.expose_secret()).map_err(|_| {
         CredentialError::needs_action(
-            format!("the secret in {reference} cannot stand in a header"),
-            "Store it in visible ASCII characters.",
+            format!("the secret in {reference} contains characters that a header cannot have"),
+            "Store a secret of visible ASCII characters.",
         )
     })?;
     value.set_sensitive(true);

@@ -96,7 +96,8 @@ fn refused(response: &Response, registration: &Registration) -> CredentialError 
         ),
         Refusal::InvalidRedirectUri => refuse(
             "requires a redirect URI (invalid_redirect_uri)",
-            "Ask the server's owner for a software statement that needs none: no person signs in here.",
+            "Ask the server's owner for a software statement without a redirect URI, since no person \
+             signs in here.",
         ),
         Refusal::InvalidClientMetadata => refuse(
             "requires more data about the client (invalid_client_metadata)",

@@ -66,20 +66,21 @@ impl Configuration {
     /// client.
     fn token_url(&self, host: &str, algorithm: Algorithm) -> Result<EndpointUrl, CredentialError> {
         let refuse = |what: &str, remedy: &str| {
-            let message = format!("the smart-configuration of {host} {what}");
+            let message = format!("the SMART configuration of {host} {what}");
             CredentialError::needs_action(message, remedy)
         };
         let url = self.url.as_deref().ok_or_else(|| {
             refuse(
                 "names no token_endpoint",
-                "Check `issuer`: it is the base URL of the FHIR server. If that is right, write the \
-                 token endpoint as `token_url` in its place.",
+                "Check that `issuer` is the base URL of the FHIR server. If it is, write the token \
+                 endpoint as `token_url` instead of `issuer`.",
             )
         })?;
         let url = EndpointUrl::parse(url).map_err(|_| {
             refuse(
                 "names a token_endpoint that is not an https URL without a query",
-                "Ask the server's owner for the right one, and write it as `token_url` in place of `issuer`.",
+                "Ask the server's owner for the token endpoint, and write it as `token_url` instead of \
+                 `issuer`.",
             )
         })?;
         let excludes = |supported: &Option<Vec<String>>, ours: &str| {
@@ -90,8 +91,8 @@ impl Configuration {
         if excludes(&self.methods, METHOD) {
             return Err(refuse(
                 "offers no private_key_jwt",
-                "Use oauth2-client-credentials with a secret. If the server takes signed assertions \
-                 all the same, write its token endpoint as `token_url` in place of `issuer`.",
+                "Use oauth2-client-credentials with a secret. If the server accepts signed assertions \
+                 nevertheless, write its token endpoint as `token_url` instead of `issuer`.",
             ));
         }
         if excludes(&self.algorithms, algorithm.name()) {
@@ -104,9 +105,8 @@ impl Configuration {
                     "Set algorithm = \"{}\", with a key for it that is registered with the server.",
                     other.name()
                 ),
-                None => {
-                    "SMART asks servers for RS384 or ES384: tell the server's owner.".to_owned()
-                }
+                None => "Ask the server's owner to support RS384 or ES384, as SMART requires."
+                    .to_owned(),
             };
             return Err(refuse(&what, &remedy));
         }

@@ -28,7 +28,8 @@ const REMEDIES: Remedies = Remedies {
     invalid_request: "Check `scope`, and that the server offers SMART Backend Services.",
     invalid_client: "Check `client_id`, `algorithm` and `key_id`, that the public half of `key` is registered with the server, and this machine's clock.",
     invalid_grant: "Check `client_id` and this machine's clock, and ask the server's owner whether the client was revoked.",
-    invalid_target: "SMART has no parameter for it, and none was sent: ask the server's owner which one it expects.",
+    invalid_target: "Ask the server's owner which resource the server expects. A SMART request has no \
+                     parameter for one.",
 };
 
 const DISCOVERED_REMEDIES: Remedies = Remedies {
@@ -117,7 +118,7 @@ pub(super) async fn signing_key(
 ) -> Result<SigningKey, CredentialError> {
     let place = &keys.key;
     let pem = place.read_text().await;
-    let pem = pem.map_err(unread("Provide the private key in PEM there."))?;
+    let pem = pem.map_err(unread("Store the private key (PEM) there."))?;
     SigningKey::from_pem(pem.expose_secret(), place, algorithm(keys.algorithm))
 }
 

@@ -70,7 +70,7 @@ def run(scenario: Scenario) -> None:
     signed_in.wait_ready()
     serves(signed_in)
     for name, user_info, text in (
-        ("unnamed", "", "demands a user name and a password (status 407). Write them in HTTPS_PROXY"),
+        ("unnamed", "", "requires a user name and a password (status 407). Write them in HTTPS_PROXY"),
         ("mistyped", "corp%5Cuser:hunter2", "does not accept the user name and the password in HTTPS_PROXY"),
     ):
         refused = scenario.proxy(config, squid.environment(squid.locked, user_info), name=name)

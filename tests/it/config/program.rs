@@ -142,7 +142,7 @@ fn the_program_prints_problems_as_json_too() {
         assert!(
             first["remedy"]
                 .as_str()
-                .is_some_and(|text| text.contains("leave it out"))
+                .is_some_and(|text| text.contains("remove it"))
         );
     }
     let output = program(&["check", "--output", "json", "--fhir", "nonsense"]);

@@ -59,11 +59,11 @@ async fn whoever_sees_nothing_is_told_why() {
 async fn each_failure_of_resource_manager_has_its_sentence() {
     let foreign = r#"{"value":[],"nextLink":"https://evil.example/subscriptions?api-version=1"}"#;
     let elsewhere = r#"{"value":[{"subscriptionId":"s","displayName":"d","id":"@evil.example/"}]}"#;
-    let of_another = "is not one of Azure Resource Manager's";
+    let of_another = "does not come from Azure Resource Manager";
     for (fault, cause, remedy) in [
         (
             Fault::Unauthorized,
-            "the token is of another tenant",
+            "are of different tenants",
             "az login --tenant TENANT",
         ),
         (Fault::Forbidden, "may not read there", "\"Reader\""),

@@ -56,7 +56,9 @@ async fn the_audience_comes_from_azure_and_is_compared_with_it() {
     let line = format!("check --online --fhir {FHIR_AUDIENCE}");
     let ran = scene.run(&line).await;
     assert_eq!(ran.code, Some(1));
-    let expected = format!("Azure names https://own.example for demo/fhir, not {FHIR_AUDIENCE}");
+    let expected = format!(
+        "Azure Resource Manager names the audience https://own.example for demo/fhir, not {FHIR_AUDIENCE}"
+    );
     assert!(ran.stdout.contains(&expected), "{}", ran.stdout);
     assert!(
         ran.stdout

@@ -57,10 +57,10 @@ fn flags_and_urls_are_enough() {
 fn near_misses_get_a_hint() {
     let folder = tempfile::tempdir().expect("a folder");
     for (line, expected) in [
-        ("serve", "without a command serves"),
-        ("start", "without a command serves"),
+        ("serve", "without a command starts the proxy"),
+        ("start", "without a command starts the proxy"),
         ("login", "az login"),
-        ("nonsense", "--help lists the commands"),
+        ("nonsense", "--help` lists the commands"),
         ("--audience https://x", "below [routes.fhir]"),
         ("--url https://x", "--fhir or --dicom"),
         ("--bind 127.0.0.1:1", "the flag is --listen"),
@@ -89,7 +89,7 @@ fn near_misses_get_a_hint() {
         ("check --tenant a/b", "the tenant contains `/`"),
         (
             "check --credential managed-identity --tenant a",
-            "`managed-identity` has no tenant",
+            "`managed-identity` does not use a tenant",
         ),
     ] {
         let (code, printed) = check(line, &[], folder.path());

@@ -243,7 +243,7 @@ async fn demo_refuses_what_it_would_not_use() {
             let said = refused(arguments).await;
             for part in [
                 &format!("--> {flag}\n"),
-                "demo brings its own services",
+                "the demo has its own services",
                 "ahds-proxy run",
                 "1 problem;",
             ] {

@@ -69,7 +69,7 @@ async fn a_second_signal_ends_at_once() {
     scene.process.until_stderr(stopping).await;
     assert!(scene.process.is_running());
     // Signals that come right after the first count as the same.
-    let counts = |log: &str| log.contains("the next signal to stop").then_some(());
+    let counts = |log: &str| log.contains("the next stop signal").then_some(());
     scene.process.until_stderr(counts).await;
     let start = Instant::now();
     scene.process.signal(Signal::INT);

@@ -120,7 +120,9 @@ async fn what_takes_a_restart_is_told() {
     write_config(&emulator, &files, &lines("shutdown", "drain = \"1s\""));
     process.signal(Signal::HUP);
     let told = |log: &str| {
-        let line = log.lines().find(|line| line.contains("takes a restart"))?;
+        let line = log
+            .lines()
+            .find(|line| line.contains("takes effect after a restart"))?;
         line.contains("shutdown.drain").then_some(())
     };
     process.until_stderr(told).await;

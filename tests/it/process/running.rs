@@ -104,7 +104,7 @@ async fn no_flag_is_repeated() {
     let ran = user.run(&format!("status --admin {admin}")).await;
     assert_eq!(ran.code, Some(1));
     assert!(
-        ran.stderr.contains("Start it with `ahds-proxy`"),
+        ran.stderr.contains("Start the proxy with `ahds-proxy`"),
         "{}",
         ran.stderr
     );
@@ -223,7 +223,7 @@ async fn the_demo_shows_a_fault_and_its_configuration() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let ran = user.run("check --online --config other.toml").await;
     assert!(
-        ran.stdout.contains("has no role that allows it"),
+        ran.stdout.contains("has no role that allows this request"),
         "{}",
         ran.stdout
     );

@@ -39,7 +39,7 @@ const URLS: &[Row] = &[
         "check --fhir $FHIR/?a=b",
         "",
         2,
-        &["has a query", "leave out everything from the `?`"],
+        &["has a query", "remove everything from the `?`"],
     ),
     row(
         "2: a fragment",
@@ -159,9 +159,21 @@ const URLS: &[Row] = &[
         "",
         0,
         &[
-            "the form of a service of Azure API for FHIR",
-            "https://WS-FHIR.fhir.",
-            "ahds-proxy init",
+            "warning: `routes.fhir.upstream`: contoso.azurehealthcareapis.com is the host of a workspace",
+            "Azure API for FHIR",
+            "contoso-SERVICE.fhir.azurehealthcareapis.com",
+            "`ahds-proxy init`",
+        ],
+    ),
+    row(
+        "10: a workspace for DICOM",
+        "check --dicom https://contoso.azurehealthcareapis.com",
+        "",
+        2,
+        &[
+            "contoso.azurehealthcareapis.com is the host of a workspace",
+            "help: write https://contoso-SERVICE.dicom.azurehealthcareapis.com",
+            "`ahds-proxy init`",
         ],
     ),
     row(
@@ -247,7 +259,7 @@ fn white_space_in_a_url() {
                 "",
                 "",
                 2,
-                &["a line break, before or after", "without it"],
+                &["a line break, before or after", "help: remove it"],
             ),
         ),
         (
@@ -257,7 +269,7 @@ fn white_space_in_a_url() {
                 "",
                 "",
                 2,
-                &["contains white space", "as one word"],
+                &["contains white space", "help: remove it"],
             ),
         ),
     ] {
@@ -308,7 +320,7 @@ fn addresses_to_listen_on() {
             "check --fhir $FHIR --listen 127.0.0.1:8081",
             "",
             2,
-            &["are both 127.0.0.1:8081", "a port of its own"],
+            &["are both 127.0.0.1:8081", "set `admin` to another port"],
         ),
         row(
             "16: the service is the proxy itself",
@@ -401,7 +413,10 @@ fn an_address_of_another_machine() {
         "--listen 192.0.2.1:8000 --admin off",
         REMOTE,
         1,
-        &["this machine has no such address", "such as 127.0.0.1:8000"],
+        &[
+            "this machine does not have this address",
+            "such as 127.0.0.1:8000",
+        ],
     );
     check_in(&folder, &row, &[]);
 }

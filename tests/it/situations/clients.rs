@@ -73,7 +73,7 @@ async fn a_browser_at_the_root() {
         (
             scene.address,
             &[
-                "Nothing is served at this address",
+                "This path has no service",
                 "<a href=\"/fhir/metadata\">",
                 "<li>/dicom/</li>",
             ][..],
@@ -141,7 +141,7 @@ async fn a_client_that_takes_it_for_its_http_proxy() {
         let request = format!("{line}\r\nHost: example.org\r\nConnection: close\r\n\r\n");
         let answer = client::raw(scene.address, request.as_bytes()).await;
         let parts = [
-            "a reverse proxy, and not an HTTP proxy",
+            "a reverse proxy, not an HTTP proxy",
             "http://localhost:8080/fhir/Patient",
             "unset http_proxy",
         ];

@@ -26,14 +26,14 @@ fn commands_and_flags() {
             "serve",
             "",
             2,
-            &["`serve` is not a command", "leave the word out"],
+            &["`serve` is not a command", "remove this word"],
         ),
         row(
             "69: start",
             "start",
             "",
             2,
-            &["`start` is not a command", "leave the word out"],
+            &["`start` is not a command", "remove this word"],
         ),
         row(
             "69: login",
@@ -69,7 +69,10 @@ fn commands_and_flags() {
             "check --audience x",
             "",
             2,
-            &["'--audience'", "a key of the route in a configuration file"],
+            &[
+                "'--audience'",
+                "write the audience into a configuration file",
+            ],
         ),
         row(
             "71: a flag twice",
@@ -78,7 +81,7 @@ fn commands_and_flags() {
             2,
             &[
                 "cannot be used multiple times",
-                "a route of its own in a configuration file",
+                "a route for the second service into a configuration file",
             ],
         ),
         row(
@@ -88,7 +91,7 @@ fn commands_and_flags() {
             2,
             &[
                 "two URLs of FHIR services",
-                "a route of its own in a configuration file",
+                "a route for the second service into a configuration file",
             ],
         ),
         row(
@@ -140,6 +143,8 @@ async fn the_end_of_the_process() {
             "requests=1",
         ])
         .await;
+    // Until then, a signal counts as part of the first one.
+    scene.logs(&["the next stop signal ends"]).await;
     scene.process.signal(Signal::INT);
     assert_eq!(scene.process.ended().await.code(), Some(0), "54");
     request.abort();
@@ -173,7 +178,11 @@ async fn a_reload() {
     );
     scene.process.signal(Signal::HUP);
     scene
-        .logs(&["WARN", "`shutdown.drain` has changed", "takes a restart"])
+        .logs(&[
+            "WARN",
+            "the change of `shutdown.drain`",
+            "takes effect after a restart",
+        ])
         .await;
 }
 

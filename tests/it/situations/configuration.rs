@@ -13,7 +13,7 @@ const FILES: &[Row] = &[
         2,
         &[
             "absent.toml cannot be read",
-            "write the path of a TOML file, or leave it out",
+            "write the path of a TOML file, or no path",
         ],
     ),
     row(
@@ -146,7 +146,7 @@ const FILES: &[Row] = &[
         2,
         &[
             "secret = \"***\"",
-            "secrets are never written",
+            "must not contain secrets",
             "{ file = \"PATH\" }, and replace the secret",
         ],
     ),
@@ -155,7 +155,7 @@ const FILES: &[Row] = &[
         "check",
         "[routes.fhir]\nupstream = \"$FHIR\"\n[telemetry]\notlp_endpoint = \"http://127.0.0.1:4317\"\n",
         2,
-        &["is not available yet", "leave it out"],
+        &["is not available yet", "remove it"],
     ),
     row(
         "friction 16: a file that is missing is shown",
@@ -259,7 +259,7 @@ fn flags_over_a_file() {
             0,
             &[
                 "warning: --fhir replaces the service of [routes.fhir]",
-                "tokens are for https://fabrikam-fhir.fhir.azurehealthcareapis.com, and not for its `audience` $FHIR",
+                "tokens are now for https://fabrikam-fhir.fhir.azurehealthcareapis.com, not for its `audience` $FHIR",
                 "write `upstream` and `audience` into the file",
                 "        audience https://fabrikam-fhir.fhir.azurehealthcareapis.com\n",
             ],
@@ -284,7 +284,7 @@ fn flags_over_a_file() {
             "[routes.dicom]\nupstream = \"$DICOM\"\naudience = \"api://dicom\"\n",
             0,
             &[
-                "its `audience` api://dicom is kept",
+                "tokens are still for its `audience` api://dicom",
                 "        audience api://dicom\n",
             ],
         ),
@@ -307,7 +307,7 @@ fn a_static_token_that_is_a_header() {
         ),
         (
             "\"abc\"",
-            "other characters than those of a bearer token",
+            "characters that a bearer token cannot have",
             "without quotation marks",
         ),
     ] {

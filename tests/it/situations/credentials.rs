@@ -51,10 +51,7 @@ const FAILURES: &[Row] = &[
         "27: an account of another tenant",
         "echo 'ERROR: AADSTS50020: User account does not exist in tenant' >&2; exit 1",
         "",
-        &[
-            "does not exist in the tenant (AADSTS50020)",
-            "invited there as a guest",
-        ],
+        &["does not exist in the tenant (AADSTS50020)", "as a guest"],
     ),
     row(
         "27: an unknown audience",
@@ -71,7 +68,7 @@ const FAILURES: &[Row] = &[
         "",
         &[
             "a conditional access policy blocks",
-            "a device and network that the policy allows",
+            "a device and a network that the policy allows",
         ],
     ),
     row(

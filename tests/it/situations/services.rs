@@ -63,7 +63,7 @@ async fn a_service_that_refuses_or_fails() {
         (
             html(502),
             502,
-            &["WARN", "an error of its own", "check --online"],
+            &["WARN", "a server error", "check --online"],
         ),
         (
             html(200),
@@ -148,7 +148,7 @@ async fn a_service_that_cannot_be_reached() {
             502,
             &[
                 "closed before a response came",
-                "look whether it took effect",
+                "whether a write took effect",
                 "check --online",
             ],
         ),
@@ -199,7 +199,7 @@ async fn a_service_whose_handshake_fails() {
             &[
                 "is for login.microsoftonline.com, ",
                 "and not for not.named.",
-                "a name that the certificate has",
+                "a name that is in the certificate",
                 "network.resolve",
             ],
         ),
@@ -284,8 +284,8 @@ async fn a_certificate_that_the_server_has_signed_itself() {
             ca,
             502,
             &[
-                "is one of a CA, and not of a server",
-                "network.ca_file: openssl req -x509",
+                "is that of a CA, not of a server",
+                "Run `openssl req -x509",
                 "subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE",
             ][..],
         ),

@@ -34,6 +34,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Leads to the FHIR service, whose certificate does not name it.
 pub(crate) const MISNAMED_HOST: &str = "not.named.fhir.azurehealthcareapis.com";
 
+/// The host of a workspace, which is not in the emulator's certificate either.
+pub(crate) const WORKSPACE_HOST: &str = "demo.azurehealthcareapis.com";
+
 /// A proxy in front of a loopback Azure.
 pub(crate) struct Stage {
     pub(crate) emulator: Emulator,
@@ -174,7 +177,7 @@ impl Stage {
 }
 
 /// The names of the emulator's hosts, and their addresses.
-fn hosts(emulator: &Emulator) -> [(&'static str, SocketAddr); 6] {
+fn hosts(emulator: &Emulator) -> [(&'static str, SocketAddr); 7] {
     [
         (azure_emulator::ENTRA_HOST, emulator.entra_address()),
         (azure_emulator::FHIR_HOST, emulator.fhir_address()),
@@ -185,6 +188,7 @@ fn hosts(emulator: &Emulator) -> [(&'static str, SocketAddr); 6] {
             emulator.resource_manager_address(),
         ),
         (MISNAMED_HOST, emulator.fhir_address()),
+        (WORKSPACE_HOST, emulator.fhir_address()),
     ]
 }
 

@@ -153,7 +153,7 @@ async fn a_certificate_out_of_its_time_is_told() {
     let authority = Authority::new();
     let ended = (
         authority.leaf_of(2019, 2020),
-        "ended on 2020-01-01T00:00:00Z",
+        "expired on 2020-01-01T00:00:00Z",
     );
     let early = (
         authority.leaf_of(2090, 2100),
@@ -241,7 +241,7 @@ async fn remote_callers_are_let_in_only_where_they_show_a_certificate() {
         let said = text(&output.stderr);
         assert_eq!(output.status.success(), is_valid, "{said}");
         assert_eq!(
-            said.contains("demand client certificates"),
+            said.contains("require client certificates"),
             !is_valid,
             "{said}"
         );

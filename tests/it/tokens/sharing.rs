@@ -76,5 +76,9 @@ async fn listens_at_once_and_fetches_without_being_asked() {
     assert_eq!(client::get(stage.admin(), "/livez").await.status, 200);
     let ready = client::get(stage.admin(), "/readyz").await;
     assert_eq!(ready.status, 503);
-    assert!(ready.text().contains("being fetched"), "{}", ready.text());
+    assert!(
+        ready.text().contains("has not arrived yet"),
+        "{}",
+        ready.text()
+    );
 }
