@@ -88,14 +88,25 @@ impl Instance {
         let records = paths.filter(|path| path.extension().is_some_and(|end| end == "json"));
         records.filter_map(|path| read(&path)).collect()
     }
+
+    /// Removes the record of a process that has ended without doing so.
+    pub(crate) fn forget(&self) {
+        if let Some(folder) = folder() {
+            remove(&folder.join(file_name(self.admin)), self.process_id);
+        }
+    }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        // Another process may have taken the address over.
-        if read(&self.0).is_some_and(|record| record.process_id == std::process::id()) {
-            let _ = fs::remove_file(&self.0);
-        }
+        remove(&self.0, std::process::id());
+    }
+}
+
+/// Removes the record of a process, unless another process has taken its address over.
+fn remove(path: &Path, process_id: u32) {
+    if read(path).is_some_and(|record| record.process_id == process_id) {
+        let _ = fs::remove_file(path);
     }
 }
 

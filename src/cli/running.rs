@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    io,
     net::{SocketAddr, TcpStream},
     process::ExitCode,
     time::Duration,
@@ -119,10 +120,16 @@ fn alive() -> Vec<Instance> {
     })
 }
 
-/// Whether something listens at the admin address, since a process that was killed leaves its
-/// record.
+/// Whether something listens at the admin address. A process that was killed leaves its record, which
+/// is removed.
 fn is_alive(instance: &Instance) -> bool {
-    TcpStream::connect_timeout(&instance.admin, TIMEOUT).is_ok()
+    let connected = TcpStream::connect_timeout(&instance.admin, TIMEOUT);
+    if let Err(error) = &connected
+        && error.kind() == io::ErrorKind::ConnectionRefused
+    {
+        instance.forget();
+    }
+    connected.is_ok()
 }
 
 /// Enters the folder of a running proxy, and says so. From now on, paths mean what they mean there.

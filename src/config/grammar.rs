@@ -282,14 +282,10 @@ mod tests {
 
     #[test]
     fn reads_addresses() {
-        for text in [
-            "127.0.0.1:0",
-            "[::1]:8080",
-            "0.0.0.0:80",
-            "unix:/run/x.sock",
-        ] {
+        for text in ["127.0.0.1:0", "[::1]:8080", "0.0.0.0:80"] {
             assert!(listen(text).is_ok(), "{text}");
         }
+        assert_eq!(listen("unix:/run/x.sock").is_ok(), cfg!(unix));
         let long = format!("unix:/{}", "x".repeat(120));
         for text in [
             "",

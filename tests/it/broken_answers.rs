@@ -129,6 +129,7 @@ async fn what_there_is_comes_and_then_the_connection_ends() {
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "Wine ends every connection in order")]
 async fn a_client_that_knows_no_end_but_the_connections_sees_it_reset() {
     for path in [SEARCH, READ] {
         let upstream = closing(answer("", None, TEXT)).await;

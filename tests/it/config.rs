@@ -41,9 +41,12 @@ fn load_flags(flags: &Overrides) -> Config {
 
 /// The `.toml` files of a folder; the current directory of a test is the package's.
 fn cases(folder: &str) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(Path::new("tests/it/config").join(folder))
+    // Joined by hand, so that the expected texts name the same path on every system.
+    let folder = format!("tests/it/config/{folder}");
+    let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
         .expect("the cases' folder")
-        .map(|entry| entry.expect("readable").path())
+        .map(|entry| entry.expect("readable").file_name())
+        .map(|name| PathBuf::from(format!("{folder}/{}", name.to_string_lossy())))
         .filter(|path| path.extension().is_some_and(|e| e == "toml"))
         .collect();
     paths.sort();
@@ -57,6 +60,7 @@ fn route<'c>(config: &'c Config, name: &str) -> &'c Route {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "the files name Unix sockets")]
 fn valid_files_are_accepted() {
     for path in cases("valid") {
         if let Err(errors) = load_file(&path) {
@@ -66,6 +70,7 @@ fn valid_files_are_accepted() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "the files name Unix sockets")]
 fn invalid_files_are_refused_with_exactly_this_text() {
     let update = std::env::var_os("UPDATE_EXPECT").is_some();
     for path in cases("invalid") {
@@ -171,6 +176,7 @@ fn kinds_and_audiences_follow_the_upstream() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "the files name Unix sockets")]
 fn every_key_of_a_full_file_arrives() {
     let config = load_file(Path::new("tests/it/config/valid/full.toml")).expect("valid");
     assert_eq!(config.listen.len(), 2);

@@ -368,6 +368,10 @@ async fn inspecting_proxy(authority: &Authority) -> (SocketAddr, JoinSet<()>) {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    windows,
+    ignore = "Wine 8 takes a missing issuer for an unknown revocation"
+)]
 async fn the_ca_of_a_proxy_that_inspects_tls_is_named() {
     let (server, _serving) = inspecting_proxy(&Authority::new()).await;
     let proxy = Scripted::start(move |_, mut conversation| async move {

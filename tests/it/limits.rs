@@ -236,6 +236,10 @@ async fn an_early_answer_of_the_service_arrives() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    not(target_os = "linux"),
+    ignore = "only Linux tells a client that has left from one that waits"
+)]
 async fn requests_past_the_limit_are_told_to_come_again() {
     let stage = Setup::new().with("limits", "requests = 1").start().await;
     let mut first = TcpStream::connect(stage.address())

@@ -176,6 +176,10 @@ async fn an_upstream_that_stops_reading_makes_the_client_stop() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    not(target_os = "linux"),
+    ignore = "only Linux tells a client that has left from one that waits"
+)]
 async fn a_client_that_leaves_cancels_the_request_at_the_upstream() {
     for http in [Http::Http1, Http::Http2] {
         let stage = Setup::new()

@@ -165,7 +165,7 @@ async fn its_user_reloads_it_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_record_left_behind_is_passed_over() {
+async fn a_record_left_behind_is_passed_over_and_removed() {
     let user = User::new();
     let emulator = emulator().await;
     let files = tempfile::tempdir().expect("a folder");
@@ -177,6 +177,7 @@ async fn a_record_left_behind_is_passed_over() {
     let ran = user.run("check").await;
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("there is no route"), "{}", ran.stderr);
+    assert_eq!(user.records(), 0, "it is removed");
 }
 
 #[tokio::test]
