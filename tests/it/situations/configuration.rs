@@ -120,6 +120,17 @@ const FILES: &[Row] = &[
         &["begins an escape sequence", "between single quotes"],
     ),
     row(
+        "22: a path of Windows whose escape sequences are valid",
+        "check",
+        "[network]\nca_file = \"C:\\temp\\new.pem\"\n",
+        2,
+        &[
+            "ahds-proxy.toml:2:",
+            "a `\\` begins an escape sequence such as `\\t`",
+            "between single quotes",
+        ],
+    ),
+    row(
         "23: a misspelt table",
         "check",
         "[route.fhir]\nupstream = \"$FHIR\"\n",
