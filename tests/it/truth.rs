@@ -8,8 +8,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::support::{Stage, client, process};
 
-/// Paths of routes and of services, and folders. Every other path of one word belongs to the admin address.
-const OTHER_PATHS: &[&str] = &["/dicom", "/fhir", "/metadata"];
+/// Paths of routes and of services, and an option of icacls. Every other path of one word belongs to the
+/// admin address.
+const OTHER_PATHS: &[&str] = &["/dicom", "/fhir", "/grant", "/metadata"];
 
 /// Features of the admin address that a text may name without their path.
 const FEATURES: &[(&str, &str)] = &[
