@@ -8,15 +8,15 @@ use toml::de::{DeTable, DeValue};
 
 use crate::support::{Stage, client, process};
 
-/// Paths of routes and of services, and an option of icacls. Every other path of one word belongs to the
-/// admin address.
-const OTHER_PATHS: &[&str] = &["/dicom", "/fhir", "/grant", "/metadata"];
+/// Paths of routes and of services, and folders. Every other path of one word belongs to the admin address.
+const OTHER_PATHS: &[&str] = &["/dicom", "/fhir", "/metadata"];
 
 /// Features of the admin address that a text may name without their path.
 const FEATURES: &[(&str, &str)] = &[
     ("metrics", "/metrics"),
     ("Prometheus", "/metrics"),
-    ("console", "/"),
+    // The window of a terminal is a console on Windows.
+    ("console page", "/"),
 ];
 
 /// The tables of the configuration, with those that there may be one day.
