@@ -18,7 +18,7 @@
 //! | 3 | `token`, `resource_manager` | the token cache: one fetch per key, renewal ahead of expiry; the services that a caller can see |
 //! | 2 | `credentials` | one file for each way to get a token |
 //! | 1 | `upstream`, `telemetry`, `rewrite` | connections to other hosts; logs; links in bodies and headers |
-//! | 0 | `config`, `clock`, `instance`, `x509` | values valid by construction; the wall clock; the record of a running process; certificates |
+//! | 0 | `config`, `clock`, `instance`, `shell`, `x509` | values valid by construction; the wall clock; the record of a running process; words of a command line; certificates |
 //!
 //! Public modules are those that the program, the tests, the benchmarks and the fuzz targets use.
 //! This crate is not a library for other projects.
@@ -35,6 +35,7 @@ mod proxy;
 mod resource_manager;
 pub mod rewrite;
 pub mod server;
+mod shell;
 mod telemetry;
 mod token;
 pub mod upstream;

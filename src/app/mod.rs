@@ -138,9 +138,24 @@ pub async fn run<E: fmt::Display>(
 }
 
 async fn second_stop(signals: &mut Signals) {
-    signals.ignore_stops(SAME_STOP).await;
-    tracing::debug!("the next stop signal ends the requests in flight");
-    signals.stop().await;
+    let time_left = signals.ignore_stops(SAME_STOP).await;
+    if time_left.is_none() {
+        tracing::debug!("the next stop signal ends the requests in flight");
+        signals.stop().await;
+    } else {
+        end_of(time_left).await;
+    }
+}
+
+/// Waits for a signal to stop. From now on, such signals no longer end the process by themselves.
+pub(crate) async fn stop_signal() {
+    match Signals::listen() {
+        Ok(mut signals) => {
+            signals.stop().await;
+        }
+        // The signals end the process, as they do without this call.
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// Waits until the system is about to end the process.

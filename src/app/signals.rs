@@ -48,15 +48,16 @@ impl Signals {
         }
     }
 
-    /// Waits for `time`, and drops the signals to stop that arrive in it.
-    pub(super) async fn ignore_stops(&mut self, time: Duration) {
+    /// Waits for `time`, and drops the signals to stop that arrive in it. Returns early if the system
+    /// is about to end the process.
+    pub(super) async fn ignore_stops(&mut self, time: Duration) -> TimeLeft {
         let mut end = pin!(tokio::time::sleep(time));
         loop {
             tokio::select! {
                 // First, since signals without a pause would keep the other branch ready.
                 biased;
-                () = &mut end => return,
-                _ = self.stop() => {}
+                () = &mut end => return None,
+                time_left = self.stop() => if time_left.is_some() { return time_left },
             }
         }
     }

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, Args as _, Parser, Subcommand, ValueEnum, ValueHint};
 
-use super::examples::CURL;
-use crate::config::Overrides;
+use crate::{config::Overrides, shell::CURL};
 
 /// The text below the flags.
 fn examples() -> String {

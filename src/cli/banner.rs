@@ -13,12 +13,13 @@ use jiff::{Timestamp, tz::TimeZone};
 use tokio::time::timeout;
 
 use super::{
-    examples::{CURL, base_url, curl_option, first_request, quoted},
+    examples::{base_url, curl_option, first_request},
     output::complain,
 };
 use crate::{
     app::Running,
     config::{Config, LogFormat, Route, RouteKind},
+    shell::{CURL, quoted},
     token::Source,
 };
 

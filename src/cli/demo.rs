@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::{
     args::DemoOptions,
     banner,
-    examples::{CURL, base_url, curl_option, quoted},
+    examples::{base_url, curl_option},
     output::{failed, logging, misused, print},
     running, runtime,
 };
@@ -20,6 +20,7 @@ use crate::{
         ResolveOverride, SecretRef, ServiceUrl, Tenant,
     },
     instance::Start,
+    shell::{CURL, quoted},
 };
 
 /// The environment variables that the demo uses: those for listeners and the log. A demo must not

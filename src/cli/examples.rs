@@ -1,6 +1,6 @@
 //! The local URLs and first requests that commands print, ready to be copied.
 
-use crate::{app::Running, config::RouteKind};
+use crate::{app::Running, config::RouteKind, shell};
 
 /// The start of the URLs that clients call.
 pub(super) fn base_url(running: &Running) -> String {
@@ -18,15 +18,6 @@ pub(super) fn base_url(running: &Running) -> String {
     }
 }
 
-/// The command that runs curl. PowerShell has a command of its own with the shorter name.
-pub(super) const CURL: &str = if cfg!(windows) { "curl.exe" } else { "curl" };
-
-/// A URL as a word of the shell, in which `?` and `&` stand for themselves.
-pub(super) fn quoted(url: &str) -> String {
-    let quote = if cfg!(windows) { '"' } else { '\'' };
-    format!("{quote}{url}{quote}")
-}
-
 /// The option with which curl reaches the proxy, if it listens on a Unix socket only.
 pub(super) fn curl_option(running: &Running) -> String {
     let path = running
@@ -35,7 +26,7 @@ pub(super) fn curl_option(running: &Running) -> String {
         .find_map(|address| address.strip_prefix("unix:"));
     match path {
         Some(path) if running.socket_addresses().is_empty() => {
-            format!(" --unix-socket '{}'", path.replace('\'', r"'\''"))
+            format!(" --unix-socket {}", shell::quoted(path))
         }
         _ => String::new(),
     }

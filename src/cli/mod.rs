@@ -123,7 +123,7 @@ fn complete_or_take_over(
     workspace: Option<String>,
 ) -> Result<Overrides, ExitCode> {
     if workspace.is_none()
-        && let Some(instance) = running::to_take_over(&with_default_file(flags.clone()))
+        && let Some(instance) = running::to_take_over(&with_default_file(flags.clone()))?
         && let Some((taken_over, workspace)) = taken_over(&instance.start, &flags)
     {
         running::enter(&instance).map_err(|error| output::failed(&error))?;

@@ -50,7 +50,7 @@ pub(super) fn admin(flags: &Overrides) -> Result<SocketAddr, ExitCode> {
     let is_named = flags.admin.is_some() || environment("AHDS_PROXY_ADMIN").is_some();
     if !is_named
         && config::config_file(flags, &environment).is_none()
-        && let Some(instance) = only()
+        && let Some(instance) = only()?
     {
         return Ok(instance.admin);
     }
@@ -64,34 +64,59 @@ pub(super) fn admin(flags: &Overrides) -> Result<SocketAddr, ExitCode> {
 }
 
 /// The proxy whose configuration a command takes over, since none is given to the command itself.
-pub(super) fn to_take_over(flags: &Overrides) -> Option<Instance> {
+pub(super) fn to_take_over(flags: &Overrides) -> Result<Option<Instance>, ExitCode> {
     let names_services = flags.fhir.is_some() || flags.dicom.is_some() || !flags.urls.is_empty();
     let has_variable = ["AHDS_PROXY_FHIR", "AHDS_PROXY_DICOM"]
         .into_iter()
         .any(|name| environment(name).is_some_and(|value| !value.is_empty()));
     let has_file = config::config_file(flags, &environment).is_some();
     if names_services || has_variable || has_file {
-        return None;
+        return Ok(None);
     }
     let Some(admin) = &flags.admin else {
         return only();
     };
-    let instance = Instance::at(admin.parse().ok()?)?;
-    is_alive(&instance).then_some(instance)
+    let instance = admin.parse().ok().and_then(Instance::at);
+    Ok(instance.filter(is_alive))
 }
 
 /// The running proxy at the default admin address, or the only one that runs.
-fn only() -> Option<Instance> {
-    let mut alive = Instance::all();
-    alive.retain(is_alive);
+fn only() -> Result<Option<Instance>, ExitCode> {
+    let mut alive = alive();
     let at_default = alive
         .iter()
         .position(|instance| instance.admin.port() == config::ADMIN_PORT);
-    match (at_default, alive.len()) {
-        (Some(index), _) => Some(alive.swap_remove(index)),
-        (None, 1) => alive.pop(),
-        _ => None,
+    if let Some(index) = at_default {
+        return Ok(Some(alive.swap_remove(index)));
     }
+    if alive.len() < 2 {
+        return Ok(alive.pop());
+    }
+    let mut addresses: Vec<String> = alive
+        .iter()
+        .map(|instance| instance.admin.to_string())
+        .collect();
+    addresses.sort();
+    Err(misused(
+        &format_args!("{} proxies run", addresses.len()),
+        &format!(
+            "name the admin address of one with --admin: {}",
+            addresses.join(", ")
+        ),
+    ))
+}
+
+/// The running proxies. All are tried at once, since Windows refuses a connection after two seconds
+/// only.
+fn alive() -> Vec<Instance> {
+    std::thread::scope(|scope| {
+        let tried: Vec<_> = Instance::all()
+            .into_iter()
+            .map(|instance| scope.spawn(move || is_alive(&instance).then_some(instance)))
+            .collect();
+        let tried = tried.into_iter();
+        tried.filter_map(|thread| thread.join().ok()?).collect()
+    })
 }
 
 /// Whether something listens at the admin address, since a process that was killed leaves its

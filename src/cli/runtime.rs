@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use tokio::runtime::Builder;
 
 use super::output::failed;
+use crate::app;
 
 const MORE_FILES: &str = if cfg!(unix) {
     "raise the limit on open files (ulimit -n)"
@@ -27,4 +28,15 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, ExitCode
     // A name that is still being resolved must not delay the end of the process.
     runtime.shutdown_background();
     Ok(result)
+}
+
+/// Runs the future of a command that ends by itself. Ctrl-C and SIGTERM drop it, so that the tools
+/// that it runs end with it.
+pub(super) fn run_to_end<T>(future: impl Future<Output = T>) -> Result<T, ExitCode> {
+    block_on(async {
+        tokio::select! {
+            result = future => Ok(result),
+            () = app::stop_signal() => Err(ExitCode::FAILURE),
+        }
+    })?
 }

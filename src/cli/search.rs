@@ -28,7 +28,7 @@ pub(super) struct Discovery {
 pub(super) fn search(flags: &Overrides, search: &Search) -> Result<Discovery, ExitCode> {
     let config = config::load_token_config(flags, &environment).map_err(|e| refused(&e))?;
     let name = credential_name(&config)?;
-    runtime::block_on(find(&config, &name, search))?
+    runtime::run_to_end(find(&config, &name, search))?
 }
 
 fn credential_name(config: &TokenConfig) -> Result<Arc<str>, ExitCode> {

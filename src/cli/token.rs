@@ -34,7 +34,7 @@ pub(super) fn token(
             &format!("the routes are: {}", names.join(", ")),
         ));
     };
-    let token = runtime::block_on(fetch(config, route))??;
+    let token = runtime::run_to_end(fetch(config, route))??;
     if token.expires_on <= SystemTime::now() {
         return Err(failed_with(
             "the token that was issued has already expired",

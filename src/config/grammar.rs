@@ -21,6 +21,12 @@ pub(super) fn listen(text: &str) -> Result<Listen, ValueError> {
             optional: false,
         });
     };
+    if cfg!(windows) {
+        return Err(ValueError::new(
+            "the proxy has no Unix sockets on Windows",
+            "write an address such as 127.0.0.1:8080",
+        ));
+    }
     if !path.starts_with('/') || path.ends_with('/') || path.chars().any(char::is_control) {
         return Err(ValueError::new(
             "the Unix socket has no absolute path",

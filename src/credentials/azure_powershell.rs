@@ -119,6 +119,7 @@ impl AzurePowerShell {
                 Ok(code) => account.refused(code, audience, ""),
                 Err(_) => account.failed(finished, by_hand),
             },
+            _ if finished.success => unreadable(),
             _ => account.failed(finished, by_hand),
         })
     }

@@ -23,27 +23,27 @@ pub(super) async fn find(program: &Path) -> Result<PathBuf, SubprocessError> {
 pub(super) fn find_now(program: &Path) -> Option<PathBuf> {
     if program.is_absolute() || program.components().count() != 1 {
         // Made absolute, since the program runs in another directory than this process.
-        return std::path::absolute(program).ok();
+        return in_folder(&std::path::absolute(program).ok()?);
     }
-    let names = file_names(program);
     let path = env::var_os("PATH")?;
     env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
-        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
-        .find(|program| is_program(program))
+        .find_map(|folder| in_folder(&folder.join(program)).filter(|path| is_program(path)))
 }
 
+/// The file that a path means.
 #[cfg(not(windows))]
-fn file_names(program: &Path) -> [PathBuf; 1] {
-    [program.to_owned()]
+fn in_folder(program: &Path) -> Option<PathBuf> {
+    Some(program.to_owned())
 }
 
-/// The names that cmd.exe would look for. A file without an extension may be a script for another
-/// shell, as that of az.
+/// The first of the files that cmd.exe would look for. A file without an extension may be a script for
+/// another shell, as that of az.
 #[cfg(windows)]
-fn file_names(program: &Path) -> Vec<PathBuf> {
+fn in_folder(program: &Path) -> Option<PathBuf> {
     let extensions = env::var("PATHEXT").unwrap_or_default();
-    names_with(program, &extensions)
+    let mut names = names_with(program, &extensions).into_iter();
+    names.find(|program| is_program(program))
 }
 
 /// The names of a program with the extensions of `PATHEXT`, in its order.
@@ -67,7 +67,12 @@ fn names_with(program: &Path, path_ext: &str) -> Vec<PathBuf> {
     if extensions.is_empty() {
         extensions = RUNNABLE.to_vec();
     }
-    let with = |extension: &str| PathBuf::from(format!("{}.{extension}", program.display()));
+    let with = |extension: &str| {
+        let mut name = program.as_os_str().to_owned();
+        name.push(".");
+        name.push(extension);
+        PathBuf::from(name)
+    };
     extensions.into_iter().map(with).collect()
 }
 

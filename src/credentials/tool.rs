@@ -19,7 +19,10 @@ use super::{
     requester::{Names, Requester},
     search_path,
 };
-use crate::config::{self, Audience};
+use crate::{
+    config::{self, Audience},
+    shell,
+};
 
 /// The renewal of tokens from tools. The tools return their cached token until five minutes before
 /// its expiry, so an earlier renewal would run them repeatedly for the same token.
@@ -33,20 +36,9 @@ fn command_line(program: &str, path: Option<&Path>, arguments: &[&str]) -> Strin
     let program = path.map_or_else(|| program.into(), Path::to_string_lossy);
     let words: Vec<String> = iter::once(&*program)
         .chain(arguments.iter().copied())
-        .map(quoted)
+        .map(shell::quoted)
         .collect();
     words.join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@\\".contains(&byte);
-    if !word.is_empty() && word.bytes().all(is_plain) {
-        word.to_owned()
-    } else if cfg!(windows) {
-        format!("\"{word}\"")
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 /// One tool, and its names in messages.
@@ -330,9 +322,11 @@ fn signal(status: ExitStatus) -> Option<i32> {
         .or_else(|| of_shell.filter(|signal| (1..32).contains(signal)))
 }
 
+/// The exception that ended a program, such as 0xC0000005 (NTSTATUS values, severity 3).
 #[cfg(not(unix))]
-fn signal(_: ExitStatus) -> Option<i32> {
-    None
+fn signal(status: ExitStatus) -> Option<i32> {
+    let code = status.code()?;
+    (code.cast_unsigned() >= 0xC000_0000).then_some(code)
 }
 
 #[cfg(test)]

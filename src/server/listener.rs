@@ -159,8 +159,9 @@ fn is_unsupported_family(reason: &io::Error) -> bool {
 }
 
 #[cfg(not(unix))]
-fn is_unsupported_family(_: &io::Error) -> bool {
-    false
+fn is_unsupported_family(reason: &io::Error) -> bool {
+    const WSAEAFNOSUPPORT: i32 = 10_047;
+    reason.raw_os_error() == Some(WSAEAFNOSUPPORT)
 }
 
 impl Listener {

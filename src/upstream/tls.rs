@@ -3,7 +3,7 @@
 use std::{cell::RefCell, sync::Arc};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName, UnixTime},
@@ -58,11 +58,11 @@ impl ServerCertVerifier for NotingVerifier {
         let verified =
             self.0
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        if verified.is_err() {
+        verified.map_err(|error| {
             let certificate = end_entity.clone().into_owned();
             let _ = REFUSED.try_with(|refused| refused.replace(Some(certificate)));
-        }
-        verified
+            named(error)
+        })
     }
 
     fn verify_tls12_signature(
@@ -90,6 +90,25 @@ impl ServerCertVerifier for NotingVerifier {
     }
 }
 
+/// The kind of a fault of which the verifier of Windows states the number only.
+fn named(error: Error) -> Error {
+    let Error::InvalidCertificate(CertificateError::Other(OtherError(fault))) = &error else {
+        return error;
+    };
+    let text = fault.to_string();
+    let number = text
+        .rsplit_once("(os error ")
+        .and_then(|(_, number)| number.strip_suffix(')')?.parse::<i32>().ok());
+    let kind = match number.map(i32::cast_unsigned) {
+        // CERT_E_CHAINING: the server sends no CA, and none of the system has signed its certificate.
+        Some(0x800B_010A) => CertificateError::UnknownIssuer,
+        // TRUST_E_CERT_SIGNATURE
+        Some(0x8009_6004) => CertificateError::BadSignature,
+        _ => return error,
+    };
+    Error::InvalidCertificate(kind)
+}
+
 /// A copy of `config` that offers `version`. Copies share their session tickets.
 pub(super) fn offering(config: &ClientConfig, version: HttpVersion) -> Arc<ClientConfig> {
     let mut config = config.clone();
@@ -103,4 +122,39 @@ pub(super) fn offering(config: &ClientConfig, version: HttpVersion) -> Arc<Clien
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn faults_that_windows_numbers_have_names() {
+        let other = |text: &str| {
+            let fault = Arc::new(io::Error::other(text.to_owned()));
+            Error::InvalidCertificate(CertificateError::Other(OtherError(fault)))
+        };
+        let named = |text: &str| match named(other(text)) {
+            Error::InvalidCertificate(kind) => kind,
+            error => panic!("{error}"),
+        };
+        let chaining = "A certificate chain could not be built. (os error -2146762486)";
+        assert_eq!(named(chaining), CertificateError::UnknownIssuer);
+        let signature = named("OS Error -2146869244 (FormatMessageW) (os error -2146869244)");
+        assert_eq!(signature, CertificateError::BadSignature);
+        for unknown in [
+            "",
+            "(os error )",
+            "(os error 5)",
+            "-2146762486",
+            "(os error -2146762486",
+        ] {
+            assert!(
+                matches!(named(unknown), CertificateError::Other(_)),
+                "{unknown}"
+            );
+        }
+    }
 }

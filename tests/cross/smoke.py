@@ -216,8 +216,8 @@ def the_demo_serves_reloads_and_drains(scenario: Scenario) -> None:
 
 def a_unix_socket_is_refused(scenario: Scenario) -> None:
     windows = Windows(scenario)
-    refused = windows.run("demo", "--listen", "unix:/tmp/proxy.sock", expected=1)
-    check("Unix sockets are not supported on this system" in refused.stderr, refused.stderr)
+    refused = windows.run("check", "--fhir", FHIR, "--listen", "unix:/tmp/proxy.sock", expected=2)
+    check("the proxy has no Unix sockets on Windows" in refused.stderr, refused.stderr)
 
 
 CASES: Sequence[Callable[[Scenario], None]] = (

@@ -19,7 +19,7 @@ const FLOORS: &[(u32, &[&str])] = &[
     (3, &["token", "resource_manager"]),
     (2, &["credentials"]),
     (1, &["upstream", "telemetry", "rewrite"]),
-    (0, &["config", "clock", "instance", "x509"]),
+    (0, &["config", "clock", "instance", "shell", "x509"]),
 ];
 
 /// The files of `src`, with the module each belongs to.

@@ -299,6 +299,20 @@ async fn a_person_at_a_terminal_chooses() {
     assert_eq!(written.matches("\nupstream").count(), 2, "{written}");
 }
 
+#[tokio::test]
+async fn a_person_who_leaves_the_question_writes_nothing() {
+    let scene = Scene::new(many()).await;
+    let (_shown, end) = terminal::open();
+    let mut command = scene.command("init --output ahds-proxy.toml");
+    command.stdin(Stdio::from(end));
+    let mut init = Process::start(command);
+    init.until_stderr(|text| text.contains("Choose services").then_some(()))
+        .await;
+    init.signal(rustix::process::Signal::INT);
+    assert_eq!(init.ended().await.code(), Some(1), "{}", init.stderr());
+    assert!(!scene.path("ahds-proxy.toml").exists());
+}
+
 /// A change of the services, what is printed of it, and the remedy.
 type Refusing = (fn(&mut Service), &'static str, &'static str);
 

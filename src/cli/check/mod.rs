@@ -34,7 +34,7 @@ pub(super) fn check(
     if !is_online {
         // With `--online`, the check of each route reports the problems of its key.
         loaded = match loaded {
-            Ok(config) => runtime::block_on(with_keys_that_fit(config))?,
+            Ok(config) => runtime::run_to_end(with_keys_that_fit(config))?,
             errors => errors,
         };
     }

@@ -34,7 +34,7 @@ pub(super) fn check(config: &Config, output: CheckOutput) -> Result<ExitCode, Ex
         Event::Found(finding) => note(finding),
         Event::Waiting(error) => complain(&error),
     };
-    if let Err(error) = runtime::block_on(check::run(config, &Clock::default(), &mut tell))? {
+    if let Err(error) = runtime::run_to_end(check::run(config, &Clock::default(), &mut tell))? {
         note(Finding {
             route: None,
             check: Check::Configuration,

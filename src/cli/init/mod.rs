@@ -13,13 +13,15 @@ use std::{
 use super::{
     args::InitOptions,
     complaint,
-    examples::{CURL, first_request, quoted},
+    examples::first_request,
     output::{complain, environment, failed, failed_with, misused, print},
+    runtime,
     search::{self, Discovery},
 };
 use crate::{
     config::{self, Overrides, RouteKind},
     resource_manager::{Access, Search, Service, roles},
+    shell::{CURL, quoted},
 };
 
 /// The file that ahds-proxy reads by itself in its working directory.
@@ -131,12 +133,10 @@ fn choose(services: &[Service], all: bool) -> Result<Vec<&Service>, ExitCode> {
     loop {
         let question = choice::question(services);
         let _ = write!(io::stderr().lock(), "{question}");
-        let mut line = String::new();
-        let read = io::stdin().read_line(&mut line);
-        if !matches!(read, Ok(1..)) {
+        let Some(line) = runtime::run_to_end(read_line())? else {
             complain(&"");
             return Err(failed(&"no service was chosen, so no file was written"));
-        }
+        };
         match choice::read(&line, services) {
             Ok(chosen) if chosen.is_empty() => {
                 return Err(failed(&"no service was chosen, so no file was written"));
@@ -145,6 +145,16 @@ fn choose(services: &[Service], all: bool) -> Result<Vec<&Service>, ExitCode> {
             Err(why) => complain(&why),
         }
     }
+}
+
+/// A line from the terminal; `None` at its end. Ctrl-C must reach the caller while it waits.
+async fn read_line() -> Option<String> {
+    let read = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        let length = io::stdin().read_line(&mut line).ok()?;
+        (length > 0).then_some(line)
+    });
+    read.await.ok()?
 }
 
 /// Says on stderr how a service will fail, and the remedy.
@@ -245,7 +255,7 @@ fn next(output: &Path, chosen: &[&Service]) -> String {
     let config = if output == Path::new(DEFAULT_OUTPUT) {
         String::new()
     } else {
-        format!(" --config {}", output.display())
+        format!(" --config {}", quoted(&output.to_string_lossy()))
     };
     let routes = document::route_names(chosen);
     let patients = chosen

@@ -110,6 +110,27 @@ async fn az_ends_with_the_proxy() {
 }
 
 #[tokio::test]
+async fn az_ends_with_a_command_that_is_stopped() {
+    let emulator = Emulator::start(Options::default()).await.expect("started");
+    let files = tempfile::tempdir().expect("a folder");
+    for line in ["token fhir", "check --online"] {
+        for signal in [Signal::INT, Signal::TERM] {
+            let fake = FakeAz::new(&emulator, STUBBORN);
+            let config = write_config(&emulator, &files, &fake.lines(""));
+            let mut command = process::run(&config);
+            command.args(line.split(' '));
+            let mut process = Process::start(command);
+            until("az runs", || pids(&fake).len() == 2).await;
+            process.signal(signal);
+            assert_eq!(process.ended().await.code(), Some(1), "{line}");
+            for pid in pids(&fake) {
+                until("az and its child are gone", || !exists(&pid)).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn az_inherits_neither_sockets_nor_files() {
     let emulator = Emulator::start(Options::default()).await.expect("started");
     let fake = FakeAz::new(&emulator, "ls -l /proc/self/fd >\"$D/fds\"; answer");

@@ -179,6 +179,30 @@ async fn a_record_left_behind_is_passed_over() {
     assert!(ran.stderr.contains("there is no route"), "{}", ran.stderr);
 }
 
+#[tokio::test]
+async fn several_proxies_are_named() {
+    let user = User::new();
+    let emulator = emulator().await;
+    let files = tempfile::tempdir().expect("a folder");
+    write_config(&emulator, &files, &[]);
+    let (_first, one) = user.serve(&files).await;
+    let (_second, other) = user.serve(&files).await;
+    for line in ["status", "reload", "check", "token fhir"] {
+        let ran = user.run(line).await;
+        assert_eq!(ran.code, Some(2), "{line}: {}", ran.stderr);
+        for named in [
+            "2 proxies run",
+            "--admin",
+            &one.to_string(),
+            &other.to_string(),
+        ] {
+            assert!(ran.stderr.contains(named), "{line}: {}", ran.stderr);
+        }
+        let ran = user.run(&format!("{line} --admin {other}")).await;
+        assert_eq!(ran.code, Some(0), "{line}: {}", ran.stderr);
+    }
+}
+
 const DEMO: &str = "demo --listen 127.0.0.1:0 --admin 127.0.0.1:0";
 
 #[tokio::test]

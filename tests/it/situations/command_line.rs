@@ -114,7 +114,7 @@ async fn the_demo_on_a_unix_socket() {
     let ends = |text: &str| text.contains("Stop with").then(|| text.to_owned());
     let invitation = demo.until_stdout(ends).await;
     let curl = format!(
-        "curl --unix-socket '{}' http://localhost/fhir/Patient\n",
+        "curl --unix-socket {} http://localhost/fhir/Patient\n",
         path.display()
     );
     assert!(invitation.contains(&curl), "68: {invitation}");
