@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::warnings::warnings;
+use super::warnings::{RELOAD, warnings};
 use crate::{config::Config, upstream::Connections};
 
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -45,8 +45,8 @@ pub(super) async fn read_again<E: fmt::Display>(
     };
     let late = |_| {
         format!(
-            "its files could not be read within {} s; check that their file system responds, then send \
-             SIGHUP again",
+            "its files could not be read within {} s; check that their file system responds, then \
+             {RELOAD}",
             TIME_LIMIT.as_secs()
         )
     };

@@ -9,7 +9,7 @@ use std::{
 use crate::{config::Config, credentials, x509::Certificate};
 
 /// The command that makes a running process read the file again.
-const RELOAD: &str = if cfg!(unix) {
+pub(super) const RELOAD: &str = if cfg!(unix) {
     "send SIGHUP"
 } else {
     "run: ahds-proxy reload"

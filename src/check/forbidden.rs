@@ -57,12 +57,14 @@ pub(super) fn to_the_caller(seen: &str, caller: &Caller<'_>) -> Outcome {
             } else {
                 format!(" Replace OBJECT-ID with the object id of {who}.")
             };
+            let assign = if cfg!(windows) {
+                assign_in_two_steps(&resource, reader, assignee)
+            } else {
+                assign_in_one_step(&resource, reader, assignee)
+            };
             format!(
                 "Assign the role \"{reader}\", or \"{writer}\" to write as well, in the service's \
-                 subscription. It takes effect within ten minutes.{hint} Run: ID=\"$({})\"; az role \
-                 assignment create --role \"{reader}\" --assignee {assignee} --scope \
-                 \"${{ID:?{NOT_FOUND}}}\"",
-                resource.id_command(),
+                 subscription. It takes effect within ten minutes.{hint} {assign}"
             )
         }
         None => {
@@ -76,4 +78,45 @@ pub(super) fn to_the_caller(seen: &str, caller: &Caller<'_>) -> Outcome {
         format!("{seen}: {who} has no role that allows this request"),
         remedy,
     )
+}
+
+/// For shells like that of POSIX.
+fn assign_in_one_step(resource: &Resource, role: &str, assignee: &str) -> String {
+    let id = resource.id_command();
+    let assign = assign(role, assignee, &format!("\"${{ID:?{NOT_FOUND}}}\""));
+    format!("Run: ID=\"$({id})\"; {assign}")
+}
+
+/// For PowerShell and cmd.exe.
+fn assign_in_two_steps(resource: &Resource, role: &str, assignee: &str) -> String {
+    let first = resource.id_first();
+    format!("{first} {}", assign(role, assignee, "ID"))
+}
+
+/// The command that assigns a role for the resource of this id.
+fn assign(role: &str, assignee: &str, id: &str) -> String {
+    format!("az role assignment create --role \"{role}\" --assignee {assignee} --scope {id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{RouteKind, ServiceUrl};
+
+    #[test]
+    fn the_shells_of_windows_know_both_steps() {
+        let url = ServiceUrl::parse("https://ws-fhir.fhir.azurehealthcareapis.com").expect("a URL");
+        let resource = Resource::of(&url, RouteKind::Fhir).expect("a resource");
+        let steps = assign_in_two_steps(&resource, "FHIR Data Reader", "5e77ab1e");
+        let expected = "az role assignment create --role \"FHIR Data Reader\" --assignee 5e77ab1e \
+                        --scope ID";
+        assert!(steps.ends_with(expected), "{steps}");
+        assert!(
+            steps.contains("`az resource list --resource-type"),
+            "{steps}"
+        );
+        for of_posix in ["$", ";", "ID="] {
+            assert!(!steps.contains(of_posix), "{of_posix}: {steps}");
+        }
+    }
 }

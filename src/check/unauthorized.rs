@@ -169,10 +169,7 @@ fn wrong_audience(challenge: &Challenge, caller: &Caller<'_>) -> Explained {
     let set =
         format!("Set `audience` in [routes.{name}] to the service's own audience, byte for byte");
     let remedy = match Resource::of(&route.upstream, route.kind) {
-        Some(resource) => format!(
-            "{first}{set}. This command prints it: {}",
-            resource.audience_command()
-        ),
+        Some(resource) => format!("{first}{set}. {}", resource.audience_command("it")),
         None => format!("{first}{set}. The service's owner knows it."),
     };
     Some((
@@ -186,9 +183,8 @@ fn otherwise(challenge: &Challenge, caller: &Caller<'_>) -> (String, String) {
         || "Ask the service's owner which authority and audience it trusts.".to_owned(),
         |resource| {
             format!(
-                "Compare authority and audience with those of the service. This command prints them: \
-                 {}",
-                resource.audience_command()
+                "Compare authority and audience with those of the service. {}",
+                resource.audience_command("them")
             )
         },
     );

@@ -5,13 +5,16 @@ use std::path::PathBuf;
 
 use clap::{Arg, Args as _, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::config::Overrides;
+use crate::{config::Overrides, shell::CURL};
 
-const EXAMPLES: &str = "\
+/// The text below the flags.
+fn examples() -> String {
+    format!(
+        "\
 First steps, after `az login`:
   ahds-proxy init
   ahds-proxy
-  curl http://localhost:8080/fhir/Patient
+  {CURL} http://localhost:8080/fhir/Patient
 
 Without a file, if you know the URL of your service:
   ahds-proxy https://WS-FHIR.fhir.azurehealthcareapis.com
@@ -21,14 +24,16 @@ Flags override environment variables, which override the configuration file.
 Exit codes:
   0  done
   1  failed while running
-  2  bad usage or bad configuration; every problem is listed";
+  2  bad usage or bad configuration; every problem is listed"
+    )
+}
 
 /// Authenticating reverse proxy for Azure Health Data Services.
 ///
 /// Serves your FHIR and DICOM services on localhost and adds the bearer token, so that tools
 /// without Azure sign-in can call them.
 #[derive(Debug, Parser)]
-#[command(name = "ahds-proxy", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "ahds-proxy", version, after_help = examples(), max_term_width = 100)]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) settings: Settings,
@@ -88,7 +93,7 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: StatusOutput,
     },
-    /// Make a running proxy reload its configuration, as SIGHUP does
+    /// Make a running proxy read its configuration again, without a restart
     Reload,
     /// Check whether a running proxy is ready; exit with 0 if it is, else with 1
     Healthcheck,

@@ -26,6 +26,7 @@ pub(super) fn argument(argument: &str) -> Option<&'static str> {
              TENANT`"
         }
         "logout" => "sign out with `az logout`",
+        "stop" if cfg!(windows) => "stop a running proxy with Ctrl-C in its window",
         "stop" => "stop a running proxy with Ctrl-C or SIGTERM",
         "validate" | "test" | "doctor" => {
             "the command is `ahds-proxy check` or `ahds-proxy check --online`"
@@ -83,16 +84,26 @@ pub(super) fn of_error(error: &clap::Error) -> Option<&'static str> {
 pub(super) fn variables() -> Vec<String> {
     let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     set.filter_map(|name| {
-        let is_unknown = name.starts_with("AHDS") && !VARIABLES.contains(&&*name);
-        let distances = VARIABLES.map(|known| (strsim::osa_distance(&name, known), known));
-        let (distance, meant) = distances.into_iter().min()?;
-        (is_unknown && distance <= 3).then(|| {
-            format!(
-                "the variable {name} is set, but ahds-proxy does not read it; did you mean {meant}?"
-            )
-        })
+        let meant = meant(&name, cfg!(windows))?;
+        Some(format!(
+            "the variable {name} is set, but ahds-proxy does not read it; did you mean {meant}?"
+        ))
     })
     .collect()
+}
+
+/// The variable that a similar name probably stands for. Systems differ in whether the case of a
+/// name counts.
+fn meant(name: &str, ignores_case: bool) -> Option<&'static str> {
+    let name = if ignores_case {
+        name.to_ascii_uppercase()
+    } else {
+        name.to_owned()
+    };
+    let is_unknown = name.starts_with("AHDS") && !VARIABLES.contains(&&*name);
+    let distances = VARIABLES.map(|known| (strsim::osa_distance(&name, known), known));
+    let (distance, meant) = distances.into_iter().min()?;
+    (is_unknown && distance <= 3).then_some(meant)
 }
 
 #[cfg(test)]
@@ -106,6 +117,21 @@ mod tests {
     fn a_hint_never_stands_before_a_flag_that_exists() {
         for word in ["--fhir", "--dicom", "--verbose", "--port", "https://h"] {
             assert_eq!(argument(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn the_case_of_a_variable_counts_where_it_does_for_the_system() {
+        const FHIR: Option<&str> = Some("AHDS_PROXY_FHIR");
+        for (name, where_it_counts, elsewhere) in [
+            ("AHDS_PROXY_FHIR", None, None),
+            ("AHDS_PROXY_Fhir", FHIR, None),
+            ("AHDS_PROXY_FIHR", FHIR, FHIR),
+            ("ahds_proxy_fihr", None, FHIR),
+            ("PATH", None, None),
+        ] {
+            assert_eq!(meant(name, false), where_it_counts, "{name}");
+            assert_eq!(meant(name, true), elsewhere, "{name}");
         }
     }
 

@@ -7,6 +7,12 @@ use tokio::runtime::Builder;
 use super::output::failed;
 use crate::app;
 
+const MORE_FILES: &str = if cfg!(unix) {
+    "raise the limit on open files (ulimit -n)"
+} else {
+    "end other programs, and start ahds-proxy again"
+};
+
 /// Runs a future on this thread. One thread serves all requests, which costs a tenth to a fifth
 /// less per request than several threads that pass work to each other.
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, ExitCode> {
@@ -15,7 +21,7 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, ExitCode
         .build()
         .map_err(|error| {
             failed(&format_args!(
-                "cannot create an event queue: {error}; raise the limit on open files (ulimit -n)"
+                "cannot create an event queue: {error}; {MORE_FILES}"
             ))
         })?;
     let result = runtime.block_on(future);

@@ -8,7 +8,10 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
-use super::files::{self, Links};
+use super::{
+    encoding,
+    files::{self, Links},
+};
 
 pub(super) const READABLE: &str = "write the path of a PEM file that this process may read; a relative one starts at the \
                         configuration file's folder";
@@ -40,6 +43,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable
             READABLE.to_owned(),
         )
     })?;
+    if cfg!(windows) && encoding::is_utf16(&bytes) {
+        let remedy = encoding::TO_UTF_8.to_owned();
+        return Err(unusable(&"is text in UTF-16, not PEM", remedy));
+    }
     if let Some((format, command)) = other_format(&bytes, path) {
         return Err(unusable(
             &format_args!("is {format}, not PEM"),
@@ -85,12 +92,18 @@ pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable
 fn other_format(bytes: &[u8], path: &Path) -> Option<(&'static str, String)> {
     let path = path.to_string_lossy();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
-    let quote = if path.bytes().all(is_plain) { "" } else { "'" };
+    let quote = if path.bytes().all(is_plain) {
+        ""
+    } else if cfg!(windows) {
+        "\""
+    } else {
+        "'"
+    };
     let openssl = |arguments| {
         format!("openssl {arguments} -in {quote}{path}{quote} -out {quote}{path}.pem{quote}")
     };
     let holds = |part: &[u8]| memchr::memmem::find(bytes, part).is_some();
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+    if encoding::is_utf16(bytes) {
         let command =
             format!("iconv -f UTF-16 -t UTF-8 -o {quote}{path}.pem{quote} {quote}{path}{quote}");
         return Some(("text in UTF-16", command));

@@ -6,6 +6,7 @@
 
 mod certificates;
 mod credentials;
+pub mod encoding;
 mod error;
 mod exposure;
 mod file;

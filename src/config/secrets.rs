@@ -8,6 +8,10 @@ use super::{
     walk::Item,
 };
 
+/// The remedy for a path in which a `\` begins an escape sequence.
+pub(super) const PATH_OF_WINDOWS: &str = "write a Windows path between single quotes, such as 'C:\\certs\\ca.pem', or with `/` in place of \
+     `\\`";
+
 /// A secret of one line: `{ env = "NAME" }` or `{ file = "PATH" }`.
 pub(super) fn secret(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
     let value = reference(item, report)?;
@@ -91,22 +95,33 @@ fn variable(text: &str) -> Result<String, ValueError> {
 
 /// A path. A relative one is resolved against the folder of the configuration file.
 pub(super) fn path(item: &Item<'_>, report: &mut Report) -> Option<PathBuf> {
-    let text = item.parse(report, |text| {
-        if text.contains("-----BEGIN") {
-            return Err(ValueError::new(
-                "the value is a key or certificate itself",
-                "put it into a file and write the file's path",
-            ));
-        }
-        if text.is_empty() || text.chars().any(char::is_control) {
-            return Err(ValueError::new(
-                "the path is empty or contains a control character",
-                "write the path of a file",
-            ));
-        }
-        Ok(text.to_owned())
-    })?;
-    Some(report.resolve_path(&text))
+    item.parse(report, check_path)?;
+    let text = item.str(report)?;
+    Some(report.resolve_path(text))
+}
+
+/// Refuses a text that is not a path.
+pub(super) fn check_path(text: &str) -> Result<(), ValueError> {
+    if text.contains("-----BEGIN") {
+        return Err(ValueError::new(
+            "the value is a key or certificate itself",
+            "put it into a file and write the file's path",
+        ));
+    }
+    if text.is_empty() {
+        return Err(ValueError::new(
+            "the path is empty",
+            "write the path of a file",
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(ValueError::new(
+            "the path contains a control character: between double quotes, a `\\` begins an escape \
+             sequence such as `\\t`",
+            PATH_OF_WINDOWS,
+        ));
+    }
+    Ok(())
 }
 
 /// A program: a bare name that is searched on PATH, or a path.

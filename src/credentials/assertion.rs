@@ -23,6 +23,14 @@ use super::CredentialError;
 /// The form's `client_assertion_type` (RFC 7523, section 2.2).
 pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+const DECRYPT: &str = if cfg!(unix) {
+    "Decrypt it into a file that only this user may read. Run: (umask 077; openssl pkey -in \
+     encrypted.pem -out key.pem)"
+} else {
+    "Decrypt it in a folder that only this user may read. Run: openssl pkey -in encrypted.pem -out \
+     key.pem"
+};
+
 /// The algorithm that signs an assertion (RFC 7518, section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Algorithm {
@@ -82,8 +90,7 @@ impl SigningKey {
         if pem.contains("BEGIN ENCRYPTED PRIVATE KEY") || pem.contains("Proc-Type: 4,ENCRYPTED") {
             return Err(CredentialError::needs_action(
                 format!("the private key in {place} is encrypted"),
-                "Decrypt it into a file that only this user may read. Run: (umask 077; openssl pkey \
-                 -in encrypted.pem -out key.pem)",
+                DECRYPT,
             ));
         }
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| {

@@ -48,7 +48,11 @@ pub(super) static AZ: Tool = Tool {
                 "JSONDecodeError",
             ],
             reason: Reason::NeedsAction,
-            message: "az cannot read its own files in ~/.azure (AZURE_CONFIG_DIR)",
+            message: if cfg!(windows) {
+                "az cannot read its own files in %USERPROFILE%\\.azure (AZURE_CONFIG_DIR)"
+            } else {
+                "az cannot read its own files in ~/.azure (AZURE_CONFIG_DIR)"
+            },
             remedy: Some("Remove them with `az account clear`, and sign in again. {sign in}"),
         },
         Failure {

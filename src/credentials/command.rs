@@ -13,7 +13,7 @@ use super::{
     search_path,
     tool::{self, Printed},
 };
-use crate::config::{self, Audience};
+use crate::config::{self, Audience, encoding};
 
 /// The variable that names the audience of the token to the program.
 const AUDIENCE_VARIABLE: &str = "AHDS_PROXY_AUDIENCE";
@@ -69,7 +69,7 @@ impl Command {
             CredentialError::needs_action(
                 format!("{} {problem}", self.name()),
                 "Run it by hand to see its output. It must print a token alone on one line, or the \
-                 JSON of `az account get-access-token`, on stdout.",
+                 JSON of `az account get-access-token`, on stdout in UTF-8.",
             )
         })?;
         Ok(AccessToken {
@@ -113,7 +113,11 @@ impl Command {
 }
 
 fn read(stdout: &[u8], now: SystemTime) -> Printed {
-    let text = str::from_utf8(stdout).map_err(|_| "printed something that is not text")?;
+    if encoding::is_utf16(stdout) {
+        return Err("printed text in UTF-16, not in UTF-8");
+    }
+    let text = encoding::without_mark(stdout);
+    let text = str::from_utf8(text).map_err(|_| "printed something that is not text")?;
     let text = text.trim();
     if text.is_empty() {
         return Err("printed nothing");
@@ -164,6 +168,26 @@ mod tests {
         assert_eq!(lifetime(&format!(r#"{{"accessToken":"{jwt}"}}"#)), 17);
         let both = format!(r#"{{"accessToken":"{jwt}","expires_on":18}}"#);
         assert_eq!(lifetime(&both), 18);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_token() {
+        for text in [
+            "\u{feff}t",
+            "\u{feff}t\r\n",
+            "\u{feff}{\"accessToken\":\"t\"}",
+        ] {
+            let (token, _) = read(text.as_bytes(), NOW).expect("a token");
+            assert_eq!(token.expose_secret(), "t", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_the_encoding_that_is_not_text() {
+        for text in [b"\xff\xfet\0", b"\xfe\xff\0t"] {
+            let problem = read(text, NOW).expect_err("refused");
+            assert_eq!(problem, "printed text in UTF-16, not in UTF-8");
+        }
     }
 
     #[test]

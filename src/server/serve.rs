@@ -17,6 +17,12 @@ use crate::telemetry::LogLimit;
 /// The pause after `accept` failed for lack of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+const TOO_MANY: &str = if cfg!(unix) {
+    "Allow the process more file descriptors (ulimit -n, LimitNOFILE=), or lower limits.connections."
+} else {
+    "End other programs, or lower limits.connections."
+};
+
 /// Accepts connections until `stop` turns true. Requests in flight then have `drain` to finish, and
 /// those that remain are cut off.
 pub async fn serve<H: Handler>(
@@ -59,7 +65,7 @@ pub async fn serve<H: Handler>(
             Err(error) => {
                 if let Some(suppressed) = log_limit.allow() {
                     tracing::warn!(
-                        remedy = "Allow the process more file descriptors (ulimit -n, LimitNOFILE=), or lower limits.connections.",
+                        remedy = TOO_MANY,
                         more_since_last = (suppressed > 0).then_some(suppressed),
                         "cannot accept a connection: {error}"
                     );

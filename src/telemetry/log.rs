@@ -23,6 +23,12 @@ use super::{
 };
 use crate::config::{Log, LogFormat};
 
+const MORE_THREADS: &str = if cfg!(unix) {
+    "raise the limit on processes (ulimit -u)"
+} else {
+    "end other programs, and start ahds-proxy again"
+};
+
 /// The reason why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LogError {
@@ -35,7 +41,7 @@ pub(crate) enum LogError {
     #[error("logging is already set up: {0}")]
     Twice(#[from] TryInitError),
     /// The thread that writes the lines could not be started.
-    #[error("cannot start a thread for the log: {0}; raise the limit on processes (ulimit -u)")]
+    #[error("cannot start a thread for the log: {0}; {remedy}", remedy = MORE_THREADS)]
     Thread(io::Error),
 }
 

@@ -15,7 +15,8 @@ const OTHER_PATHS: &[&str] = &["/dicom", "/fhir", "/metadata"];
 const FEATURES: &[(&str, &str)] = &[
     ("metrics", "/metrics"),
     ("Prometheus", "/metrics"),
-    ("console", "/"),
+    // The window of a terminal is a console on Windows.
+    ("console page", "/"),
 ];
 
 /// The tables of the configuration, with those that there may be one day.

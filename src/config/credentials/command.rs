@@ -9,7 +9,7 @@ use super::{
 use crate::config::{
     keys::{Keys, Value},
     report::{At, Report},
-    secrets::program_path,
+    secrets::{check_path, program_path},
     walk::{Item, Table},
 };
 
@@ -48,14 +48,14 @@ impl Keys for Command {
 /// Reads `argv`, which has at least a program.
 fn argv(item: &Item<'_>, report: &mut Report) -> Option<Vec<String>> {
     let argv = item.list(report, |text| Ok(text.to_owned()))?;
-    let argv: Vec<_> = argv.into_iter().map(|at| at.value).collect();
-    if argv.first().is_none_or(String::is_empty) {
+    let Some(program) = argv.first().filter(|program| !program.value.is_empty()) else {
         report.refuse(
             item.place,
             format!("`{}` names no program", item.key),
-            "write the program and its arguments: [\"/usr/bin/token\", \"--raw\"]",
+            "write the program and its arguments: [\"get-token\", \"--raw\"]",
         );
         return None;
-    }
-    Some(argv)
+    };
+    report.accept(program.place, &item.key, check_path(&program.value))?;
+    Some(argv.into_iter().map(|at| at.value).collect())
 }

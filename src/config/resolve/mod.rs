@@ -33,6 +33,7 @@ pub use self::{
 use super::{
     Config, ConfigErrors, Network, Security, TokenConfig, certificates,
     credentials::{self as credential_kinds, KINDS},
+    encoding::is_utf16,
     file::{File, NetworkTable},
     files::{self, Links},
     keys::Keys as _,
@@ -132,6 +133,14 @@ fn read_file(
     report: &mut Report,
 ) -> File {
     match read(path) {
+        Ok(bytes) if is_utf16(&bytes) => report.refuse(
+            place,
+            format!(
+                "the configuration file {} is in UTF-16, as `>` of Windows PowerShell writes it",
+                path.display()
+            ),
+            "save it as UTF-8; `ahds-proxy init --output FILE` writes a file in UTF-8",
+        ),
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => return read_text(path, &text, report),
             Err(_) => report.refuse(
@@ -154,6 +163,10 @@ fn read_file(
 
 fn remedy_of_unreadable(path: &Path, reason: &io::Error) -> String {
     match reason.kind() {
+        io::ErrorKind::PermissionDenied if cfg!(windows) => format!(
+            "let the user who runs ahds-proxy read the file: icacls \"{}\" /grant USER:R",
+            path.display()
+        ),
         io::ErrorKind::PermissionDenied => format!(
             "run ahds-proxy as the owner of the file, or ask the owner to run `chmod o+r {}`; \
              ahds-proxy must also be able to enter the folders above the file",

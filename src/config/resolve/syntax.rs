@@ -4,13 +4,14 @@
 
 use std::ops::Range;
 
+use crate::config::secrets::PATH_OF_WINDOWS;
+
 /// The usual mistakes: a part of the parser's message, the cause, and the remedy.
 const MISTAKES: [(&[&str], &str, &str); 6] = [
     (
         &["escape", "unicode"],
         "a `\\` between double quotes begins an escape sequence",
-        "write a Windows path between single quotes, such as 'C:\\certs\\ca.pem', or with `/` in place \
-         of `\\`",
+        PATH_OF_WINDOWS,
     ),
     (
         &["must be quoted"],

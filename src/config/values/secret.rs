@@ -7,9 +7,10 @@ use std::{
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::config::files::{self, Links};
-
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+use crate::config::{
+    encoding,
+    files::{self, Links},
+};
 
 /// A reference to a secret: `{ env = "NAME" }` or `{ file = "PATH" }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,12 +112,16 @@ fn unreadable(path: &Path, reason: io::Error) -> SecretRefError {
 
 fn read_file(path: &Path) -> io::Result<String> {
     let bytes = files::read(path, Links::Follow)?;
-    // Windows' editors put a byte order mark before the text.
-    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    let text = encoding::without_mark(&bytes);
     String::from_utf8(text.to_vec()).map_err(|_| {
-        let problem = "it is not UTF-8; convert a .pfx file with `openssl pkcs12 -in app.pfx -out \
-                       app.pem -nodes`, a key in DER with `openssl pkey -inform DER -in app.der -out \
-                       app.pem`, text in UTF-16 with `iconv -f UTF-16 -t UTF-8`";
+        let problem = if encoding::is_utf16(&bytes) {
+            format!("it is in UTF-16, not in UTF-8; {}", encoding::TO_UTF_8)
+        } else {
+            "it is not UTF-8; save a text as UTF-8, convert a .pfx file with `openssl pkcs12 -in \
+             app.pfx -out app.pem -nodes`, and a key in DER with `openssl pkey -inform DER -in app.der \
+             -out app.pem`"
+                .to_owned()
+        };
         io::Error::new(io::ErrorKind::InvalidData, problem)
     })
 }
@@ -195,6 +200,25 @@ mod tests {
             reference.read_now(&no_variables),
             Err(SecretRefError::File { .. })
         ));
+    }
+
+    #[test]
+    fn says_how_to_convert_another_encoding() {
+        for (content, parts) in [
+            (&b"\xff\xfes\0"[..], ["it is in UTF-16", encoding::TO_UTF_8]),
+            (b"\xfe\xff\0s", ["it is in UTF-16", encoding::TO_UTF_8]),
+            (
+                b"0\x82\x04",
+                ["it is not UTF-8", "openssl pkey -inform DER"],
+            ),
+        ] {
+            let (_file, reference) = file(content);
+            let error = reference.read_now(&no_variables).expect_err("refused");
+            let error = error.to_string();
+            for part in parts {
+                assert!(error.contains(part), "no {part:?} in {error}");
+            }
+        }
     }
 
     #[test]

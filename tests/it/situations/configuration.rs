@@ -120,6 +120,17 @@ const FILES: &[Row] = &[
         &["begins an escape sequence", "between single quotes"],
     ),
     row(
+        "22: a path of Windows whose escape sequences are valid",
+        "check",
+        "[network]\nca_file = \"C:\\temp\\new.pem\"\n",
+        2,
+        &[
+            "ahds-proxy.toml:2:",
+            "a `\\` begins an escape sequence such as `\\t`",
+            "between single quotes",
+        ],
+    ),
+    row(
         "23: a misspelt table",
         "check",
         "[route.fhir]\nupstream = \"$FHIR\"\n",
@@ -178,19 +189,34 @@ fn a_file_that_cannot_be_used() {
     check(FILES);
 }
 
-/// UTF-16 is not text that a row can have.
+/// A row can only have text in UTF-8.
 #[test]
 fn a_file_of_another_encoding() {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("ahds-proxy.toml"), [0xff, 0xfe, b'[', 0]).expect("written");
-    let row = row(
-        "19: UTF-16",
-        "check",
-        "",
-        2,
-        &["is not UTF-8", "save it as UTF-8"],
-    );
-    check_in(&folder, &row, &[]);
+    for (name, content, expected) in [
+        (
+            "19: UTF-16",
+            &b"\xff\xfe[\0"[..],
+            &[
+                "is in UTF-16, as `>` of Windows PowerShell writes it",
+                "save it as UTF-8",
+                "`ahds-proxy init --output FILE`",
+            ][..],
+        ),
+        (
+            "19: UTF-16, big end first",
+            b"\xfe\xff\0[",
+            &["is in UTF-16", "save it as UTF-8"],
+        ),
+        (
+            "19: Latin-1",
+            b"# \xe4\n",
+            &["is not UTF-8", "save it as UTF-8"],
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("ahds-proxy.toml"), content).expect("written");
+        check_in(&folder, &row(name, "check", "", 2, expected), &[]);
+    }
 }
 
 #[test]
