@@ -23,27 +23,31 @@ pub(super) async fn find(program: &Path) -> Result<PathBuf, SubprocessError> {
 pub(super) fn find_now(program: &Path) -> Option<PathBuf> {
     if program.is_absolute() || program.components().count() != 1 {
         // Made absolute, since the program runs in another directory than this process.
-        return in_folder(&std::path::absolute(program).ok()?);
+        let names = file_names(&std::path::absolute(program).ok()?);
+        // Windows starts a file that is not there by cmd.exe, whose failure would pass for the tool's.
+        return names
+            .into_iter()
+            .find(|name| cfg!(unix) || is_program(name));
     }
+    let names = file_names(program);
     let path = env::var_os("PATH")?;
     env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
-        .find_map(|folder| in_folder(&folder.join(program)).filter(|path| is_program(path)))
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
+        .find(|program| is_program(program))
 }
 
-/// The file that a path means.
 #[cfg(not(windows))]
-fn in_folder(program: &Path) -> Option<PathBuf> {
-    Some(program.to_owned())
+fn file_names(program: &Path) -> [PathBuf; 1] {
+    [program.to_owned()]
 }
 
-/// The first of the files that cmd.exe would look for. A file without an extension may be a script for
-/// another shell, as that of az.
+/// The names that cmd.exe would look for. A file without an extension may be a script for another
+/// shell, as that of az.
 #[cfg(windows)]
-fn in_folder(program: &Path) -> Option<PathBuf> {
+fn file_names(program: &Path) -> Vec<PathBuf> {
     let extensions = env::var("PATHEXT").unwrap_or_default();
-    let mut names = names_with(program, &extensions).into_iter();
-    names.find(|program| is_program(program))
+    names_with(program, &extensions)
 }
 
 /// The names of a program with the extensions of `PATHEXT`, in its order.

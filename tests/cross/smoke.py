@@ -84,6 +84,9 @@ class Windows:
     def run(self, *arguments: str, expected: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.scenario.run([WINE, PROXY, *arguments], self.environment | environment, expected=expected)
 
+    def wait_for_the_end_of_az(self) -> None:
+        wait_for("end of az and of its child", lambda: not running(self.tools / "python.exe"))
+
     def token(self) -> str:
         return self.run("token", "fhir", "--output", "raw").stdout.strip()
 
@@ -109,6 +112,21 @@ def az_is_found_by_pathext_and_never_in_the_working_directory(scenario: Scenario
     equal(windows.token(), "stub-token", "the token")
     equal(windows.received()[:2], ["account", "get-access-token"], "the arguments")
     check(not (scenario.directory / "rogue").exists(), "a program of the working directory ran")
+
+
+def a_path_to_az_follows_pathext(scenario: Scenario) -> None:
+    windows = Windows(scenario)
+    windows.install_batch("az.cmd")
+    (windows.tools / "az").write_text("#!/bin/sh\nexit 1\n")
+    windows.prints(az_output("stub-token", expires_on=in_an_hour()))
+    path = windows_path(windows.tools / "az")
+    for written in (path, path + ".cmd", path.replace("\\", "/")):
+        windows.configure(f"azure-cli]\npath = '{written}'\n")
+        equal(windows.token(), "stub-token", f"the token of {written}")
+    for missing in ("nothing.cmd", "nothing.exe", "nothing"):
+        windows.configure(f"azure-cli]\npath = '{windows_path(windows.tools / missing)}'\n")
+        said = windows.run("token", "fhir", expected=1).stderr
+        check("there is no program" in said and missing in said, said)
 
 
 def arguments_arrive_as_they_are(scenario: Scenario) -> None:
@@ -155,7 +173,25 @@ def a_tool_that_takes_too_long_ends_with_its_children(scenario: Scenario) -> Non
     done = windows.run("token", "fhir", expected=1, STUB_HANGS="1")
     check("gave no token within 5 s and was ended" in done.stderr, done.stderr)
     check(windows.arguments.exists(), "the tool did not run")
-    wait_for("end of the tool and of its child", lambda: not running(windows.tools / "python.exe"))
+    windows.wait_for_the_end_of_az()
+
+
+def ctrl_c_ends_the_tools_of_a_command(scenario: Scenario) -> None:
+    windows = Windows(scenario)
+    windows.install_batch("az.cmd")
+    windows.configure("azure-cli]\n")
+    environment = windows.environment | {"STUB_HANGS": "1"}
+    process = scenario.start("token", [WINE, CONSOLE, PROXY, "token", "fhir"], environment, subprocess.PIPE)
+    process.await_value("tool", lambda: len(running(windows.tools / "python.exe")) == 2)
+    press_ctrl_c(process)
+    equal(process.child.wait(30), 1, "the exit code after Ctrl-C")
+    windows.wait_for_the_end_of_az()
+
+
+def press_ctrl_c(process: Process) -> None:
+    assert process.child.stdin
+    process.child.stdin.write(b"\n")
+    process.child.stdin.flush()
 
 
 def running(program: Path) -> list[int]:
@@ -204,9 +240,7 @@ def the_demo_serves_reloads_and_drains(scenario: Scenario) -> None:
     check("fhir" in windows.run("status", "--admin", admin).stdout, "status names no route")
     windows.run("reload", "--admin", admin)
     process.await_value("reload", lambda: "configuration reloaded" in process.errors())
-    assert process.child.stdin
-    process.child.stdin.write(b"\n")
-    process.child.stdin.flush()
+    press_ctrl_c(process)
     equal(process.child.wait(30), 0, "the exit code after Ctrl-C")
     check(" stopped" in process.errors() and "stopped at once" not in process.errors(), "it did not drain")
     check(not accepts(port), "the port is still open")
@@ -222,10 +256,12 @@ def a_unix_socket_is_refused(scenario: Scenario) -> None:
 
 CASES: Sequence[Callable[[Scenario], None]] = (
     az_is_found_by_pathext_and_never_in_the_working_directory,
+    a_path_to_az_follows_pathext,
     arguments_arrive_as_they_are,
     a_local_expiry_is_read_in_the_time_zone_of_the_system,
     azd_and_powershell_are_found,
     a_tool_that_takes_too_long_ends_with_its_children,
+    ctrl_c_ends_the_tools_of_a_command,
     the_configuration_is_found_in_appdata,
     the_demo_serves_reloads_and_drains,
     a_unix_socket_is_refused,
