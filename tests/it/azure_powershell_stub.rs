@@ -205,14 +205,17 @@ const FAILURES: &[(&str, Reason, &[&str])] = &[
         Reason::NeedsAction,
         &["did not print a token"],
     ),
-    ("SECRET-OUTPUT", Reason::Transient, &["PowerShell failed"]),
+    (
+        "SECRET-OUTPUT",
+        Reason::NeedsAction,
+        &["did not print a token"],
+    ),
     (
         "",
-        Reason::Transient,
+        Reason::NeedsAction,
         &[
-            "PowerShell failed",
+            "did not print a token",
             "Get-AzAccessToken -ResourceUrl https://",
-            "Connect-AzAccount",
         ],
     ),
 ];
@@ -230,6 +233,23 @@ async fn each_failure_of_stub_pwsh_says_what_to_run_and_hides_what_it_printed() 
         assert!(!error.contains("SECRET-OUTPUT"), "{error}");
         assert!(!error.contains("az login"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_stub_pwsh_that_ends_with_a_failure_may_lack_a_sign_in() {
+    let error = token("echo SECRET-OUTPUT >&2; exit 1")
+        .await
+        .expect_err("no token");
+    assert_eq!(error.reason, Reason::Transient);
+    let error = error.to_string();
+    for text in [
+        "PowerShell failed",
+        "Get-AzAccessToken -ResourceUrl https://",
+        "Connect-AzAccount",
+    ] {
+        assert!(error.contains(text), "{text} in {error}");
+    }
+    assert!(!error.contains("SECRET-OUTPUT"), "{error}");
 }
 
 #[tokio::test]
