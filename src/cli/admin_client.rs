@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::ExitCode,
     time::Duration,
 };
 
@@ -11,11 +12,23 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
+use super::output::failed_with;
 use crate::instance;
 
 /// The remedy if nothing responds.
 pub(super) const NOT_RUNNING: &str =
     "Start the proxy with `ahds-proxy`, or set its admin address with --admin.";
+
+/// The failure of a command whose response the proxy does not send.
+pub(super) fn not_the_proxy(admin: SocketAddr, response: &Response) -> ExitCode {
+    failed_with(
+        &format!(
+            "the program at {admin} is not an ahds-proxy of this version (status {})",
+            response.status.as_u16()
+        ),
+        "Set the admin address of the proxy with --admin, or restart the proxy.",
+    )
+}
 
 /// A response, whose body is text.
 #[derive(Debug)]

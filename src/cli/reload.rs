@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 
 use super::{
     admin_client,
-    output::{complain, failed, failed_with},
+    output::{complain, failed_with},
     runtime,
 };
 use crate::instance::Instance;
@@ -29,7 +29,8 @@ pub(super) fn reload(admin: SocketAddr) -> Result<ExitCode, ExitCode> {
     };
     let secret = Some(&*instance.secret);
     let asked = admin_client::send(admin, Method::POST, "/reload", secret, TIMEOUT);
-    let response = runtime::block_on(asked)?.map_err(|error| failed(&error))?;
+    let response = runtime::block_on(asked)?
+        .map_err(|error| failed_with(&error, admin_client::NOT_RUNNING))?;
     match response.status {
         StatusCode::OK => {
             complain(&response.body.trim_end());
@@ -42,10 +43,6 @@ pub(super) fn reload(admin: SocketAddr) -> Result<ExitCode, ExitCode> {
             ),
             "Correct the configuration, test it with `ahds-proxy check`, and reload again.",
         )),
-        status => Err(failed(&format_args!(
-            "{admin} responded with {}: {}",
-            status.as_u16(),
-            response.body.trim_end()
-        ))),
+        _ => Err(admin_client::not_the_proxy(admin, &response)),
     }
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::{
     admin_client,
     args::StatusOutput,
-    output::{failed, failed_with, print},
+    output::{failed_with, print},
     runtime,
 };
 
@@ -58,21 +58,13 @@ pub(super) fn status(admin: SocketAddr, output: StatusOutput) -> Result<ExitCode
     let response = runtime::block_on(asked)?
         .map_err(|error| failed_with(&error, admin_client::NOT_RUNNING))?;
     if response.status != StatusCode::OK {
-        return Err(failed(&format_args!(
-            "{admin} responded with {}: {}",
-            response.status.as_u16(),
-            response.body.trim_end()
-        )));
+        return Err(admin_client::not_the_proxy(admin, &response));
     }
     if output == StatusOutput::Json {
         return Ok(print(&format!("{}\n", response.body)));
     }
-    let status: Status = serde_json::from_str(&response.body).map_err(|_| {
-        failed_with(
-            &format!("the program at {admin} is not an ahds-proxy of this version"),
-            "Set the admin address of the proxy with --admin, or restart the proxy.",
-        )
-    })?;
+    let status: Status = serde_json::from_str(&response.body)
+        .map_err(|_| admin_client::not_the_proxy(admin, &response))?;
     Ok(print(&text(&status, SystemTime::now())))
 }
 

@@ -8,6 +8,7 @@ use super::emulator;
 use crate::support::{
     client,
     process::{self, Process, Ran},
+    scripted::Scripted,
     write_config,
 };
 
@@ -201,6 +202,25 @@ async fn several_proxies_are_named() {
         }
         let ran = user.run(&format!("{line} --admin {other}")).await;
         assert_eq!(ran.code, Some(0), "{line}: {}", ran.stderr);
+    }
+}
+
+#[tokio::test]
+async fn another_program_at_the_admin_address_is_told_from_the_proxy() {
+    let user = User::new();
+    for response in [
+        "HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\nabsent",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+    ] {
+        let other = Scripted::answering(response).await;
+        let ran = user
+            .run(&format!("status --admin {}", other.address()))
+            .await;
+        assert_eq!(ran.code, Some(1));
+        assert_eq!(ran.stdout, "");
+        for part in ["is not an ahds-proxy of this version", "--admin"] {
+            assert!(ran.stderr.contains(part), "{}", ran.stderr);
+        }
     }
 }
 
