@@ -89,9 +89,12 @@ impl Instance {
         records.filter_map(|path| read(&path)).collect()
     }
 
-    /// Removes the record of a process that has ended without doing so.
+    /// Removes the record of a process that has ended without doing so. A home folder of Linux may be
+    /// shared with other machines, on which the process may run.
     pub(crate) fn forget(&self) {
-        if let Some(folder) = folder() {
+        let is_of_this_machine =
+            !cfg!(target_os = "linux") || env::var_os("XDG_RUNTIME_DIR").is_some();
+        if is_of_this_machine && let Some(folder) = folder() {
             remove(&folder.join(file_name(self.admin)), self.process_id);
         }
     }

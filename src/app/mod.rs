@@ -83,8 +83,8 @@ pub struct Running {
 /// send their signal to every process of a group.
 const SAME_STOP: Duration = Duration::from_millis(500);
 
-/// Serves until SIGTERM or SIGINT, then drains. A later signal ends the drain at once. On SIGHUP,
-/// `reload` reads the configuration again. Calls `started` once every address is bound.
+/// Serves until a signal to stop, then drains. A later signal ends the drain at once. On SIGHUP, and
+/// for `ahds-proxy reload`, `reload` reads the configuration again. Calls `started` once every address is bound.
 pub async fn run<E: fmt::Display>(
     config: &Config,
     reload: impl Reload<E>,
@@ -147,11 +147,12 @@ async fn second_stop(signals: &mut Signals) {
     }
 }
 
-/// Waits for a signal to stop. From now on, such signals no longer end the process by themselves.
+/// Waits for a signal that would end the process. From now on, none of them does so by itself.
 pub(crate) async fn stop_signal() {
     match Signals::listen() {
+        // A command that does not serve has nothing to reload: SIGHUP tells it that its terminal is gone.
         Ok(mut signals) => {
-            signals.stop().await;
+            signals.next().await;
         }
         // The signals end the process, as they do without this call.
         Err(_) => std::future::pending().await,
@@ -166,6 +167,13 @@ async fn end_of(time_left: TimeLeft) {
     }
 }
 
+/// The signals to stop that a person sends.
+const STOP: &str = if cfg!(windows) {
+    "Ctrl-C"
+} else {
+    "Ctrl-C or SIGTERM"
+};
+
 fn say_what_is_awaited(requests: usize, drain: Duration) {
     let drain_s = drain.as_secs_f32();
     if requests == 0 {
@@ -175,7 +183,7 @@ fn say_what_is_awaited(requests: usize, drain: Duration) {
     tracing::info!(
         requests,
         drain_s,
-        "stopping once the requests in flight have finished; a second Ctrl-C or SIGTERM ends them"
+        "stopping once the requests in flight have finished; a second {STOP} ends them"
     );
 }
 

@@ -1,4 +1,5 @@
-//! The signals that stop the process, and SIGHUP, which reloads the configuration.
+//! The signals that stop the process, events of the console among them, and SIGHUP, which reloads the
+//! configuration.
 
 use std::{io, pin::pin, time::Duration};
 
@@ -99,7 +100,7 @@ impl Signals {
 
     /// Waits for the next signal.
     pub(super) async fn next(&mut self) -> Action {
-        /// Windows ends the process five seconds after the last three of these signals
+        /// Windows ends the process five seconds after `close`, `logoff` and `shutdown`
         /// (`HandlerRoutine`, Remarks: the table of timeouts). The rest is for the log.
         const BEFORE_THE_END: Duration = Duration::from_secs(4);
 

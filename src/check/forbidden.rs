@@ -90,7 +90,7 @@ fn assign_in_one_step(resource: &Resource, role: &str, assignee: &str) -> String
 /// For PowerShell and cmd.exe.
 fn assign_in_two_steps(resource: &Resource, role: &str, assignee: &str) -> String {
     let first = resource.id_first();
-    format!("{first} {}", assign(role, assignee, "ID"))
+    format!("{first} {}", assign(role, assignee, "RESOURCE-ID"))
 }
 
 /// The command that assigns a role for the resource of this id.
@@ -109,7 +109,7 @@ mod tests {
         let resource = Resource::of(&url, RouteKind::Fhir).expect("a resource");
         let steps = assign_in_two_steps(&resource, "FHIR Data Reader", "5e77ab1e");
         let expected = "az role assignment create --role \"FHIR Data Reader\" --assignee 5e77ab1e \
-                        --scope ID";
+                        --scope RESOURCE-ID";
         assert!(steps.ends_with(expected), "{steps}");
         assert!(
             steps.contains("`az resource list --resource-type"),

@@ -19,8 +19,17 @@ use crate::instance;
 pub(super) const NOT_RUNNING: &str =
     "Start the proxy with `ahds-proxy`, or set its admin address with --admin.";
 
-/// The failure of a command whose response the proxy does not send.
-pub(super) fn not_the_proxy(admin: SocketAddr, response: &Response) -> ExitCode {
+/// The error for a response that the command cannot use.
+pub(super) fn unexpected(admin: SocketAddr, response: &Response) -> ExitCode {
+    if [StatusCode::FORBIDDEN, StatusCode::MISDIRECTED_REQUEST].contains(&response.status) {
+        return failed_with(
+            &format!(
+                "the proxy at {admin} refuses this command (status {})",
+                response.status.as_u16()
+            ),
+            "Run it on the machine of the proxy and as its user. If you do, restart the proxy.",
+        );
+    }
     failed_with(
         &format!(
             "the program at {admin} is not an ahds-proxy of this version (status {})",
@@ -58,7 +67,7 @@ pub(super) async fn send(
 }
 
 /// The address to call. A listener on all addresses is called on loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -1,4 +1,4 @@
-//! `ahds-proxy reload`: has a running proxy read its configuration again, as SIGHUP does.
+//! `ahds-proxy reload`: makes a running proxy read its configuration again, as SIGHUP does.
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
@@ -43,6 +43,6 @@ pub(super) fn reload(admin: SocketAddr) -> Result<ExitCode, ExitCode> {
             ),
             "Correct the configuration, test it with `ahds-proxy check`, and reload again.",
         )),
-        _ => Err(admin_client::not_the_proxy(admin, &response)),
+        _ => Err(admin_client::unexpected(admin, &response)),
     }
 }

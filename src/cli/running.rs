@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    admin_client::reachable,
     near_miss,
     output::{complain, environment, misused, refused},
 };
@@ -18,7 +19,8 @@ use crate::{
     instance::{Instance, Record, Start},
 };
 
-const TIMEOUT: Duration = Duration::from_secs(1);
+/// The time to connect to a proxy. Windows refuses a connection after two seconds only.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How this process was started, for its record.
 pub(super) fn own_start() -> Option<Start> {
@@ -107,8 +109,7 @@ fn only() -> Result<Option<Instance>, ExitCode> {
     ))
 }
 
-/// The running proxies. All are tried at once, since Windows refuses a connection after two seconds
-/// only.
+/// The running proxies. All are tried at once, since each may take [`TIMEOUT`].
 fn alive() -> Vec<Instance> {
     std::thread::scope(|scope| {
         let tried: Vec<_> = Instance::all()
@@ -123,7 +124,7 @@ fn alive() -> Vec<Instance> {
 /// Whether something listens at the admin address. A process that was killed leaves its record, which
 /// is removed.
 fn is_alive(instance: &Instance) -> bool {
-    let connected = TcpStream::connect_timeout(&instance.admin, TIMEOUT);
+    let connected = TcpStream::connect_timeout(&reachable(instance.admin), TIMEOUT);
     if let Err(error) = &connected
         && error.kind() == io::ErrorKind::ConnectionRefused
     {

@@ -58,13 +58,13 @@ pub(super) fn status(admin: SocketAddr, output: StatusOutput) -> Result<ExitCode
     let response = runtime::block_on(asked)?
         .map_err(|error| failed_with(&error, admin_client::NOT_RUNNING))?;
     if response.status != StatusCode::OK {
-        return Err(admin_client::not_the_proxy(admin, &response));
+        return Err(admin_client::unexpected(admin, &response));
     }
     if output == StatusOutput::Json {
         return Ok(print(&format!("{}\n", response.body)));
     }
     let status: Status = serde_json::from_str(&response.body)
-        .map_err(|_| admin_client::not_the_proxy(admin, &response))?;
+        .map_err(|_| admin_client::unexpected(admin, &response))?;
     Ok(print(&text(&status, SystemTime::now())))
 }
 

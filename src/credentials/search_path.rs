@@ -18,8 +18,8 @@ pub(super) async fn find(program: &Path) -> Result<PathBuf, SubprocessError> {
     found.ok_or_else(|| SubprocessError::NotFound(program.to_owned()))
 }
 
-/// A path as it is, a bare name in the absolute folders of PATH. Relative ones are passed over, so
-/// that the directory a user happens to stand in is never searched.
+/// Makes a path absolute, and searches a bare name in the absolute folders of PATH. Windows completes
+/// both by PATHEXT. Relative folders are skipped, so that the working directory is never searched.
 pub(super) fn find_now(program: &Path) -> Option<PathBuf> {
     if program.is_absolute() || program.components().count() != 1 {
         // Made absolute, since the program runs in another directory than this process.
@@ -106,7 +106,7 @@ mod tests {
         let usual = ".COM;.EXE;.BAT;.CMD;.VBS;.JS;.MSC";
         assert_eq!(names("az", usual), ["az.COM", "az.EXE", "az.BAT", "az.CMD"]);
         assert_eq!(names("az", ".CMD;.EXE"), ["az.CMD", "az.EXE"]);
-        // A dot in a name does not begin an extension.
+        // `.2` is not an extension of programs.
         assert_eq!(names("tool-1.2", ".EXE"), ["tool-1.2.EXE"]);
         assert_eq!(names("az.cmd", ".EXE"), ["az.cmd"]);
         assert_eq!(names("azd.Exe", ""), ["azd.Exe"]);

@@ -326,7 +326,9 @@ fn signal(status: ExitStatus) -> Option<i32> {
 #[cfg(not(unix))]
 fn signal(status: ExitStatus) -> Option<i32> {
     let code = status.code()?;
-    (code.cast_unsigned() >= 0xC000_0000).then_some(code)
+    (0xC000_0000..0xD000_0000)
+        .contains(&code.cast_unsigned())
+        .then_some(code)
 }
 
 #[cfg(test)]

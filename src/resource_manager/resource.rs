@@ -50,30 +50,33 @@ impl Resource {
         format!("az resource list --resource-type {kind} --query \"[?name=='{name}'].id\" -o tsv")
     }
 
-    /// The start of a remedy with two commands, of which the second contains `ID`. The shells of
+    /// The start of a remedy with two commands, of which the second contains `RESOURCE-ID`. The shells of
     /// Windows have no common way to put the output of one command into another.
     pub(crate) fn id_first(&self) -> String {
         let id = self.id_command();
         format!(
             "First run `{id}`. If it prints nothing, choose the service's subscription with `az \
-             account set --subscription NAME` and repeat it. Then replace ID by what it prints, and \
-             run:"
+             account set --subscription NAME` and repeat it. Then replace RESOURCE-ID with its \
+             output, and run:"
         )
     }
 
-    /// The sentences with the command that prints `what`: authority and audience of the resource's
+    /// The sentences with the command that prints `subject`: authority and audience of the resource's
     /// tokens.
-    pub(crate) fn audience_command(&self, what: &str) -> String {
+    pub(crate) fn audience_command(&self, subject: &str) -> String {
         let show = |id: &str| {
             format!("az resource show --ids {id} --query properties.authenticationConfiguration")
         };
         if cfg!(windows) {
             let first = self.id_first();
-            format!("Two commands print {what}. {first} {}", show("ID"))
+            format!(
+                "Two commands print {subject}. {first} {}",
+                show("RESOURCE-ID")
+            )
         } else {
             let id = self.id_command();
             let command = show(&format!("\"$({id})\""));
-            format!("This command prints {what}: {command}")
+            format!("This command prints {subject}: {command}")
         }
     }
 }

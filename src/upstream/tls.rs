@@ -90,7 +90,7 @@ impl ServerCertVerifier for NotingVerifier {
     }
 }
 
-/// The kind of a fault of which the verifier of Windows states the number only.
+/// Names a fault for which the verifier of Windows gives only a number, as a part of its text.
 fn named(error: Error) -> Error {
     let Error::InvalidCertificate(CertificateError::Other(OtherError(fault))) = &error else {
         return error;

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
@@ -145,9 +146,9 @@ def a_local_expiry_is_read_in_the_time_zone_of_the_system(scenario: Scenario) ->
     windows = Windows(scenario)
     windows.install_batch("az.cmd")
     windows.configure("azure-cli]")
-    local = datetime.now().astimezone() + timedelta(hours=1)
+    local = datetime.now(ZoneInfo("America/New_York")) + timedelta(hours=1)
     windows.prints(az_output("stub-token", expiresOn=local.strftime("%Y-%m-%d %H:%M:%S.%f")))
-    said = json.loads(windows.run("token", "fhir", "--output", "json").stdout)
+    said = json.loads(windows.run("token", "fhir", "--output", "json", TZ="America/New_York").stdout)
     check(abs(int(said["expires_on"]) - local.timestamp()) < 2, f"{local}: {said['expires_on']}")
 
 
@@ -214,7 +215,7 @@ def the_configuration_is_found_in_appdata(scenario: Scenario) -> None:
     check("there is no route" in windows.run("check", expected=2).stderr, "a configuration was found before")
     [appdata] = PREFIX.glob(f"drive_c/users/{os.environ.get('USER', 'root')}/AppData/Roaming")
     folder = appdata / "ahds-proxy"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     scenario.cleanup.callback(shutil.rmtree, folder)
     (folder / "config.toml").write_text(f"[routes.fhir]\nupstream = '{FHIR}'\n[credentials.default.azure-cli]\n")
     check(FHIR in windows.run("check").stdout, "the file was not read")

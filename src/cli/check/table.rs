@@ -46,8 +46,8 @@ impl Table {
         let mut row = format!("{route:width$}  {:CHECK_WIDTH$}  ", finding.check.as_str());
         // Writing into a String cannot fail.
         let _ = if self.in_color {
-            let colour = colour(finding.outcome.status);
-            write!(row, "\u{1b}[{colour}m{status:STATUS_WIDTH$}\u{1b}[0m")
+            let color = color_of(finding.outcome.status);
+            write!(row, "\u{1b}[{color}m{status:STATUS_WIDTH$}\u{1b}[0m")
         } else {
             write!(row, "{status:STATUS_WIDTH$}")
         };
@@ -60,7 +60,7 @@ impl Table {
     }
 }
 
-fn colour(status: Status) -> u8 {
+fn color_of(status: Status) -> u8 {
     match status {
         Status::Ok => 32,
         Status::Failed => 31,
@@ -113,10 +113,10 @@ fhir   dns            failed   a\\u{1b}[31m\\nb
 ";
         assert_eq!(table.head() + &row, expected);
         table.in_color = true;
-        let coloured = table.row(&finding(Status::Ok, None));
+        let colored = table.row(&finding(Status::Ok, None));
         assert!(
-            coloured.contains("\u{1b}[32mok     \u{1b}[0m  a\\u{1b}"),
-            "{coloured:?}"
+            colored.contains("\u{1b}[32mok     \u{1b}[0m  a\\u{1b}"),
+            "{colored:?}"
         );
     }
 }

@@ -42,10 +42,7 @@ fn origins(item: &Item<'_>, report: &mut Report) -> Option<Vec<At<String>>> {
 
 fn caller_secret(item: &Item<'_>, report: &mut Report) -> Option<()> {
     secrets::secret(item, report)?;
-    item.not_yet(
-        report,
-        "remove it, and keep the listener on loopback or a Unix socket",
-    )
+    item.not_yet(report, "remove it, and keep the listener on loopback")
 }
 
 fn same_user(item: &Item<'_>, report: &mut Report) -> Option<()> {
@@ -54,6 +51,10 @@ fn same_user(item: &Item<'_>, report: &mut Report) -> Option<()> {
     }
     item.not_yet(
         report,
-        "remove it, and listen on a Unix socket in a folder of your own",
+        if cfg!(windows) {
+            "remove it, and require client certificates where other users can reach the listener"
+        } else {
+            "remove it, and listen on a Unix socket in a folder of your own"
+        },
     )
 }

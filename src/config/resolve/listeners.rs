@@ -83,7 +83,7 @@ pub(super) fn resolve(
             "`security.allow_remote`: other machines could use your token without authentication",
             "require client certificates: tls = { certificate = \"server.pem\", key = \"server.key\", \
              client_ca = \"clients.pem\" } below [security]; or remove `allow_remote`, listen on \
-             loopback or a Unix socket, and put a gateway in front that authenticates callers",
+             loopback, and put a gateway in front that authenticates callers",
         );
     }
     if !security.allow_remote.is_refused()

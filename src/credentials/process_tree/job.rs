@@ -18,8 +18,8 @@ pub(in super::super) struct ProcessTree {
 impl ProcessTree {
     /// Starts a program. Blocks on the file system.
     pub(in super::super) fn start(command: Command) -> io::Result<Self> {
-        // In a console of its own, so that Ctrl-C in that of the proxy does not reach it: cmd.exe
-        // would ask whether to end the batch job.
+        // The program gets a console without a window, which Ctrl-C in that of the proxy does not
+        // reach. cmd.exe would otherwise ask whether to end the batch job.
         let job = CommandWrap::from(command)
             .wrap(CreationFlags(CREATE_NO_WINDOW))
             .wrap(JobObject)

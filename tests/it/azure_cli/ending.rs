@@ -114,7 +114,7 @@ async fn az_ends_with_a_command_that_is_stopped() {
     let emulator = Emulator::start(Options::default()).await.expect("started");
     let files = tempfile::tempdir().expect("a folder");
     for line in ["token fhir", "check --online"] {
-        for signal in [Signal::INT, Signal::TERM] {
+        for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
             let fake = FakeAz::new(&emulator, STUBBORN);
             let config = write_config(&emulator, &files, &fake.lines(""));
             let mut command = process::run(&config);

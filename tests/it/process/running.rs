@@ -208,9 +208,23 @@ async fn several_proxies_are_named() {
 #[tokio::test]
 async fn another_program_at_the_admin_address_is_told_from_the_proxy() {
     let user = User::new();
-    for response in [
-        "HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\nabsent",
-        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+    const OTHER: &str = "is not an ahds-proxy of this version";
+    for (response, cause, remedy) in [
+        (
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\nabsent",
+            OTHER,
+            "--admin",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+            OTHER,
+            "--admin",
+        ),
+        (
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+            "refuses this command (status 403)",
+            "Run it on the machine of the proxy and as its user.",
+        ),
     ] {
         let other = Scripted::answering(response).await;
         let ran = user
@@ -218,7 +232,7 @@ async fn another_program_at_the_admin_address_is_told_from_the_proxy() {
             .await;
         assert_eq!(ran.code, Some(1));
         assert_eq!(ran.stdout, "");
-        for part in ["is not an ahds-proxy of this version", "--admin"] {
+        for part in [cause, remedy] {
             assert!(ran.stderr.contains(part), "{}", ran.stderr);
         }
     }
