@@ -207,8 +207,9 @@ async fn several_proxies_are_named() {
 
 #[tokio::test]
 async fn another_program_at_the_admin_address_is_told_from_the_proxy() {
-    let user = User::new();
     const OTHER: &str = "is not an ahds-proxy of this version";
+
+    let user = User::new();
     for (response, cause, remedy) in [
         (
             "HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\nabsent",
