@@ -133,7 +133,7 @@ async fn az_ends_with_a_command_that_is_stopped() {
 #[tokio::test]
 async fn az_inherits_neither_sockets_nor_files() {
     let emulator = Emulator::start(Options::default()).await.expect("started");
-    let fake = FakeAz::new(&emulator, "ls -l /proc/self/fd >\"$D/fds\"; answer");
+    let fake = FakeAz::new(&emulator, "ls -l /proc/self/fd >>\"$D/fds\"; answer");
     let files = tempfile::tempdir().expect("a folder");
     let config = write_config(&emulator, &files, &fake.lines(""));
     let process = Process::start(process::run(&config));
