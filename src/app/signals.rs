@@ -113,3 +113,15 @@ impl Signals {
         }
     }
 }
+
+/// Waits for a signal that would end the process. From now on, none of them does so by itself.
+pub(crate) async fn stop_signal() {
+    match Signals::listen() {
+        // A command that does not serve has nothing to reload: SIGHUP tells it that its terminal is gone.
+        Ok(mut signals) => {
+            signals.next().await;
+        }
+        // The signals end the process, as they do without this call.
+        Err(_) => std::future::pending().await,
+    }
+}
