@@ -118,7 +118,7 @@ fn file_name(admin: SocketAddr) -> String {
     format!("{address}.json")
 }
 
-/// `None` if there is none, or if another user could have written it.
+/// `None` if there is none, or if it is a link or, on Unix, a file that another user could have written.
 fn read(path: &Path) -> Option<Instance> {
     if !is_private(&fs::symlink_metadata(path).ok()?) {
         return None;

@@ -1,14 +1,17 @@
 //! Words of commands that a person copies into a shell: that of POSIX, on Windows PowerShell or cmd.exe.
 
+use std::ffi::OsStr;
+
 /// The command that runs curl. PowerShell has a command of its own with the shorter name.
 pub(crate) const CURL: &str = if cfg!(windows) { "curl.exe" } else { "curl" };
 
 /// A word as a shell of this system takes it for itself.
-pub(crate) fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: impl AsRef<OsStr>) -> String {
+    let word = word.as_ref().to_string_lossy();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@".contains(c);
     let is_path = |c: char| cfg!(windows) && c == '\\';
     if !word.is_empty() && word.chars().all(|c| is_plain(c) || is_path(c)) {
-        word.to_owned()
+        word.into_owned()
     } else if cfg!(windows) {
         format!("\"{}\"", word.replace('"', "\"\""))
     } else {

@@ -6,7 +6,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::{config::Config, credentials, x509::Certificate};
+use crate::{config::Config, credentials, shell::quoted, x509::Certificate};
 
 /// The command that makes a running process read the file again.
 pub(super) const RELOAD: &str = if cfg!(unix) {
@@ -58,7 +58,7 @@ fn writable_secret(path: &Path) -> Option<String> {
         .into_iter()
         .flatten()
         .find(|place| is_writable_by_all(place))?;
-    let place = place.display();
+    let place = quoted(place);
     Some(format!(
         "every user of this machine can replace the secret in {shown}; run: chmod o-w {place}"
     ))
@@ -82,7 +82,7 @@ fn writable_program(program: &Path) -> Option<String> {
         .flatten()
         .chain(before);
     let place = places.find(|place| is_writable_by_all(place))?;
-    let place = place.display();
+    let place = quoted(place);
     Some(format!(
         "every user of this machine can put another program in place of {shown}, which ahds-proxy runs \
          to get tokens; run: chmod o-w {place}"

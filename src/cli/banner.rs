@@ -79,7 +79,7 @@ fn text(head: &str, base: &str, option: &str, routes: &[(Route, Option<Arc<Sourc
     let is_fhir = |(route, _): &&(Route, _)| route.kind == RouteKind::Fhir;
     if let Some((route, _)) = routes.iter().find(is_fhir).or(routes.first()) {
         let (prefix, request) = (route.prefix.as_str(), first_request(route.kind));
-        let url = quoted(&format!("{base}{prefix}{request}"));
+        let url = quoted(format!("{base}{prefix}{request}"));
         line(format_args!("\n  {CURL}{option} {url}\n"));
     }
     line(format_args!(

@@ -235,7 +235,7 @@ fn invitation(running: &Running) -> String {
         }
         None => String::new(),
     };
-    let search = quoted(&format!("{base}/fhir/Patient?name=Garcia&_count=5"));
+    let search = quoted(format!("{base}/fhir/Patient?name=Garcia&_count=5"));
     format!(
         "The demo serves FHIR and DICOM with made-up patients. Requests need no token. Try:\n\
          \n\

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use super::{
     admin_client,
@@ -22,10 +22,10 @@ pub(super) fn healthcheck(admin: Option<SocketAddr>) -> Result<ExitCode, ExitCod
     let asked = admin_client::send(admin, Method::GET, "/readyz", None, TIMEOUT);
     match runtime::block_on(asked)? {
         Ok(response) if response.status.is_success() => Ok(ExitCode::SUCCESS),
-        Ok(response) => Err(failed(&format_args!(
-            "not ready: {}",
-            response.body.trim_end()
-        ))),
+        Ok(response) if response.status == StatusCode::SERVICE_UNAVAILABLE => Err(failed(
+            &format_args!("not ready: {}", response.body.trim_end()),
+        )),
+        Ok(response) => Err(admin_client::unexpected(admin, &response)),
         Err(error) => Err(failed_with(&error, admin_client::NOT_RUNNING)),
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn misused(error: &dyn fmt::Display, remedy: &str) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-/// Writes a result to stdout. It is no error if the reader has left, as in `… | head -1`.
+/// Writes a result to stdout. It is not an error if the reader has left, as in `… | head -1`.
 pub(super) fn print(text: &str) -> ExitCode {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -54,7 +54,7 @@ pub(super) fn mask_whole(key: &str, value: &toml::Spanned<DeValue<'_>>, report: 
     }
 }
 
-/// Whether a value is no secret, unless its key suggests one: `true`, a word of the configuration, a
+/// Whether a value is not a secret, unless its key suggests one: `true`, a word of the configuration, a
 /// duration, an address, the URL of a service of Azure.
 fn is_certainly_harmless(value: &DeValue<'_>, report: &Report) -> bool {
     let Some(text) = value.as_str() else {

@@ -9,8 +9,8 @@ use super::{
 };
 
 /// The remedy for a path in which a `\` begins an escape sequence.
-pub(super) const PATH_OF_WINDOWS: &str = "write a Windows path between single quotes, such as 'C:\\certs\\ca.pem', or with `/` in place of \
-     `\\`";
+pub(super) const PATH_OF_WINDOWS: &str = "write a Windows path between single quotes, such as \
+     'C:\\certs\\ca.pem', or with `/` in place of `\\`";
 
 /// A secret of one line: `{ env = "NAME" }` or `{ file = "PATH" }`.
 pub(super) fn secret(item: &Item<'_>, report: &mut Report) -> Option<SecretRef> {
@@ -95,9 +95,8 @@ fn variable(text: &str) -> Result<String, ValueError> {
 
 /// A path. A relative one is resolved against the folder of the configuration file.
 pub(super) fn path(item: &Item<'_>, report: &mut Report) -> Option<PathBuf> {
-    item.parse(report, check_path)?;
-    let text = item.str(report)?;
-    Some(report.resolve_path(text))
+    let text = item.parse(report, |text| check_path(text).map(|()| text.to_owned()))?;
+    Some(report.resolve_path(&text))
 }
 
 /// Refuses a text that is not a path.

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_the_token() {
+    fn a_byte_order_mark_is_not_part_of_the_token() {
         for text in [
             "\u{feff}t",
             "\u{feff}t\r\n",

@@ -23,11 +23,11 @@ pub(super) async fn find(program: &Path) -> Result<PathBuf, SubprocessError> {
 pub(super) fn find_now(program: &Path) -> Option<PathBuf> {
     if program.is_absolute() || program.components().count() != 1 {
         // Made absolute, since the program runs in another directory than this process.
-        let names = file_names(&std::path::absolute(program).ok()?);
-        // Windows starts a file that is not there by cmd.exe, whose failure would pass for the tool's.
-        return names
-            .into_iter()
-            .find(|name| cfg!(unix) || is_program(name));
+        let program = std::path::absolute(program).ok()?;
+        let mut files = file_names(&program).into_iter().chain([program]);
+        // Windows starts a batch file that is absent by cmd.exe, whose failure would pass for the
+        // tool's.
+        return files.find(|file| cfg!(unix) || is_program(file));
     }
     let names = file_names(program);
     let path = env::var_os("PATH")?;

@@ -14,13 +14,11 @@ impl Resource {
     /// Reads the names from the host: `workspace-service.fhir.…`. The name of a workspace has no
     /// hyphen.
     pub(crate) fn of(upstream: &ServiceUrl, kind: RouteKind) -> Option<Self> {
-        let host = upstream.host();
-        let name = host.strip_suffix(upstream.azure_domain()?)?;
-        let name = name.strip_suffix('.')?;
+        let (name, _) = upstream.name_in_azure()?;
         let Some((service, _)) = name.split_once('.') else {
             return Some(Self {
                 kind: "Microsoft.HealthcareApis/services",
-                name: name.to_owned(),
+                name,
             });
         };
         let (workspace, service) = service.split_once('-')?;

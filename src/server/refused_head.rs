@@ -65,7 +65,7 @@ fn detail(status: StatusCode) -> Option<&'static str> {
 }
 
 /// Returns the response to a client that speaks TLS where HTTP is spoken, and logs it, since such a
-/// client shows at most that the response is no TLS.
+/// client shows at most that the response is not TLS.
 fn not_http() -> Bytes {
     if let Some(suppressed) = TLS_CLIENTS.allow() {
         tracing::warn!(

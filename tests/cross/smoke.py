@@ -124,6 +124,10 @@ def a_path_to_az_follows_pathext(scenario: Scenario) -> None:
     for written in (path, path + ".cmd", path.replace("\\", "/")):
         windows.configure(f"azure-cli]\npath = '{written}'\n")
         equal(windows.token(), "stub-token", f"the token of {written}")
+    script = windows.tools / "get.ps1"
+    script.touch()
+    windows.configure(f"azure-cli]\npath = '{windows_path(script)}'\n")
+    check("cannot be started" in windows.run("token", "fhir", expected=1).stderr, "a script was started")
     for missing in ("nothing.cmd", "nothing.exe", "nothing"):
         windows.configure(f"azure-cli]\npath = '{windows_path(windows.tools / missing)}'\n")
         said = windows.run("token", "fhir", expected=1).stderr

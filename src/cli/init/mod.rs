@@ -255,7 +255,7 @@ fn next(output: &Path, chosen: &[&Service]) -> String {
     let config = if output == Path::new(DEFAULT_OUTPUT) {
         String::new()
     } else {
-        format!(" --config {}", quoted(&output.to_string_lossy()))
+        format!(" --config {}", quoted(output))
     };
     let routes = document::route_names(chosen);
     let patients = chosen
@@ -263,6 +263,6 @@ fn next(output: &Path, chosen: &[&Service]) -> String {
         .position(|service| service.kind == RouteKind::Fhir);
     let first = patients.unwrap_or_default();
     let request = first_request(chosen[first].kind);
-    let url = quoted(&format!("http://localhost:8080/{}{request}", routes[first]));
+    let url = quoted(format!("http://localhost:8080/{}{request}", routes[first]));
     format!("  ahds-proxy{config}\n  {CURL} {url}\n")
 }

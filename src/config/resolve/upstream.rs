@@ -87,7 +87,7 @@ pub(super) fn check_kind(
             kind_of_name(name).unwrap_or(kind(url, name)),
         ),
     };
-    if let Some((workspace, domain)) = url.workspace()
+    if let Some((workspace, domain)) = url.name_below_domain()
         && kind == RouteKind::Dicom
     {
         report.refuse(
@@ -145,10 +145,9 @@ pub(super) fn check_kind(
 
 /// A warning about an upstream that is valid, and probably not the service that is meant.
 pub(super) fn doubt(url: &ServiceUrl, name: &str) -> Option<String> {
-    let domain = url.azure_domain()?;
+    let (service, _) = url.name_in_azure()?;
     let host = url.host();
-    let service = host.strip_suffix(domain)?;
-    if service.starts_with("ws-fhir.") || service.starts_with("ws-dicom.") {
+    if service == "ws-fhir.fhir" || service == "ws-dicom.dicom" {
         // A workspace's name has at least three characters.
         return Some(format!(
             "`routes.{name}.upstream` is the placeholder of the documentation ({host}); write the URL of \
@@ -213,7 +212,7 @@ pub(super) fn kind(upstream: &ServiceUrl, name: &str) -> RouteKind {
 pub(super) fn kind_of_host(upstream: &ServiceUrl) -> Option<RouteKind> {
     let host = upstream.host();
     // Azure API for FHIR has the account's name directly below the domain.
-    let is_account = upstream.workspace().is_some();
+    let is_account = upstream.name_below_domain().is_some();
     if host.contains(".fhir.") || is_account {
         Some(RouteKind::Fhir)
     } else if host.contains(".dicom.") {

@@ -178,21 +178,24 @@ impl ServiceUrl {
         })
     }
 
-    /// The name and the domain of a workspace, if the host is that of a workspace and not of a service
-    /// in it. An Azure API for FHIR has a host of this form, too.
-    pub fn workspace(&self) -> Option<(String, &'static str)> {
+    /// The host without the domain of Azure's services, and the domain.
+    pub fn name_in_azure(&self) -> Option<(String, &'static str)> {
         let domain = self.azure_domain()?;
-        let name = self
-            .host()
-            .strip_suffix(domain)?
-            .strip_suffix('.')?
-            .to_owned();
-        (!name.contains('.')).then_some((name, domain))
+        let host = self.host();
+        let name = host.strip_suffix(domain)?.strip_suffix('.')?;
+        Some((name.to_owned(), domain))
     }
 
-    /// The hosts of the services in the workspace that the host is of, if it is one.
+    /// The name and the domain, if no other name is between them. The host is that of a workspace, or
+    /// of an Azure API for FHIR (retired), and not of a service in a workspace.
+    pub fn name_below_domain(&self) -> Option<(String, &'static str)> {
+        let found = self.name_in_azure();
+        found.filter(|(name, _)| !name.contains('.'))
+    }
+
+    /// The hosts of the services in the workspace whose host this is.
     pub fn hosts_in_workspace(&self) -> Option<String> {
-        let (name, domain) = self.workspace()?;
+        let (name, domain) = self.name_below_domain()?;
         Some(format!(
             "{name}-SERVICE.fhir.{domain} or {name}-SERVICE.dicom.{domain}"
         ))

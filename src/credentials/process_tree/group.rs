@@ -13,8 +13,7 @@ use super::reaper::{self, Awaited};
 /// The time for a program to end by itself after SIGTERM.
 const TERMINATE: Duration = Duration::from_secs(2);
 
-/// A program in a process group of its own. On drop, the whole group is ended, unless the program
-/// ran to its end. This also happens if the proxy stops while it waits for the program.
+/// A program in a process group of its own.
 pub(in super::super) struct ProcessTree {
     child: Child,
     /// `None` once nothing is left to end.

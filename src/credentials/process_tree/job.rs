@@ -6,9 +6,7 @@ use process_wrap::tokio::{ChildWrapper, CommandWrap, CreationFlags, JobObject};
 use tokio::process::{ChildStderr, ChildStdout, Command};
 use windows::Win32::System::Threading::CREATE_NO_WINDOW;
 
-/// A program in a job object of its own, which its children belong to, too. On drop, all of them are
-/// ended, unless the program ran to its end. This also happens if the proxy stops while it waits for
-/// the program.
+/// A program in a job object of its own, which its children belong to, too.
 pub(in super::super) struct ProcessTree {
     job: Box<dyn ChildWrapper>,
     /// Whether something is left to end.

@@ -1,4 +1,7 @@
-//! A running program with the processes that it starts, which end together.
+//! A running program with the processes that it starts.
+//!
+//! Dropping a [`ProcessTree`] ends them all, unless [`ProcessTree::disarm`] was called. The proxy drops
+//! it also when it stops in order while it waits for the program.
 
 #[cfg(unix)]
 mod group;

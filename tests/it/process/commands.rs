@@ -10,6 +10,7 @@ use crate::support::{
     client,
     fake_az::FakeAz,
     process::{self, Process, text},
+    scripted::Scripted,
     write_config,
 };
 
@@ -150,6 +151,16 @@ async fn healthcheck_tells_ready_from_not_ready() {
     let output = health(&admin.to_string()).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("no response from"));
+}
+
+#[tokio::test]
+async fn healthcheck_tells_another_program_from_the_proxy() {
+    let other =
+        Scripted::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\nabsent").await;
+    let output = health(&other.address().to_string()).await;
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.contains("is not an ahds-proxy"), "{error}");
 }
 
 #[tokio::test]
